@@ -1,1 +1,5 @@
-//! placeholder
+//! The Tidemark broker: a partitioned, append-only segment log that speaks Kafka's protocol.
+
+pub mod coordinator;
+pub mod environment;
+pub mod types;
