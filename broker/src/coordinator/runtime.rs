@@ -1,1 +1,334 @@
-//! Runs machines.
+//! Runs one [`Machine`] over its log: the only part of the coordinators that waits.
+//!
+//! One task per machine takes commands from a bounded mailbox, one at a time: decide, append the
+//! records, apply the events, then let the answers go: at once, or when the log is on disk up to
+//! what had been written by then. If the append fails, nothing is applied and everybody who was
+//! to be answered learns that the log is unavailable.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Answer, Decision, KeyValue, Machine, MalformedRecord, ReplyToken, TimerChange, When};
+use crate::types::{Monotonic, Now, Offset};
+
+/// Commands that may wait in a machine's mailbox; senders beyond it wait (back-pressure).
+const MAILBOX_SIZE: usize = 256;
+
+/// A boxed future, as the traits here hand them out.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Why a command got no answer: the machine's log cannot be written or the machine has stopped.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the coordinator's log is unavailable: {0}")]
+pub struct Unavailable(pub String);
+
+/// Why a machine could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] Unavailable),
+    /// A record of the log makes no sense.
+    #[error("record at offset {offset}: {source}")]
+    Record {
+        /// Where in the log.
+        offset: Offset,
+        /// What is wrong.
+        source: MalformedRecord,
+    },
+}
+
+/// The little that a machine's runtime needs of a log.
+pub trait LogHandle: Send + Sync + 'static {
+    /// Writes all records as one batch (all of them or none survive a crash) and returns the
+    /// offset of the first.
+    fn append(&self, records: &[KeyValue], now: Now) -> Result<Offset, Unavailable>;
+    /// The offset that the next record will get.
+    fn end(&self) -> Offset;
+    /// Ready when everything below `end` survives a crash, as far as the broker promises that.
+    fn durable(&self, end: Offset) -> BoxFuture<Result<(), Unavailable>>;
+    /// Hands every record of the log to `visit`, in order.
+    fn replay(
+        &self,
+        visit: &mut dyn FnMut(Offset, KeyValue) -> Result<(), LoadError>,
+    ) -> Result<(), LoadError>;
+}
+
+/// The clock as a runtime sees it.
+pub trait Timekeeper: Send + Sync + 'static {
+    /// What time it is.
+    fn now(&self) -> Now;
+    /// Ready once `deadline` has come.
+    fn sleep_until(&self, deadline: Monotonic) -> BoxFuture<()>;
+}
+
+/// Called after every change of the machine's state, before answers that tell of it leave. The
+/// first call is made once the log has been replayed.
+pub type Observer<M> = Box<dyn FnMut(&M) + Send>;
+
+struct Envelope<M: Machine> {
+    command: M::Command,
+    reply: oneshot::Sender<Result<M::Reply, Unavailable>>,
+}
+
+/// The way to a running machine. Cheap to clone.
+pub struct Mailbox<M: Machine>(mpsc::Sender<Envelope<M>>);
+
+impl<M: Machine> Clone for Mailbox<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// An answer that is on its way.
+pub struct Pending<R>(oneshot::Receiver<Result<R, Unavailable>>);
+
+impl<R> Pending<R> {
+    /// Waits for the answer.
+    pub async fn answer(self) -> Result<R, Unavailable> {
+        self.0.await.unwrap_or_else(|_| Err(Unavailable("the coordinator has stopped".into())))
+    }
+}
+
+impl<M: Machine> Mailbox<M> {
+    /// Puts a command in the mailbox, waiting for room. Commands from one caller are decided in
+    /// the order in which their `submit` returned.
+    pub async fn submit(&self, command: M::Command) -> Pending<M::Reply> {
+        let (reply, answer) = oneshot::channel();
+        // A machine that has stopped drops the sender: `answer` then says so.
+        let _ = self.0.send(Envelope { command, reply }).await;
+        Pending(answer)
+    }
+
+    /// Submits a command and waits for its answer.
+    pub async fn call(&self, command: M::Command) -> Result<M::Reply, Unavailable> {
+        self.submit(command).await.answer().await
+    }
+}
+
+/// A machine whose state is that of its log; [`Loaded::run`] sets it to work.
+pub struct Loaded<M: Machine> {
+    running: Running<M>,
+    mailbox: mpsc::Receiver<Envelope<M>>,
+}
+
+/// Replays the log into `machine`.
+pub fn load<M: Machine>(
+    machine: M,
+    log: Arc<dyn LogHandle>,
+    time: Arc<dyn Timekeeper>,
+    observer: Observer<M>,
+) -> Result<(Mailbox<M>, Loaded<M>), LoadError> {
+    let (sender, mailbox) = mpsc::channel(MAILBOX_SIZE);
+    let mut running = Running {
+        machine,
+        log,
+        time,
+        observer,
+        waiting: HashMap::new(),
+        next_token: 0,
+        timers: Timers::default(),
+        held: VecDeque::new(),
+    };
+    let machine = &mut running.machine;
+    running.log.replay(&mut |offset, record| {
+        let decoded = machine.decode(&record);
+        if let Some(event) = decoded.map_err(|source| LoadError::Record { offset, source })? {
+            machine.apply(offset, event);
+        }
+        Ok(())
+    })?;
+    (running.observer)(&running.machine);
+    let decision = running.machine.on_loaded(running.time.now());
+    running.carry_out(decision);
+    Ok((Mailbox(sender), Loaded { running, mailbox }))
+}
+
+impl<M: Machine> Loaded<M> {
+    /// Serves commands and timers until every [`Mailbox`] is gone.
+    pub async fn run(mut self) {
+        // Several queued commands are decided before the timers get their turn again.
+        loop {
+            let now = self.running.time.now();
+            self.running.fire_due(now);
+            let next = self.running.timers.next_deadline();
+            let timer = async {
+                match next {
+                    Some(deadline) => self.running.time.sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let durable = async {
+                match self.running.held.front() {
+                    Some(held) => self.running.log.durable(held.end).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                envelope = self.mailbox.recv() => match envelope {
+                    Some(envelope) => self.running.take(envelope),
+                    None => break,
+                },
+                outcome = durable => self.running.release(outcome),
+                () = timer => {}
+            }
+        }
+        self.running.finish().await;
+    }
+}
+
+/// Answers that wait until the log is durable up to `end`.
+struct Held<R> {
+    end: Offset,
+    answers: Vec<(ReplyToken, R)>,
+}
+
+struct Running<M: Machine> {
+    machine: M,
+    log: Arc<dyn LogHandle>,
+    time: Arc<dyn Timekeeper>,
+    observer: Observer<M>,
+    waiting: HashMap<ReplyToken, oneshot::Sender<Result<M::Reply, Unavailable>>>,
+    next_token: u64,
+    timers: Timers<M::Timer>,
+    held: VecDeque<Held<M::Reply>>,
+}
+
+impl<M: Machine> Running<M> {
+    fn take(&mut self, envelope: Envelope<M>) {
+        let token = ReplyToken(self.next_token);
+        self.next_token += 1;
+        self.waiting.insert(token, envelope.reply);
+        let decision = self.machine.decide(self.time.now(), envelope.command, token);
+        self.carry_out(decision);
+    }
+
+    fn fire_due(&mut self, now: Now) {
+        while let Some(timer) = self.timers.take_due(now.monotonic) {
+            let decision = self.machine.on_timer(now, timer);
+            self.carry_out(decision);
+        }
+    }
+
+    fn carry_out(&mut self, decision: Decision<M>) {
+        let Decision { events, answers, timers } = decision;
+        match self.write(&events) {
+            Ok(first) => self.apply(first, events),
+            Err(error) => {
+                for answer in answers {
+                    self.answer(answer.token, Err(error.clone()));
+                }
+                return;
+            }
+        }
+        for change in timers {
+            self.timers.change(change);
+        }
+        self.send_out(answers);
+    }
+
+    /// Appends the records of the events as one batch; the offset of the first one.
+    fn write(&self, events: &[M::Event]) -> Result<Offset, Unavailable> {
+        let records: Vec<KeyValue> =
+            events.iter().filter_map(|event| self.machine.encode(event)).collect();
+        if records.is_empty() {
+            return Ok(self.log.end());
+        }
+        self.log.append(&records, self.time.now())
+    }
+
+    fn apply(&mut self, first: Offset, events: Vec<M::Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut next = first;
+        for event in events {
+            let persisted = self.machine.encode(&event).is_some();
+            self.machine.apply(next, event);
+            if persisted {
+                next = next.plus(1);
+            }
+        }
+        (self.observer)(&self.machine);
+    }
+
+    fn send_out(&mut self, answers: Vec<Answer<M::Reply>>) {
+        let mut wait = Vec::new();
+        for Answer { token, when, reply } in answers {
+            match when {
+                When::Now => self.answer(token, Ok(reply)),
+                When::AfterDurable => wait.push((token, reply)),
+            }
+        }
+        if !wait.is_empty() {
+            self.held.push_back(Held { end: self.log.end(), answers: wait });
+        }
+    }
+
+    fn release(&mut self, outcome: Result<(), Unavailable>) {
+        let Some(held) = self.held.pop_front() else { return };
+        for (token, reply) in held.answers {
+            self.answer(token, outcome.clone().map(|()| reply));
+        }
+    }
+
+    fn answer(&mut self, token: ReplyToken, reply: Result<M::Reply, Unavailable>) {
+        if let Some(sender) = self.waiting.remove(&token) {
+            // A caller whose connection is gone no longer listens; that is its own affair.
+            let _ = sender.send(reply);
+        }
+    }
+
+    /// Lets the answers go that were waiting for the disk when the mailbox closed.
+    async fn finish(&mut self) {
+        while let Some(held) = self.held.front() {
+            let outcome = self.log.durable(held.end).await;
+            self.release(outcome);
+        }
+    }
+}
+
+/// Timers as data: a key and a deadline each.
+struct Timers<T> {
+    by_key: BTreeMap<T, Monotonic>,
+    by_deadline: BTreeMap<(Monotonic, T), ()>,
+}
+
+impl<T> Default for Timers<T> {
+    fn default() -> Self {
+        Self { by_key: BTreeMap::new(), by_deadline: BTreeMap::new() }
+    }
+}
+
+impl<T: Ord + Clone> Timers<T> {
+    fn change(&mut self, change: TimerChange<T>) {
+        if let Some(old) = self.by_key.remove(&change.timer) {
+            self.by_deadline.remove(&(old, change.timer.clone()));
+        }
+        if let Some(deadline) = change.deadline {
+            self.by_deadline.insert((deadline, change.timer.clone()), ());
+            self.by_key.insert(change.timer, deadline);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Monotonic> {
+        self.by_deadline.first_key_value().map(|((deadline, _), ())| *deadline)
+    }
+
+    fn take_due(&mut self, now: Monotonic) -> Option<T> {
+        let ((deadline, timer), ()) = self.by_deadline.pop_first()?;
+        if deadline > now {
+            self.by_deadline.insert((deadline, timer), ());
+            return None;
+        }
+        self.by_key.remove(&timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Carries out what handlers ask for.
+//!
+//! [`begin`] returns as soon as the request has taken its place: its batches are appended, its
+//! commands are in the coordinators' mailboxes. What is left to wait for is in the returned
+//! future. So requests of one connection take effect in their order, while their answers wait for
+//! the disk together.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemark_protocol::error::ErrorCode;
+
+use super::context::{Context, Response};
+use super::registry;
+use super::step::{AppendStep, GroupCall, Step, Then};
+use super::view::{Shared, View};
+use crate::coordinator::group;
+use crate::coordinator::runtime::{Pending, Unavailable};
+use crate::partition::{Acks, Appended, PartitionError};
+
+type Later = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// How far a request has come.
+pub enum Outcome {
+    /// Answered; `None` if no answer is to be sent.
+    Done(Option<Response>),
+    /// Under way.
+    Pending(Later),
+    /// The connection is to be closed; the text says why.
+    Close(String),
+}
+
+impl Outcome {
+    /// Waits until the request is answered or the connection is to be closed.
+    pub async fn finish(self) -> Result<Option<Response>, String> {
+        let mut outcome = self;
+        loop {
+            match outcome {
+                Self::Done(response) => return Ok(response),
+                Self::Close(reason) => return Err(reason),
+                Self::Pending(later) => outcome = later.await,
+            }
+        }
+    }
+}
+
+/// Takes a request in: decodes it behind the guard, lets its handler decide and starts what that
+/// asks for.
+pub async fn begin(shared: &Arc<Shared>, context: Context, body: Bytes) -> Outcome {
+    let view = View::new(shared);
+    match registry::route(&view, &context, body) {
+        Ok(step) => start(Arc::clone(shared), step).await,
+        Err(error) => Outcome::Close(format!("{} v{}: {error}", context.api.name, context.version)),
+    }
+}
+
+/// Starts a step; boxed, since steps follow on one another.
+fn start(shared: Arc<Shared>, step: Step) -> Later {
+    Box::pin(async move {
+        match step {
+            Step::Reply(response) => Outcome::Done(Some(response)),
+            Step::Silent => Outcome::Done(None),
+            Step::Close(reason) => Outcome::Close(reason),
+            Step::Append(append) => start_append(shared, append).await,
+            Step::Fetch(fetch) => {
+                Outcome::Pending(Box::pin(async move {
+                    let step = fetch.run(&shared).await;
+                    start(shared, step).await
+                }))
+            }
+            Step::Groups(calls, then) => start_groups(shared, calls, then).await,
+            Step::AllGroups(command, then) => {
+                let mut pending = Vec::new();
+                for shard in shared.groups.shards() {
+                    pending.push(Ok(shard.submit(command()).await));
+                }
+                answers_later(shared, pending, then)
+            }
+            Step::Catalog(command, then) => {
+                let pending = shared.catalog.submit(command).await;
+                later(shared, async move { pending.answer().await }, then)
+            }
+            Step::ProducerId(then) => {
+                let ids = Arc::clone(&shared);
+                later(shared, async move { next_producer_id(&ids).await }, then)
+            }
+            Step::DeleteRecords(targets, then) => {
+                let mut moved: Vec<_> =
+                    targets.iter().map(|(partition, to)| partition.delete_records(*to)).collect();
+                if let Err(error) = (shared.write_checkpoints)() {
+                    let message = format!("cannot write the checkpoint: {error}");
+                    let failed = PartitionError { code: ErrorCode::KafkaStorageError, message };
+                    for outcome in moved.iter_mut().filter(|outcome| outcome.is_ok()) {
+                        *outcome = Err(failed.clone());
+                    }
+                }
+                let step = then(&View::new(&shared), moved);
+                start(shared, step).await
+            }
+        }
+    })
+}
+
+/// Goes on with `then` once `work` is done.
+fn later<T: Send + 'static>(
+    shared: Arc<Shared>,
+    work: impl Future<Output = T> + Send + 'static,
+    then: Then<T>,
+) -> Outcome {
+    Outcome::Pending(Box::pin(async move {
+        let result = work.await;
+        let step = then(&View::new(&shared), result);
+        start(shared, step).await
+    }))
+}
+
+async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
+    let AppendStep { batches, acks, timeout_ms, then } = append;
+    let now = shared.environment.clock.now();
+    let mut outcomes: Vec<_> = batches
+        .iter()
+        .map(|(partition, batch)| partition.append(batch, acks, now))
+        .collect();
+    if acks != Acks::All {
+        let step = then(&View::new(&shared), outcomes);
+        return start(shared, step).await;
+    }
+    let clock = Arc::clone(&shared.environment.clock);
+    let deadline = now.monotonic.plus_ms(timeout_ms);
+    let wait = async move {
+        let mut timeout = clock.sleep_until(deadline);
+        for ((partition, _), outcome) in batches.iter().zip(&mut outcomes) {
+            let Ok(Appended { end, .. }) = outcome else { continue };
+            let durable = tokio::select! {
+                biased;
+                durable = partition.wait_durable(*end) => durable,
+                () = &mut timeout => Err(PartitionError {
+                    code: ErrorCode::RequestTimedOut,
+                    message: format!("not on disk within {timeout_ms} ms"),
+                }),
+            };
+            if let Err(error) = durable {
+                *outcome = Err(error);
+            }
+        }
+        outcomes
+    };
+    later(shared, wait, then)
+}
+
+async fn start_groups(
+    shared: Arc<Shared>,
+    calls: Vec<GroupCall>,
+    then: Then<Vec<Result<group::Reply, Unavailable>>>,
+) -> Outcome {
+    let mut pending = Vec::with_capacity(calls.len());
+    for GroupCall { group, command } in calls {
+        pending.push(match shared.groups.route(&group) {
+            Some(shard) => Ok(shard.submit(command).await),
+            None => Err(Unavailable(format!("group {group:?} has no coordinator yet"))),
+        });
+    }
+    answers_later(shared, pending, then)
+}
+
+fn answers_later(
+    shared: Arc<Shared>,
+    pending: Vec<Result<Pending<group::Reply>, Unavailable>>,
+    then: Then<Vec<Result<group::Reply, Unavailable>>>,
+) -> Outcome {
+    let collect = async move {
+        let mut answers = Vec::with_capacity(pending.len());
+        for pending in pending {
+            answers.push(match pending {
+                Ok(pending) => pending.answer().await,
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    };
+    later(shared, collect, then)
+}
+
+async fn next_producer_id(shared: &Shared) -> Result<i64, Unavailable> {
+    if let Some(id) = shared.producer_ids.take() {
+        return Ok(id);
+    }
+    let reply = shared.catalog.call(crate::catalog::Command::AllocateProducerIds).await?;
+    let mut block = reply
+        .into_producer_ids()
+        .ok_or_else(|| Unavailable("the catalog gave no producer ids".into()))?;
+    let first = block.next();
+    shared.producer_ids.refill(block);
+    first.ok_or_else(|| Unavailable("the catalog gave an empty block of producer ids".into()))
+}

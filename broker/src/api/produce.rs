@@ -1,0 +1,219 @@
+//! Produce (key 0, versions 3 to 13): append one batch per partition.
+//!
+//! Batches go to the log as they came (see `partition::validate` for what is looked at). acks=0
+//! gets no answer; if anything failed the connection is closed instead, so that the client
+//! notices. acks=1 answers from the page cache, acks=all when the batch is on disk.
+
+use std::sync::Arc;
+
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use tidemark_protocol::error::ErrorCode;
+use uuid::Uuid;
+
+use super::context::{Context, ErrorCodes, code};
+use super::step::{AppendStep, Step};
+use super::view::{OFFSETS_TOPIC, View};
+use crate::partition::{
+    Acks, Appended, Partition, PartitionError, Refused, ValidBatch, validate,
+};
+
+/// One partition of the request: refused already, or waiting for the append of this number.
+enum Slot {
+    Refused(Refused),
+    Appending(usize),
+}
+
+struct TopicSlots {
+    name: TopicName,
+    id: Uuid,
+    slots: Vec<(i32, Slot)>,
+}
+
+pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) -> Step {
+    let acks = match request.acks {
+        0 => Ok(Acks::None),
+        1 => Ok(Acks::Leader),
+        -1 => Ok(Acks::All),
+        other => Err(refused(
+            ErrorCode::InvalidRequiredAcks,
+            format!("acks must be 0, 1 or -1 (all), not {other}"),
+        )),
+    };
+    let mut batches = Vec::new();
+    let topics = request
+        .topic_data
+        .into_iter()
+        .map(|topic| {
+            let mut topic = Named::resolve(view, context.version, topic);
+            let slots = std::mem::take(&mut topic.partitions).into_iter().map(|data| {
+                let index = data.index;
+                let judged = match &acks {
+                    Ok(_) => judge(view, context.version, &topic, data),
+                    Err(refused) => Err(refused.clone()),
+                };
+                let slot = match judged {
+                    Ok(append) => {
+                        batches.push(append);
+                        Slot::Appending(batches.len() - 1)
+                    }
+                    Err(refused) => Slot::Refused(refused),
+                };
+                (index, slot)
+            });
+            let slots = slots.collect();
+            TopicSlots { name: topic.name, id: topic.id, slots }
+        })
+        .collect();
+    let context = context.clone();
+    let silent = request.acks == 0;
+    Step::Append(AppendStep {
+        batches,
+        acks: acks.unwrap_or(Acks::Leader),
+        timeout_ms: i64::from(request.timeout_ms),
+        then: Box::new(move |_, outcomes| {
+            let response = respond(context.version, topics, outcomes);
+            if silent { without_answer(&response) } else { context.reply(&response) }
+        }),
+    })
+}
+
+/// A topic of the request with its name and id as far as they are known.
+struct Named {
+    name: TopicName,
+    id: Uuid,
+    unknown: Option<ErrorCode>,
+    partitions: Vec<PartitionProduceData>,
+}
+
+impl Named {
+    /// Version 13 names topics by id, earlier ones by name.
+    fn resolve(view: &View, version: i16, topic: TopicProduceData) -> Self {
+        if version < 13 {
+            let (name, partitions) = (topic.name, topic.partition_data);
+            return Self { name, id: Uuid::nil(), unknown: None, partitions };
+        }
+        let known = view.topic_by_id(topic.topic_id);
+        Self {
+            unknown: known.is_none().then_some(ErrorCode::UnknownTopicId),
+            name: TopicName(known.map_or_else(StrBytes::new, |topic| {
+                StrBytes::from_string(topic.name.to_string())
+            })),
+            id: topic.topic_id,
+            partitions: topic.partition_data,
+        }
+    }
+}
+
+fn judge(
+    view: &View,
+    version: i16,
+    topic: &Named,
+    data: PartitionProduceData,
+) -> Result<(Arc<Partition>, ValidBatch), Refused> {
+    if let Some(unknown) = topic.unknown {
+        return Err(refused(unknown, "no topic has this id".into()));
+    }
+    if &*topic.name.0 == OFFSETS_TOPIC {
+        // Kafka lets only its own admin client write to internal topics.
+        let message = format!("{OFFSETS_TOPIC} is internal: clients cannot write to it");
+        return Err(refused(ErrorCode::InvalidTopicException, message));
+    }
+    let partition = view.partition(&topic.name, data.index).ok_or_else(|| {
+        let message = format!("there is no partition {} of topic {}", data.index, &*topic.name);
+        refused(ErrorCode::UnknownTopicOrPartition, message)
+    })?;
+    let batch = validate(data.records, version, &partition.batch_rules(), view.now.wall)?;
+    Ok((partition, batch))
+}
+
+fn refused(code: ErrorCode, message: String) -> Refused {
+    Refused { code, message, records: Vec::new() }
+}
+
+fn respond(
+    version: i16,
+    topics: Vec<TopicSlots>,
+    outcomes: Vec<Result<Appended, PartitionError>>,
+) -> ProduceResponse {
+    let mut outcomes: Vec<_> = outcomes.into_iter().map(Some).collect();
+    let topics = topics.into_iter().map(|topic| {
+        let partitions = topic.slots.into_iter().map(|(index, slot)| {
+            let outcome = match slot {
+                Slot::Refused(refused) => Err(refused),
+                Slot::Appending(number) => {
+                    match outcomes.get_mut(number).and_then(Option::take) {
+                        Some(Ok(appended)) => Ok(appended),
+                        Some(Err(error)) => Err(refused(error.code, error.message)),
+                        None => Err(refused(ErrorCode::UnknownServerError, String::new())),
+                    }
+                }
+            };
+            partition_response(version, index, outcome)
+        });
+        let partitions = partitions.collect();
+        let response = TopicProduceResponse::default().with_partition_responses(partitions);
+        if version >= 13 { response.with_topic_id(topic.id) } else { response.with_name(topic.name) }
+    });
+    ProduceResponse::default().with_responses(topics.collect())
+}
+
+/// Rule 14: a refused partition has base offset -1, an accepted one tells the real log start.
+fn partition_response(
+    version: i16,
+    index: i32,
+    outcome: Result<Appended, Refused>,
+) -> PartitionProduceResponse {
+    let response = PartitionProduceResponse::default().with_index(index);
+    match outcome {
+        Ok(appended) => {
+            let response = response
+                .with_base_offset(appended.base_offset.0)
+                .with_log_append_time_ms(appended.log_append_time.0);
+            if version >= 5 {
+                response.with_log_start_offset(appended.log_start.0)
+            } else {
+                response
+            }
+        }
+        Err(refused) => {
+            let response = response
+                .with_error_code(code(refused.code))
+                .with_base_offset(-1)
+                .with_log_append_time_ms(-1);
+            if version < 8 {
+                return response;
+            }
+            let records = refused.records.into_iter().map(|(index, message)| {
+                BatchIndexAndErrorMessage::default()
+                    .with_batch_index(index)
+                    .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+            });
+            response
+                .with_record_errors(records.collect())
+                .with_error_message(Some(StrBytes::from_string(refused.message)))
+        }
+    }
+}
+
+/// acks=0: no answer; a failure shows as a closed connection (rule 13).
+fn without_answer(response: &ProduceResponse) -> Step {
+    let mut failed = 0;
+    response.error_codes(&mut |code| failed += i32::from(code != 0));
+    if failed == 0 {
+        Step::Silent
+    } else {
+        Step::Close(format!("an acks=0 produce failed for {failed} partitions"))
+    }
+}
+
+impl ErrorCodes for ProduceResponse {
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        let partitions = self.responses.iter().flat_map(|topic| &topic.partition_responses);
+        partitions.for_each(|partition| visit(partition.error_code));
+    }
+}

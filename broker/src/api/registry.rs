@@ -1,0 +1,174 @@
+//! The one table of APIs: dispatch, ApiVersions, metric labels and docs/protocol-coverage.md are
+//! all read off it. What is not here is not served and not advertised.
+
+use bytes::Bytes;
+use kafka_protocol::messages::{self as m, ApiKey};
+use tidemark_protocol::guard::{DecodeError, decode_request};
+
+use super::context::Context;
+use super::step::Step;
+use super::view::View;
+
+/// One served API.
+pub struct Api {
+    /// Kafka's key.
+    pub key: ApiKey,
+    /// Kafka's name.
+    pub name: &'static str,
+    /// The lowest version that ApiVersions tells of.
+    pub advertised_min: i16,
+    /// The lowest version that is served.
+    pub min: i16,
+    /// The highest version that is served and told of.
+    pub max: i16,
+    /// What a client needs to be allowed, in Kafka's terms (operation on resource). Nobody is
+    /// refused yet: there are no ACLs.
+    pub acl: &'static str,
+    /// Deliberate differences from Apache Kafka; empty if there are none.
+    pub differences: &'static str,
+    handle: fn(&View, &Context, Bytes) -> Result<Step, DecodeError>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+macro_rules! api {
+    ($key:ident $min:literal..=$max:literal, $module:ident($request:ident), $acl:literal) => {
+        api!($key $min..=$max, $module($request), $acl, advertised $min, "")
+    };
+    ($key:ident $min:literal..=$max:literal, $module:ident($request:ident), $acl:literal,
+     $differences:literal) => {
+        api!($key $min..=$max, $module($request), $acl, advertised $min, $differences)
+    };
+    ($key:ident $min:literal..=$max:literal, $module:ident($request:ident), $acl:literal,
+     advertised $advertised:literal, $differences:literal) => {
+        Api {
+            key: ApiKey::$key,
+            name: stringify!($key),
+            advertised_min: $advertised,
+            min: $min,
+            max: $max,
+            acl: $acl,
+            differences: $differences,
+            handle: |view, context, body| {
+                let key = ApiKey::$key as i16;
+                let request = decode_request::<m::$request>(key, context.version, body)?;
+                Ok(super::$module::handle(view, context, request))
+            },
+        }
+    };
+}
+
+/// Every API that is served, by key.
+pub static REGISTRY: &[Api] = &[
+    api!(Produce 3..=13, produce(ProduceRequest), "Write on Topic", advertised 0,
+        "Transactional batches are refused with INVALID_TXN_STATE. acks=all answers when the batch \
+         is on disk. Versions 0 to 2 are advertised for old librdkafka (KAFKA-18659) and refused."),
+    api!(Fetch 4..=18, fetch(FetchRequest), "Read on Topic",
+        "Followers do not exist: every fetch is a consumer's."),
+    api!(ListOffsets 1..=10, list_offsets(ListOffsetsRequest), "Describe on Topic",
+        "Nothing is tiered: -5 (latest tiered) finds nothing, -4 (earliest local) is the log start."),
+    api!(Metadata 0..=13, metadata(MetadataRequest), "Describe on Topic",
+        "An auto-created topic is in the first answer already."),
+    api!(OffsetCommit 2..=10, offset_commit(OffsetCommitRequest), "Read on Group, Read on Topic"),
+    api!(OffsetFetch 1..=10, offset_fetch(OffsetFetchRequest), "Describe on Group"),
+    api!(FindCoordinator 0..=6, find_coordinator(FindCoordinatorRequest), "Describe on Group",
+        "Only groups have coordinators: transactions and share groups are not served."),
+    api!(JoinGroup 0..=9, join_group(JoinGroupRequest), "Read on Group"),
+    api!(Heartbeat 0..=4, heartbeat(HeartbeatRequest), "Read on Group"),
+    api!(LeaveGroup 0..=5, leave_group(LeaveGroupRequest), "Read on Group"),
+    api!(SyncGroup 0..=5, sync_group(SyncGroupRequest), "Read on Group"),
+    api!(DescribeGroups 0..=6, describe_groups(DescribeGroupsRequest), "Describe on Group"),
+    api!(ListGroups 0..=5, list_groups(ListGroupsRequest), "Describe on Group"),
+    api!(ApiVersions 0..=4, api_versions(ApiVersionsRequest), "none"),
+    api!(CreateTopics 2..=7, create_topics(CreateTopicsRequest), "Create on Topic",
+        "The only possible replication factor is 1 (or -1, the default)."),
+    api!(DeleteTopics 1..=6, delete_topics(DeleteTopicsRequest), "Delete on Topic"),
+    api!(DeleteRecords 0..=2, delete_records(DeleteRecordsRequest), "Delete on Topic"),
+    api!(InitProducerId 0..=5, init_producer_id(InitProducerIdRequest), "IdempotentWrite on Cluster",
+        "Only idempotent producers: a transactional id is refused with INVALID_REQUEST."),
+    api!(OffsetForLeaderEpoch 2..=4, offset_for_leader_epoch(OffsetForLeaderEpochRequest),
+        "Describe on Topic"),
+    api!(DescribeConfigs 1..=4, describe_configs(DescribeConfigsRequest), "DescribeConfigs"),
+    api!(AlterConfigs 0..=2, alter_configs(AlterConfigsRequest), "AlterConfigs"),
+    api!(DescribeLogDirs 1..=4, describe_log_dirs(DescribeLogDirsRequest), "Describe on Cluster"),
+    api!(CreatePartitions 0..=3, create_partitions(CreatePartitionsRequest), "Alter on Topic"),
+    api!(DeleteGroups 0..=2, delete_groups(DeleteGroupsRequest), "Delete on Group"),
+    api!(IncrementalAlterConfigs 0..=1, incremental_alter_configs(IncrementalAlterConfigsRequest),
+        "AlterConfigs"),
+    api!(OffsetDelete 0..=0, offset_delete(OffsetDeleteRequest), "Delete on Group"),
+    api!(DescribeCluster 0..=2, describe_cluster(DescribeClusterRequest), "Describe on Cluster"),
+    api!(ListConfigResources 0..=1, list_config_resources(ListConfigResourcesRequest),
+        "DescribeConfigs on Cluster"),
+    api!(DescribeTopicPartitions 0..=0, describe_topic_partitions(DescribeTopicPartitionsRequest),
+        "Describe on Topic"),
+];
+
+/// The largest request of an API that does not carry records, in bytes: room for a metadata
+/// request naming every topic of a large cluster, and far below what would hurt.
+const CONTROL_FRAME_CAP: usize = 4 * 1024 * 1024;
+
+/// The API with this key, if it is served.
+pub fn find(key: i16) -> Option<&'static Api> {
+    REGISTRY.iter().find(|api| api.key as i16 == key)
+}
+
+/// The largest frame that is read for this key; known before anything is allocated.
+pub fn frame_cap(key: i16, socket_request_max_bytes: usize) -> usize {
+    match key {
+        _ if key == ApiKey::Produce as i16 => socket_request_max_bytes,
+        _ => CONTROL_FRAME_CAP.min(socket_request_max_bytes),
+    }
+}
+
+/// Decodes a request and has its handler decide.
+pub(super) fn route(view: &View, context: &Context, body: Bytes) -> Result<Step, DecodeError> {
+    (context.api.handle)(view, context, body)
+}
+
+/// docs/protocol-coverage.md.
+pub fn protocol_coverage() -> String {
+    let mut text = String::from(
+        "# Protocol coverage\n\n\
+         Generated from the registry (`broker/src/api/registry.rs`); a test keeps it fresh, and\n\
+         `UPDATE_DOCS=1 scripts/test docs` rewrites it. What is not listed is neither served nor\n\
+         advertised.\n\n\
+         | key | API | versions served | needs | deliberate differences from Apache Kafka |\n\
+         |---:|---|---|---|---|\n",
+    );
+    for api in REGISTRY {
+        let row = format!(
+            "| {} | {} | {}-{} | {} | {} |\n",
+            api.key as i16, api.name, api.min, api.max, api.acl, api.differences
+        );
+        text.push_str(&row);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_is_in_order_and_within_what_the_codec_speaks() {
+        for pair in REGISTRY.windows(2) {
+            assert!((pair[0].key as i16) < pair[1].key as i16, "{:?}", pair[1]);
+        }
+        for api in REGISTRY {
+            let spoken = api.key.valid_versions();
+            assert!(spoken.min <= api.min && api.max <= spoken.max, "{api:?}");
+            assert!(api.advertised_min <= api.min && api.min <= api.max, "{api:?}");
+        }
+    }
+
+    #[test]
+    fn only_produce_may_be_large() {
+        assert_eq!(frame_cap(0, 100 << 20), 100 << 20);
+        assert_eq!(frame_cap(3, 100 << 20), CONTROL_FRAME_CAP);
+        assert_eq!(frame_cap(3, 1000), 1000);
+    }
+}

@@ -1,0 +1,58 @@
+//! What a handler may ask for.
+
+use std::sync::Arc;
+
+use super::context::Response;
+use super::view::View;
+use crate::catalog;
+use crate::coordinator::group;
+use crate::coordinator::runtime::Unavailable;
+use crate::partition::{Acks, Appended, Partition, PartitionError, ValidBatch};
+use crate::types::Offset;
+
+/// What comes next, given what the step before has brought.
+pub type Then<T> = Box<dyn FnOnce(&View, T) -> Step + Send>;
+
+/// What a handler wants to happen.
+pub enum Step {
+    /// Send this answer.
+    Reply(Response),
+    /// Send nothing (acks=0).
+    Silent,
+    /// Close the connection; the text says why, for the log.
+    Close(String),
+    /// Append batches, then go on.
+    Append(AppendStep),
+    /// Read, perhaps after waiting.
+    Fetch(Box<super::fetch::FetchStep>),
+    /// Ask the coordinators of groups, all at once, then go on with their answers, in order.
+    Groups(Vec<GroupCall>, Then<Vec<Result<group::Reply, Unavailable>>>),
+    /// Ask every group coordinator the same.
+    AllGroups(Box<dyn Fn() -> group::Command + Send>, Then<Vec<Result<group::Reply, Unavailable>>>),
+    /// Ask the catalog.
+    Catalog(catalog::Command, Then<Result<catalog::Reply, Unavailable>>),
+    /// Take the next free producer id.
+    ProducerId(Then<Result<i64, Unavailable>>),
+    /// Move the starts of logs, durably, then go on.
+    DeleteRecords(Vec<(Arc<Partition>, i64)>, Then<Vec<Result<Offset, PartitionError>>>),
+}
+
+/// A command for the coordinator of one group.
+pub struct GroupCall {
+    /// Which group.
+    pub group: String,
+    /// What is asked.
+    pub command: group::Command,
+}
+
+/// Batches to append.
+pub struct AppendStep {
+    /// What to append where, in the request's order.
+    pub batches: Vec<(Arc<Partition>, ValidBatch)>,
+    /// How long to wait for what.
+    pub acks: Acks,
+    /// How long an acks=all request may wait for the disk, in milliseconds.
+    pub timeout_ms: i64,
+    /// What to do with the outcome: one per batch.
+    pub then: Then<Vec<Result<Appended, PartitionError>>>,
+}

@@ -1,0 +1,146 @@
+//! What handlers see of the broker.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::fetch::sessions::FetchSessions;
+use crate::catalog::{CatalogImage, CatalogMachine, TopicImage};
+use crate::config::BrokerConfig;
+use crate::coordinator::group::GroupRouter;
+use crate::coordinator::runtime::Mailbox;
+use crate::environment::Environment;
+use crate::metrics::Metrics;
+use crate::partition::{Partition, PartitionTable};
+use crate::types::Now;
+
+/// Name of the topic in which groups keep their state.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// An address that clients are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// This broker, as the metadata shows it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// `node.id`.
+    pub id: i32,
+    /// The cluster's id, Kafka's base64 form.
+    pub cluster_id: String,
+    /// The data directory, as DescribeLogDirs reports it.
+    pub log_dir: String,
+    /// The advertised address per listener name.
+    pub endpoints: HashMap<Arc<str>, Endpoint>,
+}
+
+/// Producer ids taken from the catalog in blocks, so that most InitProducerId calls write nothing.
+#[derive(Default)]
+pub struct ProducerIds(Mutex<std::ops::Range<i64>>);
+
+impl ProducerIds {
+    /// The next id of the current block.
+    pub fn take(&self) -> Option<i64> {
+        self.0.lock().next()
+    }
+
+    /// Puts a new block in use. If another call was faster, its rest is dropped: ids are plenty.
+    pub fn refill(&self, block: std::ops::Range<i64>) {
+        *self.0.lock() = block;
+    }
+}
+
+/// The parts of the broker that handlers and the executor work with. One per broker.
+pub struct Shared {
+    /// Clock, disk, randomness.
+    pub environment: Environment,
+    /// The configuration with dynamic changes applied.
+    pub config: ArcSwap<BrokerConfig>,
+    /// Who this broker is.
+    pub node: Node,
+    /// The latest state of the catalog.
+    pub catalog_image: Arc<ArcSwap<CatalogImage>>,
+    /// The way to change it.
+    pub catalog: Mailbox<CatalogMachine>,
+    /// The partitions' logs.
+    pub partitions: Arc<PartitionTable>,
+    /// The way to the groups' coordinators.
+    pub groups: Arc<GroupRouter>,
+    /// Incremental fetch sessions (KIP-227).
+    pub fetch_sessions: Mutex<FetchSessions>,
+    /// Where the next fetch outside of a session starts among its partitions.
+    pub fetch_rotation: AtomicUsize,
+    /// Ids for idempotent producers.
+    pub producer_ids: ProducerIds,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Writes the checkpoint files; called before DeleteRecords is answered.
+    pub write_checkpoints: Box<dyn Fn() -> std::io::Result<()> + Send + Sync>,
+    /// Set while the broker shuts down: parked requests are answered as they stand.
+    pub stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+/// The broker at one moment, as a handler sees it.
+pub struct View {
+    shared: Arc<Shared>,
+    /// The catalog as of now.
+    pub catalog: Arc<CatalogImage>,
+    /// What time it is.
+    pub now: Now,
+}
+
+impl View {
+    /// Looks at the broker now.
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            catalog: shared.catalog_image.load_full(),
+            now: shared.environment.clock.now(),
+            shared: Arc::clone(shared),
+        }
+    }
+
+    /// A partition by topic name.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+        self.shared.partitions.get(topic, partition)
+    }
+
+    /// A topic by id.
+    pub fn topic_by_id(&self, id: Uuid) -> Option<Arc<TopicImage>> {
+        self.catalog.topic_by_id(&id).cloned()
+    }
+
+    /// The configuration as of now.
+    pub fn config(&self) -> Arc<BrokerConfig> {
+        self.shared.config.load_full()
+    }
+
+    /// The address a client of this listener is told.
+    pub fn endpoint(&self, listener: &str) -> Endpoint {
+        let endpoints = &self.shared.node.endpoints;
+        let fallback = || Endpoint { host: "localhost".into(), port: 0 };
+        endpoints.get(listener).cloned().unwrap_or_else(fallback)
+    }
+
+    /// A fresh random id.
+    pub fn new_uuid(&self) -> Uuid {
+        self.shared.environment.entropy.kafka_uuid()
+    }
+}
+
+impl Deref for View {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}

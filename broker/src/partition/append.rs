@@ -1,0 +1,143 @@
+//! The way in: sequence check, append, visibility, group commit.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tidemark_protocol::error::ErrorCode;
+use tidemark_protocol::records::TimestampType;
+
+use super::{
+    Acks, Appended, Partition, PartitionError, State, Unsynced, ValidBatch, gone, storage_failed,
+};
+use crate::storage::{Log, ProducerError, SequenceCheck, StorageError};
+use crate::types::{Now, Offset, Timestamp};
+
+impl Partition {
+    /// Appends a validated batch. With [`Acks::All`] the caller then waits with
+    /// [`Partition::wait_durable`] for the returned end.
+    ///
+    /// A batch that one of the producer's last five was already (rule 1) is not written again: its
+    /// first offsets are returned, and waiting for its end means waiting for the original.
+    pub fn append(
+        self: &Arc<Self>,
+        batch: &ValidBatch,
+        acks: Acks,
+        now: Now,
+    ) -> Result<Appended, PartitionError> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if let Some(reason) = &state.offline {
+            return Err(PartitionError::new(ErrorCode::KafkaStorageError, reason.clone()));
+        }
+        let log = state.log.as_mut().ok_or_else(gone)?;
+        let log_append_time = match batch.header.timestamp_type() {
+            TimestampType::LogAppendTime => Timestamp(batch.header.max_timestamp),
+            TimestampType::CreateTime => Timestamp(-1),
+        };
+        if let SequenceCheck::Duplicate { base, last, .. } = check_sequence(log, batch)? {
+            let (base_offset, end) = (base, last.plus(1));
+            let log_start = log.start_offset();
+            return Ok(Appended { base_offset, log_append_time, log_start, end });
+        }
+        let written = log
+            .append(&batch.header, &batch.bytes, self.epoch, now)
+            .map_err(|error| append_failed(&error))?;
+        let appended = Appended {
+            base_offset: written.base,
+            log_append_time,
+            log_start: log.start_offset(),
+            end: written.end,
+        };
+        let wait_for_disk = acks == Acks::All && self.durable_acks;
+        if wait_for_disk {
+            state.unsynced.push_back(Unsynced { base: written.base, end: written.end });
+        }
+        state.dirty_since.get_or_insert(now.monotonic);
+        if wait_for_disk || state.has_flush_messages_due() {
+            self.request_flush();
+        }
+        // Under the lock, so that two appends cannot tell of their ends in the wrong order.
+        self.high_watermark.advance(state.visible_end());
+        Ok(appended)
+    }
+
+    /// Waits until everything below `end` is on disk; at once if the broker does not promise that.
+    pub async fn wait_durable(&self, end: Offset) -> Result<(), PartitionError> {
+        if !self.durable_acks {
+            return Ok(());
+        }
+        self.durable.wait(end).await.map_err(|_| {
+            let state = self.state.lock();
+            match &state.offline {
+                Some(reason) => PartitionError::new(ErrorCode::KafkaStorageError, reason.clone()),
+                None => gone(),
+            }
+        })
+    }
+
+    /// Puts everything that has been written on the disk and wakes those who wait for that. A
+    /// failed sync takes the partition out of service: the kernel may have dropped the dirty
+    /// pages, so trying again would promise what nobody knows.
+    pub fn flush_now(self: &Arc<Self>) {
+        // Cleared first: whoever appends from here on asks anew.
+        self.flush_requested.store(false, Ordering::Release);
+        let plan = {
+            let mut state = self.state.lock();
+            state.dirty_since = None;
+            let Some(log) = state.log.as_mut() else { return };
+            log.flush_plan()
+        };
+        let Some(plan) = plan else { return };
+        let up_to = plan.up_to;
+        if let Err(error) = plan.run(&*self.disk) {
+            self.take_offline(&format!("{}: cannot sync the log: {error}", self.name));
+            return;
+        }
+        {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            if let Some(log) = state.log.as_mut() {
+                log.flushed(up_to);
+                while state.unsynced.front().is_some_and(|unsynced| unsynced.end <= up_to) {
+                    state.unsynced.pop_front();
+                }
+                self.high_watermark.advance(state.visible_end());
+            }
+        }
+        self.durable.advance(up_to);
+    }
+
+    fn take_offline(&self, reason: &str) {
+        tracing::error!(partition = %self.name, reason, "partition is offline");
+        let mut state = self.state.lock();
+        state.offline = Some(reason.to_owned());
+        if let Some(log) = state.log.as_mut() {
+            log.fail(reason);
+        }
+        drop(state);
+        self.durable.close();
+    }
+}
+
+impl State {
+    fn has_flush_messages_due(&self) -> bool {
+        let Some(log) = &self.log else { return false };
+        let unflushed = log.end_offset().0 - log.last_flushed().0;
+        unflushed >= self.settings.log.flush_messages
+    }
+}
+
+fn check_sequence(log: &Log, batch: &ValidBatch) -> Result<SequenceCheck, PartitionError> {
+    log.producers().check(&batch.header).map_err(|error| {
+        let code = match error {
+            ProducerError::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            ProducerError::InvalidEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        };
+        PartitionError::new(code, error.to_string())
+    })
+}
+
+fn append_failed(error: &StorageError) -> PartitionError {
+    tracing::error!(%error, "append failed");
+    storage_failed(error)
+}
