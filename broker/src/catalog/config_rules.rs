@@ -4,31 +4,43 @@ use std::collections::BTreeMap;
 
 use super::command::{ConfigOp, ResourceKind};
 
-/// The part of the broker's config declarations that decisions on configs rest on. It must be a
-/// pure function of its arguments, for decisions are repeated in tests and simulations.
-pub trait ConfigRules: Send + Sync + 'static {
-    /// Checks all overrides of a topic together, as they would stand after a change. The error is
-    /// the text for the client (Kafka's `LogConfig.validate`).
-    fn validate_topic(&self, overrides: &BTreeMap<String, String>) -> Result<(), String>;
+/// Config values by name that stand in place of defaults.
+pub type Overrides = BTreeMap<String, String>;
 
-    /// Checks all dynamic overrides of the broker (`cluster_wide` false) or of the cluster default
-    /// (`cluster_wide` true), as they would stand after a change: which can be changed while the
-    /// broker runs, and their values (Kafka's `DynamicBrokerConfig.validate`).
-    fn validate_broker(
+/// The broker configs that were set while the broker ran.
+#[derive(Clone, Copy, Debug)]
+pub struct DynamicConfigs<'a> {
+    /// Those for all brokers.
+    pub cluster_wide: &'a Overrides,
+    /// Those for this broker, which are stronger.
+    pub per_broker: &'a Overrides,
+}
+
+/// The broker's config declarations and the values that it was started with, as far as decisions
+/// on configs rest on them. It must be a pure function of its arguments, for decisions are repeated
+/// in tests and simulations. Errors are the texts for the client.
+pub trait ConfigRules: Send + Sync + 'static {
+    /// Checks all overrides of a topic together, as they would stand after a change, on a broker
+    /// with these dynamic configs (Kafka's `LogConfig.validate`).
+    fn validate_topic(
         &self,
-        cluster_wide: bool,
-        overrides: &BTreeMap<String, String>,
+        broker: DynamicConfigs<'_>,
+        overrides: &Overrides,
     ) -> Result<(), String>;
 
-    /// The value of config `name` after `op` with operand `value` on the override `current`; `None`
-    /// when no override is left. Appending to what is not a list is an error, and the default
-    /// counts where no override is set (Kafka's `ConfigurationControlManager`).
+    /// Checks the dynamic configs as they would stand after a change: whether all can be changed
+    /// while the broker runs, and their values (Kafka's `DynamicBrokerConfig.validate`).
+    fn validate_broker(&self, broker: DynamicConfigs<'_>) -> Result<(), String>;
+
+    /// The overrides `current` after `op` on config `name`. `op` is none of
+    /// [`ConfigOp::Unknown`]; appending to what is not a list is an error, and where no override
+    /// is set the default counts (Kafka's `ConfigurationControlManager`).
     fn apply_op(
         &self,
         kind: ResourceKind,
+        current: &Overrides,
         name: &str,
         op: ConfigOp,
-        current: Option<&str>,
-        value: &str,
-    ) -> Result<Option<String>, String>;
+        value: Option<&str>,
+    ) -> Result<Overrides, String>;
 }

@@ -1,20 +1,21 @@
 //! Decides on AlterConfigs and IncrementalAlterConfigs (Kafka's `ConfigAdminManager.preprocess`,
 //! then `ConfigurationControlManager`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{CatalogMachine, MAX_RECORDS_PER_COMMAND};
 use crate::catalog::command::{
     AlterConfigs, AlterConfigsResult, ConfigAlteration, ConfigChange, ConfigOp, ConfigResource,
     ErrorCode, Refusal, Reply, ResourceChange, ResourceKind,
 };
+use crate::catalog::config_rules::{DynamicConfigs, Overrides};
 use crate::catalog::records::{ConfigRecord, Record};
 use crate::catalog::topic_name;
 
 /// The longest name and value of a config, in bytes: what a string of the log can hold.
 const MAX_CONFIG_SIZE: usize = i16::MAX as usize;
 
-type Overrides = BTreeMap<String, String>;
+const NONE: &Overrides = &Overrides::new();
 
 impl CatalogMachine {
     pub(super) fn alter_configs(&self, command: AlterConfigs) -> (Vec<Record>, Reply) {
@@ -56,9 +57,9 @@ impl CatalogMachine {
         self.check_resource(resource)?;
         let before = self.overrides(resource);
         let (after, touched) = match &change.change {
-            ConfigChange::Replace(configs) => replace(&before, configs),
+            ConfigChange::Replace(configs) => replace(before, configs),
             ConfigChange::Incremental(operations) => {
-                self.apply_operations(resource, &before, operations)?
+                self.apply_operations(resource, before, operations)?
             }
         };
         check_sizes(&after)?;
@@ -104,15 +105,26 @@ impl CatalogMachine {
         }
     }
 
-    fn overrides(&self, resource: &ConfigResource) -> Overrides {
+    /// The broker configs that were set at run time, as they are now.
+    pub(super) fn dynamic_configs(&self) -> DynamicConfigs<'_> {
+        let configs = |name: &str| {
+            self.image
+                .broker_config(name)
+                .map_or(NONE, |configs| &**configs)
+        };
+        DynamicConfigs {
+            cluster_wide: configs(""),
+            per_broker: configs(&self.node_id.to_string()),
+        }
+    }
+
+    fn overrides(&self, resource: &ConfigResource) -> &Overrides {
         let overrides = match resource.kind {
             ResourceKind::Topic => self.image.topic(&resource.name).map(|topic| &topic.configs),
             ResourceKind::Broker => self.image.broker_config(&resource.name),
             ResourceKind::Other(_) => None,
         };
-        overrides
-            .map(|overrides| Overrides::clone(overrides))
-            .unwrap_or_default()
+        overrides.map_or(NONE, |overrides| &**overrides)
     }
 
     /// The overrides after the operations, and the names that these are about.
@@ -126,16 +138,9 @@ impl CatalogMachine {
         let mut touched = BTreeSet::new();
         for operation in operations {
             let ConfigAlteration { name, op, value } = operation;
-            let current = after.get(name).map(String::as_str);
-            let operand = value.as_deref().unwrap_or_default();
-            let value = self
-                .rules
-                .apply_op(resource.kind, name, *op, current, operand);
-            let value = value.map_err(|text| Refusal::new(ErrorCode::InvalidConfig, text))?;
-            match value {
-                Some(value) => after.insert(name.clone(), value),
-                None => after.remove(name),
-            };
+            let value = value.as_deref();
+            let result = self.rules.apply_op(resource.kind, &after, name, *op, value);
+            after = result.map_err(|text| Refusal::new(ErrorCode::InvalidConfig, text))?;
             touched.insert(name.clone());
         }
         Ok((after, touched))
@@ -146,7 +151,13 @@ impl CatalogMachine {
         let name = &resource.name;
         if resource.kind == ResourceKind::Broker {
             // Kafka answers INVALID_REQUEST and not INVALID_CONFIG here (KAFKA-13609).
-            let checked = self.rules.validate_broker(name.is_empty(), after);
+            let mut configs = self.dynamic_configs();
+            if name.is_empty() {
+                configs.cluster_wide = after;
+            } else {
+                configs.per_broker = after;
+            }
+            let checked = self.rules.validate_broker(configs);
             return checked.map_err(|text| Refusal::new(ErrorCode::InvalidRequest, text));
         }
         if name.is_empty() {
@@ -157,7 +168,7 @@ impl CatalogMachine {
         }
         topic_name::validate(name)
             .map_err(|text| Refusal::new(ErrorCode::InvalidTopicException, text))?;
-        let checked = self.rules.validate_topic(after);
+        let checked = self.rules.validate_topic(self.dynamic_configs(), after);
         checked.map_err(|text| Refusal::new(ErrorCode::InvalidConfig, text))?;
         if self.image.topic(name).is_none() {
             let text = format!("The topic '{name}' does not exist.");

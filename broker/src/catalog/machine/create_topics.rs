@@ -23,27 +23,28 @@ struct Progress {
 
 impl CatalogMachine {
     pub(super) fn create_topics(&self, command: CreateTopics) -> (Vec<Record>, Reply) {
-        let order = Order::of(&command.topics);
-        let asked: Vec<&NewTopic> = command
-            .topics
-            .iter()
-            .filter(|topic| order.single.contains(&*topic.name))
-            .collect();
-        let mut progress = self.start_creating(&asked);
-        let mut results: Vec<CreateTopicResult> = match check_total(&asked, command.defaults) {
-            Err(refusal) => refuse_all(&asked, &refusal),
-            Ok(()) => asked
+        let topics = &command.topics;
+        let order = Order::of(topics);
+        let decided = || {
+            topics
                 .iter()
-                .map(|topic| CreateTopicResult {
-                    name: topic.name.clone(),
-                    result: self.create_topic(topic, command.defaults, &mut progress),
-                })
-                .collect(),
+                .filter(|topic| order.single.contains(&*topic.name))
         };
+        if asked_partitions(decided(), command.defaults) > MAX_PARTITIONS_PER_REQUEST {
+            let text = "Excessively large number of partitions per request.";
+            return refuse_all(topics, text);
+        }
+        let mut progress = self.start_creating(topics);
+        let mut results = Vec::with_capacity(topics.len());
+        for topic in decided() {
+            let result = self.create_topic(topic, command.defaults, &mut progress);
+            results.push(CreateTopicResult {
+                name: topic.name.clone(),
+                result,
+            });
+        }
         if progress.records.len() > MAX_RECORDS_PER_COMMAND {
-            progress.records.clear();
-            let refusal = Refusal::new(ErrorCode::PolicyViolation, super::TOO_MANY_RECORDS);
-            results = refuse_all(&asked, &refusal);
+            return refuse_all(topics, super::TOO_MANY_RECORDS);
         }
         results.extend(order.refused);
         if command.validate_only {
@@ -52,9 +53,9 @@ impl CatalogMachine {
         (progress.records, Reply::TopicsCreated(results))
     }
 
-    fn start_creating(&self, asked: &[&NewTopic]) -> Progress {
+    fn start_creating(&self, topics: &[NewTopic]) -> Progress {
         // Only names with `.` or `_` can collide, and only then is the table worth its making.
-        let needed = asked
+        let needed = topics
             .iter()
             .any(|topic| topic_name::has_collision_chars(&topic.name));
         let names = self
@@ -81,7 +82,8 @@ impl CatalogMachine {
         self.check_name(topic, progress)?;
         let configs = self.check_new_configs(topic)?;
         let num_partitions = self.check_layout(topic, defaults)?;
-        self.check_room(progress.partitions + num_partitions as usize)?;
+        let new_partitions = usize::try_from(num_partitions).unwrap_or(usize::MAX);
+        self.check_room(progress.partitions.saturating_add(new_partitions))?;
         if topic.id.as_u128() <= 1
             || self.image.topic_by_id(topic.id).is_some()
             || !progress.ids.insert(topic.id)
@@ -89,7 +91,7 @@ impl CatalogMachine {
             // The caller's mistake and not the client's; such a topic would take another's place.
             return Err(Refusal::bare(ErrorCode::UnknownServerError));
         }
-        progress.partitions += num_partitions as usize;
+        progress.partitions += new_partitions;
         if topic_name::has_collision_chars(&topic.name) {
             progress
                 .taken
@@ -154,7 +156,9 @@ impl CatalogMachine {
             .collect();
         if !configs.is_empty() {
             check_sizes(&configs)?;
-            self.rules.validate_topic(&configs).map_err(refuse)?;
+            self.rules
+                .validate_topic(self.dynamic_configs(), &configs)
+                .map_err(refuse)?;
         }
         Ok(configs)
     }
@@ -254,24 +258,27 @@ impl Order {
     }
 }
 
-/// Refuses a request that would create too many partitions, before anything is made of them.
-fn check_total(topics: &[&NewTopic], defaults: TopicDefaults) -> Result<(), Refusal> {
-    let count = |topic: &&NewTopic| match (topic.assignments.len(), topic.num_partitions) {
+/// How many partitions a request asks for at most; less come of it if topics are refused.
+fn asked_partitions<'a>(
+    topics: impl Iterator<Item = &'a NewTopic>,
+    defaults: TopicDefaults,
+) -> i64 {
+    let count = |topic: &NewTopic| match (topic.assignments.len(), topic.num_partitions) {
         (0, -1) => i64::from(defaults.num_partitions),
         (0, asked) => i64::from(asked.max(0)),
         (assigned, _) => assigned as i64,
     };
-    if topics.iter().map(count).sum::<i64>() <= MAX_PARTITIONS_PER_REQUEST {
-        return Ok(());
-    }
-    let text = "Excessively large number of partitions per request.";
-    Err(Refusal::new(ErrorCode::PolicyViolation, text))
+    topics.map(count).sum()
 }
 
-fn refuse_all(topics: &[&NewTopic], refusal: &Refusal) -> Vec<CreateTopicResult> {
-    let refuse = |topic: &&NewTopic| CreateTopicResult {
+/// Refuses a request as a whole: then each of its topics gets an answer, duplicates too.
+fn refuse_all(topics: &[NewTopic], text: &str) -> (Vec<Record>, Reply) {
+    let refuse = |topic: &NewTopic| CreateTopicResult {
         name: topic.name.clone(),
-        result: Err(refusal.clone()),
+        result: Err(Refusal::new(ErrorCode::PolicyViolation, text)),
     };
-    topics.iter().map(refuse).collect()
+    (
+        Vec::new(),
+        Reply::TopicsCreated(topics.iter().map(refuse).collect()),
+    )
 }

@@ -13,8 +13,7 @@ use crate::catalog::records::{Record, RemoveTopicRecord};
 impl CatalogMachine {
     pub(super) fn delete_topics(&self, command: DeleteTopics) -> (Vec<Record>, Reply) {
         if !command.deletion_enabled {
-            let text = "Topic deletion is disabled.";
-            let refusal = Refusal::new(ErrorCode::TopicDeletionDisabled, text);
+            let refusal = Refusal::bare(ErrorCode::TopicDeletionDisabled);
             return (
                 Vec::new(),
                 Reply::TopicsDeleted(refuse_all(command.topics, &refusal)),
@@ -23,7 +22,7 @@ impl CatalogMachine {
         let selection = Selection::of(&command.topics);
         let (ids, results) = self.resolve(selection);
         if ids.len() > MAX_RECORDS_PER_COMMAND {
-            let refusal = Refusal::new(ErrorCode::PolicyViolation, super::TOO_MANY_RECORDS);
+            let refusal = Refusal::bare(ErrorCode::PolicyViolation);
             return (
                 Vec::new(),
                 Reply::TopicsDeleted(refuse_all(command.topics, &refusal)),
