@@ -11,7 +11,7 @@ use std::sync::Arc;
 mod memory;
 mod real;
 
-pub use memory::{Fault, MemoryDisk};
+pub use memory::{DiskOp, Failure, Fault, MemoryDisk};
 pub use real::RealDisk;
 
 /// How a file is opened.
