@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 pub use super::error_code::ErrorCode;
 use super::records::{BrokerEndpoint, BrokerFeature};
+use crate::config::{BrokerConfig, Overrides};
 use crate::types::ProducerId;
 
 /// A request to the catalog. Each is decided as a whole and its records are written as one atomic
@@ -51,6 +52,17 @@ pub struct TopicDefaults {
     pub num_partitions: i32,
     /// Replicas of a partition of a topic that asks for -1.
     pub replication_factor: i16,
+}
+
+impl TopicDefaults {
+    /// The defaults of a broker with this configuration.
+    pub fn of(config: &BrokerConfig) -> Self {
+        Self {
+            num_partitions: config.num_partitions,
+            replication_factor: i16::try_from(config.default_replication_factor)
+                .unwrap_or(i16::MAX),
+        }
+    }
 }
 
 /// A topic to create.
@@ -190,38 +202,10 @@ pub enum ConfigChange {
 pub struct ConfigAlteration {
     /// The config's name.
     pub name: String,
-    /// What to do.
-    pub op: ConfigOp,
+    /// What to do: the number of an `AlterOp`; others are refused.
+    pub op: i8,
     /// With what; not needed to delete.
     pub value: Option<String>,
-}
-
-/// Operations on a config, numbered as in Kafka's `AlterConfigOp.OpType`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ConfigOp {
-    /// 0: sets the override.
-    Set,
-    /// 1: removes the override, so that the default counts again.
-    Delete,
-    /// 2: adds entries to a list.
-    Append,
-    /// 3: removes entries from a list.
-    Subtract,
-    /// Any other number: refused.
-    Unknown(i8),
-}
-
-impl ConfigOp {
-    /// The operation with this number.
-    pub fn from_wire(number: i8) -> Self {
-        match number {
-            0 => Self::Set,
-            1 => Self::Delete,
-            2 => Self::Append,
-            3 => Self::Subtract,
-            other => Self::Unknown(other),
-        }
-    }
 }
 
 /// The body of [`Command::RegisterBroker`].
@@ -305,7 +289,7 @@ pub struct CreatedTopic {
     /// How many replicas each has.
     pub replication_factor: i16,
     /// Its config overrides.
-    pub configs: BTreeMap<String, String>,
+    pub configs: Overrides,
 }
 
 /// What became of one topic to delete.

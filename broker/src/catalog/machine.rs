@@ -13,9 +13,9 @@ mod tests;
 use std::sync::Arc;
 
 use super::command::{Command, Reply};
-use super::config_rules::ConfigRules;
 use super::image::CatalogImage;
 use super::records::{AbortTransactionRecord, Record};
+use crate::config::BrokerConfig;
 use crate::coordinator::{Answer, Decision, KeyValue, Machine, MalformedRecord, ReplyToken, When};
 use crate::types::{Now, Offset};
 
@@ -47,18 +47,20 @@ const TOO_MANY_RECORDS: &str = "Unable to perform excessively large batch operat
 /// shows topics without their partitions, so the former is the way to publish it.
 pub struct CatalogMachine {
     node_id: i32,
-    rules: Arc<dyn ConfigRules>,
+    /// As the broker was started; what was set at run time is in the picture.
+    config: Arc<BrokerConfig>,
     image: Arc<CatalogImage>,
     /// The picture with the records of the open transaction.
     in_transaction: Option<Arc<CatalogImage>>,
 }
 
 impl CatalogMachine {
-    /// A catalog before the first record of its log, on the node with this id.
-    pub fn new(node_id: i32, rules: Arc<dyn ConfigRules>) -> Self {
+    /// A catalog before the first record of its log, on a node that was started with this
+    /// configuration.
+    pub fn new(config: Arc<BrokerConfig>) -> Self {
         Self {
-            node_id,
-            rules,
+            node_id: config.node_id,
+            config,
             image: Arc::default(),
             in_transaction: None,
         }

@@ -4,7 +4,7 @@ mod targets;
 
 use bytes::Bytes;
 use targets::random::{Random, body};
-use targets::requests::decode_and_encode;
+use targets::requests::{decode_and_encode, versions};
 use tidemark_protocol::guard::shape::Shape;
 use tidemark_protocol::guard::{Walked, check, shapes};
 
@@ -23,6 +23,16 @@ fn each_body(rounds: u64, mut visit: impl FnMut(&Shape, i16, Vec<u8>, u64)) {
             }
         }
     }
+}
+
+#[test]
+fn every_request_type_has_a_shape_with_its_versions() {
+    let mut types: Vec<_> = versions().collect();
+    types.sort_unstable();
+    let shapes: Vec<_> = shapes::all()
+        .map(|shape| (shape.key, shape.min, shape.max))
+        .collect();
+    assert_eq!(shapes, types);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use super::{CatalogMachine, MAX_RECORDS_PER_COMMAND};
 use crate::catalog::command::{
-    AlterConfigs, AlterConfigsResult, ConfigAlteration, ConfigChange, ConfigOp, ConfigResource,
-    ErrorCode, Refusal, Reply, ResourceChange, ResourceKind,
+    AlterConfigs, AlterConfigsResult, ConfigAlteration, ConfigChange, ConfigResource, ErrorCode,
+    Refusal, Reply, ResourceChange, ResourceKind,
 };
-use crate::catalog::config_rules::{DynamicConfigs, Overrides};
 use crate::catalog::records::{ConfigRecord, Record};
 use crate::catalog::topic_name;
+use crate::config::{self, AlterOp, BrokerConfig, ConfigError, Overrides, Resource};
 
 /// The longest name and value of a config, in bytes: what a string of the log can hold.
 const MAX_CONFIG_SIZE: usize = i16::MAX as usize;
@@ -51,19 +51,33 @@ impl CatalogMachine {
         (records, Reply::ConfigsAltered(results))
     }
 
+    /// Checks the overrides of a topic as they would stand.
+    pub(super) fn check_topic_configs(&self, overrides: &Overrides) -> Result<(), Refusal> {
+        check_sizes(overrides)?;
+        let per_broker = self.broker_overrides(&self.node_id.to_string());
+        let broker = self
+            .config
+            .with_overrides(self.broker_overrides(""), per_broker);
+        // What was set at run time may contradict what the broker was started with since; then the
+        // latter counts, as it does for the broker itself.
+        let broker = broker.as_ref().unwrap_or(&self.config);
+        let checked = config::topic::validate_overrides(broker, overrides);
+        checked.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))
+    }
+
     fn alter(&self, change: &ResourceChange) -> Result<Vec<Record>, Refusal> {
         let resource = &change.resource;
         check_request(&change.change)?;
-        self.check_resource(resource)?;
+        let kind = self.check_resource(resource)?;
         let before = self.overrides(resource);
         let (after, touched) = match &change.change {
             ConfigChange::Replace(configs) => replace(before, configs),
-            ConfigChange::Incremental(operations) => {
-                self.apply_operations(resource, before, operations)?
-            }
+            ConfigChange::Incremental(operations) => apply_operations(kind, before, operations)?,
         };
-        check_sizes(&after)?;
-        self.validate(resource, &after)?;
+        match kind {
+            Resource::Broker => self.check_broker_configs(&resource.name, &after)?,
+            Resource::Topic => self.check_altered_topic(&resource.name, &after)?,
+        }
         let record = |name: &String| {
             Record::from(ConfigRecord {
                 resource_type: resource.kind.to_wire(),
@@ -74,28 +88,27 @@ impl CatalogMachine {
         };
         // A broker's config is recorded again even if it is the same: that is how an operator
         // makes it read a file anew to which a config points (KAFKA-14136).
-        let must_record = |name: &&String| {
-            resource.kind == ResourceKind::Broker || before.get(*name) != after.get(*name)
-        };
+        let must_record =
+            |name: &&String| kind == Resource::Broker || before.get(*name) != after.get(*name);
         Ok(touched.iter().filter(must_record).map(record).collect())
     }
 
-    fn check_resource(&self, resource: &ConfigResource) -> Result<(), Refusal> {
+    fn check_resource(&self, resource: &ConfigResource) -> Result<Resource, Refusal> {
         match resource.kind {
-            ResourceKind::Topic => Ok(()),
-            ResourceKind::Broker if resource.name.is_empty() => Ok(()),
+            ResourceKind::Topic => Ok(Resource::Topic),
+            ResourceKind::Broker if resource.name.is_empty() => Ok(Resource::Broker),
             ResourceKind::Broker => {
                 let name = &resource.name;
                 let id: i32 = name.parse().or_else(|_| {
                     let text = format!("Node id must be an integer, but it is: {name}");
                     refuse(ErrorCode::InvalidRequest, text)
                 })?;
-                if id == self.node_id {
-                    return Ok(());
+                // Other spellings of the number (`+0`, `00`) would be stored beside it, unheard.
+                if name == &self.node_id.to_string() {
+                    return Ok(Resource::Broker);
                 }
                 let expected = self.node_id;
-                let text =
-                    format!("Unexpected broker id, expected {expected}, but received {name}");
+                let text = format!("Unexpected broker id, expected {expected}, but received {id}");
                 refuse(ErrorCode::InvalidRequest, text)
             }
             ResourceKind::Other(number) => refuse(
@@ -105,61 +118,41 @@ impl CatalogMachine {
         }
     }
 
-    /// The broker configs that were set at run time, as they are now.
-    pub(super) fn dynamic_configs(&self) -> DynamicConfigs<'_> {
-        let configs = |name: &str| {
-            self.image
-                .broker_config(name)
-                .map_or(NONE, |configs| &**configs)
-        };
-        DynamicConfigs {
-            cluster_wide: configs(""),
-            per_broker: configs(&self.node_id.to_string()),
-        }
-    }
-
     fn overrides(&self, resource: &ConfigResource) -> &Overrides {
-        let overrides = match resource.kind {
-            ResourceKind::Topic => self.image.topic(&resource.name).map(|topic| &topic.configs),
-            ResourceKind::Broker => self.image.broker_config(&resource.name),
-            ResourceKind::Other(_) => None,
-        };
-        overrides.map_or(NONE, |overrides| &**overrides)
+        match resource.kind {
+            ResourceKind::Topic => self
+                .image
+                .topic(&resource.name)
+                .map_or(NONE, |topic| &topic.configs),
+            ResourceKind::Broker => self.broker_overrides(&resource.name),
+            ResourceKind::Other(_) => NONE,
+        }
     }
 
-    /// The overrides after the operations, and the names that these are about.
-    fn apply_operations(
-        &self,
-        resource: &ConfigResource,
-        before: &Overrides,
-        operations: &[ConfigAlteration],
-    ) -> Result<(Overrides, BTreeSet<String>), Refusal> {
-        let mut after = before.clone();
-        let mut touched = BTreeSet::new();
-        for operation in operations {
-            let ConfigAlteration { name, op, value } = operation;
-            let value = value.as_deref();
-            let result = self.rules.apply_op(resource.kind, &after, name, *op, value);
-            after = result.map_err(|text| Refusal::new(ErrorCode::InvalidConfig, text))?;
-            touched.insert(name.clone());
+    fn broker_overrides(&self, name: &str) -> &Overrides {
+        self.image
+            .broker_config(name)
+            .map_or(NONE, |overrides| overrides)
+    }
+
+    /// Checks the dynamic configs of the broker, or with the empty name of all brokers.
+    fn check_broker_configs(&self, name: &str, after: &Overrides) -> Result<(), Refusal> {
+        check_sizes(after)?;
+        let checked: Result<BrokerConfig, ConfigError> = if name.is_empty() {
+            let per_broker = self.broker_overrides(&self.node_id.to_string());
+            self.config.with_overrides(after, per_broker)
+        } else {
+            self.config.with_overrides(self.broker_overrides(""), after)
+        };
+        // Kafka answers INVALID_REQUEST here and not INVALID_CONFIG (KAFKA-13609).
+        match checked {
+            Ok(_) => Ok(()),
+            Err(error) => refuse(ErrorCode::InvalidRequest, error.to_string()),
         }
-        Ok((after, touched))
     }
 
     /// Checks values before existence, as Kafka does.
-    fn validate(&self, resource: &ConfigResource, after: &Overrides) -> Result<(), Refusal> {
-        let name = &resource.name;
-        if resource.kind == ResourceKind::Broker {
-            // Kafka answers INVALID_REQUEST and not INVALID_CONFIG here (KAFKA-13609).
-            let mut configs = self.dynamic_configs();
-            if name.is_empty() {
-                configs.cluster_wide = after;
-            } else {
-                configs.per_broker = after;
-            }
-            let checked = self.rules.validate_broker(configs);
-            return checked.map_err(|text| Refusal::new(ErrorCode::InvalidRequest, text));
-        }
+    fn check_altered_topic(&self, name: &str, after: &Overrides) -> Result<(), Refusal> {
         if name.is_empty() {
             return refuse(
                 ErrorCode::InvalidRequest,
@@ -168,8 +161,7 @@ impl CatalogMachine {
         }
         topic_name::validate(name)
             .map_err(|text| Refusal::new(ErrorCode::InvalidTopicException, text))?;
-        let checked = self.rules.validate_topic(self.dynamic_configs(), after);
-        checked.map_err(|text| Refusal::new(ErrorCode::InvalidConfig, text))?;
+        self.check_topic_configs(after)?;
         if self.image.topic(name).is_none() {
             let text = format!("The topic '{name}' does not exist.");
             return refuse(ErrorCode::UnknownTopicOrPartition, text);
@@ -178,8 +170,43 @@ impl CatalogMachine {
     }
 }
 
+/// The overrides after the operations, and the names that these are about.
+fn apply_operations(
+    kind: Resource,
+    before: &Overrides,
+    operations: &[ConfigAlteration],
+) -> Result<(Overrides, BTreeSet<String>), Refusal> {
+    let mut after = before.clone();
+    for ConfigAlteration { name, op, value } in operations {
+        let Some(op) = AlterOp::from_id(*op) else {
+            return refuse(
+                ErrorCode::InvalidRequest,
+                format!("Unknown operations type {op}"),
+            );
+        };
+        let applied = config::apply_op(kind, &after, name, op, value.as_deref());
+        after =
+            applied.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))?;
+    }
+    let touched = operations.iter().map(|operation| operation.name.clone());
+    Ok((after, touched.collect()))
+}
+
+/// The overrides of a full replacement, and all names that it sets or removes.
+fn replace(
+    before: &Overrides,
+    configs: &[(String, Option<String>)],
+) -> (Overrides, BTreeSet<String>) {
+    let given = configs.iter();
+    let after: Overrides = given
+        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+        .collect();
+    let touched = before.keys().chain(after.keys()).cloned().collect();
+    (after, touched)
+}
+
 /// Checks that no override is longer than the log can hold.
-pub(super) fn check_sizes(overrides: &Overrides) -> Result<(), Refusal> {
+fn check_sizes(overrides: &Overrides) -> Result<(), Refusal> {
     let too_long =
         |(name, value): (&String, &String)| name.len().max(value.len()) > MAX_CONFIG_SIZE;
     if !overrides.iter().any(too_long) {
@@ -196,61 +223,42 @@ pub(super) fn check_sizes(overrides: &Overrides) -> Result<(), Refusal> {
 
 /// Checks what can be checked without knowing the resource.
 fn check_request(change: &ConfigChange) -> Result<(), Refusal> {
-    let (names, null): (Vec<&String>, Vec<&str>) = match change {
-        ConfigChange::Replace(configs) => {
-            let null = configs.iter().filter(|(_, value)| value.is_none());
-            let names = configs.iter().map(|(name, _)| name);
-            (
-                names.collect(),
-                null.map(|(name, _)| name.as_str()).collect(),
-            )
-        }
-        ConfigChange::Incremental(operations) => {
-            let is_null = |o: &&ConfigAlteration| o.op != ConfigOp::Delete && o.value.is_none();
-            let null = operations.iter().filter(is_null);
-            let names = operations.iter().map(|operation| &operation.name);
-            (
-                names.collect(),
-                null.map(|operation| operation.name.as_str()).collect(),
-            )
-        }
+    let configs: Vec<(&str, bool)> = match change {
+        ConfigChange::Replace(configs) => configs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.is_none()))
+            .collect(),
+        ConfigChange::Incremental(operations) => operations
+            .iter()
+            .map(|alteration| {
+                let deletes = alteration.op == AlterOp::Delete as i8;
+                (
+                    alteration.name.as_str(),
+                    alteration.value.is_none() && !deletes,
+                )
+            })
+            .collect(),
     };
     let mut seen = BTreeSet::new();
-    if !names.into_iter().all(|name| seen.insert(name)) {
+    if !configs.iter().all(|(name, _)| seen.insert(*name)) {
         return refuse(
             ErrorCode::InvalidRequest,
             "Error due to duplicate config keys",
         );
     }
-    if !null.is_empty() {
-        let names = null.join(", ");
-        return refuse(
-            ErrorCode::InvalidRequest,
-            format!("Null value not supported for : {names}"),
-        );
-    }
-    if let ConfigChange::Incremental(operations) = change {
-        for operation in operations {
-            if let ConfigOp::Unknown(number) = operation.op {
-                let text = format!("Unknown operations type {number}");
-                return refuse(ErrorCode::InvalidRequest, text);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The overrides of a full replacement, and all names that it sets or removes.
-fn replace(
-    before: &Overrides,
-    configs: &[(String, Option<String>)],
-) -> (Overrides, BTreeSet<String>) {
-    let given = configs.iter();
-    let after: Overrides = given
-        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+    let null: Vec<&str> = configs
+        .into_iter()
+        .filter(|(_, is_null)| *is_null)
+        .map(|(name, _)| name)
         .collect();
-    let touched = before.keys().chain(after.keys()).cloned().collect();
-    (after, touched)
+    if null.is_empty() {
+        return Ok(());
+    }
+    let names = null.join(", ");
+    refuse(
+        ErrorCode::InvalidRequest,
+        format!("Null value not supported for : {names}"),
+    )
 }
 
 fn refuse<T>(code: ErrorCode, text: impl Into<String>) -> Result<T, Refusal> {

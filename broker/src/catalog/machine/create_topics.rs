@@ -8,9 +8,9 @@ use crate::catalog::command::{
     CreateTopicResult, CreateTopics, CreatedTopic, ErrorCode, NewTopic, Refusal, Reply,
     ResourceKind, TopicDefaults,
 };
-use crate::catalog::machine::alter_configs::check_sizes;
 use crate::catalog::records::{ConfigRecord, Record, TopicRecord};
 use crate::catalog::topic_name;
+use crate::config::Overrides;
 
 /// A request as far as it is decided.
 struct Progress {
@@ -140,7 +140,7 @@ impl CatalogMachine {
         }
     }
 
-    fn check_new_configs(&self, topic: &NewTopic) -> Result<BTreeMap<String, String>, Refusal> {
+    fn check_new_configs(&self, topic: &NewTopic) -> Result<Overrides, Refusal> {
         let refuse = |text: String| Refusal::new(ErrorCode::InvalidConfig, text);
         let null = topic.configs.iter().filter(|(_, value)| value.is_none());
         let null: Vec<&str> = null.map(|(name, _)| name.as_str()).collect();
@@ -151,14 +151,11 @@ impl CatalogMachine {
             )));
         }
         let given = topic.configs.iter();
-        let configs: BTreeMap<String, String> = given
+        let configs: Overrides = given
             .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
             .collect();
         if !configs.is_empty() {
-            check_sizes(&configs)?;
-            self.rules
-                .validate_topic(self.dynamic_configs(), &configs)
-                .map_err(refuse)?;
+            self.check_topic_configs(&configs)?;
         }
         Ok(configs)
     }

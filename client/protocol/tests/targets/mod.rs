@@ -1,7 +1,11 @@
 //! What the fuzzer and the stable tests both run: each function takes any bytes and may only
 //! return. `integration-tests/fuzz` includes this folder by its path.
 
-#![allow(dead_code, reason = "each user of this folder needs a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each user of this folder needs a part of it"
+)]
 
 pub mod random;
 pub mod requests;

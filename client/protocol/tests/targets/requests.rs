@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::{Encodable, Request};
+use kafka_protocol::protocol::{Message, Request};
 use tidemark_protocol::guard::{DecodeError, decode_request};
 
 /// Decodes a body through the guard and encodes what came out again.
@@ -11,6 +11,11 @@ pub fn decode_and_encode(key: i16, version: i16, body: Bytes) -> Result<BytesMut
         || Ok(BytesMut::new()),
         |(_, through)| through(version, body),
     )
+}
+
+/// Key, lowest and highest version of every request type.
+pub fn versions() -> impl Iterator<Item = (i16, i16, i16)> {
+    VERSIONS.iter().copied()
 }
 
 type Through = fn(i16, Bytes) -> Result<BytesMut, DecodeError>;
@@ -32,6 +37,11 @@ macro_rules! by_key {
     ($($request:ident),* $(,)?) => {
         const BY_KEY: &[(i16, Through)] =
             &[$((<$request as Request>::KEY, through::<$request>),)*];
+        const VERSIONS: &[(i16, i16, i16)] = &[$((
+            <$request as Request>::KEY,
+            <$request as Message>::VERSIONS.min,
+            <$request as Message>::VERSIONS.max,
+        ),)*];
     };
 }
 
