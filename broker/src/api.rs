@@ -2,10 +2,11 @@
 //!
 //! A handler is a plain function `handle(view, context, request) -> Step`: it looks at what the
 //! broker is ([`View`]) and says what should happen ([`Step`]). It never touches a socket, a file
-//! or the clock. [`begin`] carries the steps out: the only asynchronous part, and the one entry
-//! that the network layer calls.
+//! or the clock. [`begin`], the one entry that the network layer calls, has
+//! the steps carried out: the only asynchronous part.
 
 mod context;
+mod entry;
 mod execute;
 mod registry;
 mod step;
@@ -44,7 +45,7 @@ mod produce;
 mod sync_group;
 
 pub use context::{Context, ErrorCodes, Response};
-pub use execute::{Outcome, begin};
+pub use entry::{Origin, Started, begin};
 pub use fetch::sessions::FetchSessions;
 pub use registry::{Api, REGISTRY, find, frame_cap, protocol_coverage};
 pub use step::Step;
