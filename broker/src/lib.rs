@@ -2,4 +2,5 @@
 
 pub mod coordinator;
 pub mod environment;
+pub mod storage;
 pub mod types;
