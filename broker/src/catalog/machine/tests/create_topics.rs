@@ -220,7 +220,7 @@ fn a_created_topic_is_told_and_seen() {
     assert_eq!(catalog.image().topic_by_id(topic.id), Some(topic));
     assert_eq!(catalog.image().partition_count(), 2);
     assert!(!topic.internal);
-    let kinds: Vec<_> = catalog.log.iter().map(|record| kind_of(record)).collect();
+    let kinds: Vec<_> = catalog.log.iter().map(kind_of).collect();
     assert_eq!(
         kinds,
         [2, 4, 3, 3],
