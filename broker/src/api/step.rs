@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::context::Response;
 use super::view::View;
-use crate::catalog;
+use crate::catalog::command as catalog;
 use crate::coordinator::group;
 use crate::coordinator::runtime::Unavailable;
 use crate::partition::{Acks, Appended, Partition, PartitionError, ValidBatch};

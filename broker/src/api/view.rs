@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::fetch::sessions::FetchSessions;
-use crate::catalog::{CatalogImage, CatalogMachine, TopicImage};
+use crate::catalog::image::{CatalogImage, Topic};
+use crate::catalog::machine::CatalogMachine;
 use crate::config::BrokerConfig;
 use crate::coordinator::group::GroupRouter;
 use crate::coordinator::runtime::Mailbox;
@@ -115,8 +116,8 @@ impl View {
     }
 
     /// A topic by id.
-    pub fn topic_by_id(&self, id: Uuid) -> Option<Arc<TopicImage>> {
-        self.catalog.topic_by_id(&id).cloned()
+    pub fn topic_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        self.catalog.topic_by_id(id).cloned()
     }
 
     /// The configuration as of now.
