@@ -55,7 +55,7 @@ impl Context {
                 errors.push(code);
             }
         });
-        match encode_response(self.api.key, self.version, self.correlation_id, message) {
+        match encode_response(self.version, self.correlation_id, message) {
             Ok(frame) => Step::Reply(Response { frame: frame.into(), errors }),
             Err(error) => Step::Close(format!(
                 "cannot encode the {} v{} response: {error}",

@@ -54,8 +54,7 @@ macro_rules! api {
             acl: $acl,
             differences: $differences,
             handle: |view, context, body| {
-                let key = ApiKey::$key as i16;
-                let request = decode_request::<m::$request>(key, context.version, body)?;
+                let request = decode_request::<m::$request>(context.version, body)?;
                 Ok(super::$module::handle(view, context, request))
             },
         }
