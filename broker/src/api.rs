@@ -2,10 +2,11 @@
 //!
 //! A handler is a plain function `handle(view, context, request) -> Step`: it looks at what the
 //! broker is ([`View`]) and says what should happen ([`Step`]). It never touches a socket, a file
-//! or the clock. [`begin`] carries the steps out: the only asynchronous part, and the one entry
-//! that the network layer calls.
+//! or the clock. [`begin`], the one entry that the network layer calls, has
+//! the steps carried out: the only asynchronous part.
 
 mod context;
+mod entry;
 mod execute;
 mod registry;
 mod step;
@@ -27,6 +28,7 @@ mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
+mod group_call;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
@@ -48,7 +50,7 @@ mod topic_creation;
 mod testing;
 
 pub use context::{Context, ErrorCodes, Response};
-pub use execute::{Outcome, begin};
+pub use entry::{Origin, Started, begin};
 pub use fetch::sessions::FetchSessions;
 pub use registry::{Api, REGISTRY, find, frame_cap, protocol_coverage};
 pub use step::Step;

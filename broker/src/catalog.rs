@@ -8,7 +8,6 @@
 
 pub mod changes;
 pub mod command;
-pub mod error_code;
 pub mod image;
 pub mod machine;
 pub mod records;

@@ -1,6 +1,6 @@
 //! Carries out what handlers ask for.
 //!
-//! [`begin`] returns as soon as the request has taken its place: its batches are appended, its
+//! [`start`] returns as soon as the request has taken its place: its batches are appended, its
 //! commands are in the coordinators' mailboxes. What is left to wait for is in the returned
 //! future. So requests of one connection take effect in their order, while their answers wait for
 //! the disk together.
@@ -9,11 +9,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidemark_protocol::error::ErrorCode;
 
-use super::context::{Context, Response};
-use super::registry;
+use super::context::Response;
 use super::step::{AppendStep, GroupCall, Step, Then};
 use super::view::{Shared, View};
 use crate::catalog::command::{Command, PRODUCER_ID_BLOCK_SIZE, Reply};
@@ -24,7 +22,7 @@ use crate::partition::{Acks, Appended, PartitionError};
 type Later = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// How far a request has come.
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Answered; `None` if no answer is to be sent.
     Done(Option<Response>),
     /// Under way.
@@ -35,7 +33,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Waits until the request is answered or the connection is to be closed.
-    pub async fn finish(self) -> Result<Option<Response>, String> {
+    pub(super) async fn finish(self) -> Result<Option<Response>, String> {
         let mut outcome = self;
         loop {
             match outcome {
@@ -47,18 +45,8 @@ impl Outcome {
     }
 }
 
-/// Takes a request in: decodes it behind the guard, lets its handler decide and starts what that
-/// asks for.
-pub async fn begin(shared: &Arc<Shared>, context: Context, body: Bytes) -> Outcome {
-    let view = View::new(shared);
-    match registry::route(&view, &context, body) {
-        Ok(step) => start(Arc::clone(shared), step).await,
-        Err(error) => Outcome::Close(format!("{} v{}: {error}", context.api.name, context.version)),
-    }
-}
-
 /// Starts a step; boxed, since steps follow on one another.
-fn start(shared: Arc<Shared>, step: Step) -> Later {
+pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
     Box::pin(async move {
         match step {
             Step::Reply(response) => Outcome::Done(Some(response)),
@@ -134,10 +122,14 @@ fn later<T: Send + 'static>(
 async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
     let AppendStep { batches, acks, timeout_ms, then } = append;
     let now = shared.environment.clock.now();
-    let mut outcomes: Vec<_> = batches
-        .iter()
-        .map(|(partition, batch)| partition.append(batch, acks, now))
-        .collect();
+    // The batches' bytes are let go here: only their partitions are waited for.
+    let (partitions, mut outcomes): (Vec<_>, Vec<_>) = batches
+        .into_iter()
+        .map(|(partition, batch)| {
+            let outcome = partition.append(&batch, acks, now);
+            (partition, outcome)
+        })
+        .unzip();
     if acks != Acks::All {
         let step = then(&View::new(&shared), outcomes);
         return start(shared, step).await;
@@ -146,7 +138,7 @@ async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
     let deadline = now.monotonic.plus_ms(timeout_ms);
     let wait = async move {
         let mut timeout = clock.sleep_until(deadline);
-        for ((partition, _), outcome) in batches.iter().zip(&mut outcomes) {
+        for (partition, outcome) in partitions.iter().zip(&mut outcomes) {
             let Ok(Appended { end, .. }) = outcome else { continue };
             let durable = tokio::select! {
                 biased;

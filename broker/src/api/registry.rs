@@ -29,6 +29,13 @@ pub struct Api {
     handle: fn(&View, &Context, Bytes) -> Result<Step, DecodeError>,
 }
 
+impl Api {
+    /// The API's place in [`REGISTRY`].
+    pub fn index(&self) -> usize {
+        REGISTRY.iter().position(|api| api.key == self.key).unwrap_or(usize::MAX)
+    }
+}
+
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
@@ -72,8 +79,8 @@ pub static REGISTRY: &[Api] = &[
         "Nothing is tiered: -5 (latest tiered) finds nothing, -4 (earliest local) is the log start."),
     api!(Metadata 0..=13, metadata(MetadataRequest), "Describe on Topic",
         "An auto-created topic is in the first answer already."),
-    api!(OffsetCommit 2..=10, offset_commit(OffsetCommitRequest), "Read on Group, Read on Topic"),
-    api!(OffsetFetch 1..=10, offset_fetch(OffsetFetchRequest), "Describe on Group"),
+    api!(OffsetCommit 2..=9, offset_commit(OffsetCommitRequest), "Read on Group, Read on Topic"),
+    api!(OffsetFetch 1..=9, offset_fetch(OffsetFetchRequest), "Describe on Group"),
     api!(FindCoordinator 0..=6, find_coordinator(FindCoordinatorRequest), "Describe on Group",
         "Only groups have coordinators: transactions and share groups are not served."),
     api!(JoinGroup 0..=9, join_group(JoinGroupRequest), "Read on Group"),
@@ -150,6 +157,8 @@ pub fn protocol_coverage() -> String {
 
 #[cfg(test)]
 mod tests {
+    use tidemark_protocol::api::decodable_versions;
+
     use super::*;
 
     #[test]
@@ -158,8 +167,8 @@ mod tests {
             assert!((pair[0].key as i16) < pair[1].key as i16, "{:?}", pair[1]);
         }
         for api in REGISTRY {
-            let spoken = api.key.valid_versions();
-            assert!(spoken.min <= api.min && api.max <= spoken.max, "{api:?}");
+            let spoken = decodable_versions(api.key as i16).unwrap();
+            assert!(*spoken.start() <= api.min && api.max <= *spoken.end(), "{api:?}");
             assert!(api.advertised_min <= api.min && api.min <= api.max, "{api:?}");
         }
     }

@@ -67,7 +67,7 @@ pub struct Shared {
     /// Clock, disk, randomness.
     pub environment: Environment,
     /// The configuration with dynamic changes applied.
-    pub config: ArcSwap<BrokerConfig>,
+    pub config: Arc<ArcSwap<BrokerConfig>>,
     /// Who this broker is.
     pub node: Node,
     /// The latest state of the catalog.

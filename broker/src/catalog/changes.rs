@@ -7,6 +7,8 @@ use super::image::{CatalogImage, Topic};
 use crate::types::PartitionIndex;
 
 #[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
 mod tests;
 
 /// Something that those who hold partitions and configs must act on.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-pub use super::error_code::ErrorCode;
 use super::records::{BrokerEndpoint, BrokerFeature};
 use crate::config::{BrokerConfig, Overrides};
 use crate::types::ProducerId;
+pub use tidemark_protocol::error::ErrorCode;
 
 /// A request to the catalog. Each is decided as a whole and its records are written as one atomic
 /// batch; topics and resources in it succeed or fail each on its own.

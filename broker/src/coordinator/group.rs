@@ -22,6 +22,7 @@ mod event;
 mod offsets;
 mod records;
 mod reply;
+mod router;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,8 @@ pub use reply::{
     CommittedTopic, DeletedOffsets, DescribedGroup, DescribedMember, FetchedPartition,
     FetchedTopic, Joined, JoinedMember, Left, LeftMember, ListedGroup, Reply, Synced,
 };
+
+pub use router::GroupRouter;
 
 use super::{Decision, KeyValue, Machine, MalformedRecord, ReplyToken, TimerChange};
 use crate::types::{Now, Offset};

@@ -216,8 +216,9 @@ impl<M: Machine> Running<M> {
 
     fn carry_out(&mut self, decision: Decision<M>) {
         let Decision { events, answers, timers } = decision;
-        match self.write(&events) {
-            Ok(first) => self.apply(first, events),
+        let records = events.iter().map(|event| self.machine.encode(event)).collect();
+        match self.write(records) {
+            Ok((first, persisted)) => self.apply(first, events, &persisted),
             Err(error) => {
                 for answer in answers {
                     self.answer(answer.token, Err(error.clone()));
@@ -231,25 +232,26 @@ impl<M: Machine> Running<M> {
         self.send_out(answers);
     }
 
-    /// Appends the records of the events as one batch; the offset of the first one.
-    fn write(&self, events: &[M::Event]) -> Result<Offset, Unavailable> {
-        let records: Vec<KeyValue> =
-            events.iter().filter_map(|event| self.machine.encode(event)).collect();
-        if records.is_empty() {
-            return Ok(self.log.end());
-        }
-        self.log.append(&records, self.time.now())
+    /// Appends the records of the events as one batch. Returns the offset of the first one and
+    /// which events have a record.
+    fn write(&self, records: Vec<Option<KeyValue>>) -> Result<(Offset, Vec<bool>), Unavailable> {
+        let persisted: Vec<bool> = records.iter().map(Option::is_some).collect();
+        let records: Vec<KeyValue> = records.into_iter().flatten().collect();
+        let first = match records.is_empty() {
+            true => self.log.end(),
+            false => self.log.append(&records, self.time.now())?,
+        };
+        Ok((first, persisted))
     }
 
-    fn apply(&mut self, first: Offset, events: Vec<M::Event>) {
+    fn apply(&mut self, first: Offset, events: Vec<M::Event>, persisted: &[bool]) {
         if events.is_empty() {
             return;
         }
         let mut next = first;
-        for event in events {
-            let persisted = self.machine.encode(&event).is_some();
+        for (event, persisted) in events.into_iter().zip(persisted) {
             self.machine.apply(next, event);
-            if persisted {
+            if *persisted {
                 next = next.plus(1);
             }
         }

@@ -18,6 +18,11 @@ pub trait Clock: Send + Sync {
     /// Both clocks, read at one moment.
     fn now(&self) -> Now;
 
+    /// The monotonic clock in microseconds: for measuring, never for deciding.
+    fn monotonic_micros(&self) -> u64 {
+        self.now().monotonic.0.saturating_mul(1000)
+    }
+
     /// Ready once the monotonic clock has reached `deadline`; at once if it has already.
     fn sleep_until(&self, deadline: Monotonic) -> Sleep;
 }
@@ -45,6 +50,11 @@ impl Clock for SystemClock {
                 u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             ),
         }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is the one door to the system clock")]
+    fn monotonic_micros(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     #[allow(clippy::disallowed_methods, reason = "this is the one door to the system clock")]

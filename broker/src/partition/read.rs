@@ -1,5 +1,6 @@
 //! The way out: reads, look-ups by time, epochs.
 
+use bytes::Bytes;
 use tidemark_protocol::error::ErrorCode;
 
 use super::{Bounds, Isolation, Partition, PartitionError, storage_failed};
@@ -108,5 +109,23 @@ impl Partition {
     pub fn size_bytes(&self) -> Result<u64, PartitionError> {
         let state = self.state.lock();
         Ok(Self::open_log(&state)?.size_bytes())
+    }
+}
+
+impl Partition {
+    /// Hands every batch of the log to `visit`, in order: for machines that replay their log.
+    pub fn for_each_batch<E: From<PartitionError>>(
+        &self,
+        visit: &mut dyn FnMut(Bytes) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let bounds = self.bounds()?;
+        let scan = {
+            let state = self.state.lock();
+            Self::open_log(&state)?.scan(bounds.start, bounds.end)
+        };
+        for batch in scan {
+            visit(batch.map_err(|error| storage_failed(&error))?)?;
+        }
+        Ok(())
     }
 }

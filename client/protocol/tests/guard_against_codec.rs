@@ -83,3 +83,13 @@ fn what_follows_a_body_is_reported() {
         assert_eq!((walked.consumed, walked.trailing), (size, 9), "seed {seed}");
     });
 }
+
+#[test]
+fn the_codec_crate_loses_unknown_tags_above_i32_max() {
+    // Metadata v13: no topics, two flags, one tagged field whose tag is u32::MAX. It passes, as it
+    // does in Kafka; encoding it again counts the field and leaves it out.
+    let body = [0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 7];
+    assert!(check(3, 13, &body).is_ok());
+    let encoded = decode_and_encode(3, 13, Bytes::copy_from_slice(&body)).unwrap();
+    assert_eq!(encoded[..], body[..4]);
+}

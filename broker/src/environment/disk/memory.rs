@@ -140,7 +140,9 @@ impl Disk for MemoryDisk {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.with(DiskOp::CreateDir, path, |state| state.tree.create_dir_all(path))
+        self.with(DiskOp::CreateDir, path, |state| {
+            state.tree.create_dir_all(path)
+        })
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
@@ -181,8 +183,12 @@ impl Disk for MemoryDisk {
             content.read_at(&mut bytes, 0);
             state.tree.retain(id);
             let generation = state.generation;
-            Ok(Box::new(MemoryMapping { disk: self.clone(), id, generation, bytes })
-                as Box<dyn Mapping>)
+            Ok(Box::new(MemoryMapping {
+                disk: self.clone(),
+                id,
+                generation,
+                bytes,
+            }) as Box<dyn Mapping>)
         })
     }
 
@@ -195,15 +201,21 @@ impl Disk for MemoryDisk {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let generation = state.generation;
-            Ok(Box::new(MemoryLock { disk: self.clone(), path: path.to_path_buf(), generation })
-                as Box<dyn LockGuard>)
+            Ok(Box::new(MemoryLock {
+                disk: self.clone(),
+                path: path.to_path_buf(),
+                generation,
+            }) as Box<dyn LockGuard>)
         })
     }
 
     fn space(&self, _path: &Path) -> io::Result<Space> {
         let state = self.0.lock();
         let usable = state.capacity.saturating_sub(state.used());
-        Ok(Space { total: state.capacity, usable })
+        Ok(Space {
+            total: state.capacity,
+            usable,
+        })
     }
 }
 
@@ -216,21 +228,23 @@ struct MemoryFile {
 }
 
 impl MemoryFile {
-    fn with<T>(
-        &self,
-        op: DiskOp,
-        work: impl FnOnce(&mut State) -> io::Result<T>,
-    ) -> io::Result<T> {
+    fn with<T>(&self, op: DiskOp, work: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
         self.disk.with(op, &self.path, |state| {
             if state.generation != self.generation {
-                return Err(io::Error::other("the disk has crashed since the file was opened"));
+                return Err(io::Error::other(
+                    "the disk has crashed since the file was opened",
+                ));
             }
             work(state)
         })
     }
 
     fn check_writable(&self) -> io::Result<()> {
-        if self.writable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        if self.writable {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
     }
 }
 
@@ -240,15 +254,22 @@ impl DiskFile for MemoryFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.with(DiskOp::Read, |state| Ok(state.tree.content(self.id).read_at(buffer, position)))
+        self.with(DiskOp::Read, |state| {
+            Ok(state.tree.content(self.id).read_at(buffer, position))
+        })
     }
 
     fn write_all_at(&self, slices: &mut [IoSlice<'_>], position: u64) -> io::Result<()> {
         self.check_writable()?;
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let bytes: Vec<u8> = slices
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .collect();
         let mut state = self.disk.0.lock();
         if state.generation != self.generation {
-            return Err(io::Error::other("the disk has crashed since the file was opened"));
+            return Err(io::Error::other(
+                "the disk has crashed since the file was opened",
+            ));
         }
         let outcome = state.faults.pass_write(&self.path, bytes.len());
         let allowed = match &outcome {
@@ -316,7 +337,9 @@ impl Mapping for MemoryMapping {
     fn flush(&self) -> io::Result<()> {
         self.disk.with(DiskOp::Sync, Path::new(""), |state| {
             if state.generation != self.generation {
-                return Err(io::Error::other("the disk has crashed since the file was mapped"));
+                return Err(io::Error::other(
+                    "the disk has crashed since the file was mapped",
+                ));
             }
             self.write_back(state);
             state.tree.content(self.id).sync();

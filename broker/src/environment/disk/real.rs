@@ -28,8 +28,13 @@ impl Disk for RealDisk {
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             // A name that is not UTF-8 is not one of ours; nothing may act on half a name.
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            entries.push(DirEntry { name, is_dir: entry.file_type()?.is_dir() });
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            entries.push(DirEntry {
+                name,
+                is_dir: entry.file_type()?.is_dir(),
+            });
         }
         entries.sort();
         Ok(entries)
@@ -55,7 +60,10 @@ impl Disk for RealDisk {
         File::open(path)?.sync_all()
     }
 
-    #[allow(unsafe_code, reason = "mapping a file is the one thing here that needs it")]
+    #[allow(
+        unsafe_code,
+        reason = "mapping a file is the one thing here that needs it"
+    )]
     fn map(&self, path: &Path, len: usize) -> io::Result<Box<dyn Mapping>> {
         let file = open(path, OpenMode::Create)?;
         if file.metadata()?.len() < len as u64 {
@@ -163,8 +171,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let file = RealDisk.open(&path, OpenMode::Create).unwrap();
-        file.write_all_at(&mut [IoSlice::new(b""), IoSlice::new(b"ab"), IoSlice::new(b"cd")], 3)
-            .unwrap();
+        file.write_all_at(
+            &mut [IoSlice::new(b""), IoSlice::new(b"ab"), IoSlice::new(b"cd")],
+            3,
+        )
+        .unwrap();
         file.write_all_at(&mut [], 0).unwrap();
         assert_eq!(RealDisk.read(&path).unwrap(), b"\0\0\0abcd");
         let mut buffer = [0; 10];
@@ -206,9 +217,16 @@ mod tests {
         let disk = RealDisk;
         disk.create_dir_all(&dir.path().join("b/c")).unwrap();
         disk.replace(&dir.path().join("a"), b"x").unwrap();
-        let entry = |name: &str, is_dir| DirEntry { name: name.into(), is_dir };
-        assert_eq!(disk.list(dir.path()).unwrap(), [entry("a", false), entry("b", true)]);
-        disk.rename(&dir.path().join("b"), &dir.path().join("d")).unwrap();
+        let entry = |name: &str, is_dir| DirEntry {
+            name: name.into(),
+            is_dir,
+        };
+        assert_eq!(
+            disk.list(dir.path()).unwrap(),
+            [entry("a", false), entry("b", true)]
+        );
+        disk.rename(&dir.path().join("b"), &dir.path().join("d"))
+            .unwrap();
         assert!(disk.exists(&dir.path().join("d/c")).unwrap());
         assert!(disk.space(dir.path()).unwrap().total > 0);
         disk.remove_dir_all(&dir.path().join("d")).unwrap();

@@ -43,7 +43,9 @@ impl Content {
         if count == 0 {
             return 0;
         }
-        position.saturating_add(count as u64).saturating_sub(self.stored())
+        position
+            .saturating_add(count as u64)
+            .saturating_sub(self.stored())
     }
 
     pub(super) fn read_at(&self, buffer: &mut [u8], position: u64) -> usize {
@@ -51,7 +53,10 @@ impl Content {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8], position: u64) {
-        self.change(Change::Write { position, bytes: bytes.to_vec() });
+        self.change(Change::Write {
+            position,
+            bytes: bytes.to_vec(),
+        });
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
@@ -70,9 +75,7 @@ impl Content {
             let old = self.current.data.get(position..).unwrap_or_default();
             let same = match old.get(..page.len()) {
                 Some(old) => old == page,
-                None => {
-                    page.starts_with(old) && page.iter().skip(old.len()).all(|byte| *byte == 0)
-                }
+                None => page.starts_with(old) && page.iter().skip(old.len()).all(|byte| *byte == 0),
             };
             if !same {
                 self.write(page, position as u64);
@@ -112,7 +115,10 @@ impl Content {
 /// The part of a write before a random byte.
 fn torn(change: Change, random: &mut impl Rng) -> Change {
     match change {
-        Change::Write { position, mut bytes } => {
+        Change::Write {
+            position,
+            mut bytes,
+        } => {
             bytes.truncate(random.random_range(0..=bytes.len()));
             Change::Write { position, bytes }
         }
@@ -145,7 +151,8 @@ impl Bytes {
             }
             Change::Write { .. } => {}
             Change::SetLen(len) => {
-                self.data.truncate(usize::try_from(*len).unwrap_or(usize::MAX));
+                self.data
+                    .truncate(usize::try_from(*len).unwrap_or(usize::MAX));
                 self.len = *len;
             }
         }

@@ -74,7 +74,12 @@ pub struct Fault {
 impl Fault {
     /// Fails the next operation of kind `op` with `failure`.
     pub fn next(op: DiskOp, failure: Failure) -> Self {
-        Self { op: Some(op), path_suffix: None, after: 0, failure }
+        Self {
+            op: Some(op),
+            path_suffix: None,
+            after: 0,
+            failure,
+        }
     }
 
     /// Lets `after` counted operations pass first.
@@ -84,7 +89,10 @@ impl Fault {
 
     /// Counts only operations on paths that end in `suffix`.
     pub fn on(self, suffix: &str) -> Self {
-        Self { path_suffix: Some(suffix.to_owned()), ..self }
+        Self {
+            path_suffix: Some(suffix.to_owned()),
+            ..self
+        }
     }
 }
 
@@ -117,7 +125,8 @@ impl Faults {
 
     /// Counts an operation and says whether it may go on.
     pub(super) fn pass(&mut self, op: DiskOp, path: &Path) -> io::Result<()> {
-        self.strike(op, path).map_or(Ok(()), |failure| Err(error(failure)))
+        self.strike(op, path)
+            .map_or(Ok(()), |failure| Err(error(failure)))
     }
 
     /// Like [`Self::pass`] for a write of `len` bytes, which may get half way.
@@ -125,8 +134,15 @@ impl Faults {
         match self.strike(DiskOp::Write, path) {
             None => Ok(()),
             Some(failure) => {
-                let written = if let Failure::Short(bytes) = failure { bytes.min(len) } else { 0 };
-                Err(Refused { written, error: error(failure) })
+                let written = if let Failure::Short(bytes) = failure {
+                    bytes.min(len)
+                } else {
+                    0
+                };
+                Err(Refused {
+                    written,
+                    error: error(failure),
+                })
             }
         }
     }
@@ -140,9 +156,10 @@ impl Faults {
         let mut struck = None;
         for (slot, fault) in self.armed.iter_mut().enumerate() {
             let counted = fault.op.is_none_or(|wanted| wanted == op)
-                && fault.path_suffix.as_deref().is_none_or(|suffix| {
-                    path.to_str().is_some_and(|path| path.ends_with(suffix))
-                });
+                && fault
+                    .path_suffix
+                    .as_deref()
+                    .is_none_or(|suffix| path.to_str().is_some_and(|path| path.ends_with(suffix)));
             if !counted {
                 continue;
             }

@@ -24,10 +24,16 @@ fn a_crash_keeps_what_was_synced_and_only_that_for_sure() {
         drop(file);
         disk.crash(seed);
         let content = disk.read(&path("/d/a")).unwrap();
-        assert!(b"01234567".starts_with(&content[..]) && content.len() >= 4, "seed {seed}");
+        assert!(
+            b"01234567".starts_with(&content[..]) && content.len() >= 4,
+            "seed {seed}"
+        );
         kinds.insert(content.len());
     }
-    assert!(kinds.contains(&4) && kinds.contains(&8) && kinds.len() > 2, "{kinds:?}");
+    assert!(
+        kinds.contains(&4) && kinds.contains(&8) && kinds.len() > 2,
+        "{kinds:?}"
+    );
 }
 
 #[test]
@@ -40,7 +46,12 @@ fn a_name_is_durable_only_after_its_directory_was_synced() {
         disk.rename(&path("/d/a"), &path("/d/b")).unwrap();
         disk.crash(seed);
         let names: Vec<_> = disk.list(Path::new("/d")).unwrap();
-        outcomes.insert(names.into_iter().map(|entry| entry.name).collect::<Vec<_>>());
+        outcomes.insert(
+            names
+                .into_iter()
+                .map(|entry| entry.name)
+                .collect::<Vec<_>>(),
+        );
     }
     let expected = [vec![], vec!["a".to_owned()], vec!["b".to_owned()]];
     assert_eq!(outcomes, BTreeSet::from(expected));
@@ -73,13 +84,20 @@ fn faults_strike_the_operation_they_name_once() {
     let disk = MemoryDisk::new();
     let file = written(&disk, "/d/a", b"");
     let write = |bytes: &[u8]| file.write_all_at(&mut [IoSlice::new(bytes)], 0);
-    disk.inject(Fault::next(DiskOp::Write, Failure::Short(2)).after(1).on("/a"));
+    disk.inject(
+        Fault::next(DiskOp::Write, Failure::Short(2))
+            .after(1)
+            .on("/a"),
+    );
     write(b"....").unwrap();
     assert!(write(b"abcd").is_err());
     assert_eq!(disk.read(&path("/d/a")).unwrap(), b"ab..");
     write(b"abcd").unwrap();
     disk.inject(Fault::next(DiskOp::Sync, Failure::NoSpace));
-    assert_eq!(file.sync_data().unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(
+        file.sync_data().unwrap_err().kind(),
+        io::ErrorKind::StorageFull
+    );
     file.sync_data().unwrap();
     disk.halt_after(0);
     assert!(file.sync_data().is_err() && file.len().is_err());
@@ -97,7 +115,13 @@ fn a_full_disk_refuses_what_does_not_fit() {
     assert_eq!(at(6, b"7").unwrap_err().kind(), io::ErrorKind::StorageFull);
     at(0, b"abcdef").unwrap();
     file.set_len(1 << 40).unwrap();
-    assert_eq!(disk.space(Path::new("/")).unwrap(), Space { total: 6, usable: 0 });
+    assert_eq!(
+        disk.space(Path::new("/")).unwrap(),
+        Space {
+            total: 6,
+            usable: 0
+        }
+    );
     file.set_len(0).unwrap();
     at(0, b"9").unwrap();
 }
@@ -130,6 +154,9 @@ fn a_lock_ends_with_its_guard_or_with_the_power() {
     drop(disk.lock(&path("/d/.lock")).unwrap());
     let again = disk.lock(&path("/d/.lock")).unwrap();
     drop(held);
-    assert!(disk.lock(&path("/d/.lock")).is_err(), "a dead guard must not free the new lock");
+    assert!(
+        disk.lock(&path("/d/.lock")).is_err(),
+        "a dead guard must not free the new lock"
+    );
     drop(again);
 }

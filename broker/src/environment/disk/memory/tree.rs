@@ -52,7 +52,11 @@ const ROOT: u64 = 0;
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { dirs: [(ROOT, Dir::default())].into(), files: BTreeMap::new(), next: 1 }
+        Self {
+            dirs: [(ROOT, Dir::default())].into(),
+            files: BTreeMap::new(),
+            next: 1,
+        }
     }
 }
 
@@ -86,7 +90,10 @@ impl Tree {
     }
 
     pub(super) fn used(&self) -> u64 {
-        self.files.values().map(|file| super::stored(&file.content)).sum()
+        self.files
+            .values()
+            .map(|file| super::stored(&file.content))
+            .sum()
     }
 
     pub(super) fn create(&mut self, path: &Path) -> io::Result<FileId> {
@@ -120,14 +127,23 @@ impl Tree {
             name: name.clone(),
             is_dir: matches!(node, Node::Dir(_)),
         };
-        Ok(self.dirs.get(&dir).into_iter().flat_map(|dir| dir.current.iter().map(entry)).collect())
+        Ok(self
+            .dirs
+            .get(&dir)
+            .into_iter()
+            .flat_map(|dir| dir.current.iter().map(entry))
+            .collect())
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let node = self.lookup(from)?;
         let (from_dir, from_name) = self.parent(from)?;
         let (to_dir, to_name) = self.parent(to)?;
-        let replaced = self.dirs.get(&to_dir).and_then(|dir| dir.current.get(&to_name)).copied();
+        let replaced = self
+            .dirs
+            .get(&to_dir)
+            .and_then(|dir| dir.current.get(&to_name))
+            .copied();
         if let (Some(Node::Dir(_)), _) | (Some(_), Node::Dir(_)) = (replaced, node) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -207,7 +223,9 @@ impl Tree {
     }
 
     fn change(&mut self, dir: u64, change: Change) {
-        let Some(dir) = self.dirs.get_mut(&dir) else { return };
+        let Some(dir) = self.dirs.get_mut(&dir) else {
+            return;
+        };
         let lost = match &change {
             Change::Set(name, _) | Change::Remove(name) | Change::Rename(_, name) => {
                 dir.current.get(name).copied()
@@ -238,8 +256,14 @@ impl Tree {
 
 impl Dir {
     fn mentions(&self, node: Node) -> bool {
-        self.current.values().chain(self.durable.values()).any(|known| *known == node)
-            || self.unsynced.iter().any(|change| matches!(change, Change::Set(_, n) if *n == node))
+        self.current
+            .values()
+            .chain(self.durable.values())
+            .any(|known| *known == node)
+            || self
+                .unsynced
+                .iter()
+                .any(|change| matches!(change, Change::Set(_, n) if *n == node))
     }
 }
 

@@ -1,0 +1,153 @@
+//! `tidemark serve`: configuration, banner, signals, exit codes.
+//!
+//! Exit codes: 0 after a clean shutdown, 1 if the broker cannot start or stop, 2 for a bad command
+//! line or configuration.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tidemark_broker::config::{self, BrokerConfig, Loaded, SourceFile};
+use tidemark_broker::environment::Environment;
+use tidemark_broker::{Broker, Handle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+const FAILED: u8 = 1;
+const BAD_CONFIGURATION: u8 = 2;
+
+/// Options of `tidemark serve`.
+#[derive(clap::Args, Default)]
+pub(crate) struct Arguments {
+    /// A file in Kafka's format (server.properties).
+    #[arg(long, env = "TIDEMARK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one option; overrides the file and the environment. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("expected KEY=VALUE, as in num.partitions=4".into()),
+    }
+}
+
+/// Runs the broker until a signal stops it.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let Loaded { config, warnings } = match load(arguments) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(BAD_CONFIGURATION, &error),
+    };
+    start_logging();
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => fail(FAILED, &format!("cannot start threads: {error}")),
+    }
+}
+
+fn load(arguments: &Arguments) -> Result<Loaded, String> {
+    let text = match &arguments.config {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            Some((path.display().to_string(), text))
+        }
+    };
+    let file = text.as_ref().map(|(name, text)| SourceFile { name, text });
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(file, &arguments.set, environment).map_err(|error| error.to_string())
+}
+
+/// Log lines go to standard error; `TIDEMARK_LOG` says which (`debug`, `tidemark_broker=trace`).
+fn start_logging() {
+    let filter = EnvFilter::try_from_env("TIDEMARK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+async fn serve(config: BrokerConfig) -> ExitCode {
+    // Before anything else, so that a signal during the start stops the broker properly.
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(FAILED, &format!("cannot listen for signals: {error}")),
+    };
+    let durable = config.tidemark_acks_all_durable;
+    let broker = tokio::select! {
+        started = Broker::start(config, Environment::real()) => match started {
+            Ok(broker) => broker,
+            Err(error) => return fail(FAILED, &error.to_string()),
+        },
+        () = signals.next() => return ExitCode::SUCCESS,
+    };
+    print_banner(&broker, durable);
+    signals.next().await;
+    tracing::info!("stopping; a second signal stops at once");
+    tokio::select! {
+        stopped = broker.shutdown() => match stopped {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(FAILED, &format!("the shutdown was not clean: {error}")),
+        },
+        () = signals.next() => {
+            // Not through main: threads may be waiting for a disk.
+            std::process::exit(i32::from(FAILED));
+        }
+    }
+}
+
+fn print_banner(broker: &Handle, durable: bool) {
+    let mut text = format!("Tidemark {}\n", env!("CARGO_PKG_VERSION"));
+    for (name, address) in broker.addresses() {
+        text.push_str(&format!("  listening   {name}://{address}\n"));
+    }
+    text.push_str(&format!("  data        {}\n", broker.data_dir().display()));
+    if let Some(http) = broker.http_address() {
+        text.push_str(&format!("  http        http://{http}/metrics\n"));
+    }
+    text.push_str(match durable {
+        true => "  durability  acks=all answers when the data is on disk\n",
+        false => "  durability  acks=all answers from the page cache (tidemark.acks.all.durable=false)\n",
+    });
+    // A closed standard output is no reason to stop.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().flush();
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "tidemark: {message}");
+    ExitCode::from(code)
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

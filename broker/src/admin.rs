@@ -1,0 +1,71 @@
+//! HTTP: is the broker alive, is it ready, what has it counted.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::api::Shared;
+use crate::metrics::Snapshot;
+use crate::net::Limits;
+
+/// The media type of what `/metrics` answers.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone)]
+struct Admin {
+    shared: Arc<Shared>,
+    limits: Arc<Limits>,
+}
+
+/// Serves HTTP until the broker stops.
+pub async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    limits: Arc<Limits>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let routes = Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Admin { shared, limits });
+    let stopped = async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "HTTP has stopped");
+    }
+}
+
+/// The process answers.
+async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Clients are served; while the broker shuts down they are not.
+async fn ready(State(admin): State<Admin>) -> Response {
+    if *admin.shared.stopping.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    "ready\n".into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let partitions = admin.shared.partitions.all();
+    let now = Snapshot {
+        connections: admin.limits.connections(),
+        topics: admin.shared.catalog_image.load().topics().count(),
+        partitions: partitions.len(),
+        log_bytes: partitions.iter().filter_map(|partition| partition.size_bytes().ok()).sum(),
+    };
+    match admin.shared.metrics.render(now) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

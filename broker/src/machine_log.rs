@@ -1,0 +1,82 @@
+//! A partition as the log of a replayed machine.
+
+use std::sync::Arc;
+
+use tidemark_protocol::records::{BatchBuilder, BatchHeader, BatchView, Records};
+
+use crate::coordinator::KeyValue;
+use crate::coordinator::runtime::{BoxFuture, LoadError, LogHandle, Timekeeper, Unavailable};
+use crate::environment::Clock;
+use crate::partition::{Acks, MAX_UNCOMPRESSED_BYTES, Partition, ValidBatch};
+use crate::types::{Monotonic, Now, Offset};
+
+/// The log of one machine.
+pub struct MachineLog(pub Arc<Partition>);
+
+impl LogHandle for MachineLog {
+    fn append(&self, records: &[KeyValue], now: Now) -> Result<Offset, Unavailable> {
+        let batch = encode(records, now).map_err(Unavailable)?;
+        let appended = self.0.append(&batch, Acks::All, now);
+        appended.map(|appended| appended.base_offset).map_err(|error| unavailable(&error))
+    }
+
+    fn end(&self) -> Offset {
+        self.0.bounds().map_or(Offset::ZERO, |bounds| bounds.end)
+    }
+
+    fn durable(&self, end: Offset) -> BoxFuture<Result<(), Unavailable>> {
+        let partition = Arc::clone(&self.0);
+        Box::pin(async move { partition.wait_durable(end).await.map_err(|error| unavailable(&error)) })
+    }
+
+    fn replay(
+        &self,
+        visit: &mut dyn FnMut(Offset, KeyValue) -> Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
+        self.0.for_each_batch(&mut |bytes| {
+            let batch = BatchView::parse(&bytes).map_err(|error| unavailable(&error))?;
+            if batch.is_control() {
+                return Ok(());
+            }
+            let section = batch
+                .uncompressed_records(MAX_UNCOMPRESSED_BYTES)
+                .map_err(|error| unavailable(&error))?;
+            for record in Records::new(&section, batch.records_count) {
+                let record = record.map_err(|error| unavailable(&error))?;
+                let owned = |bytes: Option<&[u8]>| bytes.map(bytes::Bytes::copy_from_slice);
+                let offset = Offset(batch.base_offset + i64::from(record.offset_delta));
+                visit(offset, KeyValue { key: owned(record.key), value: owned(record.value) })?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> Unavailable {
+    Unavailable(error.to_string())
+}
+
+fn encode(records: &[KeyValue], now: Now) -> Result<ValidBatch, String> {
+    let mut builder = BatchBuilder::new();
+    for record in records {
+        builder
+            .append(now.wall.0, record.key.as_deref(), record.value.as_deref(), &[])
+            .map_err(|error| error.to_string())?;
+    }
+    let bytes = builder.build().map_err(|error| error.to_string())?;
+    let header = BatchHeader::parse(&bytes).map_err(|error| error.to_string())?;
+    Ok(ValidBatch { header, bytes })
+}
+
+/// The environment's clock for a machine's runtime.
+pub struct MachineClock(pub Arc<dyn Clock>);
+
+impl Timekeeper for MachineClock {
+    fn now(&self) -> Now {
+        self.0.now()
+    }
+
+    fn sleep_until(&self, deadline: Monotonic) -> BoxFuture<()> {
+        self.0.sleep_until(deadline)
+    }
+}

@@ -1,0 +1,247 @@
+//! Makes the broker what the catalog says: directories, logs, group coordinators, settings.
+//!
+//! The catalog's runtime calls [`Reconciler::follow`] after every change and before anybody is told
+//! of it, so that a topic whose creation was answered can be written to.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::catalog::changes::{Change, changes};
+use crate::catalog::image::{CatalogImage, Topic};
+use crate::catalog::topic_name::GROUP_METADATA;
+use crate::config::{BrokerConfig, Overrides, TopicConfig};
+use crate::coordinator::group::{Command, GroupConfig, GroupMachine, GroupRouter};
+use crate::coordinator::runtime::load;
+use crate::environment::Environment;
+use crate::machine_log::{MachineClock, MachineLog};
+use crate::partition::{Flusher, Partition, PartitionParts, PartitionSettings, PartitionTable};
+use crate::storage::{Checkpoints, Log, LogDir, LogStart, PendingDelete, StorageError};
+use crate::types::{LeaderEpoch, TopicPartition};
+
+/// What the reconciler works on. Shared with the janitor and with shutdown.
+pub struct Reconciler {
+    /// Clock, disk, randomness.
+    pub environment: Environment,
+    /// The configuration the broker was started with.
+    pub base_config: Arc<BrokerConfig>,
+    /// The configuration with dynamic changes.
+    pub config: Arc<ArcSwap<BrokerConfig>>,
+    /// The data directory.
+    pub log_dir: Arc<LogDir>,
+    /// Its flusher.
+    pub flusher: Arc<Flusher>,
+    /// The partitions that clients see.
+    pub partitions: Arc<PartitionTable>,
+    /// The group coordinators.
+    pub groups: Arc<GroupRouter>,
+    /// The latest state of the catalog, for readers.
+    pub image: Arc<ArcSwap<CatalogImage>>,
+    /// Tasks of the group coordinators.
+    pub tasks: Mutex<JoinSet<()>>,
+    /// Files and directories to remove when their delay is over.
+    pub doomed: Mutex<Vec<PendingDelete>>,
+    /// The catalog's own log, once it is open.
+    pub catalog_log: Mutex<Option<Arc<Partition>>>,
+}
+
+impl Reconciler {
+    /// Carries out what lies between the last picture of the catalog and this one, and publishes
+    /// it.
+    pub fn follow(&self, after: &Arc<CatalogImage>) {
+        let before = self.image.load_full();
+        // Settings first: new topics are made with them.
+        let changes = changes(&before, after);
+        for change in &changes {
+            if let Change::BrokerConfigChanged { .. } = change {
+                self.reload_config(after);
+                break;
+            }
+        }
+        for change in &changes {
+            match change {
+                Change::TopicDeleted(topic) => self.delete_topic(topic),
+                Change::TopicCreated(topic) => self.open_partitions(topic, 0),
+                Change::PartitionsAdded { topic, added } => {
+                    let first = added.first().map_or(0, |first| first.0);
+                    self.open_partitions(topic, first);
+                }
+                Change::TopicConfigChanged(topic) => self.configure(topic),
+                Change::BrokerConfigChanged { .. } => {}
+            }
+        }
+        self.image.store(Arc::clone(after));
+    }
+
+    /// Opens the log of one partition, creating it if it is new.
+    pub fn open(
+        &self,
+        name: TopicPartition,
+        topic_id: Uuid,
+        epoch: LeaderEpoch,
+        settings: PartitionSettings,
+    ) -> Result<Arc<Partition>, StorageError> {
+        let disk = &self.environment.disk;
+        let start = LogStart {
+            clean: self.log_dir.was_clean(),
+            recovery_point: self.log_dir.recovery_point(&name),
+            log_start: self.log_dir.log_start(&name),
+        };
+        let directory = self.log_dir.path().join(name.to_string());
+        let now = self.environment.clock.now();
+        let (log, report) =
+            Log::open(Arc::clone(disk), &directory, Some(topic_id), settings.log.clone(), start, now)?;
+        if report.lost_bytes() > 0 {
+            tracing::warn!(partition = %name, ?report, "recovered after an unclean shutdown");
+        }
+        let parts = PartitionParts {
+            name,
+            topic_id,
+            epoch,
+            durable_acks: self.base_config.tidemark_acks_all_durable,
+            settings,
+            disk: Arc::clone(disk),
+            flusher: Arc::clone(&self.flusher),
+        };
+        Ok(Partition::new(parts, log))
+    }
+
+    /// Writes the checkpoint files as of now.
+    pub fn write_checkpoints(&self) -> Result<(), StorageError> {
+        let mut checkpoints = BTreeMap::new();
+        let own = self.catalog_log.lock().clone();
+        for partition in self.partitions.all().into_iter().chain(own) {
+            if let Some(checkpoint) = partition.checkpoint() {
+                let checkpoint = Checkpoints {
+                    recovery_point: checkpoint.recovery_point,
+                    log_start: checkpoint.log_start,
+                    high_watermark: checkpoint.high_watermark,
+                };
+                checkpoints.insert(partition.name().clone(), checkpoint);
+            }
+        }
+        self.log_dir.write_checkpoints(&checkpoints)
+    }
+
+    fn open_partitions(&self, topic: &Arc<Topic>, first: i32) {
+        let settings = self.settings(topic);
+        let mut opened = Vec::new();
+        for (index, partition) in topic.partitions.range(crate::types::PartitionIndex(first)..) {
+            let name = TopicPartition::new(Arc::clone(&topic.name), index.0);
+            match self.open(name.clone(), topic.id, partition.leader_epoch, settings.clone()) {
+                Ok(partition) => opened.push(partition),
+                Err(error) => {
+                    // The partitions behind it could not keep their numbers in the table, so the
+                    // rest of the topic stays offline until the next start.
+                    tracing::error!(partition = %name, %error, "cannot open the log");
+                    break;
+                }
+            }
+        }
+        self.partitions.add(&topic.name, opened);
+        if &*topic.name == GROUP_METADATA {
+            self.start_group_coordinators(topic);
+        }
+    }
+
+    fn start_group_coordinators(&self, topic: &Topic) {
+        let config = GroupConfig::from(&**self.config.load());
+        let mut shards = Vec::new();
+        for partition in self.partitions.topic(&topic.name) {
+            let machine = GroupMachine::new(config.clone());
+            let name = partition.name().clone();
+            let log = Arc::new(MachineLog(partition));
+            let clock = Arc::new(MachineClock(Arc::clone(&self.environment.clock)));
+            match load(machine, log, clock, Box::new(|_| {})) {
+                Ok((mailbox, loaded)) => {
+                    shards.push(mailbox);
+                    self.tasks.lock().spawn(loaded.run());
+                }
+                Err(error) => {
+                    tracing::error!(partition = %name, %error, "cannot load the groups");
+                    return;
+                }
+            }
+        }
+        if shards.len() == topic.partitions.len() {
+            self.groups.install(shards);
+        }
+    }
+
+    fn delete_topic(&self, topic: &Arc<Topic>) {
+        let delay_ms = self.topic_config(topic).file_delete_delay_ms;
+        let due = self.environment.clock.now().monotonic.plus_ms(delay_ms);
+        for partition in self.partitions.remove(&topic.name) {
+            let Some(log) = partition.retire() else { continue };
+            match log.mark_deleted(self.environment.entropy.kafka_uuid()) {
+                Ok(path) => self.doomed.lock().push(PendingDelete { paths: vec![path], due }),
+                Err(error) => {
+                    tracing::error!(partition = %partition.name(), %error, "cannot delete the log");
+                }
+            }
+        }
+        // Their committed offsets go too; nobody waits for that.
+        let topics = vec![Arc::clone(&topic.name)];
+        for shard in self.groups.shards() {
+            let command = Command::ForgetTopics { topics: topics.clone() };
+            self.tasks.lock().spawn(async move {
+                if let Err(error) = shard.call(command).await {
+                    tracing::warn!(%error, "offsets of a deleted topic remain");
+                }
+            });
+        }
+    }
+
+    fn reload_config(&self, image: &CatalogImage) {
+        let overrides = |name: &str| image.broker_config(name).map(|set| Overrides::clone(set));
+        let cluster_wide = overrides("").unwrap_or_default();
+        let own = overrides(&self.base_config.node_id.to_string()).unwrap_or_default();
+        match self.base_config.with_overrides(&cluster_wide, &own) {
+            Ok(config) => self.config.store(Arc::new(config)),
+            Err(error) => {
+                tracing::error!(%error, "the catalog's broker settings do not fit: not applied");
+                return;
+            }
+        }
+        for topic in image.topics() {
+            self.configure(topic);
+        }
+    }
+
+    fn configure(&self, topic: &Topic) {
+        let settings = self.settings(topic);
+        for partition in self.partitions.topic(&topic.name) {
+            partition.configure(settings.clone());
+        }
+    }
+
+    fn topic_config(&self, topic: &Topic) -> TopicConfig {
+        TopicConfig::resolve(&self.config.load(), &topic.configs)
+    }
+
+    fn settings(&self, topic: &Topic) -> PartitionSettings {
+        PartitionSettings::new(&self.topic_config(topic), &self.config.load())
+    }
+
+    /// Removes what is due for removal.
+    pub fn remove_doomed(&self) {
+        let now = self.environment.clock.now().monotonic;
+        let due: Vec<PathBuf> = {
+            let mut doomed = self.doomed.lock();
+            let (due, later) = doomed.drain(..).partition(|pending| pending.due <= now);
+            *doomed = later;
+            let due: Vec<PendingDelete> = due;
+            due.into_iter().flat_map(|pending| pending.paths).collect()
+        };
+        for path in due {
+            if let Err(error) = self.log_dir.remove(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove");
+            }
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! Opening a log: making it, or bringing back what the last run left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Log, flush};
+use crate::environment::Disk;
+use crate::environment::disk::OpenMode;
+use crate::storage::checkpoint;
+use crate::storage::config::LogConfig;
+use crate::storage::epochs::{self, Epochs};
+use crate::storage::error::{At, StorageError};
+use crate::storage::names::{Kind, SWAP, file_path, parse_file_name};
+use crate::storage::partition_metadata;
+use crate::storage::producers::Producers;
+use crate::storage::recovery::{Action, Facts, FoundSegment, Plan, plan};
+use crate::storage::segment::scan::full_scan;
+use crate::storage::segment::{Indexes, Segment};
+use crate::types::{LeaderEpoch, Now, Offset};
+
+/// What the data directory's checkpoints say about a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogStart {
+    /// Whether the broker had shut down in order.
+    pub clean: bool,
+    /// Everything below it had been synced.
+    pub recovery_point: Offset,
+    /// The first offset that can be read.
+    pub log_start: Offset,
+}
+
+/// What opening a log had to mend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Segments of which every byte was checked, by base offset.
+    pub scanned: Vec<Offset>,
+    /// Bytes cut off because they were no whole, good batch.
+    pub truncated_bytes: u64,
+    /// Files that were removed, by name.
+    pub deleted: Vec<String>,
+    /// What was found damaged and mended, in words.
+    pub notes: Vec<String>,
+}
+
+impl Log {
+    /// Opens the log in `dir`, which is made if it does not exist. `topic_id` is written to
+    /// `partition.metadata`, or compared with what is there. Nothing is synced here: what is new
+    /// goes with the next [`Log::flush_plan`].
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        topic_id: Option<Uuid>,
+        config: LogConfig,
+        start: LogStart,
+        now: Now,
+    ) -> Result<(Self, RecoveryReport), StorageError> {
+        let mut log = Self {
+            seed: u64::from(crc32c::crc32c(dir.as_os_str().as_encoded_bytes())) << 20,
+            disk,
+            dir: dir.to_path_buf(),
+            topic_id,
+            config,
+            segments: Vec::new(),
+            start: start.log_start,
+            end: start.log_start,
+            flushed: start.log_start,
+            epochs: Epochs::default(),
+            producers: Producers::default(),
+            snapshots: BTreeSet::new(),
+            dirty: flush::Dirty::default(),
+            failed: None,
+        };
+        let mut report = RecoveryReport::default();
+        let names = match log.disk.list(dir) {
+            Ok(entries) => entries
+                .into_iter()
+                .filter(|entry| !entry.is_dir)
+                .map(|entry| entry.name)
+                .collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                log.disk.create_dir_all(dir).at(dir, "make")?;
+                log.dirty
+                    .dir(dir.parent().unwrap_or(Path::new(".")).to_path_buf());
+                Vec::new()
+            }
+            Err(error) => return Err(StorageError::io(dir, "list", error)),
+        };
+        log.load_topic_id(&names, &mut report)?;
+        log.load_epochs(&names, &mut report)?;
+        log.load_segments(&names, start, now, &mut report)?;
+        report.notes.extend(log.load_producers(now)?);
+        Ok((log, report))
+    }
+
+    fn load_topic_id(
+        &mut self,
+        names: &[String],
+        report: &mut RecoveryReport,
+    ) -> Result<(), StorageError> {
+        let path = self.dir.join(partition_metadata::FILE_NAME);
+        if names
+            .iter()
+            .any(|name| name == partition_metadata::FILE_NAME)
+        {
+            let content = self.disk.read(&path).at(&path, "read")?;
+            match (partition_metadata::decode(&content), self.topic_id) {
+                (Ok(found), Some(expected)) if found != expected => {
+                    return Err(StorageError::Mismatch {
+                        path,
+                        what: "topic id",
+                        expected: super::super::uuid_to_text(expected),
+                        found: super::super::uuid_to_text(found),
+                    });
+                }
+                (Ok(found), _) => {
+                    self.topic_id = Some(found);
+                    return Ok(());
+                }
+                (Err((position, what)), None) => {
+                    return Err(StorageError::corrupt(&path, position, what));
+                }
+                // The file was not synced before the power went: the caller knows the id.
+                (Err((_, what)), Some(_)) => {
+                    report.notes.push(format!("{}: {what}", path.display()));
+                }
+            }
+        }
+        let Some(topic_id) = self.topic_id else {
+            return Ok(());
+        };
+        let file = self.disk.open(&path, OpenMode::Create).at(&path, "make")?;
+        let content = partition_metadata::encode(topic_id);
+        file.set_len(content.len() as u64).at(&path, "cut")?;
+        file.write_all_at(&mut [IoSlice::new(&content)], 0)
+            .at(&path, "write")?;
+        self.dirty.file(file);
+        self.dirty.dir(self.dir.clone());
+        Ok(())
+    }
+
+    /// Reads the epochs. A damaged file is dropped: epochs at or above the recovery point come
+    /// back from the batches, older ones are not needed to serve one node's own records.
+    fn load_epochs(
+        &mut self,
+        names: &[String],
+        report: &mut RecoveryReport,
+    ) -> Result<(), StorageError> {
+        if !names.iter().any(|name| name == epochs::FILE_NAME) {
+            return Ok(());
+        }
+        match checkpoint::read(self.disk.as_ref(), &self.dir.join(epochs::FILE_NAME)) {
+            Ok(entries) => self.epochs = Epochs::from_entries(entries),
+            Err(error @ StorageError::Corrupt { .. }) => report.notes.push(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn load_segments(
+        &mut self,
+        names: &[String],
+        start: LogStart,
+        now: Now,
+        report: &mut RecoveryReport,
+    ) -> Result<(), StorageError> {
+        let swap_ends = self.swap_ends(names, now)?;
+        let (clean, recovery_point) = (start.clean, start.recovery_point);
+        let plan = plan(&Facts {
+            names,
+            swap_ends: &swap_ends,
+            clean,
+            recovery_point,
+        });
+        self.carry_out(&plan, report)?;
+        self.snapshots = plan.snapshots.iter().copied().collect();
+        let mut end = None;
+        for (index, found) in plan.segments.iter().enumerate() {
+            let is_last = index + 1 == plan.segments.len();
+            let stop = self.load_segment(found, is_last, end, start, now, report)?;
+            match stop {
+                Loaded::Upto(offset) => end = Some(offset),
+                Loaded::StopBefore => {
+                    self.drop_files(&plan.segments, index, report)?;
+                    break;
+                }
+                Loaded::StopAfter(offset) => {
+                    end = Some(offset);
+                    self.drop_files(&plan.segments, index + 1, report)?;
+                    break;
+                }
+            }
+        }
+        self.settle(end, start, now, &plan.segments, report)
+    }
+
+    /// The offset after the last record of each `.log.swap`.
+    fn swap_ends(
+        &self,
+        names: &[String],
+        now: Now,
+    ) -> Result<BTreeMap<Offset, Offset>, StorageError> {
+        let mut ends = BTreeMap::new();
+        for name in names {
+            let Some((base, Kind::Log)) = name.strip_suffix(SWAP).and_then(parse_file_name) else {
+                continue;
+            };
+            let path = self.dir.join(name);
+            let file = self.disk.open(&path, OpenMode::Read).at(&path, "open")?;
+            let length = file.len().at(&path, "measure")?;
+            let mut end = base;
+            full_scan(file.as_ref(), &path, length, |_, batch| {
+                end = Offset(batch.header().next_offset());
+                ControlFlow::Continue(())
+            })?;
+            ends.insert(base, end);
+        }
+        let _ = now;
+        Ok(ends)
+    }
+
+    fn carry_out(&mut self, plan: &Plan, report: &mut RecoveryReport) -> Result<(), StorageError> {
+        for action in &plan.actions {
+            match action {
+                Action::Delete(name, _) => {
+                    let path = self.dir.join(name);
+                    self.disk.remove_file(&path).at(&path, "remove")?;
+                    report.deleted.push(name.clone());
+                }
+                Action::Rename(from, to) => {
+                    let path = self.dir.join(from);
+                    self.disk
+                        .rename(&path, &self.dir.join(to))
+                        .at(&path, "rename")?;
+                    report.notes.push(format!("{from} was put in place"));
+                }
+            }
+            self.dirty.dir(self.dir.clone());
+        }
+        Ok(())
+    }
+}
+
+/// What became of one segment.
+enum Loaded {
+    /// It is part of the log, which reaches to this offset.
+    Upto(Offset),
+    /// It cannot be: it and all later ones go.
+    StopBefore,
+    /// It ends early: all later ones go.
+    StopAfter(Offset),
+}
+
+impl Log {
+    fn load_segment(
+        &mut self,
+        found: &FoundSegment,
+        is_last: bool,
+        end: Option<Offset>,
+        start: LogStart,
+        now: Now,
+        report: &mut RecoveryReport,
+    ) -> Result<Loaded, StorageError> {
+        // A segment that is not synced may have reached the disk although the end of the one
+        // before it did not: then what it holds is cut off from the log. (Compaction leaves gaps
+        // of its own, below the recovery point.)
+        let gap = end.is_some_and(|end| found.base < end || found.base > end);
+        if found.scan && gap && found.base > start.recovery_point && !self.config.compact {
+            report.notes.push(format!(
+                "the segment at {} does not follow {end:?}",
+                found.base
+            ));
+            return Ok(Loaded::StopBefore);
+        }
+        let (mut segment, indexes) =
+            Segment::open(&self.disk, &self.dir, found.base, &self.config, now.wall)?;
+        let mut scan = found.scan;
+        if let Indexes::Unusable(why) = indexes {
+            report
+                .notes
+                .push(format!("{}: {why}", segment.path.display()));
+            scan = true;
+        }
+        if !scan && is_last {
+            match segment.find_end() {
+                Ok(end) => {
+                    self.segments.push(segment);
+                    return Ok(Loaded::Upto(end));
+                }
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    report.notes.push(error.to_string());
+                    scan = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !scan {
+            // The next segment's base says where this one ends, closely enough.
+            let end = end.unwrap_or(found.base).max(found.base);
+            self.segments.push(segment);
+            return Ok(Loaded::Upto(end));
+        }
+        let (end, truncated) = self.rebuild(&mut segment, report)?;
+        self.segments.push(segment);
+        Ok(if truncated && found.scan {
+            Loaded::StopAfter(end)
+        } else {
+            Loaded::Upto(end)
+        })
+    }
+
+    /// Checks every byte of a segment, cuts it at the first bad one and builds its indexes anew.
+    fn rebuild(
+        &mut self,
+        segment: &mut Segment,
+        report: &mut RecoveryReport,
+    ) -> Result<(Offset, bool), StorageError> {
+        let length = u64::from(segment.size);
+        segment.reset();
+        let (file, path) = (segment.file.clone(), segment.path.clone());
+        let mut end = segment.base;
+        let (config, epochs) = (&self.config, &mut self.epochs);
+        let scan = full_scan(file.as_ref(), &path, length, |_, batch| {
+            let header = batch.header();
+            let last = Offset(header.last_offset());
+            if header.base_offset < end.0 || header.last_offset_delta < 0 {
+                return ControlFlow::Break("offsets do not rise".to_owned());
+            }
+            if !segment.offsets.fits(last) {
+                return ControlFlow::Break("an offset is too far from the base offset".to_owned());
+            }
+            segment.account(&header, config);
+            let epoch = LeaderEpoch(header.partition_leader_epoch);
+            if epochs.latest().is_none_or(|latest| epoch > latest) {
+                epochs.assign(epoch, Offset(header.base_offset));
+            }
+            end = Offset(header.next_offset());
+            ControlFlow::Continue(())
+        })?;
+        report.scanned.push(segment.base);
+        if let Some(why) = &scan.stopped {
+            segment.mark_longer();
+            report.truncated_bytes += length.saturating_sub(scan.end);
+            report
+                .notes
+                .push(format!("{} was cut at {}: {why}", path.display(), scan.end));
+        }
+        let files = segment.seal()?;
+        self.dirty.files(files);
+        self.dirty.dir(self.dir.clone());
+        Ok((end, scan.stopped.is_some()))
+    }
+
+    /// Removes the files of the segments from `from` on.
+    fn drop_files(
+        &mut self,
+        segments: &[FoundSegment],
+        from: usize,
+        report: &mut RecoveryReport,
+    ) -> Result<(), StorageError> {
+        for segment in segments.iter().skip(from) {
+            for kind in Kind::ALL {
+                self.drop_file(segment.base, kind, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_file(
+        &mut self,
+        base: Offset,
+        kind: Kind,
+        report: &mut RecoveryReport,
+    ) -> Result<(), StorageError> {
+        let path = file_path(&self.dir, base, kind);
+        match self.disk.remove_file(&path) {
+            Ok(()) => report
+                .deleted
+                .push(crate::storage::names::file_name(base, kind)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StorageError::io(&path, "remove", error)),
+        }
+        if kind == Kind::Snapshot {
+            self.snapshots.remove(&base);
+        }
+        self.dirty.dir(self.dir.clone());
+        Ok(())
+    }
+
+    /// Sets the offsets, and makes a segment if there is none, or none that reaches the log start.
+    fn settle(
+        &mut self,
+        end: Option<Offset>,
+        start: LogStart,
+        now: Now,
+        found: &[FoundSegment],
+        report: &mut RecoveryReport,
+    ) -> Result<(), StorageError> {
+        self.end = end.unwrap_or(start.log_start);
+        if self.end < start.log_start {
+            report
+                .notes
+                .push(format!("the log ends at {}, before its start", self.end));
+            self.segments.clear();
+            self.drop_files(found, 0, report)?;
+            self.epochs = Epochs::default();
+            self.end = start.log_start;
+        }
+        if self.segments.is_empty() {
+            let segment = Segment::create(&self.disk, &self.dir, self.end, &self.config, now.wall)?;
+            self.dirty.file(segment.file.clone());
+            self.dirty.dir(self.dir.clone());
+            self.segments.push(segment);
+        }
+        let first = self
+            .segments
+            .first()
+            .map_or(self.end, |segment| segment.base);
+        self.start = start.log_start.max(first);
+        self.flushed = if start.clean {
+            self.end
+        } else {
+            start.recovery_point.min(self.end)
+        };
+        let beyond: Vec<Offset> = self
+            .snapshots
+            .iter()
+            .filter(|offset| **offset > self.end)
+            .copied()
+            .collect();
+        for offset in beyond {
+            self.drop_file(offset, Kind::Snapshot, report)?;
+        }
+        self.epochs.truncate_end(self.end);
+        self.epochs.truncate_start(start.log_start);
+        Ok(())
+    }
+}

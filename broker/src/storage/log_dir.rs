@@ -1,0 +1,314 @@
+//! One data directory: its lock, its identity, its checkpoints and the partitions in it
+//! (Kafka's `LogManager`).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::checkpoint;
+use super::error::{At, StorageError};
+use super::log::LogStart;
+use super::meta_properties::{self, MetaProperties};
+use super::names::{DELETE_DIR, parse_partition_dir, partition_dir};
+use super::uuid_text::uuid_to_text;
+use crate::environment::disk::LockGuard;
+use crate::environment::{Disk, Entropy};
+use crate::types::{Offset, TopicPartition};
+
+const LOCK: &str = ".lock";
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+
+/// The offsets of one partition that outlive a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// Everything below it is synced.
+    pub recovery_point: Offset,
+    /// The first offset that can be read.
+    pub log_start: Offset,
+    /// Consumers may read below it.
+    pub high_watermark: Offset,
+}
+
+/// A partition's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundPartition {
+    /// Which partition it is, by its name.
+    pub partition: TopicPartition,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// An open, locked data directory.
+pub struct LogDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    identity: MetaProperties,
+    directory_id: Uuid,
+    clean: bool,
+    partitions: Vec<FoundPartition>,
+    offsets: BTreeMap<TopicPartition, Checkpoints>,
+    warnings: Vec<String>,
+    _lock: Box<dyn LockGuard>,
+}
+
+impl LogDir {
+    /// Opens a data directory, which is made if it does not exist. Takes its lock, reads or makes
+    /// its identity, reads its checkpoints, removes the clean-shutdown marker and what is left of
+    /// deleted partitions. A checkpoint that cannot be read counts as empty, with a warning: then
+    /// everything is checked and nothing is lost but the offsets of DeleteRecords.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        entropy: &dyn Entropy,
+        node_id: i32,
+    ) -> Result<Self, StorageError> {
+        disk.create_dir_all(path).at(path, "make")?;
+        let lock = disk
+            .lock(&path.join(LOCK))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => StorageError::Locked {
+                    path: path.to_path_buf(),
+                },
+                _ => StorageError::io(&path.join(LOCK), "lock", error),
+            })?;
+        let identity = identity(disk.as_ref(), path, entropy, node_id)?;
+        let directory_id = identity.directory_id.unwrap_or_default();
+        let clean = take_marker(disk.as_ref(), path)?;
+        let mut dir = Self {
+            disk,
+            path: path.to_path_buf(),
+            identity,
+            directory_id,
+            clean,
+            partitions: Vec::new(),
+            offsets: BTreeMap::new(),
+            warnings: Vec::new(),
+            _lock: lock,
+        };
+        dir.look_around()?;
+        dir.read_offsets(RECOVERY_POINTS, |entry, offset| {
+            entry.recovery_point = offset
+        })?;
+        dir.read_offsets(LOG_STARTS, |entry, offset| entry.log_start = offset)?;
+        dir.read_offsets(HIGH_WATERMARKS, |entry, offset| {
+            entry.high_watermark = offset
+        })?;
+        Ok(dir)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The cluster's id, as in `meta.properties`.
+    pub fn cluster_id(&self) -> &str {
+        &self.identity.cluster_id
+    }
+
+    /// The directory's id, as in `meta.properties`.
+    pub fn directory_id(&self) -> Uuid {
+        self.directory_id
+    }
+
+    /// Whether the last broker on it had shut down in order.
+    pub fn was_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// The partitions found when the directory was opened, by name.
+    pub fn partitions(&self) -> &[FoundPartition] {
+        &self.partitions
+    }
+
+    /// What was found damaged and is taken as empty.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The directory of a partition, whether it exists or not.
+    pub fn partition_path(&self, partition: &TopicPartition) -> PathBuf {
+        partition_dir(&self.path, partition)
+    }
+
+    /// What the checkpoints said about a partition when the directory was opened; zeros if
+    /// nothing.
+    pub fn checkpoints(&self, partition: &TopicPartition) -> Checkpoints {
+        self.offsets.get(partition).copied().unwrap_or_default()
+    }
+
+    /// Where a partition's recovery begins.
+    pub fn recovery_point(&self, partition: &TopicPartition) -> Offset {
+        self.checkpoints(partition).recovery_point
+    }
+
+    /// The first offset of a partition that can be read.
+    pub fn log_start(&self, partition: &TopicPartition) -> Offset {
+        self.checkpoints(partition).log_start
+    }
+
+    /// A partition's high watermark.
+    pub fn high_watermark(&self, partition: &TopicPartition) -> Offset {
+        self.checkpoints(partition).high_watermark
+    }
+
+    /// What [`super::Log::open`] wants to know about a partition.
+    pub fn start_of(&self, partition: &TopicPartition) -> LogStart {
+        let Checkpoints {
+            recovery_point,
+            log_start,
+            ..
+        } = self.checkpoints(partition);
+        LogStart {
+            clean: self.clean,
+            recovery_point,
+            log_start,
+        }
+    }
+
+    /// Replaces the three checkpoint files, each of them atomically and durably: log starts first,
+    /// since a lost one brings back deleted records, while a lost recovery point costs time only.
+    pub fn write_checkpoints(
+        &self,
+        offsets: &BTreeMap<TopicPartition, Checkpoints>,
+    ) -> Result<(), StorageError> {
+        self.write_offsets(LOG_STARTS, offsets, |entry| entry.log_start)?;
+        self.write_offsets(RECOVERY_POINTS, offsets, |entry| entry.recovery_point)?;
+        self.write_offsets(HIGH_WATERMARKS, offsets, |entry| entry.high_watermark)
+    }
+
+    /// Replaces only the file of log starts: what DeleteRecords must do before it answers.
+    pub fn write_log_starts(
+        &self,
+        offsets: &BTreeMap<TopicPartition, Checkpoints>,
+    ) -> Result<(), StorageError> {
+        self.write_offsets(LOG_STARTS, offsets, |entry| entry.log_start)
+    }
+
+    /// Says that every log has been closed in order and every checkpoint written. The marker has
+    /// Kafka's form; -1 stands for "no broker epoch".
+    pub fn mark_clean_shutdown(&self) -> Result<(), StorageError> {
+        let path = self.path.join(CLEAN_SHUTDOWN);
+        self.disk
+            .replace(&path, br#"{"version":0,"brokerEpoch":-1}"#)
+            .at(&path, "write")
+    }
+
+    /// Lists the partitions and finishes the removal of those that were deleted.
+    fn look_around(&mut self) -> Result<(), StorageError> {
+        for entry in self.disk.list(&self.path).at(&self.path, "list")? {
+            let path = self.path.join(&entry.name);
+            if !entry.is_dir {
+                continue;
+            }
+            if entry.name.ends_with(DELETE_DIR) && entry.name.contains('.') {
+                self.disk.remove_dir_all(&path).at(&path, "remove")?;
+            } else if let Some(partition) = parse_partition_dir(&entry.name) {
+                self.partitions.push(FoundPartition { partition, path });
+            } else {
+                self.warnings
+                    .push(format!("{} is no partition", path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_offsets(
+        &mut self,
+        name: &str,
+        set: impl Fn(&mut Checkpoints, Offset),
+    ) -> Result<(), StorageError> {
+        match checkpoint::read::<(TopicPartition, Offset)>(
+            self.disk.as_ref(),
+            &self.path.join(name),
+        ) {
+            Ok(entries) => {
+                for (partition, offset) in entries {
+                    // A negative offset is none that any file could have been written up to.
+                    set(
+                        self.offsets.entry(partition).or_default(),
+                        offset.max(Offset::ZERO),
+                    );
+                }
+            }
+            Err(error @ StorageError::Corrupt { .. }) => self.warnings.push(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn write_offsets(
+        &self,
+        name: &str,
+        offsets: &BTreeMap<TopicPartition, Checkpoints>,
+        get: impl Fn(&Checkpoints) -> Offset,
+    ) -> Result<(), StorageError> {
+        let path = self.path.join(name);
+        let entry =
+            |(partition, entry): (&TopicPartition, &Checkpoints)| (partition.clone(), get(entry));
+        let entries: Vec<_> = offsets.iter().map(entry).collect();
+        self.disk
+            .replace(&path, &checkpoint::encode(&entries))
+            .at(&path, "write")
+    }
+}
+
+/// Reads `meta.properties`, or makes it for a new directory. A file without a directory id, of an
+/// older broker, is given one.
+fn identity(
+    disk: &dyn Disk,
+    dir: &Path,
+    entropy: &dyn Entropy,
+    node_id: i32,
+) -> Result<MetaProperties, StorageError> {
+    let path = dir.join(meta_properties::FILE_NAME);
+    let identity = match disk.read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => MetaProperties {
+            cluster_id: uuid_to_text(entropy.kafka_uuid()),
+            node_id,
+            directory_id: None,
+        },
+        other => MetaProperties::decode(&other.at(&path, "read")?)
+            .map_err(|what| StorageError::corrupt(&path, 0, what))?,
+    };
+    if identity.node_id != node_id {
+        return Err(StorageError::Mismatch {
+            path,
+            what: "node.id",
+            expected: node_id.to_string(),
+            found: identity.node_id.to_string(),
+        });
+    }
+    if identity.directory_id.is_some() {
+        return Ok(identity);
+    }
+    let identity = MetaProperties {
+        directory_id: Some(entropy.kafka_uuid()),
+        ..identity
+    };
+    disk.replace(&path, &identity.encode()).at(&path, "write")?;
+    Ok(identity)
+}
+
+/// Whether the clean-shutdown marker is there. It is removed, durably, before anything is written:
+/// it must not vouch for what this run does.
+fn take_marker(disk: &dyn Disk, dir: &Path) -> Result<bool, StorageError> {
+    let path = dir.join(CLEAN_SHUTDOWN);
+    match disk.remove_file(&path) {
+        Ok(()) => {
+            disk.sync_dir(dir).at(dir, "sync")?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StorageError::io(&path, "remove", error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
