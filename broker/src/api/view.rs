@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::fetch::sessions::FetchSessions;
 use crate::catalog::image::{CatalogImage, Topic};
 use crate::catalog::machine::CatalogMachine;
+use crate::catalog::topic_name;
 use crate::config::BrokerConfig;
 use crate::coordinator::group::GroupRouter;
 use crate::coordinator::runtime::Mailbox;
@@ -21,7 +22,7 @@ use crate::partition::{Partition, PartitionTable};
 use crate::types::Now;
 
 /// Name of the topic in which groups keep their state.
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+pub const OFFSETS_TOPIC: &str = topic_name::GROUP_METADATA;
 
 /// An address that clients are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
