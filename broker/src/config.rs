@@ -25,7 +25,8 @@ mod value;
 pub use alter::{AlterOp, Resource, apply_op};
 pub use broker::BrokerConfig;
 pub use describe::{
-    ConfigSource, Entry, Synonym, describe_broker, describe_broker_defaults, describe_topic,
+    ConfigSource, Entry, Synonym, describe_broker, describe_broker_defaults, describe_new_topic,
+    describe_topic,
 };
 pub use error::ConfigError;
 pub use kinds::{CleanupPolicy, CompressionType, ConnectionLimits, TimestampType};

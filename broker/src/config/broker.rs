@@ -21,6 +21,9 @@ pub use options::{BrokerOptions, OPTIONS};
 /// are the rest of these sets.
 const EXCLUSIVE: &[&[&str]] = &[&["log.dirs", "log.dir"], &["node.id", "broker.id"]];
 
+/// Values in force by option name; an option that is not set and has no default is missing.
+type Values = BTreeMap<&'static str, Value>;
+
 const MS_PER_MINUTE: i64 = 60 * 1000;
 const MS_PER_HOUR: i64 = 60 * MS_PER_MINUTE;
 
@@ -37,6 +40,8 @@ pub struct BrokerConfig {
     pub http: Option<HttpListener>,
     /// The data directory.
     pub data_dir: PathBuf,
+    /// The value in force of every option that has one.
+    values: Values,
     /// What was set when the broker was started.
     pub(super) given: Overrides,
     /// What was set at run time for the cluster.
@@ -114,21 +119,24 @@ impl BrokerConfig {
         Self::build(self.given.clone(), known(cluster_wide), known(per_broker))
     }
 
-    /// The value of an option by Kafka's name; `None` when it is not set and has no default, or
-    /// is unknown.
-    pub fn value(&self, name: &str) -> Option<Value> {
-        let spec = option(name)?;
-        match self.effective().get(name) {
-            Some(text) => spec.parse(text).ok(),
-            None => spec.default_value(),
-        }
+    /// The value in force of an option, by Kafka's name; `None` when it is not set and has no
+    /// default, or is unknown.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
     }
 
     /// What the broker's options say about a topic option: the first of its synonyms that has a
     /// value, turned into the topic option's unit.
     pub(super) fn topic_default(&self, spec: &OptionSpec) -> Option<Value> {
-        let (_, value) = topic_default(spec, &self.effective())?;
-        Some(value)
+        topic_default(spec, &self.values).map(|(_, value)| value)
+    }
+
+    /// What one layer of values, the defaults not counted, says about a topic option.
+    pub(super) fn topic_default_in(spec: &OptionSpec, layer: &Overrides) -> Option<Value> {
+        spec.synonyms.iter().find_map(|name| {
+            let value = option(name)?.parse(layer.get(*name)?).ok()?;
+            Some(in_topic_unit(spec, name, value))
+        })
     }
 
     fn build(
@@ -138,18 +146,9 @@ impl BrokerConfig {
     ) -> Result<Self, ConfigError> {
         name_node_and_broker(&mut given);
         let effective = merge([&given, &cluster_wide, &per_broker]);
-        let mut errors: Vec<ConfigError> = effective
-            .iter()
-            .filter_map(|(name, text)| option(name)?.parse(text).err())
-            .collect();
-        // The rules below look at several options at once. They are asked even when one value
-        // is bad, with that value at its default, so that one start shows all mistakes.
-        let sound = sound(&effective);
-        let options = BrokerOptions::from_values(|name| match sound.get(name) {
-            Some(value) => Some(value.clone()),
-            None => option(name)?.default_value(),
-        });
-        errors.extend(check_together(&options, &effective));
+        let (values, mut errors) = read(&effective);
+        let options = BrokerOptions::from_values(|name| values.get(name).cloned());
+        errors.extend(check_together(&options, &values, &effective));
         let listeners = listener::listeners(&listener::Settings {
             listeners: &options.listeners,
             advertised: options.advertised_listeners.as_deref(),
@@ -169,14 +168,11 @@ impl BrokerConfig {
             advertised_listeners,
             http,
             data_dir,
+            values,
             given,
             cluster_wide,
             per_broker,
         })
-    }
-
-    fn effective(&self) -> Overrides {
-        merge([&self.given, &self.cluster_wide, &self.per_broker])
     }
 }
 
@@ -224,25 +220,33 @@ fn name_node_and_broker(given: &mut Overrides) {
     }
 }
 
-/// The values that can be read, by name.
-fn sound(values: &Overrides) -> BTreeMap<&'static str, Value> {
-    let read = |(name, text): (&String, &String)| {
-        let spec = option(name)?;
-        Some((spec.name, spec.parse(text).ok()?))
-    };
-    values.iter().filter_map(read).collect()
+/// Reads what is set and fills in the defaults. An option whose value is bad keeps its default,
+/// so that the rules about several options can be asked all the same and one start shows all
+/// mistakes.
+fn read(set: &Overrides) -> (Values, Vec<ConfigError>) {
+    let mut values = Values::new();
+    let mut errors = Vec::new();
+    for spec in OPTIONS {
+        let value = match set.get(spec.name).map(|text| spec.parse(text)) {
+            Some(Ok(value)) => Some(value),
+            Some(Err(error)) => {
+                errors.push(error);
+                spec.default_value()
+            }
+            None => spec.default_value(),
+        };
+        values.extend(value.map(|value| (spec.name, value)));
+    }
+    (values, errors)
 }
 
 /// The synonym that decides a topic option's default, and the default.
-fn topic_default(spec: &OptionSpec, values: &Overrides) -> Option<(&'static str, Value)> {
-    spec.synonyms.iter().find_map(|name| {
-        let synonym = option(name)?;
-        let value = match values.get(*name).map(|text| synonym.parse(text)) {
-            Some(Ok(value)) => Some(value),
-            _ => synonym.default_value(),
-        };
-        value.map(|value| (*name, in_topic_unit(spec, name, value)))
-    })
+fn topic_default(spec: &OptionSpec, values: &Values) -> Option<(&'static str, Value)> {
+    let (name, value) = spec
+        .synonyms
+        .iter()
+        .find_map(|name| Some((*name, values.get(name)?.clone())))?;
+    Some((name, in_topic_unit(spec, name, value)))
 }
 
 fn in_topic_unit(spec: &OptionSpec, name: &str, value: Value) -> Value {
@@ -263,10 +267,25 @@ fn in_topic_unit(spec: &OptionSpec, name: &str, value: Value) -> Value {
     })
 }
 
+/// What the broker says about a topic option must be a value the topic could have. Kafka's broker
+/// options lack most of these limits and fail at the first topic; here the start fails.
+fn check_topic_default(spec: &OptionSpec, values: &Values, set: &Overrides) -> Option<ConfigError> {
+    let (name, value) = topic_default(spec, values)?;
+    let reason = match spec.accepts(&value) {
+        Err(reason) => reason,
+        Ok(()) if spec.name == "retention.ms" && value == Value::Number(0) => {
+            "Value must be at least 1, or -1 for no limit".to_owned()
+        }
+        Ok(()) => return None,
+    };
+    let text = set.get(name).map_or("", String::as_str);
+    Some(ConfigError::invalid(name, text, reason))
+}
+
 /// The rules about several options (`KafkaConfig.validateValues`).
-fn check_together(options: &BrokerOptions, values: &Overrides) -> Vec<ConfigError> {
+fn check_together(options: &BrokerOptions, values: &Values, set: &Overrides) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    let text = |name: &str| values.get(name).map_or("", String::as_str);
+    let text = |name: &str| set.get(name).map_or("", String::as_str);
     if options.node_id != options.broker_id {
         errors.push(ConfigError::invalid(
             "broker.id",
@@ -277,18 +296,11 @@ fn check_together(options: &BrokerOptions, values: &Overrides) -> Vec<ConfigErro
             ),
         ));
     }
-    for spec in topic::OPTIONS {
-        let Some((name, value)) = topic_default(spec, values) else {
-            continue;
-        };
-        let zero_retention = spec.name == "retention.ms" && value == Value::Number(0);
-        if let Err(reason) = spec.accepts(&value) {
-            errors.push(ConfigError::invalid(name, text(name), reason));
-        } else if zero_retention {
-            let reason = "Value must be at least 1, or -1 for no limit";
-            errors.push(ConfigError::invalid(name, text(name), reason));
-        }
-    }
+    errors.extend(
+        topic::OPTIONS
+            .iter()
+            .filter_map(|spec| check_topic_default(spec, values, set)),
+    );
     errors.extend(
         topic::check_compaction_lag(
             (

@@ -87,10 +87,42 @@ pub fn describe_topic(broker: &BrokerConfig, overrides: &Overrides) -> Vec<Entry
     topic::OPTIONS.iter().filter(shown).map(describe).collect()
 }
 
+/// Every option of a topic that is being created, sorted by name, as CreateTopics reports them
+/// (`KafkaConfigSchema.resolveEffectiveTopicConfig`): without synonyms, and with the layer each
+/// value comes from even where [`describe_topic`] says "default".
+pub fn describe_new_topic(broker: &BrokerConfig, overrides: &Overrides) -> Vec<Entry> {
+    let layers = [
+        (&broker.per_broker, ConfigSource::DynamicBroker),
+        (&broker.cluster_wide, ConfigSource::DynamicDefaultBroker),
+        (&broker.given, ConfigSource::StaticBroker),
+    ];
+    let shown = |spec: &&OptionSpec| !spec.internal || overrides.contains_key(spec.name);
+    let describe = |spec: &'static OptionSpec| {
+        let inherited = || {
+            layers.iter().find_map(|(layer, source)| {
+                let value = BrokerConfig::topic_default_in(spec, layer)?;
+                Some((Some(value.to_string()), *source))
+            })
+        };
+        let default = || spec.default_value().map(|value| value.to_string());
+        let (value, source) = match overrides.get(spec.name) {
+            Some(text) => (Some(text.clone()), ConfigSource::Topic),
+            None => inherited().unwrap_or_else(|| (default(), ConfigSource::Default)),
+        };
+        let is_default = source == ConfigSource::Default;
+        Entry {
+            source,
+            is_default,
+            ..entry(spec, value, Vec::new(), false)
+        }
+    };
+    topic::OPTIONS.iter().filter(shown).map(describe).collect()
+}
+
 /// Every option of the broker, sorted by name: the answer for the resource named by its id.
 pub fn describe_broker(broker: &BrokerConfig) -> Vec<Entry> {
     let describe = |spec: &'static OptionSpec| {
-        let value = broker.value(spec.name).map(|value| value.to_string());
+        let value = broker.value(spec.name).map(ToString::to_string);
         let read_only = spec.dynamic == Dynamic::ReadOnly;
         entry(spec, value, synonyms(broker, spec.name), read_only)
     };

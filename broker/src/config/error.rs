@@ -3,8 +3,9 @@
 /// An option, a value or a combination of values that cannot be accepted.
 ///
 /// The texts of single values have the form Kafka's `ConfigException` gives them, because tools
-/// print them as they come: key, value, and what is allowed. An API answers every one of these
-/// with INVALID_CONFIG (40), except [`ConfigError::NullValue`], which is INVALID_REQUEST (42).
+/// print them as they come: key, value, and what is allowed. About a topic's options an API
+/// answers INVALID_CONFIG (40), except [`ConfigError::NullValue`], which is INVALID_REQUEST (42);
+/// about the broker's it answers INVALID_REQUEST throughout, as Kafka does (KAFKA-13609).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A topic override whose name no topic option has.
@@ -34,7 +35,7 @@ pub enum ConfigError {
         /// The option's name.
         key: String,
     },
-    /// SET, APPEND or SUBTRACT without a value. An API answers INVALID_REQUEST (42).
+    /// SET, APPEND or SUBTRACT without a value.
     #[error("Null value not supported for : {0}")]
     NullValue(String),
     /// A line of a properties file that cannot be read.

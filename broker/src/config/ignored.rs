@@ -32,7 +32,7 @@ pub fn find(name: &str) -> Option<&'static Ignored> {
 
 const NO_QUORUM: &str = "a single node keeps its metadata itself; there is no controller quorum";
 const NO_REPLICAS: &str = "a single node has no other brokers to replicate to or to talk to";
-const OWN_THREADS: &str = "the broker takes as many threads as the machine has cores";
+const OWN_THREADS: &str = "threads and internal queues are not a matter of configuration";
 const NO_COMPACTION: &str = "compaction is not there yet";
 const NO_TRANSACTIONS: &str = "transactions are not there yet";
 const NO_SECURITY: &str =
@@ -44,9 +44,11 @@ const NO_NEW_GROUPS: &str = "only the classic group protocol is served so far";
 const OWN_METRICS: &str = "metrics are served over HTTP; see tidemark.http.listener";
 const REFUSED: &str = "authorization is not there yet, and without it everyone may do everything";
 
-/// The whole list, sorted by name.
+/// The whole list, sorted by name; a `*` does not count.
 pub static IGNORED: &[Ignored] = &[
+    ignored("add.partitions.to.txn.*", NO_TRANSACTIONS),
     ignored("alter.config.policy.class.name", NO_PLUGINS),
+    ignored("alter.log.dirs.replication.*", NO_REPLICAS),
     refused("authorizer.class.name", REFUSED),
     ignored("auto.include.jmx.reporter", OWN_METRICS),
     ignored("auto.leader.rebalance.enable", NO_REPLICAS),
@@ -60,11 +62,11 @@ pub static IGNORED: &[Ignored] = &[
     ignored("connection.failed.authentication.delay.ms", NO_SECURITY),
     ignored("connections.max.reauth.ms", NO_SECURITY),
     ignored("controlled.shutdown.*", NO_REPLICAS),
+    ignored("controller.*", NO_QUORUM),
     ignored(
         "controller.listener.names",
         "there is no controller quorum; listeners with these names are not opened",
     ),
-    ignored("controller.*", NO_QUORUM),
     ignored("create.topic.policy.class.name", NO_PLUGINS),
     ignored("delegation.token.*", NO_SECURITY),
     ignored(
@@ -95,7 +97,10 @@ pub static IGNORED: &[Ignored] = &[
         "log.initial.task.delay.ms",
         "background work starts by its own intervals",
     ),
-    ignored("max.connection.creation.rate", NO_QUOTAS),
+    ignored(
+        "max.connection.creation.rate",
+        "the rate of new connections is not limited yet",
+    ),
     ignored(
         "max.request.partition.size.limit",
         "the size of the request is the limit",
@@ -111,7 +116,10 @@ pub static IGNORED: &[Ignored] = &[
         "offsets.commit.timeout.ms",
         "a commit is answered when its record is written",
     ),
-    ignored("offsets.load.buffer.size", "loading reads whole segments"),
+    ignored(
+        "offsets.load.buffer.size",
+        "loading has no buffer of its own to size",
+    ),
     ignored(
         "offsets.topic.compression.codec",
         "the coordinator writes without compression",
@@ -130,6 +138,7 @@ pub static IGNORED: &[Ignored] = &[
     ignored("quota.*", NO_QUOTAS),
     ignored("remote.*", NO_REMOTE),
     ignored("replica.*", NO_REPLICAS),
+    ignored("replication.quota.*", NO_REPLICAS),
     ignored("request.timeout.ms", NO_REPLICAS),
     ignored("sasl.*", NO_SECURITY),
     ignored("security.*", NO_SECURITY),
@@ -137,7 +146,7 @@ pub static IGNORED: &[Ignored] = &[
         "server.max.startup.time.ms",
         "starting takes as long as recovery does",
     ),
-    ignored("share.coordinator.*", NO_NEW_GROUPS),
+    ignored("share.*", NO_NEW_GROUPS),
     ignored("socket.connection.setup.timeout.*", NO_REPLICAS),
     ignored("ssl.*", NO_SECURITY),
     ignored("super.users", NO_SECURITY),
@@ -145,6 +154,7 @@ pub static IGNORED: &[Ignored] = &[
     ignored("transaction.*", NO_TRANSACTIONS),
     ignored("transactional.*", NO_TRANSACTIONS),
     ignored("unclean.leader.election.interval.ms", NO_REPLICAS),
+    ignored("unstable.*", "what is not finished is not offered"),
     ignored("zookeeper.*", NO_QUORUM),
 ];
 
