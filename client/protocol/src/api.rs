@@ -25,7 +25,9 @@ pub fn api_name(key: i16) -> Option<&'static str> {
     shapes::find(key).map(|shape| shape.name)
 }
 
-/// The versions whose requests can be decoded.
+/// The versions whose requests can be decoded. Of OffsetCommit, OffsetFetch and InitProducerId that
+/// is one less than the `valid_versions` of the codec crate, whose request decoders lag behind
+/// their response encoders there: advertise these ranges, not those.
 #[must_use]
 pub fn decodable_versions(key: i16) -> Option<RangeInclusive<i16>> {
     shapes::find(key).map(|shape| shape.min..=shape.max)
@@ -235,13 +237,31 @@ mod tests {
     #[test]
     fn the_table_and_the_codec_crate_know_the_same_apis() {
         for key in i16::MIN..=i16::MAX {
-            let known = api_key(key).map(|api| {
-                let versions = api.valid_versions();
-                (versions.min..=versions.max, format!("{api:?}"))
-            });
-            let listed = decodable_versions(key).zip(api_name(key).map(str::to_owned));
-            assert_eq!(listed, known, "key {key}");
+            let known = api_key(key).map(|api| format!("{api:?}"));
+            assert_eq!(api_name(key), known.as_deref(), "key {key}");
         }
+    }
+
+    #[test]
+    fn three_requests_decode_to_less_than_the_codec_crate_lists() {
+        // The crate lists the highest version of either direction, and its request lags behind.
+        let mut narrower = Vec::new();
+        for api in ApiKey::iter() {
+            let listed = api.valid_versions();
+            let decodable = decodable_versions(api as i16).unwrap();
+            assert_eq!(*decodable.start(), listed.min, "{api:?}");
+            if *decodable.end() != listed.max {
+                narrower.push((api, *decodable.end(), listed.max));
+            }
+        }
+        assert_eq!(
+            narrower,
+            [
+                (ApiKey::OffsetCommit, 9, 10),
+                (ApiKey::OffsetFetch, 9, 10),
+                (ApiKey::InitProducerId, 5, 6),
+            ]
+        );
     }
 
     #[test]

@@ -119,7 +119,12 @@ impl Writer<'_> {
         self.varint((known.len() + unknown) as u32);
         for (tag, field) in known {
             let outside = std::mem::take(&mut self.out);
-            self.value(&field.kind, false, field.is_nullable(self.version));
+            // A tagged field with its default value is left out by encoders; the defaults are
+            // empty, so a value with some content is drawn.
+            while !self.out.iter().any(|byte| *byte > 1) {
+                self.out.clear();
+                self.value(&field.kind, false, field.is_nullable(self.version));
+            }
             let value = std::mem::replace(&mut self.out, outside);
             self.tag(tag, &value);
         }

@@ -10,7 +10,7 @@ pub(super) const ALL: &[Shape] = &[
         8,
         "OffsetCommit",
         2,
-        10,
+        9,
         8,
         &[
             field("group_id", STRING),
@@ -21,8 +21,7 @@ pub(super) const ALL: &[Shape] = &[
             field(
                 "topics",
                 Kind::Array(&Kind::Struct(&[
-                    field("name", STRING).until(9),
-                    field("topic_id", UUID).since(10),
+                    field("name", STRING),
                     field(
                         "partitions",
                         Kind::Array(&Kind::Struct(&[
@@ -40,7 +39,7 @@ pub(super) const ALL: &[Shape] = &[
         9,
         "OffsetFetch",
         1,
-        10,
+        9,
         6,
         &[
             field("group_id", STRING).until(7),
@@ -62,8 +61,7 @@ pub(super) const ALL: &[Shape] = &[
                     field(
                         "topics",
                         Kind::Array(&Kind::Struct(&[
-                            field("name", STRING).since(8).until(9),
-                            field("topic_id", UUID).since(10),
+                            field("name", STRING).since(8),
                             field("partition_indexes", list(&I32)).since(8),
                         ])),
                     )

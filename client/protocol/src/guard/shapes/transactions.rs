@@ -8,15 +8,13 @@ pub(super) const ALL: &[Shape] = &[
         22,
         "InitProducerId",
         0,
-        6,
+        5,
         2,
         &[
             field("transactional_id", STRING).nullable(0),
             field("transaction_timeout_ms", I32),
             field("producer_id", I64).since(3),
             field("producer_epoch", I16).since(3),
-            field("enable2_pc", BOOL).since(6),
-            field("keep_prepared_txn", BOOL).since(6),
         ],
     ),
     shape(
