@@ -80,7 +80,8 @@ async function refusal(call) {
   try {
     await call()
   } catch (error) {
-    const causes = [error, error.cause, ...(error.errors ?? [])].filter(Boolean)
+    const nested = [...(error.errors ?? []), ...(error.groups ?? []).map((group) => group.error)]
+    const causes = [error, error.cause, ...nested].filter(Boolean)
     const found = causes.find((cause) => cause instanceof KafkaJSProtocolError || cause.type)
     if (!found) throw error
     return found.type
@@ -312,7 +313,11 @@ describe('admin', () => {
     assert.equal(await admin.createTopics({ topics: [{ topic }] }), false, 'it exists already')
     await admin.deleteTopics({ topics: [topic] })
     await waitUntil(async () => !(await admin.listTopics()).includes(topic), 'the topic to be gone')
-    assert.equal(await refusal(() => admin.deleteTopics({ topics: [topic] })), 'UNKNOWN_TOPIC_OR_PARTITION')
+    // kafkajs repeats this refusal as long as it may, so this one may not.
+    const impatient = client({ retry: { retries: 0 } }).admin()
+    opened.push(impatient)
+    await impatient.connect()
+    assert.equal(await refusal(() => impatient.deleteTopics({ topics: [topic] })), 'UNKNOWN_TOPIC_OR_PARTITION')
   })
 
   test('create partitions', async () => {
@@ -343,6 +348,8 @@ describe('admin', () => {
   test('delete records', async () => {
     const topic = await topicOf(1)
     await fill(topic, 10)
+    // kafkajs looks the leader up in what it knows of the topic, so it has to know it first.
+    await admin.fetchTopicOffsets(topic)
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '6' }] })
     assert.equal((await admin.fetchTopicOffsets(topic))[0].low, '6')
     assert.deepEqual((await read(topic, 4)).map((record) => record.offset), ['6', '7', '8', '9'])

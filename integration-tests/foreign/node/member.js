@@ -16,6 +16,8 @@ async function main() {
     sessionTimeout: 6000,
     heartbeatInterval: 300,
     rebalanceTimeout: 10_000,
+    // A rebalance is heard of between two fetches only.
+    maxWaitTimeInMs: 100,
   })
   process.on('SIGTERM', async () => {
     await consumer.disconnect()
