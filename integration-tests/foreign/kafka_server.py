@@ -93,8 +93,11 @@ class Kafka:
 
     def _format(self):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # With eligible leader replicas on, Kafka writes a cluster-wide min.insync.replicas by itself,
+        # which then shows up in every answer about configs.
         command = tools.java_command(
-            "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties
+            *("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties),
+            *("--feature", "eligible.leader.replicas.version=0"),
         )
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
