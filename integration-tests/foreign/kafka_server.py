@@ -22,13 +22,8 @@ import uuid
 
 import tools
 
-# What both brokers of a differential run are told, so that their answers can be compared: quick
-# first rebalances, one replica everywhere, short session bounds untouched.
-COMMON = {
-    "num.partitions": "1",
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "5",
-    "group.initial.rebalance.delay.ms": "0",
+# What a single node of Apache Kafka needs beyond the file that both brokers are started with.
+SINGLE_NODE = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "5",
@@ -84,10 +79,12 @@ class Kafka:
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(self.directory / "data"),
-            **COMMON,
+            **SINGLE_NODE,
             **self.overrides,
         }
-        text = "".join(f"{key}={value}\n" for key, value in properties.items())
+        text = (tools.FOREIGN / "common.properties").read_text()
+        # A key that comes twice counts as its last line says.
+        text += "".join(f"{key}={value}\n" for key, value in properties.items())
         self.properties = self.directory / "server.properties"
         self.properties.write_text(text)
 
