@@ -1,7 +1,7 @@
 """Classic groups and committed offsets."""
 
 from stories import only, story, table
-from wire import CLOSED, batch
+from wire import CLOSED, Closed, batch
 
 NOBODY = "nobody-00000000-0000-0000-0000-000000000000"
 
@@ -33,15 +33,8 @@ def protocols(*names):
     },
 )
 def join_group(broker, names, options):
-    return joined(broker.join, options.pop("group_id", names("group")) if "group_id" in options else names("group"), **options)
-
-
-def joined(join, *arguments, **options):
-    """The answer, or that there was none: building one that breaks the rules closes the connection."""
-    from wire import Closed
-
     try:
-        return join(*arguments, **options)
+        return broker.join(names("group"), **options)
     except Closed:
         return CLOSED
 
@@ -312,6 +305,8 @@ def commit_versions(broker, names, version):
     if fetch >= 2:
         answers.append(looked_up(broker, group, None, fetch))
     answers.append(looked_up(broker, names("no-group"), [(topic, [0])], fetch))
+    # The group without a name must not live on into other stories.
+    answers.append(broker.call("DeleteGroups", 2, groups_names=[""]))
     return answers
 
 
@@ -444,7 +439,7 @@ def coordinator(broker, version, **fields):
 
     def ready():
         answer = broker.call("FindCoordinator", version, **fields)
-        errors = [answer["error_code"]] + [entry["error_code"] for entry in answer["coordinators"] or []]
+        errors = [entry.get("error_code") for entry in [answer, *answer.get("coordinators", [])]]
         return 15 not in errors and answer
 
     return tools.wait_until(ready, "the coordinator")

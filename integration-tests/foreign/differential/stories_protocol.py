@@ -35,8 +35,12 @@ def unsupported_api_versions(broker, names, version):
     },
 )
 def api_versions_client(broker, names, client):
-    answer = broker.call("ApiVersions", 3, client_software_name=client[0], client_software_version=client[1])
-    return answer["error_code"]
+    # Version 3 has a flexible header and two compact strings; kafka-python cannot read a refusal.
+    name, version = (bytes([len(text) + 1]) + text.encode() for text in client)
+    broker.send_bytes(header(18, 3) + b"\0" + name + version + b"\0")
+    body = broker.receive_bytes()
+    (error,) = struct.unpack_from(">h", body, 4)
+    return error, body[6:].hex() if error else "the versions"
 
 
 @table(
@@ -99,9 +103,4 @@ def pipelined(broker, names):
         broker.send("ApiVersions", 0, {}),
         broker.send("Metadata", 1, {"topics": []}),
     ]
-    return [receive()["error_code"] if index < 2 else len(receive()["brokers"]) for index, receive in enumerate_checked(waiting)]
-
-
-def enumerate_checked(waiting):
-    """The receivers with their place; each checks the correlation id of what it gets itself."""
-    return list(enumerate(waiting))
+    return [receive()["error_code"] if index < 2 else len(receive()["brokers"]) for index, receive in enumerate(waiting)]

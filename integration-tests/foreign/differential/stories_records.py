@@ -39,7 +39,7 @@ TWO = record(0, b"a") + record(1, b"b")
         "magic 0": wire.legacy(0),
         "magic 1": wire.legacy(1),
         "magic 3": batch(magic=3),
-        "null": None,
+        # Null records are left out: Apache Kafka never answers them.
         "empty": b"",
         "a few bytes": b"\0" * 10,
         "length too small": batch(length=10),
@@ -87,18 +87,7 @@ def produce_refused(broker, names, records):
     broker.topic(name)
     answer = broker.produce(name, records)
     # What was refused must not have been written, what was accepted must be readable.
-    return answer, fetched(broker.fetch(name, 0))
-
-
-def fetched(answer):
-    """An answer to a fetch with the records in hexadecimal, so that every byte is compared."""
-    if answer is CLOSED:
-        return answer
-    for topic in answer["responses"]:
-        for partition in topic["partitions"]:
-            records = partition["records"]
-            partition["records"] = records.hex() if isinstance(records, bytes) else records
-    return answer
+    return answer, broker.fetch(name, 0)
 
 
 @table(
@@ -245,7 +234,7 @@ def five_batches(broker, names, **configs):
 def fetch_versions(broker, names, version):
     name, topic = five_batches(broker, names)
     target = topic if version >= 13 else name
-    return [fetched(broker.fetch(target, offset, version)) for offset in (0, 3, 9, 10, 11, -1)]
+    return [broker.fetch(target, offset, version) for offset in (0, 3, 9, 10, 11, -1)]
 
 
 @table(
@@ -263,7 +252,7 @@ def fetch_versions(broker, names, version):
 )
 def fetch_limits(broker, names, options):
     name, _ = five_batches(broker, names)
-    return [fetched(broker.fetch(name, offset, **options)) for offset in (0, 3)]
+    return [broker.fetch(name, offset, **options) for offset in (0, 3)]
 
 
 @story("fetch: the budget goes to the first partition with data")
@@ -276,36 +265,34 @@ def fetch_budget(broker, names):
         {"partition": index, "fetch_offset": 0, "partition_max_bytes": 1 << 20, "current_leader_epoch": -1}
         for index in range(3)
     ]
-    return fetched(
-        broker.call(
-            "Fetch", 11, max_wait_ms=0, min_bytes=1, max_bytes=100, session_id=0, session_epoch=-1,
-            topics=[{"topic": name, "partitions": partitions}],
-        )
+    return broker.call(
+        "Fetch", 11, max_wait_ms=0, min_bytes=1, max_bytes=100, session_id=0, session_epoch=-1,
+        topics=[{"topic": name, "partitions": partitions}],
     )
 
 
 @table("fetch, leader epoch", {"current": 0, "ahead": 5, "none": -1, "behind": -2})
 def fetch_epochs(broker, names, epoch):
     name, _ = five_batches(broker, names)
-    return fetched(broker.fetch(name, 0, current_leader_epoch=epoch, partition_max_bytes=1))
+    return broker.fetch(name, 0, current_leader_epoch=epoch, partition_max_bytes=1)
 
 
 @table("fetch, last fetched epoch", {"current": 0, "ahead": 5, "none": -1})
 def fetch_diverging(broker, names, epoch):
     _, topic = five_batches(broker, names)
-    return fetched(broker.fetch(topic, 4, 17, last_fetched_epoch=epoch, partition_max_bytes=1))
+    return broker.fetch(topic, 4, 17, last_fetched_epoch=epoch, partition_max_bytes=1)
 
 
 @story("fetch: unknown topic and partition")
 def fetch_nowhere(broker, names):
     name, _ = five_batches(broker, names)
     answers = [broker.fetch(names("unknown"), 0), broker.fetch(name, 0, partition=9), broker.fetch("", 0)]
-    return [fetched(answer) for answer in answers]
+    return [answer for answer in answers]
 
 
 @story("fetch: unknown topic id")
 def fetch_unknown_id(broker, names):
-    return fetched(broker.fetch(ELSEWHERE, 0, 13))
+    return broker.fetch(ELSEWHERE, 0, 13)
 
 
 @story("fetch: a deleted and recreated topic has another id")
@@ -318,18 +305,16 @@ def fetch_recreated(broker, names):
     unknown = lambda: only(broker.call("Metadata", 9, topics=[{"name": name}], allow_auto_topic_creation=False)["topics"])  # noqa: E731
     tools.wait_until(lambda: unknown()["error_code"] == 3, "the deletion")
     new = broker.topic(name)
-    return old != new, fetched(broker.fetch(old, 0, 13)), fetched(broker.fetch(new, 0, 13))
+    return old != new, broker.fetch(old, 0, 13), broker.fetch(new, 0, 13)
 
 
 # Fetch sessions
 
 
 def session_fetch(broker, session, epoch, topics=(), forgotten=()):
-    return fetched(
-        broker.call(
-            "Fetch", 12, max_wait_ms=0, min_bytes=1, max_bytes=1 << 20, session_id=session, session_epoch=epoch,
-            topics=list(topics), forgotten_topics_data=list(forgotten),
-        )
+    return broker.call(
+        "Fetch", 12, max_wait_ms=0, min_bytes=1, max_bytes=1 << 20, session_id=session, session_epoch=epoch,
+        topics=list(topics), forgotten_topics_data=list(forgotten),
     )
 
 

@@ -37,6 +37,12 @@ SERVED = {
 def pair():
     oracle = wire.Broker("Apache Kafka", os.environ["ORACLE"])
     ours = wire.Broker("the broker under test", tools.bootstrap())
+    for broker in (oracle, ours):
+        # The first look for a coordinator makes its topic; the stories begin behind that.
+        stories_groups.coordinator(broker, 4, key_type=0, coordinator_keys=["warm-up"])
+        tools.wait_until(
+            lambda: stories_groups.looked_up(broker, "warm-up", None)["groups"][0]["error_code"] == 0, "the coordinator"
+        )
     yield oracle, ours
     oracle.close()
     ours.close()

@@ -8,6 +8,7 @@ here byte by byte, because most stories need one that no client would send.
 import inspect
 import socket
 import struct
+import uuid
 
 import crc32c
 import kafka.protocol.admin
@@ -63,7 +64,7 @@ class Broker:
             # ApiVersions answers with the oldest header whatever the version of its body.
             flexible = kind.flexible_version_q(version) and api != "ApiVersions"
             rest = body[5:] if flexible else body[4:]
-            return kind.decode(rest, version=version).to_dict()
+            return plain(kind.decode(rest, version=version).to_dict(json=False))
 
         return receive
 
@@ -115,10 +116,13 @@ class Broker:
         (created,) = self.call("CreateTopics", 7, topics=[topic], timeout_ms=30_000)["topics"]
         assert created["error_code"] == 0, created
 
+        # Metadata knows a partition a moment before its leader does, so the leader is asked.
+        asked = [{"partition_index": index, "timestamp": -1, "current_leader_epoch": -1} for index in range(partitions)]
+        question = {"replica_id": -1, "isolation_level": 0, "topics": [{"name": name, "partitions": asked}]}
+
         def served():
-            (entry,) = self.call("Metadata", 9, topics=[{"name": name}], allow_auto_topic_creation=False)["topics"]
-            ready = [partition for partition in entry["partitions"] if partition["error_code"] == 0]
-            return entry["error_code"] == 0 and len(ready) == partitions
+            (answer,) = self.call("ListOffsets", 4, **question)["topics"]
+            return all(partition["error_code"] == 0 for partition in answer["partitions"])
 
         tools.wait_until(served, f"{name} on {self.role}")
         return created["topic_id"]
@@ -166,6 +170,17 @@ class Broker:
         )
         assert synced["error_code"] == 0, synced
         return member, joined["generation_id"]
+
+
+def plain(value):
+    """Bytes as hexadecimal text and ids as text, so that answers can be printed and compared."""
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()
+    return str(value) if isinstance(value, uuid.UUID) else value
 
 
 def build(kind, fields, version=None):
