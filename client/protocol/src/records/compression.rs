@@ -1,8 +1,10 @@
 //! The four codecs of Kafka's batches, each with a hard limit on what may come out.
 //!
 //! A batch of a few kilobytes can claim to hold gigabytes. [`decompress`] therefore takes the most
-//! bytes the caller can use, stops with an error at the first byte beyond, and never sets memory
-//! aside for more than the compressed bytes justify.
+//! bytes the caller can use, stops with an error at the first byte beyond, and lets its output grow
+//! only as it is produced. Besides that a codec has working memory of its own, which frame headers
+//! choose within limits: up to 12 MiB for LZ4 blocks, and for zstd a window of up to 128 MiB of
+//! address space (`ZSTD_d_windowLogMax`, as in Kafka), touched only as far as output reaches.
 
 use std::fmt;
 use std::io::{self, Read, Write};

@@ -193,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn a_marker_batch_is_byte_for_byte_kafkas() {
+        let marker = EndTxnMarker {
+            committed: true,
+            coordinator_epoch: 7,
+        };
+        let bytes = marker.batch(42, 3, (1000, 5), 1_700_000_000_000).unwrap();
+        assert_eq!(bytes, super::super::fixtures::kafka("v2-marker"));
+    }
+
+    #[test]
     fn a_marker_batch_reads_back() {
         let marker = EndTxnMarker {
             committed: true,

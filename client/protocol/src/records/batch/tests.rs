@@ -83,6 +83,43 @@ fn batches_written_by_kafka_read_back() {
 }
 
 #[test]
+fn batches_are_built_byte_for_byte_like_kafkas() {
+    let check = |name, mut builder: BatchBuilder| {
+        let headers: [(&[u8], Option<&[u8]>); 3] =
+            [(b"h", Some(b"1")), (b"h", None), (b"g", Some(b""))];
+        let [first, second, third] = values();
+        let base = 1_700_000_000_000;
+        builder
+            .append(base, Some(b"k1"), first.as_deref(), &headers)
+            .unwrap();
+        builder
+            .append(base + 5, None, second.as_deref(), &[])
+            .unwrap();
+        builder
+            .append(base + 1, Some(b"k3"), third.as_deref(), &[])
+            .unwrap();
+        assert_eq!(builder.build().unwrap(), kafka(name), "{name}");
+    };
+    let new = BatchBuilder::new;
+    check("v2-none", new().base_offset(100));
+    check(
+        "v2-transactional",
+        new()
+            .base_offset(7)
+            .partition_leader_epoch(9)
+            .producer(4000, 3, 12)
+            .transactional(true),
+    );
+    check(
+        "v2-logappend",
+        new()
+            .base_offset(5)
+            .partition_leader_epoch(2)
+            .log_append_time(1_700_000_009_999),
+    );
+}
+
+#[test]
 fn flags_of_kafka_batches_are_seen() {
     let check = |name, transactional, control, kind| {
         let bytes = kafka(name);
