@@ -217,6 +217,56 @@ fn opening_a_new_log_syncs_nothing_and_takes_few_operations() {
 }
 
 #[test]
+fn the_file_system_serves_as_well_as_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(crate::environment::RealDisk);
+    let path = dir.path().join("t-0");
+    let id = Some(uuid::Uuid::from_u128(1));
+    let config = LogConfig {
+        retention_bytes: 3_000,
+        ..small()
+    };
+    let mut start = LogStart::default();
+    let mut batches = 0;
+    for clean in [true, false, true, false] {
+        let opened = Log::open(disk.clone(), &path, id, config.clone(), start, now(0)).unwrap();
+        let (mut log, report) = opened;
+        assert_eq!(
+            (report.truncated_bytes, log.end_offset()),
+            (0, Offset(batches * 3))
+        );
+        for _ in 0..40 {
+            let (header, bytes) = Shape::of(3, 1_000 + batches).build();
+            log.append(&header, &bytes, LeaderEpoch(0), now(0)).unwrap();
+            batches += 1;
+        }
+        let plan = log.flush_plan().unwrap();
+        plan.run(disk.as_ref()).unwrap();
+        log.flushed(plan.up_to());
+        for pending in log.maintain(now(0), log.end_offset()).unwrap() {
+            pending.run(disk.as_ref()).unwrap();
+        }
+        let end = log.end_offset();
+        assert_eq!(
+            records(&log, log.start_offset(), end).last().unwrap().0,
+            end.0 - 1
+        );
+        let found = log
+            .offset_for_timestamp(Timestamp(1_000 + batches - 5), end)
+            .unwrap();
+        assert_eq!(found.unwrap().1, Offset((batches - 5) * 3));
+        start = LogStart {
+            clean,
+            recovery_point: log.last_flushed(),
+            log_start: log.start_offset(),
+        };
+        if clean {
+            log.close().unwrap();
+        }
+    }
+}
+
+#[test]
 fn rule_17_the_first_batch_is_whole_even_if_larger_than_allowed() {
     let mut bench = filled(LogConfig::default(), 4);
     let size = Shape::of(3, 0).build().1.len() as u32;
