@@ -9,6 +9,8 @@
 //!   written; Kafka writes an empty one, because its state lives in a log-backed map.
 //! - A call that is parked twice (a client gave up its connection and tries again) and a parked
 //!   SyncGroup of a member that leaves are answered; Kafka forgets them.
+//! - JoinGroup and SyncGroup calls that are answered with the state of the current generation renew
+//!   the member's session, as they did in Kafka's first coordinator: whoever talks is alive.
 //! - A static member that comes back replaces client id and host, too (KAFKA-8500).
 //! - The sweep for expired offsets spares a group in which somebody is between the two JoinGroup
 //!   calls of the member-id handshake.

@@ -49,6 +49,11 @@ impl<'a> Draft<'a> {
         self.decision
     }
 
+    /// The answers and timer changes of steps that have left the group as it was.
+    pub(super) fn finish_unchanged(self) -> Decision<GroupMachine> {
+        self.decision
+    }
+
     /// Makes the change outlive a restart.
     pub(super) fn persist(&mut self) {
         self.durable = true;

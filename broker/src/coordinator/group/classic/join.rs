@@ -9,6 +9,7 @@ use super::super::records::MAX_STRING_BYTES;
 use super::super::reply::{Joined, Reply};
 use super::super::{GroupDecision, GroupMachine};
 use super::draft::Draft;
+use super::session::renewed_session;
 use super::{Group, GroupState, Member};
 use crate::coordinator::{Decision, ReplyToken, When};
 use crate::types::Now;
@@ -159,7 +160,9 @@ fn join_known(mut draft: Draft<'_>, request: &JoinGroup, token: ReplyToken) -> G
         GroupState::Empty | GroupState::Dead => return refuse(ErrorCode::UnknownMemberId),
     };
     if already_joined {
-        return Decision::reply_durable(token, Reply::Join(draft.joined(member_id)));
+        let mut decision = Decision::reply_durable(token, Reply::Join(draft.joined(member_id)));
+        decision.timers.push(renewed_session(draft.now, &draft.group, member));
+        return decision;
     }
     draft.update_member(member_id, request, token);
     draft.rebalance_or_complete_join();

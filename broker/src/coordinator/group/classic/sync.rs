@@ -27,16 +27,14 @@ pub(in super::super) fn sync(
     };
     let member_id = &request.member_id;
     let mut draft = Draft::new(machine.config(), now, group.clone());
+    draft.heard_sync_from(member_id);
     if group.state == GroupState::Stable {
         let reply = draft.synced(member_id);
-        if !group.pending_sync.contains(member_id) {
-            return Decision::reply_durable(token, reply);
-        }
-        draft.heard_sync_from(member_id);
+        draft.restart_session(member_id);
         draft.answer(token, When::AfterDurable, reply);
-        return draft.finish();
+        let unchanged = !group.pending_sync.contains(member_id);
+        return if unchanged { draft.finish_unchanged() } else { draft.finish() };
     }
-    draft.heard_sync_from(member_id);
     draft.park_sync(member_id, token);
     if group.is_leader(member_id) {
         draft.assign(&request.assignments);

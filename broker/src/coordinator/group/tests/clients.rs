@@ -4,8 +4,6 @@
 //! unknown or late (rule 50), and once everybody is quiet all groups are stable and everybody has
 //! the assignment of the last generation.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::super::command::*;
@@ -49,6 +47,7 @@ struct World {
     stage: Stage,
     clients: Vec<Client>,
     random: Random,
+    seed: u64,
     ids: u64,
 }
 
@@ -63,7 +62,7 @@ fn rule_50_a_member_that_is_in_time_is_never_unknown() {
         while world.stage.now < quiet_from {
             world.step(false);
         }
-        world.check_stable(seed);
+        world.check_stable();
     }
 }
 
@@ -88,7 +87,7 @@ impl World {
             at: random.below(MAX_PAUSE_MS),
         };
         let clients = (0..9).map(|index| client(index, &mut random)).collect();
-        Self { stage: Stage::new(config), clients, random, ids: 0 }
+        Self { stage: Stage::new(config), clients, random, seed, ids: 0 }
     }
 
     /// The next client in time acts; with `restless`, it may do something out of turn.
@@ -168,12 +167,16 @@ impl World {
             let pause = self.random.below(MAX_PAUSE_MS);
             let client = self.clients.iter_mut().find(|client| client.name == name);
             let client = client.expect("answers go to clients");
-            client.hear(reply);
             client.at = now + pause;
+            if let Err(error) = client.hear(reply) {
+                let (name, seed) = (error_name(error), self.seed);
+                panic!("seed {seed}: a live member is told {name}: {client:?}\n{}", self.stage.told);
+            }
         }
     }
 
-    fn check_stable(&self, seed: u64) {
+    fn check_stable(&self) {
+        let seed = self.seed;
         for group in self.stage.machine.groups() {
             assert_eq!(group.state(), GroupState::Stable, "seed {seed}: {group:?}");
         }
@@ -249,7 +252,7 @@ impl Client {
     }
 
     /// Follows an answer, as consumers do.
-    fn hear(&mut self, reply: Reply) {
+    fn hear(&mut self, reply: Reply) -> Result<(), ErrorCode> {
         let error = match reply {
             Reply::Join(joined) => return self.hear_joined(joined),
             Reply::Sync(synced) => {
@@ -259,19 +262,22 @@ impl Client {
             Reply::Heartbeat(error) => error,
             Reply::CommitOffsets(topics) => topics[0].partitions[0].1,
             Reply::Leave(left) => {
-                assert_eq!(left.members[0].error, ErrorCode::None, "{self:?}");
-                return;
+                return match left.members[0].error {
+                    ErrorCode::None => Ok(()),
+                    error => Err(error),
+                };
             }
             other => panic!("nobody asked for {other:?}"),
         };
         self.step = match error {
             ErrorCode::None => Step::Beat,
             ErrorCode::RebalanceInProgress => Step::Join,
-            error => panic!("a live member is told {}: {self:?}", error_name(error)),
+            error => return Err(error),
         };
+        Ok(())
     }
 
-    fn hear_joined(&mut self, joined: Joined) {
+    fn hear_joined(&mut self, joined: Joined) -> Result<(), ErrorCode> {
         match joined.error {
             ErrorCode::MemberIdRequired => {
                 self.member_id = joined.member_id;
@@ -285,7 +291,8 @@ impl Client {
                 self.generation = joined.generation_id;
                 self.step = Step::Sync;
             }
-            error => panic!("a live member is told {}: {self:?}", error_name(error)),
+            error => return Err(error),
         }
+        Ok(())
     }
 }
