@@ -1,0 +1,46 @@
+//! Record batches: Kafka's message format v2 as a view over bytes, and what is needed around it.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `header.rs` | the 61 bytes in front of every v2 batch |
+//! | `batch.rs` | one batch as a view over bytes, and the walk over consecutive batches |
+//! | `record.rs` | the records inside an uncompressed records section, decoded one by one |
+//! | `builder.rs` | building a batch |
+//! | `rewrite.rs` | changing a batch without touching its records: recompression, LogAppendTime |
+//! | `compression.rs` | the four codecs, each with a hard limit on what may come out |
+//! | `control.rs` | transaction markers and the other control records |
+//! | `legacy.rs` | reading message sets of magic 0 and 1 |
+
+pub mod batch;
+pub mod builder;
+pub mod compression;
+pub mod control;
+pub mod header;
+pub mod legacy;
+pub mod record;
+pub mod rewrite;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use batch::{BatchView, Batches, ReadBatchError};
+pub use builder::{BatchBuilder, BuildError};
+pub use compression::{Compression, CompressionError, compress, decompress};
+pub use control::{ControlError, ControlType, EndTxnMarker};
+pub use header::{BATCH_HEADER_SIZE, BatchError, BatchHeader, LOG_OVERHEAD, TimestampType};
+pub use legacy::{LegacyError, LegacyRecord, read_message_set};
+pub use record::{
+    HeaderView, Headers, RecordError, RecordErrorKind, RecordView, Records, RecordsSummary,
+};
+pub use rewrite::{RewriteError, recompress, with_log_append_time};
+
+/// The timestamp that means "none" (Kafka's `RecordBatch.NO_TIMESTAMP`).
+pub const NO_TIMESTAMP: i64 = -1;
+/// The producer id of a batch without an idempotent producer.
+pub const NO_PRODUCER_ID: i64 = -1;
+/// The producer epoch of a batch without an idempotent producer.
+pub const NO_PRODUCER_EPOCH: i16 = -1;
+/// The base sequence of a batch without an idempotent producer, and of control batches.
+pub const NO_SEQUENCE: i32 = -1;
+/// The leader epoch of a batch that no leader has appended yet.
+pub const NO_PARTITION_LEADER_EPOCH: i32 = -1;

@@ -1,0 +1,120 @@
+use super::super::fixtures::{V2, kafka};
+use super::super::{BatchBuilder, Records, TimestampType};
+use super::*;
+
+const LIMIT: usize = 100_000;
+
+#[test]
+fn recompression_changes_the_codec_and_nothing_else() {
+    for name in V2 {
+        let original = kafka(name);
+        let before = BatchView::parse(&original).unwrap();
+        for codec in Compression::ALL {
+            let bytes = recompress(&before, codec, None, None, LIMIT).unwrap();
+            let after = BatchView::parse(&bytes).unwrap();
+            assert_eq!(after.validate_crc(), Ok(()));
+            assert_eq!(after.compression(), Ok(codec));
+            assert_eq!(
+                after.uncompressed_records(LIMIT).unwrap(),
+                before.uncompressed_records(LIMIT).unwrap(),
+                "{name} to {codec}"
+            );
+            let mut expected = before.header();
+            expected.batch_length = after.batch_length;
+            expected.crc = after.crc;
+            expected.attributes = expected.attributes & !COMPRESSION_MASK | i16::from(codec.id());
+            assert_eq!(after.header(), expected);
+        }
+    }
+}
+
+#[test]
+fn log_append_time_needs_no_decompression() {
+    for name in V2 {
+        let original = kafka(name);
+        let before = BatchView::parse(&original).unwrap();
+        let bytes = with_log_append_time(&before, 9_000);
+        let after = BatchView::parse(&bytes).unwrap();
+        assert_eq!(after.validate_crc(), Ok(()));
+        assert_eq!(after.timestamp_type(), TimestampType::LogAppendTime);
+        assert_eq!(
+            (after.max_timestamp, after.record_timestamp(123)),
+            (9_000, 9_000)
+        );
+        assert_eq!(after.records_bytes(), before.records_bytes());
+        assert_eq!(after.base_timestamp, before.base_timestamp);
+        let both = recompress(
+            &before,
+            before.compression().unwrap(),
+            None,
+            Some(9_000),
+            LIMIT,
+        );
+        let both = both.unwrap();
+        assert_eq!(
+            BatchView::parse(&both).unwrap().attributes,
+            after.attributes
+        );
+    }
+}
+
+#[test]
+fn a_bomb_is_not_recompressed() {
+    let mut builder = BatchBuilder::new().compression(Compression::Zstd, None);
+    builder
+        .append(0, None, Some(&vec![0; 1 << 20]), &[])
+        .unwrap();
+    let bytes = builder.build().unwrap();
+    let error = recompress(
+        &BatchView::parse(&bytes).unwrap(),
+        Compression::Gzip,
+        None,
+        None,
+        1000,
+    );
+    assert!(matches!(
+        error,
+        Err(RewriteError::Read(ReadBatchError::Compression(
+            CompressionError::TooLarge { .. }
+        )))
+    ));
+}
+
+#[test]
+fn a_compacted_batch_keeps_its_range_and_horizon() {
+    let mut builder = BatchBuilder::with_delete_horizon(5_000).base_offset(100);
+    builder.append_at(3, 4_000, Some(b"k"), None, &[]).unwrap();
+    assert!(builder.append_at(3, 4_000, Some(b"k"), None, &[]).is_err());
+    let bytes = builder.last_offset_delta(9).build().unwrap();
+    let batch = BatchView::parse(&bytes).unwrap();
+    assert_eq!(
+        (batch.delete_horizon(), batch.last_offset()),
+        (Some(5_000), 109)
+    );
+    let record = Records::new(batch.records_bytes(), 1)
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (
+            record.offset_delta,
+            batch.record_timestamp(record.timestamp_delta)
+        ),
+        (3, 4_000)
+    );
+}
+
+#[test]
+fn an_empty_batch_is_only_a_header() {
+    let builder = BatchBuilder::new()
+        .base_offset(7)
+        .compression(Compression::Zstd, None);
+    let bytes = builder.last_offset_delta(4).build().unwrap();
+    assert_eq!(bytes.len(), super::super::BATCH_HEADER_SIZE);
+    let batch = BatchView::parse(&bytes).unwrap();
+    assert_eq!((batch.validate_crc(), batch.next_offset()), (Ok(()), 12));
+    for codec in Compression::ALL {
+        let again = recompress(&batch, codec, None, None, 0).unwrap();
+        assert_eq!(again.len(), super::super::BATCH_HEADER_SIZE, "{codec}");
+    }
+}

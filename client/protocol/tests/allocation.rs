@@ -1,0 +1,119 @@
+//! What bad bytes may cost in memory, measured with a counting allocator.
+
+#![allow(unsafe_code, reason = "a global allocator cannot be written without")]
+
+mod targets;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use bytes::Bytes;
+use targets::random::{Random, body};
+use targets::requests::decode_and_encode;
+use tidemark_protocol::guard::shapes;
+use tidemark_protocol::records::{BatchBuilder, BatchView, Compression, compress, decompress};
+
+thread_local! {
+    /// Bytes held now, and the most held since the last reset; per thread, tests run in parallel.
+    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
+}
+
+struct Counting;
+
+fn count(change: isize) {
+    // The allocator also runs while a thread ends, when its counters are gone.
+    let _ = HELD.try_with(|held| {
+        let (now, most) = held.get();
+        held.set((now + change, most.max(now + change)));
+    });
+}
+
+// SAFETY: every call goes to the system allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The most bytes that `work` held at a time, above what was held before.
+fn peak<T>(work: impl FnOnce() -> T) -> usize {
+    let before = HELD.with(|held| {
+        let (now, _) = held.get();
+        held.set((now, now));
+        now
+    });
+    drop(work());
+    HELD.with(|held| usize::try_from(held.get().1 - before).unwrap_or(0))
+}
+
+#[test]
+fn the_counter_counts() {
+    assert!((1 << 20..1 << 21).contains(&peak(|| vec![1u8; 1 << 20])));
+    assert_eq!(peak(|| ()), 0);
+}
+
+#[test]
+fn decoding_costs_a_constant_times_the_body() {
+    // The largest structs of the codec crate take some 200 bytes for the few they are encoded in.
+    const PER_BYTE: usize = 400;
+    const SLACK: usize = 4096;
+    for seed in 0..20_000 {
+        let mut random = Random::new(seed);
+        let count = shapes::all().count();
+        let shape = shapes::all().nth(random.below(count)).unwrap();
+        let version = shape.min + random.below((shape.max - shape.min + 1) as usize) as i16;
+        let mut body = body(shape, version, &mut random);
+        random.damage(&mut body);
+        let limit = body.len() * PER_BYTE + SLACK;
+        let body = Bytes::from(body);
+        let used = peak(|| decode_and_encode(shape.key, version, body));
+        assert!(
+            used <= limit,
+            "seed {seed}: {} v{version} took {used}",
+            shape.name
+        );
+    }
+}
+
+#[test]
+fn the_killer_bodies_cost_nothing() {
+    for (key, version, body) in [
+        (3, 0, &[0x03, 0x3c, 0x0c, 0x00, 0xb6][..]),
+        (3, 13, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+    ] {
+        let body = Bytes::copy_from_slice(body);
+        assert!(peak(|| decode_and_encode(key, version, body)) < 4096);
+    }
+}
+
+#[test]
+fn bombs_cost_their_limit_and_not_their_size() {
+    let limit = 1 << 20;
+    let zeros = vec![0; 100 << 20];
+    for codec in [
+        Compression::Gzip,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd,
+    ] {
+        let bomb = compress(codec, None, &zeros).unwrap();
+        // Growing by doubling holds two buffers for a moment, and decoders have a fixed state.
+        // zstd's own memory is not Rust's and not counted.
+        let used = peak(|| decompress(codec, &bomb, limit).unwrap_err());
+        assert!(used < 4 * limit, "{codec} took {used}");
+    }
+    let mut builder = BatchBuilder::new().compression(Compression::Zstd, None);
+    builder.append(0, None, Some(&zeros), &[]).unwrap();
+    let batch = builder.build().unwrap();
+    let batch = BatchView::parse(&batch).unwrap();
+    assert!(peak(|| batch.uncompressed_records(limit).unwrap_err()) < 4 * limit);
+}
