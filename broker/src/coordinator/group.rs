@@ -19,7 +19,6 @@ mod admin;
 mod classic;
 pub mod command;
 mod config;
-mod error;
 mod event;
 mod offsets;
 mod records;
@@ -33,13 +32,15 @@ use std::sync::Arc;
 pub use classic::{Group, GroupState, GroupType, Member, propose_member_id};
 pub use command::Command;
 pub use config::GroupConfig;
-pub use error::ErrorCode;
 pub use event::{Event, OffsetKey, Timer};
 pub use offsets::CommittedOffset;
 pub use reply::{
     CommittedTopic, DeletedOffsets, DescribedGroup, DescribedMember, FetchedPartition,
-    FetchedTopic, Joined, JoinedMember, Left, LeftMember, ListedGroup, Reply, Synced,
+    FetchedTopic, Joined, JoinedMember, Left, LeftMember, ListedGroup, PartitionErrors, Reply,
+    Synced,
 };
+
+pub use tidemark_protocol::ErrorCode;
 
 use super::{Decision, KeyValue, Machine, MalformedRecord, ReplyToken, TimerChange};
 use crate::types::{Now, Offset};

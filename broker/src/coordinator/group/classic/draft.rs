@@ -10,13 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::config::GroupConfig;
-use super::super::error::ErrorCode;
 use super::super::event::{Event, Timer};
 use super::super::reply::{Joined, Reply, Synced};
 use super::super::{GroupMachine, command::MemberId};
 use super::{Group, GroupState, Member};
 use crate::coordinator::{Answer, Decision, ReplyToken, TimerChange, When};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// A group that is being changed.
 pub(super) struct Draft<'a> {

@@ -1,6 +1,5 @@
 //! The phases of a rebalance: everybody joins, then everybody learns the assignment.
 
-use super::super::error::ErrorCode;
 use super::super::reply::Reply;
 use super::super::{GroupDecision, GroupMachine};
 use super::draft::Draft;
@@ -8,6 +7,7 @@ use super::session::renewed_session;
 use super::{Group, GroupState, InitialDelay};
 use crate::coordinator::{Decision, When};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// The join phase has lasted long enough.
 pub(in super::super) fn on_join_timer(
@@ -38,7 +38,11 @@ pub(in super::super) fn on_loaded(
         draft.prepare_rebalance();
         decision = draft.finish();
     }
-    decision.timers.extend(group.members().map(|member| renewed_session(now, group, member)));
+    decision.timers.extend(
+        group
+            .members()
+            .map(|member| renewed_session(now, group, member)),
+    );
     decision
 }
 

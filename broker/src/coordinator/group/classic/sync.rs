@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::super::command::{MemberId, SyncGroup};
-use super::super::error::ErrorCode;
 use super::super::reply::{Reply, Synced};
 use super::super::{GroupDecision, GroupMachine};
 use super::draft::Draft;
 use super::{Group, GroupState};
 use crate::coordinator::{Decision, ReplyToken, When};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// Decides a SyncGroup call.
 pub(in super::super) fn sync(
@@ -33,7 +33,11 @@ pub(in super::super) fn sync(
         draft.restart_session(member_id);
         draft.answer(token, When::AfterDurable, reply);
         let unchanged = !group.pending_sync.contains(member_id);
-        return if unchanged { draft.finish_unchanged() } else { draft.finish() };
+        return if unchanged {
+            draft.finish_unchanged()
+        } else {
+            draft.finish()
+        };
     }
     draft.park_sync(member_id, token);
     if group.is_leader(member_id) {
@@ -102,7 +106,11 @@ fn validate<'a>(machine: &'a GroupMachine, request: &SyncGroup) -> Result<&'a Gr
 impl Draft<'_> {
     /// What a member of a stable group is told.
     fn synced(&self, member_id: &str) -> Reply {
-        let assignment = self.group.members.get(member_id).map(|member| member.assignment.clone());
+        let assignment = self
+            .group
+            .members
+            .get(member_id)
+            .map(|member| member.assignment.clone());
         Reply::Sync(Synced {
             error: ErrorCode::None,
             protocol_type: self.group.protocol_type.clone(),

@@ -32,30 +32,30 @@ fn describe_tells_what_it_knows() {
 fn list_filters_by_state_and_type() {
     check(
         "
-        > commit g=simple t-0=1
-        log: simple/t-0 = 1
+        > commit g=s t-0=1
+        log: s/t-0 = 1
         -: commit t-0:NONE
-        > join a g=stable v=3
+        > join a g=t v=3
         > wait 0
         a: joined gen=1 consumer/range leader=a-1 id=a-1 [a-1:]
-        > sync g=stable id=a-1 as=a
-        log: stable is Stable gen=1 [a-1:]
+        > sync g=t id=a-1 as=a
+        log: t is Stable gen=1 [a-1:]
         a: synced consumer/range ''
-        > join b g=joining v=3 type=connect
+        > join b g=j v=3 type=connect
         > list
-        -: list joining(connect,PreparingRebalance,classic) simple(,Empty,classic) stable(consumer,Stable,classic)
+        -: list j(connect,PreparingRebalance,classic) s(,Empty,classic) t(consumer,Stable,classic)
         > list states=stable,PREPARINGREBALANCE
-        -: list joining(connect,PreparingRebalance,classic) stable(consumer,Stable,classic)
+        -: list j(connect,PreparingRebalance,classic) t(consumer,Stable,classic)
         > list states=dead,nonsense
         -: list
         > list types=Classic
-        -: list joining(connect,PreparingRebalance,classic) simple(,Empty,classic) stable(consumer,Stable,classic)
+        -: list j(connect,PreparingRebalance,classic) s(,Empty,classic) t(consumer,Stable,classic)
         > list types=consumer,share
         -: list
         > list types=nonsense
         -: list
         > list states=EMPTY types=CLASSIC,consumer
-        -: list simple(,Empty,classic)
+        -: list s(,Empty,classic)
         ",
     );
 }

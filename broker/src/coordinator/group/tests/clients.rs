@@ -87,7 +87,13 @@ impl World {
             at: random.below(MAX_PAUSE_MS),
         };
         let clients = (0..9).map(|index| client(index, &mut random)).collect();
-        Self { stage: Stage::new(config), clients, random, seed, ids: 0 }
+        Self {
+            stage: Stage::new(config),
+            clients,
+            random,
+            seed,
+            ids: 0,
+        }
     }
 
     /// The next client in time acts; with `restless`, it may do something out of turn.
@@ -101,7 +107,13 @@ impl World {
             .min();
         let Some((at, index)) = next else {
             // Everybody waits for an answer: only a timer can bring one.
-            let timer = self.stage.timers.values().min().expect("every wait has an end").0;
+            let timer = self
+                .stage
+                .timers
+                .values()
+                .min()
+                .expect("every wait has an end")
+                .0;
             self.stage.advance_to(timer);
             return self.take_answers();
         };
@@ -119,7 +131,12 @@ impl World {
 
     /// Lets a member that only sends heartbeats subscribe anew, leave, crash or restart.
     fn disturb(&mut self, index: usize) {
-        let Self { clients, random, stage, .. } = self;
+        let Self {
+            clients,
+            random,
+            stage,
+            ..
+        } = self;
         let client = &mut clients[index];
         if client.step != Step::Beat || !random.chance(4) {
             return;
@@ -137,9 +154,15 @@ impl World {
             }
             _ => {
                 let member_id = client.member_id.clone();
-                let member = LeavingMember { member_id, group_instance_id: None, reason: None };
-                let leave =
-                    LeaveGroup { group_id: client.group_id.clone(), members: vec![member] };
+                let member = LeavingMember {
+                    member_id,
+                    group_instance_id: None,
+                    reason: None,
+                };
+                let leave = LeaveGroup {
+                    group_id: client.group_id.clone(),
+                    members: vec![member],
+                };
                 stage.call(&client.name, Command::Leave(leave));
                 client.member_id = "".into();
                 client.step = Step::Join;
@@ -170,7 +193,10 @@ impl World {
             client.at = now + pause;
             if let Err(error) = client.hear(reply) {
                 let (name, seed) = (error_name(error), self.seed);
-                panic!("seed {seed}: a live member is told {name}: {client:?}\n{}", self.stage.told);
+                panic!(
+                    "seed {seed}: a live member is told {name}: {client:?}\n{}",
+                    self.stage.told
+                );
             }
         }
     }
@@ -181,10 +207,24 @@ impl World {
             assert_eq!(group.state(), GroupState::Stable, "seed {seed}: {group:?}");
         }
         for client in &self.clients {
-            let group = self.stage.machine.group(&client.group_id).expect("it has members");
-            let member = group.members.get(&client.member_id).expect("every client is a member");
-            assert_eq!(client.generation, group.generation(), "seed {seed}: {client:?}");
-            assert_eq!(client.assignment, member.assignment, "seed {seed}: {client:?}");
+            let group = self
+                .stage
+                .machine
+                .group(&client.group_id)
+                .expect("it has members");
+            let member = group
+                .members
+                .get(&client.member_id)
+                .expect("every client is a member");
+            assert_eq!(
+                client.generation,
+                group.generation(),
+                "seed {seed}: {client:?}"
+            );
+            assert_eq!(
+                client.assignment, member.assignment,
+                "seed {seed}: {client:?}"
+            );
             assert!(!client.assignment.is_empty(), "seed {seed}: {client:?}");
         }
     }
@@ -199,7 +239,10 @@ impl Client {
             member_id: self.member_id.clone(),
             group_instance_id: self.instance_id.clone(),
             protocol_type: "consumer".into(),
-            protocols: vec![("range".into(), metadata.clone()), ("sticky".into(), metadata)],
+            protocols: vec![
+                ("range".into(), metadata.clone()),
+                ("sticky".into(), metadata),
+            ],
             session_timeout_ms: SESSION_TIMEOUT_MS,
             rebalance_timeout_ms: REBALANCE_TIMEOUT_MS,
             client_id: self.name.as_str().into(),
@@ -213,7 +256,10 @@ impl Client {
 
     fn sync(&self) -> Command {
         let part = |member_id: &MemberId| {
-            (member_id.clone(), Bytes::from(format!("{member_id} in {}", self.generation)))
+            (
+                member_id.clone(),
+                Bytes::from(format!("{member_id} in {}", self.generation)),
+            )
         };
         Command::Sync(SyncGroup {
             group_id: self.group_id.clone(),
@@ -236,10 +282,17 @@ impl Client {
     }
 
     fn commit(&self) -> Command {
-        let partition =
-            CommitPartition { partition: 0, offset: 1, leader_epoch: -1, metadata: None };
-        let topic =
-            CommitTopic { topic: "t".into(), topic_id: uuid::Uuid::nil(), partitions: vec![partition] };
+        let partition = CommitPartition {
+            partition: 0,
+            offset: 1,
+            leader_epoch: -1,
+            metadata: None,
+        };
+        let topic = CommitTopic {
+            topic: "t".into(),
+            topic_id: uuid::Uuid::nil(),
+            partitions: vec![partition],
+        };
         Command::CommitOffsets(CommitOffsets {
             group_id: self.group_id.clone(),
             generation_id: self.generation,
@@ -286,7 +339,11 @@ impl Client {
             ErrorCode::None => {
                 let leads = joined.leader == joined.member_id && !joined.skip_assignment;
                 assert_eq!(!joined.members.is_empty(), leads || joined.skip_assignment);
-                self.members = joined.members.into_iter().map(|member| member.member_id).collect();
+                self.members = joined
+                    .members
+                    .into_iter()
+                    .map(|member| member.member_id)
+                    .collect();
                 self.member_id = joined.member_id;
                 self.generation = joined.generation_id;
                 self.step = Step::Sync;

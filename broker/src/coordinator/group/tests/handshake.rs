@@ -1,7 +1,10 @@
 //! Who may join, and under which id.
 
-use super::super::GroupConfig;
-use super::story::{check, check_with};
+use super::super::config::MAX_PENDING_MEMBERS;
+use super::super::{Event, GroupConfig, Timer};
+use super::story::{Stage, check, check_with};
+use crate::coordinator::Machine;
+use crate::types::{Monotonic, Offset};
 
 #[test]
 fn rule_39_a_new_member_gets_its_id_first() {
@@ -218,8 +221,11 @@ fn members_must_have_a_protocol_in_common() {
 
 #[test]
 fn rule_43_a_full_group_turns_new_members_away() {
-    let config =
-        GroupConfig { initial_rebalance_delay_ms: 0, max_size: 2, ..GroupConfig::default() };
+    let config = GroupConfig {
+        initial_rebalance_delay_ms: 0,
+        max_size: 2,
+        ..GroupConfig::default()
+    };
     check_with(
         config,
         "
@@ -288,4 +294,41 @@ fn rule_43_the_last_to_rejoin_lose_their_place_when_the_limit_was_lowered() {
         c-again: joined gen=2 consumer/range leader=a-1 id=c-3
         ",
     );
+}
+
+#[test]
+fn a_flood_of_handshakes_does_not_grow_a_group_without_end() {
+    let mut stage = Stage::new(GroupConfig::default());
+    stage.tell("join a");
+    let mut group = stage
+        .machine
+        .group("g")
+        .expect("somebody wants to join")
+        .clone();
+    let pending = (0..MAX_PENDING_MEMBERS - 2).map(|index| format!("m{index}").into());
+    group.pending_join.extend(pending);
+    for member_id in &group.pending_join {
+        let (group_id, member_id) = (group.group_id.clone(), member_id.clone());
+        stage.timers.insert(
+            Timer::Session {
+                group_id,
+                member_id,
+            },
+            Monotonic(6_000),
+        );
+    }
+    let event = Event::GroupChanged {
+        group: group.into(),
+        durable: false,
+    };
+    stage.machine.apply(Offset::ZERO, event);
+    assert_eq!(stage.tell("join b"), "b: join MEMBER_ID_REQUIRED id=b-2\n");
+    assert_eq!(
+        stage.tell("join c"),
+        "c: join COORDINATOR_LOAD_IN_PROGRESS id=\n"
+    );
+    // Those who have an id, static members and old clients are not concerned.
+    assert_eq!(stage.tell("join a id=a-1"), "");
+    assert_eq!(stage.tell("join d inst=i"), "");
+    assert_eq!(stage.tell("join e v=3"), "");
 }

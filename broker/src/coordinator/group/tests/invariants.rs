@@ -28,14 +28,32 @@ fn check_members(group: &Group) {
     for (member_id, member) in &group.members {
         assert_eq!(member_id, &member.member_id);
         if let Some(instance_id) = &member.group_instance_id {
-            assert_eq!(group.static_members.get(instance_id), Some(member_id), "{group:?}");
+            assert_eq!(
+                group.static_members.get(instance_id),
+                Some(member_id),
+                "{group:?}"
+            );
         }
     }
-    let with_instance =
-        group.members().filter(|member| member.group_instance_id.is_some()).count();
+    let with_instance = group
+        .members()
+        .filter(|member| member.group_instance_id.is_some())
+        .count();
     assert_eq!(group.static_members.len(), with_instance, "{group:?}");
-    assert!(group.pending_join.iter().all(|id| !group.members.contains_key(id)), "{group:?}");
-    assert!(group.pending_sync.iter().all(|id| group.members.contains_key(id)), "{group:?}");
+    assert!(
+        group
+            .pending_join
+            .iter()
+            .all(|id| !group.members.contains_key(id)),
+        "{group:?}"
+    );
+    assert!(
+        group
+            .pending_sync
+            .iter()
+            .all(|id| group.members.contains_key(id)),
+        "{group:?}"
+    );
     match &group.leader {
         Some(leader) => assert!(group.members.contains_key(leader), "{group:?}"),
         None => assert!(group.members.is_empty(), "{group:?}"),
@@ -51,7 +69,10 @@ fn check_states(group: &Group, max_size: usize) {
         .is_some_and(|name| group.members().all(|member| member.supports(name)));
     match group.state {
         GroupState::Empty => {
-            assert!(group.members.is_empty() && group.pending_sync.is_empty(), "{group:?}");
+            assert!(
+                group.members.is_empty() && group.pending_sync.is_empty(),
+                "{group:?}"
+            );
             assert_eq!(group.protocol_name, None);
         }
         GroupState::PreparingRebalance => {
@@ -60,7 +81,10 @@ fn check_states(group: &Group, max_size: usize) {
         GroupState::CompletingRebalance => {
             assert!(!joining && protocol_fits, "{group:?}");
             let leader = group.leader.as_ref().expect("it has members");
-            assert!(group.pending_sync.contains(leader), "nobody assigns: {group:?}");
+            assert!(
+                group.pending_sync.contains(leader),
+                "nobody assigns: {group:?}"
+            );
         }
         GroupState::Stable => assert!(!joining && !syncing && protocol_fits, "{group:?}"),
         GroupState::Dead => panic!("a dead group is kept: {group:?}"),
@@ -72,7 +96,9 @@ fn check_states(group: &Group, max_size: usize) {
     }
     if group.state != GroupState::PreparingRebalance && group.previous_state.is_some() {
         // Static members that miss a rebalance keep their place beyond the limit.
-        let dynamic = group.members().filter(|member| member.group_instance_id.is_none());
+        let dynamic = group
+            .members()
+            .filter(|member| member.group_instance_id.is_none());
         assert!(dynamic.count() <= max_size, "{group:?}");
     }
 }
@@ -87,16 +113,26 @@ fn check_timers(stage: &Stage, group: &Group) {
     };
     for member in group.members() {
         let waits = !member.is_new && (member.join.is_some() || member.sync.is_some());
-        assert!(waits || is_set(session(&member.member_id)), "{member:?} is not watched");
+        assert!(
+            waits || is_set(session(&member.member_id)),
+            "{member:?} is not watched"
+        );
     }
     for member_id in &group.pending_join {
         assert!(is_set(session(member_id)), "{member_id} is not watched");
     }
     let preparing = group.state == GroupState::PreparingRebalance;
-    let join = Timer::Join { group_id: group_id.clone() };
+    let join = Timer::Join {
+        group_id: group_id.clone(),
+    };
     assert_eq!(is_set(join), preparing, "{group:?}");
     if !group.pending_sync.is_empty() {
-        assert!(is_set(Timer::Sync { group_id: group_id.clone() }), "{group:?}");
+        assert!(
+            is_set(Timer::Sync {
+                group_id: group_id.clone()
+            }),
+            "{group:?}"
+        );
     }
     assert!(is_set(Timer::Expiry));
 }

@@ -5,7 +5,11 @@ use super::super::partition_for;
 #[test]
 fn groups_go_where_kafka_puts_them() {
     let check = |group_id: &str, partitions: i32, expected: i32| {
-        assert_eq!(partition_for(group_id, partitions), expected, "{group_id:?} of {partitions}");
+        assert_eq!(
+            partition_for(group_id, partitions),
+            expected,
+            "{group_id:?} of {partitions}"
+        );
     };
     // As `Math.abs(id.hashCode()) % partitions` in a Java shell.
     check("", 50, 0);

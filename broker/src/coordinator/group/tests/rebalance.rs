@@ -4,7 +4,10 @@ use super::super::GroupConfig;
 use super::story::{check, check_with};
 
 fn delayed(initial_rebalance_delay_ms: i32) -> GroupConfig {
-    GroupConfig { initial_rebalance_delay_ms, ..GroupConfig::default() }
+    GroupConfig {
+        initial_rebalance_delay_ms,
+        ..GroupConfig::default()
+    }
 }
 
 #[test]
@@ -301,6 +304,41 @@ fn rule_45_heartbeats_keep_a_member_in_every_phase() {
 }
 
 #[test]
+fn joining_and_syncing_again_are_signs_of_life() {
+    check(
+        "
+        > join a v=3
+        > join b v=3 session=6000
+        > wait 0
+        a: joined gen=1 consumer/range leader=a-1 id=a-1 [a-1: b-2:]
+        b: joined gen=1 consumer/range leader=a-1 id=b-2
+        > wait 5000
+        > join b id=b-2 session=6000
+        b: joined gen=1 consumer/range leader=a-1 id=b-2
+        > sync id=a-1 as=a assign=a-1:x,b-2:y
+        log: g is Stable gen=1 [a-1:x b-2:y]
+        a: synced consumer/range 'x'
+        > sync id=b-2 as=b
+        b: synced consumer/range 'y'
+        > wait 5000
+        > beat id=a-1 as=a
+        a: beat NONE
+        > join b id=b-2 session=6000
+        b: joined gen=1 consumer/range leader=a-1 id=b-2
+        > wait 5000
+        > sync id=b-2 as=b
+        b: synced consumer/range 'y'
+        > wait 4000
+        > beat id=a-1 as=a
+        a: beat NONE
+        > wait 1999
+        > beat id=b-2 as=b
+        b: beat NONE
+        ",
+    );
+}
+
+#[test]
 fn a_silent_member_is_out() {
     check(
         "
@@ -494,8 +532,10 @@ fn rule_46_members_leave_alone_or_together() {
         c: synced consumer/range ''
         > sync id=i-4 inst=i as=d
         d: synced consumer/range ''
-        > leave as=x b-2 made-up c-3@i @j @i
-        x: leave NONE b-2:NONE made-up:UNKNOWN_MEMBER_ID c-3@i:FENCED_INSTANCE_ID @j:UNKNOWN_MEMBER_ID @i:NONE
+        > leave as=x b-2 made-up c-3@i
+        x: leave NONE b-2:NONE made-up:UNKNOWN_MEMBER_ID c-3@i:FENCED_INSTANCE_ID
+        > leave as=x @j @i
+        x: leave NONE @j:UNKNOWN_MEMBER_ID @i:NONE
         > beat as=a id=a-1
         a: beat REBALANCE_IN_PROGRESS
         > leave as=a a-1

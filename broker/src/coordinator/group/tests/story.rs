@@ -27,13 +27,23 @@ use crate::types::{Monotonic, Now, Offset, Timestamp};
 /// Runs a story with a configuration that does not wait for more members to join.
 #[track_caller]
 pub(super) fn check(story: &str) {
-    check_with(GroupConfig { initial_rebalance_delay_ms: 0, ..GroupConfig::default() }, story);
+    check_with(
+        GroupConfig {
+            initial_rebalance_delay_ms: 0,
+            ..GroupConfig::default()
+        },
+        story,
+    );
 }
 
 /// Runs a story.
 #[track_caller]
 pub(super) fn check_with(config: GroupConfig, story: &str) {
-    let lines: Vec<&str> = story.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = story
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     let mut stage = Stage::new(config);
     let mut told = String::new();
     for line in lines.iter().filter(|line| line.starts_with('>')) {
@@ -87,7 +97,10 @@ impl Stage {
 
     pub(super) fn clock(&self) -> Now {
         let wall = Timestamp(EPOCH_MS + i64::try_from(self.now).expect("a test is short"));
-        Now { wall, monotonic: Monotonic(self.now) }
+        Now {
+            wall,
+            monotonic: Monotonic(self.now),
+        }
     }
 
     /// Calls the machine for `client`.
@@ -102,7 +115,11 @@ impl Stage {
     /// Lets time pass up to `until`, timer by timer.
     pub(super) fn advance_to(&mut self, until: u64) {
         loop {
-            let next = self.timers.iter().map(|(timer, deadline)| (deadline.0, timer.clone())).min();
+            let next = self
+                .timers
+                .iter()
+                .map(|(timer, deadline)| (deadline.0, timer.clone()))
+                .min();
             match next {
                 Some((deadline, timer)) if deadline <= until => {
                     self.now = self.now.max(deadline);
@@ -150,9 +167,16 @@ impl Stage {
             };
         }
         for Answer { token, when, reply } in decision.answers {
-            let client = self.parked.remove(&token).expect("every call is answered once");
+            let client = self
+                .parked
+                .remove(&token)
+                .expect("every call is answered once");
             let is_refusal = matches!(when, When::Now);
-            assert_eq!(is_refusal, may_leave_at_once(&reply), "{when:?} for {reply:?}");
+            assert_eq!(
+                is_refusal,
+                may_leave_at_once(&reply),
+                "{when:?} for {reply:?}"
+            );
             let _ = writeln!(self.told, "{client}: {}", told_reply(&reply));
             self.answers.push((client, reply));
         }
@@ -169,7 +193,9 @@ impl Stage {
             }
             Event::OffsetCommitted { key, .. } => {
                 let simple = || Arc::new(Group::new(key.group_id.clone()));
-                self.written.entry(key.group_id.clone()).or_insert_with(simple);
+                self.written
+                    .entry(key.group_id.clone())
+                    .or_insert_with(simple);
             }
             Event::OffsetRemoved { .. } => {}
         }
@@ -224,7 +250,10 @@ fn may_leave_at_once(reply: &Reply) -> bool {
         Reply::Heartbeat(_) => true,
         Reply::Leave(left) => {
             left.error != ErrorCode::None
-                || left.members.iter().all(|member| member.error != ErrorCode::None)
+                || left
+                    .members
+                    .iter()
+                    .all(|member| member.error != ErrorCode::None)
         }
         Reply::CommitOffsets(topics) => {
             let mut errors = topics.iter().flat_map(|topic| &topic.partitions);
@@ -255,9 +284,13 @@ struct Args<'a> {
 impl<'a> Args<'a> {
     fn new(words: impl Iterator<Item = &'a str>) -> Self {
         let (named, plain): (Vec<_>, Vec<_>) = words.partition(|word| {
-            word.split_once('=').is_some_and(|(key, _)| !key.contains('-'))
+            word.split_once('=')
+                .is_some_and(|(key, _)| !key.contains('-'))
         });
-        let options = named.into_iter().filter_map(|word| word.split_once('=')).collect();
+        let options = named
+            .into_iter()
+            .filter_map(|word| word.split_once('='))
+            .collect();
         Self { plain, options }
     }
 
@@ -266,7 +299,8 @@ impl<'a> Args<'a> {
     }
 
     fn number(&self, key: &str, default: i32) -> i32 {
-        self.option(key).map_or(default, |value| value.parse().expect("a number"))
+        self.option(key)
+            .map_or(default, |value| value.parse().expect("a number"))
     }
 
     fn text(&self, key: &str) -> Arc<str> {
@@ -282,7 +316,10 @@ impl<'a> Args<'a> {
     }
 
     fn list(&self, key: &str) -> Vec<&'a str> {
-        let words = self.option(key).into_iter().flat_map(|value| value.split(','));
+        let words = self
+            .option(key)
+            .into_iter()
+            .flat_map(|value| value.split(','));
         words.filter(|word| !word.is_empty()).collect()
     }
 
@@ -346,7 +383,10 @@ impl<'a> Args<'a> {
             "fetch" => Command::FetchOffsets(FetchOffsets {
                 group_id: self.group(),
                 topics: (!self.plain.is_empty()).then(|| {
-                    self.plain.iter().map(|word| fetch_topic(word, self)).collect()
+                    self.plain
+                        .iter()
+                        .map(|word| fetch_topic(word, self))
+                        .collect()
                 }),
             }),
             "delete-offsets" => Command::DeleteOffsets(DeleteOffsets {
@@ -359,9 +399,14 @@ impl<'a> Args<'a> {
             }),
             "list" => {
                 let owned = |key| self.list(key).into_iter().map(str::to_owned).collect();
-                Command::List(ListGroups { states: owned("states"), types: owned("types") })
+                Command::List(ListGroups {
+                    states: owned("states"),
+                    types: owned("types"),
+                })
             }
-            "delete-group" => Command::DeleteGroup { group_id: self.group() },
+            "delete-group" => Command::DeleteGroup {
+                group_id: self.group(),
+            },
             "forget" => Command::ForgetTopics {
                 topics: self.plain.iter().map(|word| (*word).into()).collect(),
             },
@@ -372,10 +417,16 @@ impl<'a> Args<'a> {
 
 /// `[topic+topic]` makes a consumer subscription; anything else stands for itself.
 pub(super) fn metadata_bytes(word: &str) -> Bytes {
-    let Some(topics) = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')) else {
+    let Some(topics) = word
+        .strip_prefix('[')
+        .and_then(|word| word.strip_suffix(']'))
+    else {
         return Bytes::copy_from_slice(word.as_bytes());
     };
-    let topics: BTreeSet<&str> = topics.split('+').filter(|topic| !topic.is_empty()).collect();
+    let topics: BTreeSet<&str> = topics
+        .split('+')
+        .filter(|topic| !topic.is_empty())
+        .collect();
     let mut bytes = vec![0, 1];
     bytes.extend((topics.len() as u32).to_be_bytes());
     for topic in topics {
@@ -403,7 +454,11 @@ fn leaving(word: &str) -> LeavingMember {
         None => (word, None),
     };
     let member_id = member_id.into();
-    LeavingMember { member_id, group_instance_id: instance_id, reason: None }
+    LeavingMember {
+        member_id,
+        group_instance_id: instance_id,
+        reason: None,
+    }
 }
 
 /// `topic-partition`.
@@ -430,12 +485,20 @@ fn commit(word: &str, args: &Args<'_>) -> CommitTopic {
         leader_epoch: args.number("epoch", -1),
         metadata,
     };
-    CommitTopic { topic, topic_id: topic_id(args), partitions: vec![partition] }
+    CommitTopic {
+        topic,
+        topic_id: topic_id(args),
+        partitions: vec![partition],
+    }
 }
 
 fn fetch_topic(word: &str, args: &Args<'_>) -> FetchTopic {
     let (topic, partitions) = partition_of(word);
-    FetchTopic { topic, topic_id: topic_id(args), partitions }
+    FetchTopic {
+        topic,
+        topic_id: topic_id(args),
+        partitions,
+    }
 }
 
 /// Kafka's spelling of an error.
@@ -452,11 +515,16 @@ pub(super) fn error_name(error: ErrorCode) -> String {
 }
 
 fn text(bytes: &Bytes) -> String {
-    String::from_utf8_lossy(bytes).chars().filter(|letter| !letter.is_control()).collect()
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .collect()
 }
 
 fn instance(instance_id: Option<&InstanceId>) -> String {
-    instance_id.map(|instance_id| format!("@{instance_id}")).unwrap_or_default()
+    instance_id
+        .map(|instance_id| format!("@{instance_id}"))
+        .unwrap_or_default()
 }
 
 fn told_event(event: &Event) -> String {
@@ -471,7 +539,10 @@ fn told_event(event: &Event) -> String {
         }
         Event::GroupRemoved { group_id } => format!("{group_id} is gone"),
         Event::OffsetCommitted { key, value } => {
-            format!("{}/{}-{} = {}", key.group_id, key.topic, key.partition, value.offset)
+            format!(
+                "{}/{}-{} = {}",
+                key.group_id, key.topic, key.partition, value.offset
+            )
         }
         Event::OffsetRemoved { key } => {
             format!("{}/{}-{} is gone", key.group_id, key.topic, key.partition)
@@ -493,7 +564,11 @@ fn told_reply(reply: &Reply) -> String {
         Reply::Leave(left) => {
             let member = |member: &LeftMember| {
                 let instance = instance(member.group_instance_id.as_ref());
-                format!(" {}{instance}:{}", member.member_id, error_name(member.error))
+                format!(
+                    " {}{instance}:{}",
+                    member.member_id,
+                    error_name(member.error)
+                )
             };
             let members: String = left.members.iter().map(member).collect();
             format!("leave {}{members}", error_name(left.error))
@@ -509,7 +584,12 @@ fn told_reply(reply: &Reply) -> String {
         Reply::FetchOffsets(topics) => {
             let told: String = topics
                 .iter()
-                .flat_map(|topic| topic.partitions.iter().map(|part| told_fetched(topic, part)))
+                .flat_map(|topic| {
+                    topic
+                        .partitions
+                        .iter()
+                        .map(|part| told_fetched(topic, part))
+                })
                 .collect();
             format!("fetch{told}")
         }
@@ -525,7 +605,12 @@ fn told_reply(reply: &Reply) -> String {
         Reply::Describe(described) => told_described(described),
         Reply::List(groups) => {
             let group = |group: &ListedGroup| {
-                let ListedGroup { group_id, protocol_type, state, group_type } = group;
+                let ListedGroup {
+                    group_id,
+                    protocol_type,
+                    state,
+                    group_type,
+                } = group;
                 format!(" {group_id}({protocol_type},{state},{group_type})")
             };
             format!("list{}", groups.iter().map(group).collect::<String>())
@@ -537,10 +622,20 @@ fn told_reply(reply: &Reply) -> String {
 
 fn told_fetched(topic: &FetchedTopic, part: &FetchedPartition) -> String {
     assert_eq!(part.error, ErrorCode::None);
-    let epoch = if part.leader_epoch == -1 { String::new() } else { format!("@{}", part.leader_epoch) };
-    let metadata =
-        if part.metadata.is_empty() { String::new() } else { format!(":{}", part.metadata) };
-    format!(" {}-{}={}{epoch}{metadata}", topic.topic, part.partition, part.offset)
+    let epoch = if part.leader_epoch == -1 {
+        String::new()
+    } else {
+        format!("@{}", part.leader_epoch)
+    };
+    let metadata = if part.metadata.is_empty() {
+        String::new()
+    } else {
+        format!(":{}", part.metadata)
+    };
+    format!(
+        " {}-{}={}{epoch}{metadata}",
+        topic.topic, part.partition, part.offset
+    )
 }
 
 fn told_joined(joined: &Joined) -> String {
@@ -562,22 +657,36 @@ fn told_joined(joined: &Joined) -> String {
         joined.protocol_name.as_deref().unwrap_or("-"),
         joined.leader,
         if joined.skip_assignment { " skip" } else { "" },
-        if members.is_empty() { String::new() } else { format!(" [{}]", members.join(" ")) },
+        if members.is_empty() {
+            String::new()
+        } else {
+            format!(" [{}]", members.join(" "))
+        },
     )
 }
 
 fn told_described(described: &DescribedGroup) -> String {
     if described.error != ErrorCode::None {
         let message = described.error_message.as_deref().unwrap_or("-");
-        return format!("describe {} {}: {message}", error_name(described.error), described.state);
+        return format!(
+            "describe {} {}: {message}",
+            error_name(described.error),
+            described.state
+        );
     }
     let member = |member: &DescribedMember| {
         let instance = instance(member.group_instance_id.as_ref());
         let (metadata, assignment) = (text(&member.metadata), text(&member.assignment));
         let (client, host) = (&member.client_id, &member.client_host);
-        format!(" {}{instance}({client}{host} '{metadata}' '{assignment}')", member.member_id)
+        format!(
+            " {}{instance}({client}{host} '{metadata}' '{assignment}')",
+            member.member_id
+        )
     };
     let members: String = described.members.iter().map(member).collect();
     let (kind, protocol) = (&described.protocol_type, &described.protocol);
-    format!("describe {} {} {kind}/{protocol}{members}", described.group_id, described.state)
+    format!(
+        "describe {} {} {kind}/{protocol}{members}",
+        described.group_id, described.state
+    )
 }
