@@ -28,7 +28,10 @@ pub(super) fn handle(_: &View, context: &Context, request: ListGroupsRequest) ->
 
 fn filter(request: &ListGroupsRequest) -> ListGroups {
     let names = |names: &[StrBytes]| names.iter().map(StrBytes::to_string).collect();
-    ListGroups { states: names(&request.states_filter), types: names(&request.types_filter) }
+    ListGroups {
+        states: names(&request.states_filter),
+        types: names(&request.types_filter),
+    }
 }
 
 /// All groups, or an error and none: half of a list would look like the whole.
@@ -40,7 +43,9 @@ fn respond(outcomes: Vec<Outcome>) -> ListGroupsResponse {
             other => return ListGroupsResponse::default().with_error_code(failure(&other)),
         }
     }
-    ListGroupsResponse::default().with_error_code(code(ErrorCode::None)).with_groups(groups)
+    ListGroupsResponse::default()
+        .with_error_code(code(ErrorCode::None))
+        .with_groups(groups)
 }
 
 /// Fields that a version does not have are left out by the encoder.
@@ -80,7 +85,10 @@ mod tests {
         let request = ListGroupsRequest::default()
             .with_states_filter(vec![StrBytes::from_static_str("Stable")])
             .with_types_filter(vec![StrBytes::from_static_str("classic")]);
-        let expected = ListGroups { states: vec!["Stable".into()], types: vec!["classic".into()] };
+        let expected = ListGroups {
+            states: vec!["Stable".into()],
+            types: vec!["classic".into()],
+        };
         assert_eq!(filter(&request), expected);
     }
 
@@ -88,14 +96,27 @@ mod tests {
     fn the_lists_of_all_coordinators_are_one_list_in_every_version() {
         for version in versions(ApiKey::ListGroups) {
             let lists = vec![vec![listed("a")], vec![], vec![listed("b"), listed("c")]];
-            let outcomes = lists.into_iter().map(|groups| Ok(Reply::List(groups))).collect();
+            let outcomes = lists
+                .into_iter()
+                .map(|groups| Ok(Reply::List(groups)))
+                .collect();
             let read = sent(version, &respond(outcomes));
-            let ids: Vec<_> = read.groups.iter().map(|group| group.group_id.as_str()).collect();
+            let ids: Vec<_> = read
+                .groups
+                .iter()
+                .map(|group| group.group_id.as_str())
+                .collect();
             assert_eq!((ids, codes(&read)), (vec!["a", "b", "c"], vec![0]));
             let group = &read.groups[0];
             assert_eq!(group.protocol_type.as_str(), "consumer");
-            assert_eq!(group.group_state.as_str(), if version >= 4 { "Stable" } else { "" });
-            assert_eq!(group.group_type.as_str(), if version >= 5 { "classic" } else { "" });
+            assert_eq!(
+                group.group_state.as_str(),
+                if version >= 4 { "Stable" } else { "" }
+            );
+            assert_eq!(
+                group.group_type.as_str(),
+                if version >= 5 { "classic" } else { "" }
+            );
         }
     }
 
@@ -106,7 +127,10 @@ mod tests {
 
     #[test]
     fn a_coordinator_that_fails_makes_the_whole_list_fail() {
-        let lists = vec![Ok(Reply::List(vec![listed("a")])), Err(ErrorCode::CoordinatorNotAvailable)];
+        let lists = vec![
+            Ok(Reply::List(vec![listed("a")])),
+            Err(ErrorCode::CoordinatorNotAvailable),
+        ];
         let response = respond(lists);
         assert_eq!((codes(&response), response.groups.len()), (vec![15], 0));
     }
