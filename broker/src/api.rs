@@ -44,6 +44,10 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod topic_creation;
+
+#[cfg(test)]
+mod testing;
 
 pub use context::{Context, ErrorCodes, Response};
 pub use entry::{Origin, Started, begin};

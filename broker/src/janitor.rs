@@ -86,7 +86,7 @@ pub fn apply_retention(reconciler: &Reconciler) {
     let now = reconciler.environment.clock.now();
     for partition in reconciler.partitions.all() {
         match partition.maintain(now) {
-            Ok(deleted) => reconciler.doomed.lock().extend(deleted),
+            Ok(deleted) => reconciler.doom(deleted),
             Err(error) => {
                 tracing::error!(partition = %partition.name(), %error, "retention failed");
             }

@@ -7,11 +7,17 @@ use tidemark_protocol::records::{BatchBuilder, BatchHeader, BatchView, Records};
 use crate::coordinator::KeyValue;
 use crate::coordinator::runtime::{BoxFuture, LoadError, LogHandle, Timekeeper, Unavailable};
 use crate::environment::Clock;
-use crate::partition::{Acks, MAX_UNCOMPRESSED_BYTES, Partition, ValidBatch};
+use crate::partition::{Acks, MAX_UNCOMPRESSED_BYTES, Partition, PartitionError, ValidBatch};
 use crate::types::{Monotonic, Now, Offset};
 
 /// The log of one machine.
 pub struct MachineLog(pub Arc<Partition>);
+
+impl From<PartitionError> for LoadError {
+    fn from(error: PartitionError) -> Self {
+        Self::Log(unavailable(&error))
+    }
+}
 
 impl LogHandle for MachineLog {
     fn append(&self, records: &[KeyValue], now: Now) -> Result<Offset, Unavailable> {
@@ -33,7 +39,7 @@ impl LogHandle for MachineLog {
         &self,
         visit: &mut dyn FnMut(Offset, KeyValue) -> Result<(), LoadError>,
     ) -> Result<(), LoadError> {
-        self.0.for_each_batch(&mut |bytes| {
+        self.0.for_each_batch::<LoadError>(&mut |bytes| {
             let batch = BatchView::parse(&bytes).map_err(|error| unavailable(&error))?;
             if batch.is_control() {
                 return Ok(());

@@ -22,7 +22,14 @@ use crate::environment::Environment;
 use crate::machine_log::{MachineClock, MachineLog};
 use crate::partition::{Flusher, Partition, PartitionParts, PartitionSettings, PartitionTable};
 use crate::storage::{Checkpoints, Log, LogDir, LogStart, PendingDelete, StorageError};
-use crate::types::{LeaderEpoch, TopicPartition};
+use crate::types::{LeaderEpoch, Monotonic, PartitionIndex, TopicPartition};
+
+/// A renamed file or directory that is to be removed.
+pub struct Doomed {
+    path: PathBuf,
+    is_dir: bool,
+    due: Monotonic,
+}
 
 /// What the reconciler works on. Shared with the janitor and with shutdown.
 pub struct Reconciler {
@@ -45,7 +52,7 @@ pub struct Reconciler {
     /// Tasks of the group coordinators.
     pub tasks: Mutex<JoinSet<()>>,
     /// Files and directories to remove when their delay is over.
-    pub doomed: Mutex<Vec<PendingDelete>>,
+    pub doomed: Mutex<Vec<Doomed>>,
     /// The catalog's own log, once it is open.
     pub catalog_log: Mutex<Option<Arc<Partition>>>,
 }
@@ -96,7 +103,7 @@ impl Reconciler {
         let now = self.environment.clock.now();
         let (log, report) =
             Log::open(Arc::clone(disk), &directory, Some(topic_id), settings.log.clone(), start, now)?;
-        if report.lost_bytes() > 0 {
+        if report.truncated_bytes > 0 || !report.notes.is_empty() {
             tracing::warn!(partition = %name, ?report, "recovered after an unclean shutdown");
         }
         let parts = PartitionParts {
@@ -131,7 +138,7 @@ impl Reconciler {
     fn open_partitions(&self, topic: &Arc<Topic>, first: i32) {
         let settings = self.settings(topic);
         let mut opened = Vec::new();
-        for (index, partition) in topic.partitions.range(crate::types::PartitionIndex(first)..) {
+        for (index, partition) in topic.partitions.range(PartitionIndex(first)..) {
             let name = TopicPartition::new(Arc::clone(&topic.name), index.0);
             match self.open(name.clone(), topic.id, partition.leader_epoch, settings.clone()) {
                 Ok(partition) => opened.push(partition),
@@ -150,7 +157,7 @@ impl Reconciler {
     }
 
     fn start_group_coordinators(&self, topic: &Topic) {
-        let config = GroupConfig::from(&**self.config.load());
+        let config = group_config(&self.config.load());
         let mut shards = Vec::new();
         for partition in self.partitions.topic(&topic.name) {
             let machine = GroupMachine::new(config.clone());
@@ -169,7 +176,8 @@ impl Reconciler {
             }
         }
         if shards.len() == topic.partitions.len() {
-            self.groups.install(shards);
+            let count = i32::try_from(shards.len()).unwrap_or(i32::MAX);
+            self.groups.install(count, shards);
         }
     }
 
@@ -179,7 +187,7 @@ impl Reconciler {
         for partition in self.partitions.remove(&topic.name) {
             let Some(log) = partition.retire() else { continue };
             match log.mark_deleted(self.environment.entropy.kafka_uuid()) {
-                Ok(path) => self.doomed.lock().push(PendingDelete { paths: vec![path], due }),
+                Ok(path) => self.doomed.lock().push(Doomed { path, is_dir: true, due }),
                 Err(error) => {
                     tracing::error!(partition = %partition.name(), %error, "cannot delete the log");
                 }
@@ -231,17 +239,39 @@ impl Reconciler {
     /// Removes what is due for removal.
     pub fn remove_doomed(&self) {
         let now = self.environment.clock.now().monotonic;
-        let due: Vec<PathBuf> = {
-            let mut doomed = self.doomed.lock();
-            let (due, later) = doomed.drain(..).partition(|pending| pending.due <= now);
-            *doomed = later;
-            let due: Vec<PendingDelete> = due;
-            due.into_iter().flat_map(|pending| pending.paths).collect()
-        };
-        for path in due {
-            if let Err(error) = self.log_dir.remove(&path) {
+        let due: Vec<Doomed> = self.doomed.lock().extract_if(.., |entry| entry.due <= now).collect();
+        let disk = &self.environment.disk;
+        for Doomed { path, is_dir, .. } in due {
+            let removed =
+                if is_dir { disk.remove_dir_all(&path) } else { disk.remove_file(&path) };
+            // What is gone already needs no removing: its directory went first.
+            if let Err(error) = removed
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
                 tracing::warn!(path = %path.display(), %error, "cannot remove");
             }
         }
+    }
+
+    /// Has the files of deleted segments removed when their delay is over.
+    pub fn doom(&self, deleted: Vec<PendingDelete>) {
+        let files = deleted.into_iter().flat_map(|PendingDelete { paths, due, .. }| {
+            paths.into_iter().map(move |path| Doomed { path, is_dir: false, due })
+        });
+        self.doomed.lock().extend(files);
+    }
+}
+
+/// What the group coordinators need of the broker's configuration.
+fn group_config(config: &BrokerConfig) -> GroupConfig {
+    let count = |number: i32| usize::try_from(number).unwrap_or(0);
+    GroupConfig {
+        min_session_timeout_ms: config.group_min_session_timeout_ms,
+        max_session_timeout_ms: config.group_max_session_timeout_ms,
+        initial_rebalance_delay_ms: config.group_initial_rebalance_delay_ms,
+        max_size: count(config.group_max_size),
+        offset_metadata_max_bytes: count(config.offset_metadata_max_bytes),
+        offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
+        offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
     }
 }

@@ -14,6 +14,7 @@ use tidemark_protocol::error::ErrorCode;
 use super::context::Response;
 use super::step::{AppendStep, GroupCall, Step, Then};
 use super::view::{Shared, View};
+use crate::catalog::command::{Command, PRODUCER_ID_BLOCK_SIZE, Reply};
 use crate::coordinator::group;
 use crate::coordinator::runtime::{Pending, Unavailable};
 use crate::partition::{Acks, Appended, PartitionError};
@@ -69,6 +70,20 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
             Step::Catalog(command, then) => {
                 let pending = shared.catalog.submit(command).await;
                 later(shared, async move { pending.answer().await }, then)
+            }
+            Step::CatalogInTime(command, timeout_ms, then) => {
+                let clock = &shared.environment.clock;
+                let deadline = clock.now().monotonic.plus_ms(timeout_ms);
+                let mut timeout = clock.sleep_until(deadline);
+                let pending = shared.catalog.submit(command).await;
+                let in_time = async move {
+                    tokio::select! {
+                        biased;
+                        answer = pending.answer() => Some(answer),
+                        () = &mut timeout => None,
+                    }
+                };
+                later(shared, in_time, then)
             }
             Step::ProducerId(then) => {
                 let ids = Arc::clone(&shared);
@@ -179,11 +194,13 @@ async fn next_producer_id(shared: &Shared) -> Result<i64, Unavailable> {
     if let Some(id) = shared.producer_ids.take() {
         return Ok(id);
     }
-    let reply = shared.catalog.call(crate::catalog::Command::AllocateProducerIds).await?;
-    let mut block = reply
-        .into_producer_ids()
-        .ok_or_else(|| Unavailable("the catalog gave no producer ids".into()))?;
-    let first = block.next();
-    shared.producer_ids.refill(block);
+    let command = Command::AllocateProducerIds { count: PRODUCER_ID_BLOCK_SIZE };
+    let Reply::ProducerIds(Ok(block)) = shared.catalog.call(command).await? else {
+        return Err(Unavailable("the catalog gave no producer ids".into()));
+    };
+    let first = block.first.0;
+    let mut ids = first..first.saturating_add(i64::from(block.count));
+    let first = ids.next();
+    shared.producer_ids.refill(ids);
     first.ok_or_else(|| Unavailable("the catalog gave an empty block of producer ids".into()))
 }

@@ -12,8 +12,8 @@ use tidemark_protocol::error::ErrorCode;
 
 use super::context::{Context, ErrorCodes, code};
 use super::step::Step;
+use super::topic_creation;
 use super::view::{OFFSETS_TOPIC, View};
-use crate::catalog;
 
 const GROUP: i8 = 0;
 
@@ -21,13 +21,13 @@ pub(super) fn handle(view: &View, context: &Context, request: FindCoordinatorReq
     if request.key_type != GROUP || view.groups.is_ready() {
         return answer(view, context, &request, None);
     }
-    let create = catalog::Command::create_offsets_topic(&view.config(), view.new_uuid());
+    let offsets_topic = (OFFSETS_TOPIC.to_owned(), view.new_uuid());
+    let create = topic_creation::create(&view.config(), [offsets_topic]);
     let context = context.clone();
     Step::Catalog(
         create,
         Box::new(move |view, created| {
-            let failed = created.err().map(|error| error.to_string());
-            answer(view, &context, &request, failed)
+            answer(view, &context, &request, topic_creation::failure(created))
         }),
     )
 }

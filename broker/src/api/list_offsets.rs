@@ -111,10 +111,10 @@ fn look_up(
 }
 
 fn found(found: Option<crate::storage::TimestampOffset>) -> Found {
-    found.map_or(NOTHING, |found| Found {
-        timestamp: found.timestamp.0,
-        offset: found.offset.0,
-        epoch: found.epoch.map_or(-1, |epoch| epoch.0),
+    found.map_or(NOTHING, |(timestamp, offset, epoch)| Found {
+        timestamp: timestamp.0,
+        offset: offset.0,
+        epoch: epoch.map_or(-1, |epoch| epoch.0),
     })
 }
 

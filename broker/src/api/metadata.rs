@@ -16,8 +16,10 @@ use uuid::Uuid;
 
 use super::context::{Context, ErrorCodes, code};
 use super::step::Step;
-use super::view::{OFFSETS_TOPIC, View};
-use crate::catalog::{self, TopicImage, topic_name};
+use super::topic_creation;
+use super::view::View;
+use crate::catalog::image::Topic;
+use crate::catalog::topic_name;
 
 /// "Not asked for", in the fields of authorized operations.
 pub(super) const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
@@ -56,15 +58,8 @@ pub(super) fn handle(view: &View, context: &Context, request: MetadataRequest) -
     if missing.is_empty() {
         return answer(view, context, &request, asked);
     }
-    let config = view.config();
-    let topics = missing.into_iter().map(|name| {
-        if name == OFFSETS_TOPIC {
-            catalog::NewTopic::offsets_topic(&config, view.new_uuid())
-        } else {
-            catalog::NewTopic::with_defaults(name, view.new_uuid())
-        }
-    });
-    let create = catalog::Command::create_topics(&config, topics.collect());
+    let topics = missing.into_iter().map(|name| (name, view.new_uuid()));
+    let create = topic_creation::create(&view.config(), topics);
     let context = context.clone();
     // Whether it worked shows in the catalog: a topic that is still missing is answered as such.
     Step::Catalog(create, Box::new(move |view, _| answer(view, &context, &request, asked)))
@@ -88,7 +83,7 @@ fn missing_names(view: &View, asked: &[Asked]) -> Vec<String> {
     for topic in asked {
         if let Asked::Name(name) = topic
             && view.catalog.topic(name).is_none()
-            && topic_name::validate(name).is_ok()
+            && topic_creation::may_create(name)
             && !missing.iter().any(|known| known.as_str() == &**name)
         {
             missing.push(name.to_string());
@@ -107,7 +102,7 @@ fn answer(
     let operations = |asked: bool, all| if asked { all } else { OPERATIONS_NOT_ASKED };
     let topic_operations =
         operations(request.include_topic_authorized_operations, TOPIC_OPERATIONS);
-    let describe = |topic: &Arc<TopicImage>| describe(view, version, topic, topic_operations);
+    let describe = |topic: &Arc<Topic>| describe(view, version, topic, topic_operations);
     let topics = match asked {
         None => view.catalog.topics().map(describe).collect(),
         Some(asked) => asked
@@ -117,7 +112,7 @@ fn answer(
                     Some(topic) => describe(topic),
                     None => unknown_name(name),
                 },
-                Asked::Id(id) => match view.catalog.topic_by_id(id) {
+                Asked::Id(id) => match view.catalog.topic_by_id(*id) {
                     Some(topic) => describe(topic),
                     None => unknown_id(version, *id),
                 },
@@ -144,11 +139,11 @@ fn answer(
     context.reply(&response)
 }
 
-fn describe(view: &View, version: i16, topic: &TopicImage, operations: i32) -> MetadataResponseTopic {
+fn describe(view: &View, version: i16, topic: &Topic, operations: i32) -> MetadataResponseTopic {
     let node = BrokerId(view.node.id);
-    let partitions = topic.partitions.iter().enumerate().map(|(index, partition)| {
+    let partitions = topic.partitions.iter().map(|(index, partition)| {
         let response = MetadataResponsePartition::default()
-            .with_partition_index(i32::try_from(index).unwrap_or(i32::MAX))
+            .with_partition_index(index.0)
             .with_leader_id(node)
             .with_replica_nodes(vec![node])
             .with_isr_nodes(vec![node]);
@@ -160,7 +155,7 @@ fn describe(view: &View, version: i16, topic: &TopicImage, operations: i32) -> M
     });
     let response = MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))
-        .with_is_internal(topic.is_internal())
+        .with_is_internal(topic.internal)
         .with_partitions(partitions.collect())
         .with_topic_authorized_operations(operations);
     if version >= 10 { response.with_topic_id(topic.id) } else { response }

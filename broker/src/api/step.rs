@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::context::Response;
 use super::view::View;
-use crate::catalog;
+use crate::catalog::command::{Command, Reply};
 use crate::coordinator::group;
 use crate::coordinator::runtime::Unavailable;
 use crate::partition::{Acks, Appended, Partition, PartitionError, ValidBatch};
@@ -30,7 +30,9 @@ pub enum Step {
     /// Ask every group coordinator the same.
     AllGroups(Box<dyn Fn() -> group::Command + Send>, Then<Vec<Result<group::Reply, Unavailable>>>),
     /// Ask the catalog.
-    Catalog(catalog::Command, Then<Result<catalog::Reply, Unavailable>>),
+    Catalog(Command, Then<Result<Reply, Unavailable>>),
+    /// Ask the catalog and wait for its answer for at most this many milliseconds; then `None`.
+    CatalogInTime(Command, i64, Then<Option<Result<Reply, Unavailable>>>),
     /// Take the next free producer id.
     ProducerId(Then<Result<i64, Unavailable>>),
     /// Move the starts of logs, durably, then go on.

@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::fetch::sessions::FetchSessions;
-use crate::catalog::{CatalogImage, CatalogMachine, TopicImage};
+use crate::catalog::image::{CatalogImage, Topic};
+use crate::catalog::machine::CatalogMachine;
+use crate::catalog::topic_name;
 use crate::config::BrokerConfig;
 use crate::coordinator::group::GroupRouter;
 use crate::coordinator::runtime::Mailbox;
@@ -20,7 +22,7 @@ use crate::partition::{Partition, PartitionTable};
 use crate::types::Now;
 
 /// Name of the topic in which groups keep their state.
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+pub const OFFSETS_TOPIC: &str = topic_name::GROUP_METADATA;
 
 /// An address that clients are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,8 +117,8 @@ impl View {
     }
 
     /// A topic by id.
-    pub fn topic_by_id(&self, id: Uuid) -> Option<Arc<TopicImage>> {
-        self.catalog.topic_by_id(&id).cloned()
+    pub fn topic_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        self.catalog.topic_by_id(id).cloned()
     }
 
     /// The configuration as of now.

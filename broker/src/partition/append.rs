@@ -88,7 +88,7 @@ impl Partition {
             log.flush_plan()
         };
         let Some(plan) = plan else { return };
-        let up_to = plan.up_to;
+        let up_to = plan.up_to();
         if let Err(error) = plan.run(&*self.disk) {
             self.take_offline(&format!("{}: cannot sync the log: {error}", self.name));
             return;

@@ -119,11 +119,8 @@ impl Partition {
         visit: &mut dyn FnMut(Bytes) -> Result<(), E>,
     ) -> Result<(), E> {
         let bounds = self.bounds()?;
-        let scan = {
-            let state = self.state.lock();
-            Self::open_log(&state)?.scan(bounds.start, bounds.end)
-        };
-        for batch in scan {
+        let state = self.state.lock();
+        for batch in Self::open_log(&state)?.scan(bounds.start, bounds.end) {
             visit(batch.map_err(|error| storage_failed(&error))?)?;
         }
         Ok(())

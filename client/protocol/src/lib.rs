@@ -6,7 +6,7 @@
 //! | [`api`] | API keys, names and header versions, the header in front of a request |
 //! | [`guard`] | the only door to the request decoders: lengths and counts are checked first |
 //! | [`error`] | Kafka's error codes as a type |
-//! | [`records`] | v2 batches as views over bytes, building and compressing them, old message sets |
+//! | [`records`] | v2 batches as views, building and compressing them, old message sets |
 //!
 //! Message types come from the `kafka-protocol` crate, which [`messages`] re-exports.
 //!

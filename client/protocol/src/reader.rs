@@ -3,7 +3,7 @@
 //! Every reader of this crate that does not go through `kafka-protocol` uses it, so the rules for
 //! varints and short input are written once.
 
-/// Why a read from a [`Reader`] failed.
+/// Why a value could not be read from bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// The value needs more bytes than there are.

@@ -54,7 +54,11 @@ fn the_walk_takes_exactly_what_the_codec_encodes() {
         assert!(elements <= consumed);
         let encoded = decode_and_encode(shape.key, version, Bytes::from(body.clone()))
             .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{body:02x?}"));
-        assert_eq!(encoded, body, "{name} v{version} seed {seed}");
+        assert_eq!(
+            encoded.as_deref(),
+            Some(&body[..]),
+            "{name} v{version} seed {seed}"
+        );
     });
 }
 
@@ -90,6 +94,8 @@ fn the_codec_crate_loses_unknown_tags_above_i32_max() {
     // does in Kafka; encoding it again counts the field and leaves it out.
     let body = [0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 7];
     assert!(check(3, 13, &body).is_ok());
-    let encoded = decode_and_encode(3, 13, Bytes::copy_from_slice(&body)).unwrap();
-    assert_eq!(encoded[..], body[..4]);
+    assert_eq!(
+        decode_and_encode(3, 13, Bytes::copy_from_slice(&body)),
+        Ok(None)
+    );
 }

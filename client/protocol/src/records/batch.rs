@@ -69,9 +69,11 @@ impl<'a> BatchView<'a> {
     }
 
     /// The records section uncompressed: borrowed when it already is. More than `max_output` bytes
-    /// of output is an error, and no more than that is allocated.
+    /// of output is an error, and no more than that is allocated. An empty section is empty under
+    /// every codec: compaction leaves headers without records behind.
     pub fn uncompressed_records(&self, max_output: usize) -> Result<Cow<'a, [u8]>, ReadBatchError> {
         match self.header.compression()? {
+            _ if self.records_bytes().is_empty() => Ok(Cow::Borrowed(&[])),
             Compression::None => Ok(Cow::Borrowed(self.records_bytes())),
             codec => Ok(Cow::Owned(decompress(
                 codec,

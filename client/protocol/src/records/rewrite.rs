@@ -58,6 +58,7 @@ pub fn recompress(
         header.max_timestamp = now;
     }
     Ok(match codec {
+        _ if plain.is_empty() => assemble(header, &plain)?,
         Compression::None => assemble(header, &plain)?,
         codec => assemble(header, &compress(codec, level, &plain)?)?,
     })

@@ -38,13 +38,10 @@ pub fn guard_and_decode(data: &[u8]) {
         assert!(walked.elements <= walked.consumed);
     }
     let body = Bytes::copy_from_slice(body);
-    if let Ok(encoded) = requests::decode_and_encode(key, version, body) {
-        // The codec crate counts unknown tags above i32::MAX but does not write them. Where that
-        // did not happen, encoding is canonical: a second turn yields the same bytes.
-        if guard::check(key, version, &encoded).is_ok_and(|walked| walked.trailing == 0) {
-            let again = requests::decode_and_encode(key, version, encoded.clone().freeze());
-            assert_eq!(again, Ok(encoded));
-        }
+    if let Ok(Some(encoded)) = requests::decode_and_encode(key, version, body) {
+        // Encoding is canonical: what was decoded once decodes again, to the same bytes.
+        let again = requests::decode_and_encode(key, version, encoded.clone().freeze());
+        assert_eq!(again, Ok(Some(encoded)));
     }
 }
 

@@ -5,12 +5,17 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Message, Request};
 use tidemark_protocol::guard::{DecodeError, decode_request};
 
-/// Decodes a body through the guard and encodes what came out again.
-pub fn decode_and_encode(key: i16, version: i16, body: Bytes) -> Result<BytesMut, DecodeError> {
-    BY_KEY.iter().find(|(known, _)| *known == key).map_or_else(
-        || Ok(BytesMut::new()),
-        |(_, through)| through(version, body),
-    )
+/// Decodes a body through the guard and encodes what came out again. `None` if that cannot be done:
+/// the codec crate counts unknown tags above `i32::MAX` and then does not write them.
+pub fn decode_and_encode(
+    key: i16,
+    version: i16,
+    body: Bytes,
+) -> Result<Option<BytesMut>, DecodeError> {
+    match BY_KEY.iter().find(|(known, _)| *known == key) {
+        Some((_, through)) => through(version, body),
+        None => Ok(None),
+    }
 }
 
 /// Key, lowest and highest version of every request type.
@@ -18,15 +23,18 @@ pub fn versions() -> impl Iterator<Item = (i16, i16, i16)> {
     VERSIONS.iter().copied()
 }
 
-type Through = fn(i16, Bytes) -> Result<BytesMut, DecodeError>;
+type Through = fn(i16, Bytes) -> Result<Option<BytesMut>, DecodeError>;
 
-fn through<T: Request>(version: i16, body: Bytes) -> Result<BytesMut, DecodeError> {
+fn through<T: Request>(version: i16, body: Bytes) -> Result<Option<BytesMut>, DecodeError> {
     let request: T = decode_request(version, body)?;
     let mut encoded = BytesMut::new();
     request
         .encode(&mut encoded, version)
         .expect("what was decoded fits its version");
-    Ok(encoded)
+    let size = request
+        .compute_size(version)
+        .expect("what was encoded has a size");
+    Ok((size == encoded.len()).then_some(encoded))
 }
 
 macro_rules! by_key {

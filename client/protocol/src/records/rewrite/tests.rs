@@ -113,4 +113,8 @@ fn an_empty_batch_is_only_a_header() {
     assert_eq!(bytes.len(), super::super::BATCH_HEADER_SIZE);
     let batch = BatchView::parse(&bytes).unwrap();
     assert_eq!((batch.validate_crc(), batch.next_offset()), (Ok(()), 12));
+    for codec in Compression::ALL {
+        let again = recompress(&batch, codec, None, None, 0).unwrap();
+        assert_eq!(again.len(), super::super::BATCH_HEADER_SIZE, "{codec}");
+    }
 }
