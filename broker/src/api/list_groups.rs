@@ -1,21 +1,25 @@
 //! ListGroups (key 16, versions 0 to 5): the groups of all coordinators.
 //!
 //! Version 4 adds states and version 5 adds types, to the answer and as filters. A broker on which
-//! no group has ever asked for its coordinator has no groups; that is no error.
+//! no group has ever asked for its coordinator has no groups; that is no error. While coordinators
+//! are still being loaded the list would lack their groups, so the client is told to come back.
 
 use kafka_protocol::messages::list_groups_response::ListedGroup as WireGroup;
 use kafka_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 
-use super::context::{Context, ErrorCodes, code};
+use super::context::{Context, ErrorCodes};
 use super::group_call::{Outcome, failure, outcome, wire};
 use super::step::Step;
-use super::view::View;
+use super::view::{OFFSETS_TOPIC, View};
 use crate::coordinator::group::command::ListGroups;
 use crate::coordinator::group::{Command, ListedGroup, Reply};
 
-pub(super) fn handle(_: &View, context: &Context, request: ListGroupsRequest) -> Step {
+pub(super) fn handle(view: &View, context: &Context, request: ListGroupsRequest) -> Step {
+    if !view.groups.is_ready() && view.catalog.topic(OFFSETS_TOPIC).is_some() {
+        return context.reply(&respond(vec![Err(ErrorCode::CoordinatorLoadInProgress)]));
+    }
     let context = context.clone();
     let filter = filter(&request);
     Step::AllGroups(
@@ -43,9 +47,7 @@ fn respond(outcomes: Vec<Outcome>) -> ListGroupsResponse {
             other => return ListGroupsResponse::default().with_error_code(failure(&other)),
         }
     }
-    ListGroupsResponse::default()
-        .with_error_code(code(ErrorCode::None))
-        .with_groups(groups)
+    ListGroupsResponse::default().with_groups(groups)
 }
 
 /// Fields that a version does not have are left out by the encoder.

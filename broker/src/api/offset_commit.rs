@@ -1,10 +1,11 @@
-//! OffsetCommit (key 8, versions 2 to 10): how far a group has come.
+//! OffsetCommit (key 8, versions 2 to 9): how far a group has come.
 //!
 //! Partitions that do not exist are refused here, one by one, and the rest goes to the coordinator
 //! as one command; an error that concerns the whole group is that of each partition of the rest
 //! (rule 47). Versions 2 to 4 may say how long to keep the offsets, version 6 adds leader epochs,
-//! version 7 static members, version 9 GROUP_ID_NOT_FOUND; version 10 names topics by id. The
-//! empty group id is allowed, for old consumers that only store offsets.
+//! version 7 static members, version 9 GROUP_ID_NOT_FOUND. The empty group id is allowed, for old
+//! consumers that only store offsets. Version 10, which names topics by id, is prepared here and
+//! gets into the registry when the codec crate can read its requests.
 
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,

@@ -1,10 +1,11 @@
-//! OffsetFetch (key 9, versions 1 to 10): how far groups have come.
+//! OffsetFetch (key 9, versions 1 to 9): how far groups have come.
 //!
 //! Version 8 and later ask for several groups, before it was one. A null list of topics (version 2
 //! and later) asks for everything a group has. Partitions are not held against the topics that
-//! exist: where nothing is committed, the offset is -1 and that is no error. Version 10 names
-//! topics by id. Offsets are told when they are on disk, and there are no transactions, so
-//! `require_stable` holds without being looked at.
+//! exist: where nothing is committed, the offset is -1 and that is no error. Offsets are told when
+//! they are on disk, and there are no transactions, so `require_stable` holds without being looked
+//! at. Version 10, which names topics by id, is prepared here and gets into the registry when the
+//! codec crate can read its requests.
 
 use std::sync::Arc;
 

@@ -5,6 +5,9 @@ use super::super::group_call::testing::{codes, sent, versions};
 use super::*;
 use crate::coordinator::group::{self, CommittedTopic};
 
+/// The versions that the handler speaks, whether or not the registry serves them all yet.
+const VERSIONS: std::ops::RangeInclusive<i16> = 2..=10;
+
 const KNOWN_ID: Uuid = Uuid::from_u128(1);
 const OTHER_ID: Uuid = Uuid::from_u128(2);
 
@@ -64,7 +67,7 @@ fn committed(errors: &[&[(i32, group::ErrorCode)]]) -> Outcome {
 
 #[test]
 fn the_coordinator_is_asked_about_what_exists() {
-    for version in versions(ApiKey::OffsetCommit) {
+    for version in VERSIONS {
         let (_, commits) = mixed(version);
         let expected = |partition: i32| CommitTopic {
             topic: "known".into(),
@@ -82,7 +85,7 @@ fn the_coordinator_is_asked_about_what_exists() {
 
 #[test]
 fn every_partition_has_its_own_error_in_the_order_of_the_request() {
-    for version in versions(ApiKey::OffsetCommit) {
+    for version in VERSIONS {
         let (topics, _) = mixed(version);
         let outcome = committed(&[
             &[(1, group::ErrorCode::OffsetMetadataTooLarge)],
@@ -108,7 +111,7 @@ fn every_partition_has_its_own_error_in_the_order_of_the_request() {
 
 #[test]
 fn rule_47_an_error_of_the_whole_group_is_that_of_every_partition_that_exists() {
-    for version in versions(ApiKey::OffsetCommit) {
+    for version in VERSIONS {
         let (topics, _) = mixed(version);
         let read = sent(version, &respond(topics, Err(ErrorCode::NotCoordinator)));
         let unknown_topic = if version >= 10 { 100 } else { 3 };
@@ -128,7 +131,7 @@ fn an_answer_that_is_too_short_is_no_success() {
 
 #[test]
 fn rule_47_the_metadata_and_the_membership_reach_the_coordinator() {
-    for version in versions(ApiKey::OffsetCommit) {
+    for version in VERSIONS {
         let request = OffsetCommitRequest::default()
             .with_group_id(StrBytes::from_static_str("group").into())
             .with_generation_id_or_member_epoch(3)
@@ -150,4 +153,9 @@ fn rule_47_the_metadata_and_the_membership_reach_the_coordinator() {
             Command::CommitOffsets(expected)
         );
     }
+}
+
+#[test]
+fn the_handler_speaks_every_version_that_is_served() {
+    assert!(versions(ApiKey::OffsetCommit).all(|version| VERSIONS.contains(&version)));
 }
