@@ -98,6 +98,10 @@ pub trait Disk: Send + Sync {
 }
 
 /// An open file.
+#[allow(
+    clippy::len_without_is_empty,
+    reason = "the length is asked of the system and may fail"
+)]
 pub trait DiskFile: Send + Sync {
     /// The file's length in bytes.
     fn len(&self) -> io::Result<u64>;

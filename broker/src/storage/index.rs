@@ -19,6 +19,9 @@ use crate::environment::{Disk, DiskFile};
 /// The unit in which a file system gives room to a sparse file.
 const PAGE: usize = 4096;
 
+/// An opened index, with its first and last entry if it has any.
+pub(crate) type Opened<const SIZE: usize> = (IndexFile<SIZE>, Option<([u8; SIZE], [u8; SIZE])>);
+
 /// The entries of one index file, `SIZE` bytes each.
 pub(crate) struct IndexFile<const SIZE: usize> {
     disk: Arc<dyn Disk>,
@@ -51,15 +54,17 @@ impl<const SIZE: usize> IndexFile<SIZE> {
 
     /// Opens the file of a segment that was closed or sealed: all of it is entries. `None` if
     /// there is no such file; an error text if its length is not a multiple of the entry size.
+    /// The file is not mapped yet: most segments of a log are never looked into.
     pub(crate) fn open(
         disk: Arc<dyn Disk>,
         path: PathBuf,
         max_bytes: u32,
-    ) -> Result<Option<Result<Self, String>>, StorageError> {
-        let length = match disk.open(&path, OpenMode::Read) {
+    ) -> Result<Option<Result<Opened<SIZE>, String>>, StorageError> {
+        let file = match disk.open(&path, OpenMode::Read) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.and_then(|file| file.len()).at(&path, "open")?,
+            other => other.at(&path, "open")?,
         };
+        let length = file.len().at(&path, "measure")?;
         let whole = usize::try_from(length)
             .ok()
             .filter(|length| length % SIZE == 0);
@@ -68,11 +73,19 @@ impl<const SIZE: usize> IndexFile<SIZE> {
                 "{length} bytes is no multiple of {SIZE}"
             ))));
         };
+        let mut ends = None;
+        if length > 0 {
+            let (mut first, mut last) = ([0; SIZE], [0; SIZE]);
+            file.read_exact_at(&mut first, 0).at(&path, "read")?;
+            file.read_exact_at(&mut last, (length - SIZE) as u64)
+                .at(&path, "read")?;
+            ends = Some((first, last));
+        }
         let mut index = Self::empty(disk, path, max_bytes);
         index.entries = length / SIZE;
         index.length = Some(length);
         index.secured = length;
-        Ok(Some(Ok(index)))
+        Ok(Some(Ok((index, ends))))
     }
 
     pub(crate) fn path(&self) -> &Path {

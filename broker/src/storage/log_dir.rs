@@ -68,7 +68,14 @@ impl LogDir {
         entropy: &dyn Entropy,
         node_id: i32,
     ) -> Result<Self, StorageError> {
-        disk.create_dir_all(path).at(path, "make")?;
+        if !disk.exists(path).at(path, "look at")? {
+            disk.create_dir_all(path).at(path, "make")?;
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            disk.sync_dir(parent).at(parent, "sync")?;
+        }
         let lock = disk
             .lock(&path.join(LOCK))
             .map_err(|error| match error.kind() {

@@ -38,10 +38,9 @@ impl MetaProperties {
         let text = std::str::from_utf8(content).map_err(|_| "not UTF-8".to_owned())?;
         let find = |name: &str| {
             text.lines()
+                .rev()
                 .filter_map(property)
-                .filter(|(key, _)| key == name)
-                .map(|(_, v)| v)
-                .last()
+                .find_map(|(key, value)| (key == name).then_some(value))
         };
         let require = |name: &str| find(name).ok_or_else(|| format!("{name} is missing"));
         match find("version").as_deref() {

@@ -139,8 +139,9 @@ fn drop_orphans(live: &mut BTreeSet<(Offset, Kind)>, actions: &mut Vec<Action>) 
     let logs: BTreeSet<Offset> = of_kind(live, Kind::Log).into_iter().collect();
     let newest = of_kind(live, Kind::Snapshot).last().copied();
     let orphan = |(base, kind): &(Offset, Kind)| {
-        let last = Some(*base) == newest && logs.last().is_none_or(|log| base > log);
-        !logs.contains(base) && !(*kind == Kind::Snapshot && last)
+        let at_end = Some(*base) == newest && logs.last().is_none_or(|log| base > log);
+        let kept = logs.contains(base) || (*kind == Kind::Snapshot && at_end);
+        !kept
     };
     for file in live.extract_if(.., orphan) {
         actions.push(Action::Delete(name(file), Why::Orphan));

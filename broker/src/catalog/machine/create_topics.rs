@@ -131,13 +131,11 @@ impl CatalogMachine {
             .map_err(|text| Refusal::new(ErrorCode::InvalidTopicException, text))?;
         // Kafka compares with existing topics only; two new topics of one request that collide are
         // refused here as well, for together they are what the rule forbids.
-        match progress.taken.get(&topic_name::collision_form(name)) {
-            Some(other) if topic_name::has_collision_chars(name) => {
-                let text = format!("Topic '{name}' collides with existing topic: {other}");
-                Err(Refusal::new(ErrorCode::InvalidTopicException, text))
-            }
-            _ => Ok(()),
+        if let Some(other) = progress.taken.get(&topic_name::collision_form(name)) {
+            let text = format!("Topic '{name}' collides with existing topic: {other}");
+            return Err(Refusal::new(ErrorCode::InvalidTopicException, text));
         }
+        Ok(())
     }
 
     fn check_new_configs(&self, topic: &NewTopic) -> Result<Overrides, Refusal> {

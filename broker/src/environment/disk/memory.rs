@@ -70,6 +70,11 @@ impl MemoryDisk {
         self.0.lock().faults.halt_after(operations);
     }
 
+    /// How many armed faults have not struck yet.
+    pub fn armed_faults(&self) -> usize {
+        self.0.lock().faults.armed()
+    }
+
     /// How many operations have been asked for since the disk was made.
     pub fn operations(&self) -> u64 {
         self.0.lock().faults.operations()

@@ -47,23 +47,24 @@ impl OffsetIndex {
         max_bytes: u32,
         log_size: u32,
     ) -> Result<Option<Result<Self, String>>, StorageError> {
-        let file = match IndexFile::<ENTRY>::open(disk, path, max_bytes)? {
+        let (file, ends) = match IndexFile::<ENTRY>::open(disk, path, max_bytes)? {
             None => return Ok(None),
             Some(Err(why)) => return Ok(Some(Err(why))),
-            Some(Ok(file)) => file,
+            Some(Ok(opened)) => opened,
         };
+        let single = file.len() == 1;
         let mut index = Self {
             file,
             base,
             last: None,
         };
-        if let Some(last) = index.file.len().checked_sub(1) {
-            let (first, (relative, position)) = (index.file.get(0)?, decode(index.file.get(last)?));
-            let (first_relative, first_position) = decode(first);
-            let rising = last == 0 || (first_relative < relative && first_position < position);
+        if let Some((first, last)) = ends.map(|(first, last)| (decode(first), decode(last))) {
+            let (relative, position) = last;
             // An entry is written after `index.interval.bytes`, so its position is never 0: zeros
             // are room that was never written.
-            if position.0 == 0 || position.0 >= log_size || relative > i32::MAX as u32 || !rising {
+            let possible = position.0 > 0 && position.0 < log_size && relative <= i32::MAX as u32;
+            let rising = single || (first.0 < relative && first.1 < position);
+            if !possible || !rising {
                 return Ok(Some(Err(format!(
                     "the last entry is {relative} at {position}"
                 ))));

@@ -54,22 +54,21 @@ impl TimeIndex {
         base: Offset,
         max_bytes: u32,
     ) -> Result<Option<Result<Self, String>>, StorageError> {
-        let file = match IndexFile::<ENTRY>::open(disk, path, max_bytes)? {
+        let (file, ends) = match IndexFile::<ENTRY>::open(disk, path, max_bytes)? {
             None => return Ok(None),
             Some(Err(why)) => return Ok(Some(Err(why))),
-            Some(Ok(file)) => file,
+            Some(Ok(opened)) => opened,
         };
+        let single = file.len() == 1;
         let mut index = Self {
             file,
             base,
             last: None,
         };
-        if let Some(last) = index.file.len().checked_sub(1) {
-            let (first, (timestamp, relative)) =
-                (decode(index.file.get(0)?), decode(index.file.get(last)?));
-            let rising = last == 0 || (first.0 < timestamp && first.1 <= relative);
-            // An entry without a timestamp is never written: zeros with offset 0 behind other
-            // entries are room that was never written.
+        if let Some((first, last)) = ends.map(|(first, last)| (decode(first), decode(last))) {
+            let (timestamp, relative) = last;
+            // Timestamps rise, so zeros behind other entries show: room that was never written.
+            let rising = single || (first.0 < timestamp && first.1 <= relative);
             if !rising || timestamp.0 < 0 || relative > i32::MAX as u32 {
                 return Ok(Some(Err(format!(
                     "the last entry is {timestamp} at {relative}"

@@ -109,8 +109,12 @@ impl Log {
                 Ok(())
             }
             Err(error) => {
-                // Left behind it would look like a segment at the next start.
-                let _ = self.disk.remove_file(&new.path);
+                // Left behind, the empty file would end the log early at the next start; its
+                // removal must be durable before the recovery point moves past it.
+                if let Err(kept) = self.disk.remove_file(&new.path) {
+                    self.fail(format!("{} cannot be removed: {kept}", new.path.display()));
+                }
+                self.dirty.dir(self.dir.clone());
                 Err(error)
             }
         }
@@ -118,6 +122,10 @@ impl Log {
 
     /// Writes the producers' state at the log end, to be synced with the next flush.
     pub(super) fn take_snapshot(&mut self) -> Result<(), StorageError> {
+        let nothing_to_say = self.producers.is_empty() && self.end == self.start;
+        if nothing_to_say || self.snapshots.contains(&self.end) {
+            return Ok(());
+        }
         let path = file_path(&self.dir, self.end, Kind::Snapshot);
         let content = snapshot::encode(&self.producers);
         let file = self

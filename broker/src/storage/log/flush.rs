@@ -31,7 +31,11 @@ impl Work {
     }
 
     fn absorb(&mut self, other: &mut Self) {
-        self.files.append(&mut other.files);
+        for file in other.files.drain(..) {
+            if !self.files.iter().any(|known| Arc::ptr_eq(known, &file)) {
+                self.files.push(file);
+            }
+        }
         self.replacements.append(&mut other.replacements);
         for dir in other.dirs.drain(..) {
             if !self.dirs.contains(&dir) {

@@ -91,8 +91,11 @@ impl Log {
             Err(error) => return Err(StorageError::io(dir, "list", error)),
         };
         log.load_topic_id(&names, &mut report)?;
-        log.load_epochs(&names, &mut report)?;
+        let epochs_known = log.load_epochs(&names, &mut report)?;
         log.load_segments(&names, start, now, &mut report)?;
+        if !epochs_known {
+            log.find_epochs()?;
+        }
         report.notes.extend(log.load_producers(now)?);
         Ok((log, report))
     }
@@ -143,21 +146,39 @@ impl Log {
         Ok(())
     }
 
-    /// Reads the epochs. A damaged file is dropped: epochs at or above the recovery point come
-    /// back from the batches, older ones are not needed to serve one node's own records.
+    /// Reads the epochs, and says whether the file was there and good.
     fn load_epochs(
         &mut self,
         names: &[String],
         report: &mut RecoveryReport,
-    ) -> Result<(), StorageError> {
+    ) -> Result<bool, StorageError> {
         if !names.iter().any(|name| name == epochs::FILE_NAME) {
-            return Ok(());
+            return Ok(false);
         }
         match checkpoint::read(self.disk.as_ref(), &self.dir.join(epochs::FILE_NAME)) {
             Ok(entries) => self.epochs = Epochs::from_entries(entries),
-            Err(error @ StorageError::Corrupt { .. }) => report.notes.push(error.to_string()),
+            Err(error @ StorageError::Corrupt { .. }) => {
+                report.notes.push(error.to_string());
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         }
+        Ok(true)
+    }
+
+    /// Finds the epochs in the batches' headers.
+    fn find_epochs(&mut self) -> Result<(), StorageError> {
+        self.epochs = Epochs::default();
+        for segment in &self.segments {
+            let mut scan = segment.headers(0);
+            while let Some(batch) = scan.next()? {
+                let epoch = LeaderEpoch(batch.header.partition_leader_epoch);
+                if self.epochs.latest().is_none_or(|latest| epoch > latest) {
+                    self.epochs.assign(epoch, Offset(batch.header.base_offset));
+                }
+            }
+        }
+        self.epochs.truncate_start(self.start);
         Ok(())
     }
 
@@ -168,7 +189,7 @@ impl Log {
         now: Now,
         report: &mut RecoveryReport,
     ) -> Result<(), StorageError> {
-        let swap_ends = self.swap_ends(names, now)?;
+        let swap_ends = self.swap_ends(names)?;
         let (clean, recovery_point) = (start.clean, start.recovery_point);
         let plan = plan(&Facts {
             names,
@@ -183,7 +204,7 @@ impl Log {
             let is_last = index + 1 == plan.segments.len();
             let stop = self.load_segment(found, is_last, end, start, now, report)?;
             match stop {
-                Loaded::Upto(offset) => end = Some(offset),
+                Loaded::Upto(offset) => end = offset,
                 Loaded::StopBefore => {
                     self.drop_files(&plan.segments, index, report)?;
                     break;
@@ -199,11 +220,7 @@ impl Log {
     }
 
     /// The offset after the last record of each `.log.swap`.
-    fn swap_ends(
-        &self,
-        names: &[String],
-        now: Now,
-    ) -> Result<BTreeMap<Offset, Offset>, StorageError> {
+    fn swap_ends(&self, names: &[String]) -> Result<BTreeMap<Offset, Offset>, StorageError> {
         let mut ends = BTreeMap::new();
         for name in names {
             let Some((base, Kind::Log)) = name.strip_suffix(SWAP).and_then(parse_file_name) else {
@@ -219,7 +236,6 @@ impl Log {
             })?;
             ends.insert(base, end);
         }
-        let _ = now;
         Ok(ends)
     }
 
@@ -247,8 +263,8 @@ impl Log {
 
 /// What became of one segment.
 enum Loaded {
-    /// It is part of the log, which reaches to this offset.
-    Upto(Offset),
+    /// It is part of the log, which reaches to this offset; `None` if nobody looked.
+    Upto(Option<Offset>),
     /// It cannot be: it and all later ones go.
     StopBefore,
     /// It ends early: all later ones go.
@@ -268,7 +284,7 @@ impl Log {
         // A segment that is not synced may have reached the disk although the end of the one
         // before it did not: then what it holds is cut off from the log. (Compaction leaves gaps
         // of its own, below the recovery point.)
-        let gap = end.is_some_and(|end| found.base < end || found.base > end);
+        let gap = end.is_some_and(|end| found.base != end);
         if found.scan && gap && found.base > start.recovery_point && !self.config.compact {
             report.notes.push(format!(
                 "the segment at {} does not follow {end:?}",
@@ -289,7 +305,7 @@ impl Log {
             match segment.find_end() {
                 Ok(end) => {
                     self.segments.push(segment);
-                    return Ok(Loaded::Upto(end));
+                    return Ok(Loaded::Upto(Some(end)));
                 }
                 Err(error @ StorageError::Corrupt { .. }) => {
                     report.notes.push(error.to_string());
@@ -299,17 +315,23 @@ impl Log {
             }
         }
         if !scan {
-            // The next segment's base says where this one ends, closely enough.
-            let end = end.unwrap_or(found.base).max(found.base);
             self.segments.push(segment);
-            return Ok(Loaded::Upto(end));
+            return Ok(Loaded::Upto(None));
         }
-        let (end, truncated) = self.rebuild(&mut segment, report)?;
+        // A base offset has no checksum, but what was written since the recovery point has no
+        // gaps either: compaction, which leaves them, keeps off the active segment.
+        let gapless = found.scan && (is_last || !self.config.compact);
+        let contiguous_from = if gapless {
+            start.recovery_point
+        } else {
+            Offset(i64::MAX)
+        };
+        let (end, truncated) = self.rebuild(&mut segment, contiguous_from, report)?;
         self.segments.push(segment);
         Ok(if truncated && found.scan {
             Loaded::StopAfter(end)
         } else {
-            Loaded::Upto(end)
+            Loaded::Upto(Some(end))
         })
     }
 
@@ -317,6 +339,7 @@ impl Log {
     fn rebuild(
         &mut self,
         segment: &mut Segment,
+        contiguous_from: Offset,
         report: &mut RecoveryReport,
     ) -> Result<(Offset, bool), StorageError> {
         let length = u64::from(segment.size);
@@ -329,6 +352,10 @@ impl Log {
             let last = Offset(header.last_offset());
             if header.base_offset < end.0 || header.last_offset_delta < 0 {
                 return ControlFlow::Break("offsets do not rise".to_owned());
+            }
+            if end >= contiguous_from && header.base_offset != end.0 {
+                let gap = format!("offset {} follows {end}", header.base_offset);
+                return ControlFlow::Break(gap);
             }
             if !segment.offsets.fits(last) {
                 return ControlFlow::Break("an offset is too far from the base offset".to_owned());

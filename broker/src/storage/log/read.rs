@@ -141,7 +141,12 @@ impl BatchScan<'_> {
             match BatchView::parse(&self.buffer) {
                 Ok(batch) => {
                     let size = batch.bytes().len();
-                    self.next = Offset(batch.header().next_offset());
+                    let next = Offset(batch.header().next_offset());
+                    if next <= self.next {
+                        let what = format!("offset {next} follows {}", self.next);
+                        return Err(StorageError::corrupt(&self.log.dir, 0, what));
+                    }
+                    self.next = next;
                     return Ok(Some(self.buffer.split_to(size)));
                 }
                 // The end of what was read: the batch that is cut short is read again.

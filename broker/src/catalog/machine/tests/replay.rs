@@ -39,24 +39,22 @@ fn config() -> impl Strategy<Value = (String, Option<String>)> {
 }
 
 fn create_topics() -> impl Strategy<Value = Command> {
-    let topic = (
-        name(),
-        1_u128..60,
-        -2..5_i32,
-        -1..3_i16,
-        vec(config(), 0..3),
-    )
-        .prop_map(
-            |(name, id, num_partitions, replication_factor, configs)| NewTopic {
-                name,
-                id: Uuid::from_u128(id),
-                num_partitions,
-                replication_factor,
-                assignments: Vec::new(),
-                configs,
-            },
-        );
-    (vec(topic, 0..4), any::<bool>()).prop_map(|(topics, validate_only)| {
+    // Mostly legal, so that there is something for other commands to meet.
+    let partitions = prop_oneof![6 => 1..4_i32, 1 => -2..1_i32];
+    let replicas = prop_oneof![6 => Just(1_i16), 1 => -1..3_i16];
+    let configs = prop_oneof![3 => Just(Vec::new()), 2 => vec(config(), 1..3)];
+    let topic = (name(), 2_u128..200, partitions, replicas, configs).prop_map(
+        |(name, id, num_partitions, replication_factor, configs)| NewTopic {
+            name,
+            id: Uuid::from_u128(id),
+            num_partitions,
+            replication_factor,
+            assignments: Vec::new(),
+            configs,
+        },
+    );
+    let validate_only = prop::bool::weighted(0.1);
+    (vec(topic, 1..4), validate_only).prop_map(|(topics, validate_only)| {
         let defaults = TopicDefaults {
             num_partitions: 2,
             replication_factor: 1,
@@ -75,7 +73,7 @@ fn delete_topics() -> impl Strategy<Value = Command> {
         id: Uuid::from_u128(id),
     });
     let named = name().prop_map(|name| by_name(&name));
-    vec(prop_oneof![named, selector], 0..4).prop_map(|topics| {
+    vec(prop_oneof![4 => named, 1 => selector], 1..4).prop_map(|topics| {
         Command::DeleteTopics(DeleteTopics {
             topics,
             deletion_enabled: true,
@@ -172,7 +170,7 @@ proptest! {
     #[test]
     fn changes_lead_from_each_picture_to_the_next(
         commands in vec(command(), 0..25),
-        steps in vec(any::<bool>(), 25),
+        steps in vec(prop::bool::weighted(0.3), 25),
     ) {
         let mut catalog = Catalog::new();
         let mut follower = Follower::default();

@@ -115,6 +115,10 @@ impl Faults {
         self.armed.push(fault);
     }
 
+    pub(super) fn armed(&self) -> usize {
+        self.armed.len()
+    }
+
     pub(super) fn halt_after(&mut self, operations: u64) {
         self.halt_at = Some(self.operations.saturating_add(operations));
     }

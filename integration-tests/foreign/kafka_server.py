@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Runs a real single-node Apache Kafka (KRaft) from the prepared jars.
+
+    kafka_server.py [--port N] [--set key=value]... [-- command...]
+
+With a command, runs it with ORACLE (and, unless set already, BOOTSTRAP) in its environment, stops
+Kafka and exits with the command's code. Without one, prints the bootstrap address and runs until
+it is interrupted. It is the oracle of the differential tests and the judge of every other suite.
+"""
+
+import argparse
+import base64
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+
+import tools
+
+# What a single node of Apache Kafka needs beyond the file that both brokers are started with.
+SINGLE_NODE = {
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "5",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+}
+
+
+class Kafka:
+    """One Kafka process with its own temporary directory."""
+
+    def __init__(self, port=None, overrides=None, heap="512m"):
+        self.port = port or tools.free_port()
+        self.controller_port = tools.free_port()
+        self.overrides = overrides or {}
+        self.heap = heap
+        self.process = None
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="kafka-oracle-"))
+        self.log = open(self.directory / "server.out", "wb")
+        try:
+            self._write_properties()
+            self._format()
+            self._start()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _write_properties(self):
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self.directory / "data"),
+            **SINGLE_NODE,
+            **self.overrides,
+        }
+        text = (tools.FOREIGN / "common.properties").read_text()
+        # A key that comes twice counts as its last line says.
+        text += "".join(f"{key}={value}\n" for key, value in properties.items())
+        self.properties = self.directory / "server.properties"
+        self.properties.write_text(text)
+
+    def _format(self):
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # With eligible leader replicas on, Kafka writes a cluster-wide min.insync.replicas by itself,
+        # which then shows up in every answer about configs.
+        command = tools.java_command(
+            *("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties),
+            *("--feature", "eligible.leader.replicas.version=0"),
+        )
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"formatting the storage failed:\n{done.stdout}")
+
+    def _start(self):
+        command = tools.java_command("kafka.Kafka", self.properties, heap=self.heap)
+        self.process = subprocess.Popen(
+            command, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        tools.wait_until(self._ready, "Kafka to answer ApiVersions", deadline=120, pause=0.2)
+
+    def _ready(self):
+        if self.process.poll() is not None:
+            text = (self.directory / "server.out").read_text(errors="replace")
+            raise SystemExit(f"Kafka ended with code {self.process.returncode}:\n{text[-4000:]}")
+        return answers(self.address)
+
+
+def answers(address):
+    """True when a Kafka-speaking broker at `address` answers Metadata with at least one broker."""
+    # Metadata version 1 for no topics, correlation id 7, no client id.
+    request = bytes.fromhex("00030001" "00000007" "ffff" "00000000")
+    try:
+        with socket.create_connection(tools.split_address(address), timeout=2) as connection:
+            connection.sendall(len(request).to_bytes(4, "big") + request)
+            head = receive(connection, 4)
+            body = receive(connection, int.from_bytes(head, "big"))
+    except (OSError, EOFError):
+        return False
+    return int.from_bytes(body[4:8], "big") >= 1
+
+
+def receive(connection, size):
+    """Exactly `size` bytes from a socket."""
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--heap", default="512m")
+    parser.add_argument("--set", action="append", default=[], metavar="key=value")
+    parser.add_argument("command", nargs="*")
+    arguments = parser.parse_args()
+    overrides = dict(item.split("=", 1) for item in arguments.set)
+    # A plain kill must still stop the Java process and remove its directory.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with Kafka(arguments.port, overrides, arguments.heap) as kafka:
+        if arguments.command:
+            environment = {"BOOTSTRAP": kafka.address, **os.environ, "ORACLE": kafka.address}
+            sys.exit(subprocess.run(arguments.command, env=environment).returncode)
+        print(kafka.address, flush=True)
+        try:
+            code = kafka.process.wait()
+            sys.exit(f"Kafka ended with code {code}")
+        except KeyboardInterrupt:
+            pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""Debian's kcat against the broker, driven as a person drives it: by its command line."""
+
+import json
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+import tools
+from samples import CODECS, START
+
+
+def kcat(*arguments, text=None, code=0):
+    """Runs kcat to its end and returns its standard output; any other exit code is a failure."""
+    command = ["kcat", "-b", tools.bootstrap(), *map(str, arguments)]
+    done = subprocess.run(command, input=text, capture_output=True, timeout=90)
+    assert done.returncode == code, f"{command} ended with {done.returncode}: {done.stderr.decode()}"
+    return done.stdout.decode() if code == 0 else done.stderr.decode()
+
+
+def produce(topic, text, *arguments):
+    kcat("-P", "-t", topic, *arguments, text=text.encode() if isinstance(text, str) else text)
+
+
+def consume(topic, *arguments, form="%k=%s\n"):
+    """Reads partition 0 (or what the arguments say) to its end."""
+    return kcat("-C", "-e", "-q", "-t", topic, *arguments, "-f", form).splitlines()
+
+
+def timed(topic, count):
+    """Records one second apart. kcat sets no timestamps, so kafka-python writes these."""
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(bootstrap_servers=tools.bootstrap())
+    for number in range(count):
+        producer.send(topic, b"%d" % number, partition=0, timestamp_ms=START + number * 1000)
+    producer.flush()
+    producer.close()
+
+
+@pytest.fixture
+def topic(name, request):
+    """A topic of one partition, or as the test's `topic` mark says."""
+    from kafka import KafkaAdminClient
+
+    mark = request.node.get_closest_marker("topic")
+    topic = name("topic")
+    admin = KafkaAdminClient(bootstrap_servers=tools.bootstrap())
+    options = {"num_partitions": 1, "replication_factor": 1, **(mark.kwargs if mark else {})}
+    admin.create_topics({topic: options}, wait_for_metadata=True)
+    yield topic
+    admin.delete_topics([topic], raise_errors=False)
+    admin.close()
+
+
+four_partitions = pytest.mark.topic(num_partitions=4)
+
+
+# Metadata
+
+
+@four_partitions
+def test_list_as_text(topic):
+    listing = kcat("-L", "-t", topic)
+    assert re.search(rf"^ 1 brokers:\n  broker (\d+) at {re.escape(tools.bootstrap())}", listing, re.M), listing
+    assert f'topic "{topic}" with 4 partitions:' in listing
+    for partition in range(4):
+        assert re.search(rf"^    partition {partition}, leader (\d+), replicas: \1, isrs: \1$", listing, re.M), listing
+
+
+@four_partitions
+def test_list_as_json(topic):
+    listing = json.loads(kcat("-L", "-J"))
+    (broker,) = listing["brokers"]
+    assert broker["name"] == tools.bootstrap()
+    (entry,) = [entry for entry in listing["topics"] if entry["topic"] == topic]
+    assert sorted(partition["partition"] for partition in entry["partitions"]) == [0, 1, 2, 3]
+    assert {partition["leader"] for partition in entry["partitions"]} == {broker["id"]}
+
+
+def test_list_an_unknown_topic(name):
+    listing = kcat("-L", "-t", name("unknown"), "-X", "allow.auto.create.topics=false")
+    assert "Unknown topic or partition" in listing
+
+
+# Produce and consume
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_codecs(topic, codec):
+    lines = [f"key-{number}:value {number} " + "x" * 100 for number in range(500)]
+    produce(topic, "\n".join(lines) + "\n", "-K:", "-z", codec, "-X", "linger.ms=100")
+    assert consume(topic, form="%k:%s\n") == lines
+
+
+@pytest.mark.parametrize("acks", [0, 1, -1])
+def test_acks(topic, acks):
+    produce(topic, "one\ntwo\n", "-X", f"acks={acks}")
+    tools.wait_until(lambda: len(consume(topic)) == 2, "both records")
+
+
+def test_idempotent(topic):
+    produce(topic, "".join(f"{number}\n" for number in range(2000)), "-X", "enable.idempotence=true")
+    assert consume(topic, form="%o %s\n") == [f"{number} {number}" for number in range(2000)]
+
+
+def test_keys_headers_and_tombstones(topic):
+    produce(topic, "key:value\n", "-K:", "-H", "a=1", "-H", "a=2", "-H", "empty=", "-H", "null")
+    produce(topic, "gone:\n", "-K:", "-Z")
+    produce(topic, "no key\n")
+    first, second, third = [json.loads(line) for line in kcat("-C", "-e", "-q", "-J", "-t", topic).splitlines()]
+    assert (first["key"], first["payload"]) == ("key", "value")
+    assert first["headers"] == ["a", "1", "a", "2", "empty", "", "null", None]
+    assert (second["key"], second["payload"]) == ("gone", None)
+    assert (third["key"], third["payload"]) == (None, "no key")
+    assert [record["offset"] for record in (first, second, third)] == [0, 1, 2]
+    # Sizes as kcat prints them: minus one is null.
+    assert consume(topic, form="%K %S\n") == ["3 5", "4 -1", "-1 6"]
+
+
+@pytest.mark.topic(num_partitions=1, configs={"max.message.bytes": "2097152"})
+def test_empty_and_large_messages(topic, tmp_path):
+    large = tmp_path / "large"
+    large.write_bytes(bytes(range(256)) * 4096)
+    produce(topic, "key:\n", "-K:")
+    produce(topic, "", "-X", "message.max.bytes=2000000", large)
+    assert consume(topic, form="%S\n") == ["0", str(1 << 20)]
+
+
+@four_partitions
+def test_keys_spread_and_stay(topic):
+    produce(topic, "".join(f"user-{number % 10}:{number}\n" for number in range(100)), "-K:")
+    homes = {tuple(line.split("=")) for line in consume(topic, form="%k=%p\n")}
+    assert len(homes) == 10
+
+
+@four_partitions
+def test_a_chosen_partition(topic):
+    produce(topic, "here\n", "-p", "3")
+    assert consume(topic, form="%p %o %s\n") == ["3 0 here"]
+    assert consume(topic, "-p", "1") == []
+
+
+def test_first_produce_creates_the_topic(name):
+    topic = name("auto")
+    produce(topic, "first\n")
+    assert consume(topic, form="%s\n") == ["first"]
+
+
+# Positions
+
+
+def test_offsets(topic):
+    produce(topic, "".join(f"{number}\n" for number in range(10)))
+    assert consume(topic, "-o", "beginning", "-c", "2", form="%s\n") == ["0", "1"]
+    assert consume(topic, "-o", "7", form="%s\n") == ["7", "8", "9"]
+    assert consume(topic, "-o", "-1", form="%s\n") == ["9"]
+    assert consume(topic, "-o", "-3", form="%s\n") == ["7", "8", "9"]
+    assert consume(topic, "-o", "end", form="%s\n") == []
+
+
+def test_query_offsets_by_time(topic):
+    timed(topic, 10)
+
+    def query(timestamp):
+        answer = kcat("-Q", "-t", f"{topic}:0:{timestamp}")
+        return re.fullmatch(rf"{re.escape(topic)} \[0\] offset (-?\d+)\n", answer)[1]
+
+    assert query(START + 3500) == "4"
+    assert query(START + 3000) == "3"
+    assert query(START - 1) == "0"
+    assert query(-2) == "0"
+    assert query(-1) == "10"
+    assert query(START + 100_000) == "-1"
+
+
+def test_consume_between_two_times(topic):
+    timed(topic, 10)
+    begin, end = START + 2000, START + 6000
+    assert consume(topic, "-o", f"s@{begin}", "-o", f"e@{end}", form="%s %T\n") == [
+        f"{number} {START + number * 1000}" for number in range(2, 6)
+    ]
+    assert consume(topic, "-o", f"s@{START + 8500}", form="%s\n") == ["9"]
+
+
+def test_end_of_partition_is_announced(topic):
+    produce(topic, "one\n")
+    done = subprocess.run(
+        ["kcat", "-b", tools.bootstrap(), "-C", "-e", "-t", topic], capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 0
+    assert f"Reached end of topic {topic} [0] at offset 1: exiting" in done.stderr
+
+
+# Groups
+
+
+class Member:
+    """kcat as a member of a group, its standard output collected by a thread."""
+
+    def __init__(self, group, topic, *arguments):
+        command = ["kcat", "-b", tools.bootstrap(), "-G", group, "-u", "-f", "%p %s\n", *arguments, topic]
+        command[3:3] = ["-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=300"]
+        command[3:3] = ["-X", "auto.offset.reset=earliest", "-X", "auto.commit.interval.ms=100"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.lines = []
+        self.rebalances = []
+        self.readers = [
+            threading.Thread(target=lambda: self.lines.extend(line.strip() for line in iter(self._line, ""))),
+            threading.Thread(target=lambda: self.rebalances.extend(iter(self.process.stderr.readline, ""))),
+        ]
+        for reader in self.readers:
+            reader.start()
+
+    def _line(self):
+        return self.process.stdout.readline()
+
+    def share(self):
+        """The number of partitions in the newest assignment, none before the first."""
+        told = [line for line in list(self.rebalances) if "assigned:" in line]
+        return len(re.findall(r"\[\d+\]", told[-1].split("assigned:")[1])) if told else 0
+
+    def end(self, by):
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        self.process.wait(60)
+        for reader in self.readers:
+            reader.join()
+
+
+@pytest.fixture
+def member():
+    made = []
+
+    def make(*arguments):
+        made.append(Member(*arguments))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end(signal.SIGKILL)
+
+
+@four_partitions
+@pytest.mark.parametrize("goodbye", [signal.SIGTERM, signal.SIGKILL])
+def test_two_members_share_and_one_takes_over(topic, name, member, goodbye):
+    group = name("group")
+    first = member(group, topic)
+    tools.wait_until(lambda: first.share() == 4, "the first member alone")
+    second = member(group, topic)
+    tools.wait_until(lambda: (first.share(), second.share()) == (2, 2), "fair shares")
+
+    def values():
+        return {line.split()[1] for line in first.lines + second.lines}
+
+    for word, partition in [(f"early-{number}", number % 4) for number in range(20)]:
+        produce(topic, word + "\n", "-p", partition)
+    tools.wait_until(lambda: len(values()) == 20, "twenty values")
+    assert {line.split()[0] for line in first.lines}.isdisjoint(line.split()[0] for line in second.lines)
+    second.end(goodbye)
+    tools.wait_until(lambda: first.share() == 4, "the takeover")
+    for partition in range(4):
+        produce(topic, f"late-{partition}\n", "-p", partition)
+    tools.wait_until(lambda: {f"late-{n}" for n in range(4)} <= values(), "the late values")
+
+
+def test_a_group_resumes(topic, name):
+    group = name("group")
+
+    def next_values(count):
+        return kcat(
+            *("-G", group, "-q", "-c", count, "-f", "%s\n", "-X", "auto.offset.reset=earliest"), topic
+        ).splitlines()
+
+    produce(topic, "".join(f"{number}\n" for number in range(6)))
+    assert next_values(4) == ["0", "1", "2", "3"]
+    assert next_values(2) == ["4", "5"]
+
+
+# Errors
+
+
+def test_a_message_over_the_topics_limit(name):
+    from kafka import KafkaAdminClient
+
+    topic = name("small")
+    admin = KafkaAdminClient(bootstrap_servers=tools.bootstrap())
+    admin.create_topics({topic: {"num_partitions": 1, "configs": {"max.message.bytes": "100"}}})
+    admin.close()
+    errors = kcat("-P", "-t", topic, text=b"x" * 500 + b"\n", code=1)
+    assert "Broker: Message size too large" in errors
+
+
+def test_an_unknown_partition_is_refused(topic):
+    assert "partition 7 does not exist" in kcat("-C", "-e", "-t", topic, "-p", "7", code=1)

@@ -1,0 +1,80 @@
+"""Where the prepared tools live, and the small helpers every suite shares.
+
+`scripts/prepare` fills the tool folder; nothing here downloads anything.
+"""
+
+import os
+import pathlib
+import random
+import socket
+import time
+
+FOREIGN = pathlib.Path(__file__).resolve().parent
+REPOSITORY = FOREIGN.parent.parent
+TOOLS = pathlib.Path(os.environ.get("TIDEMARK_TOOLS") or REPOSITORY / ".tools").resolve()
+JARS = TOOLS / "java" / "jars"
+CLASSES = TOOLS / "java" / "classes"
+PYTHON = TOOLS / "python" / "bin" / "python"
+NODE_MODULES = TOOLS / "node" / "node_modules"
+
+
+def bootstrap():
+    """The address of the broker under test, from the environment."""
+    return os.environ["BOOTSTRAP"]
+
+
+def split_address(address):
+    """`host:port` or `[v6]:port` as (host, port)."""
+    host, port = address.rsplit(":", 1)
+    return host.strip("[]"), int(port)
+
+
+def seed():
+    """The run's seed: given by SEED or drawn once; every name of a run derives from it."""
+    if "SEED" not in os.environ:
+        os.environ["SEED"] = str(random.SystemRandom().randrange(1 << 32))
+    return int(os.environ["SEED"])
+
+
+class Names:
+    """Topic and group names that no other run or suite uses, repeatable from the seed."""
+
+    def __init__(self, suite):
+        self.prefix = f"{suite}-{seed():08x}"
+        self.count = 0
+
+    def __call__(self, what):
+        self.count += 1
+        return f"{self.prefix}-{self.count:03d}-{what}"
+
+
+def wait_until(condition, what, deadline=60.0, pause=0.05):
+    """Polls until `condition()` is truthy and returns its value.
+
+    The deadline is generous: it bounds a hang, it is never what a test measures.
+    """
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"gave up after {deadline} s waiting for {what}")
+        time.sleep(pause)
+
+
+def free_port():
+    """A port that was free a moment ago on the loopback address."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def java_command(main, *arguments, heap="256m", options=()):
+    """The command line that runs one of Kafka's own main classes from the prepared jars."""
+    java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
+    classpath = os.pathsep.join([str(CLASSES), f"{JARS}/*"])
+    # The tools are short-lived: one compiler tier and the serial collector start fastest.
+    fixed = [f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    logging = f"-Dlog4j2.configurationFile={FOREIGN / 'java' / 'log4j2.properties'}"
+    return [java, *fixed, logging, *options, "-cp", classpath, main, *map(str, arguments)]
