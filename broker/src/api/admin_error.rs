@@ -65,8 +65,14 @@ mod tests {
     #[test]
     fn every_way_of_not_answering_has_its_error() {
         check(Some(Ok(Reply::BrokerRegistered(Ok(7)))), Ok(7));
-        check(Some(Ok(Reply::TopicsCreated(Vec::new()))), Err(ErrorCode::UnknownServerError));
-        check(Some(Err(Unavailable("disk".into()))), Err(ErrorCode::KafkaStorageError));
+        check(
+            Some(Ok(Reply::TopicsCreated(Vec::new()))),
+            Err(ErrorCode::UnknownServerError),
+        );
+        check(
+            Some(Err(Unavailable("disk".into()))),
+            Err(ErrorCode::KafkaStorageError),
+        );
         check(None, Err(ErrorCode::RequestTimedOut));
     }
 

@@ -21,7 +21,12 @@ pub(super) fn unsupported(kind: i8) -> Refusal {
         BROKER_LOGGER => "Log levels are set when the broker is started; loggers have no configs.",
         CLIENT_METRICS => "Client metrics subscriptions (KIP-714) are not supported.",
         GROUP => "Configs of single groups are not supported; the broker's configs count for all.",
-        _ => return Refusal::new(ErrorCode::InvalidRequest, format!("Unknown resource type {kind}")),
+        _ => {
+            return Refusal::new(
+                ErrorCode::InvalidRequest,
+                format!("Unknown resource type {kind}"),
+            );
+        }
     };
     Refusal::new(ErrorCode::InvalidRequest, text)
 }
@@ -47,10 +52,18 @@ mod tests {
     fn only_this_node_is_described() {
         let check = |name: &str, expected: Option<&str>| {
             let refusal = check_node_id(name, 3).err();
-            assert!(refusal.iter().all(|refusal| refusal.code == ErrorCode::InvalidRequest));
+            assert!(
+                refusal
+                    .iter()
+                    .all(|refusal| refusal.code == ErrorCode::InvalidRequest)
+            );
             let text = refusal.and_then(|refusal| refusal.message);
             assert_eq!(text.is_some(), expected.is_some(), "{name}");
-            assert!(text.unwrap_or_default().contains(expected.unwrap_or_default()), "{name}");
+            assert!(
+                text.unwrap_or_default()
+                    .contains(expected.unwrap_or_default()),
+                "{name}"
+            );
         };
         check("3", None);
         check("+3", None);
@@ -65,7 +78,10 @@ mod tests {
         for kind in [BROKER_LOGGER, CLIENT_METRICS, GROUP, 0, 1, 64, -1] {
             let refusal = unsupported(kind);
             assert_eq!(refusal.code, ErrorCode::InvalidRequest);
-            assert!(refusal.message.is_some_and(|text| !text.is_empty()), "{kind}");
+            assert!(
+                refusal.message.is_some_and(|text| !text.is_empty()),
+                "{kind}"
+            );
         }
     }
 }

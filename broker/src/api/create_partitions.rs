@@ -2,7 +2,9 @@
 //!
 //! The catalog decides; each topic succeeds or fails on its own.
 
-use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsAssignment, CreatePartitionsTopic,
+};
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -17,35 +19,48 @@ use crate::catalog::command::{
 
 pub(super) fn handle(_: &View, context: &Context, request: CreatePartitionsRequest) -> Step {
     let timeout_ms = i64::from(request.timeout_ms);
-    let names = request.topics.iter().map(|topic| topic.name.to_string()).collect();
-    let command = CreatePartitions {
-        topics: request.topics.into_iter().map(new_partitions).collect(),
-        validate_only: request.validate_only,
-    };
+    let names = request
+        .topics
+        .iter()
+        .map(|topic| topic.name.to_string())
+        .collect();
+    let command = command(request);
     let context = context.clone();
     Step::CatalogInTime(
-        Command::CreatePartitions(command),
+        command,
         timeout_ms,
-        Box::new(move |_, answer| {
-            let results = results_in_time(answer, |reply| match reply {
-                Reply::PartitionsCreated(results) => Some(results),
-                _ => None,
-            });
-            context.reply(&respond(names, results))
-        }),
+        Box::new(move |_, answer| context.reply(&respond(names, results_in_time(answer, created)))),
     )
+}
+
+fn command(request: CreatePartitionsRequest) -> Command {
+    Command::CreatePartitions(CreatePartitions {
+        topics: request.topics.into_iter().map(new_partitions).collect(),
+        validate_only: request.validate_only,
+    })
+}
+
+fn created(reply: Reply) -> Option<Vec<CreatePartitionsResult>> {
+    match reply {
+        Reply::PartitionsCreated(results) => Some(results),
+        _ => None,
+    }
 }
 
 /// No assignments and an empty list of them are two things: the latter is wrong for every
 /// increase.
 fn new_partitions(topic: CreatePartitionsTopic) -> NewPartitions {
     let assignments = topic.assignments.map(|assignments| {
-        let brokers = |ids: Vec<kafka_protocol::messages::BrokerId>| {
-            ids.into_iter().map(|id| id.0).collect::<Vec<_>>()
+        let brokers = |assignment: CreatePartitionsAssignment| {
+            assignment.broker_ids.into_iter().map(|id| id.0).collect()
         };
-        assignments.into_iter().map(|assignment| brokers(assignment.broker_ids)).collect()
+        assignments.into_iter().map(brokers).collect()
     });
-    NewPartitions { name: topic.name.to_string(), count: topic.count, assignments }
+    NewPartitions {
+        name: topic.name.to_string(),
+        count: topic.count,
+        assignments,
+    }
 }
 
 fn respond(
@@ -53,7 +68,10 @@ fn respond(
     results: Result<Vec<CreatePartitionsResult>, Refusal>,
 ) -> CreatePartitionsResponse {
     let results = results.unwrap_or_else(|refusal| {
-        let refuse = |name| CreatePartitionsResult { name, result: Err(refusal.clone()) };
+        let refuse = |name| CreatePartitionsResult {
+            name,
+            result: Err(refusal.clone()),
+        };
         names.into_iter().map(refuse).collect()
     });
     let results = results.into_iter().map(|topic| {
@@ -68,57 +86,11 @@ fn respond(
 
 impl ErrorCodes for CreatePartitionsResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
-        self.results.iter().for_each(|topic| visit(topic.error_code));
+        self.results
+            .iter()
+            .for_each(|topic| visit(topic.error_code));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use kafka_protocol::messages::BrokerId;
-    use kafka_protocol::messages::create_partitions_request::CreatePartitionsAssignment;
-    use tidemark_protocol::error::ErrorCode;
-
-    use super::*;
-    use crate::api::testing::each_version;
-
-    #[test]
-    fn absent_assignments_are_not_empty_ones() {
-        let topic = |assignments| {
-            let name = TopicName(StrBytes::from_static_str("orders"));
-            CreatePartitionsTopic::default()
-                .with_name(name)
-                .with_count(3)
-                .with_assignments(assignments)
-        };
-        let expected = |assignments| NewPartitions { name: "orders".into(), count: 3, assignments };
-        assert_eq!(new_partitions(topic(None)), expected(None));
-        assert_eq!(new_partitions(topic(Some(Vec::new()))), expected(Some(Vec::new())));
-        let one = CreatePartitionsAssignment::default().with_broker_ids(vec![BrokerId(1)]);
-        assert_eq!(new_partitions(topic(Some(vec![one]))), expected(Some(vec![vec![1]])));
-    }
-
-    #[test]
-    fn every_version_carries_code_and_text() {
-        let results = || {
-            let result = |name: &str, result| CreatePartitionsResult { name: name.into(), result };
-            let refusal = Refusal::new(ErrorCode::InvalidPartitions, "why");
-            Ok(vec![result("wider", Ok(())), result("same", Err(refusal))])
-        };
-        for (version, read) in each_version(37, |_| respond(Vec::new(), results())) {
-            let told: Vec<_> = read
-                .results
-                .iter()
-                .map(|topic| (&*topic.name.0, topic.error_code, topic.error_message.as_deref()))
-                .collect();
-            assert_eq!(told, [("wider", 0, None), ("same", 37, Some("why"))], "{version}");
-        }
-    }
-
-    #[test]
-    fn without_results_every_topic_gets_the_refusal() {
-        let refusal = Refusal::bare(ErrorCode::RequestTimedOut);
-        let response = respond(vec!["a".into(), "b".into()], Err(refusal));
-        let codes: Vec<_> = response.results.iter().map(|topic| topic.error_code).collect();
-        assert_eq!(codes, [7, 7]);
-    }
-}
+mod tests;

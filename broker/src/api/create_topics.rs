@@ -3,8 +3,8 @@
 //! The catalog decides (see its `create_topics`); each topic succeeds or fails on its own. From
 //! version 5 on the answer says what was made, configs included. Their sources are told as
 //! DescribeConfigs tells them, while Kafka's two APIs differ when a topic's default comes from an
-//! option in another unit (`log.retention.hours`). Unlike in Kafka, the catalog's answer is
-//! waited for on the disk only, so `timeout_ms` ends a wait only if the disk is slow.
+//! option in another unit (`log.retention.hours`). A `timeout_ms` of 0 or less is over on arrival, as
+//! in Kafka: REQUEST_TIMED_OUT, and nothing is created.
 
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::{
@@ -26,31 +26,54 @@ use crate::config::{BrokerConfig, Entry, describe_topic};
 
 pub(super) fn handle(view: &View, context: &Context, request: CreateTopicsRequest) -> Step {
     let timeout_ms = i64::from(request.timeout_ms);
-    let names: Vec<TopicName> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    let command = CreateTopics {
-        validate_only: request.validate_only,
-        topics: request.topics.into_iter().map(|topic| new_topic(topic, view.new_uuid())).collect(),
-        defaults: TopicDefaults::of(&view.config()),
-    };
+    let names: Vec<TopicName> = request
+        .topics
+        .iter()
+        .map(|topic| topic.name.clone())
+        .collect();
+    let command = command(request, &view.config(), || view.new_uuid());
     let context = context.clone();
     Step::CatalogInTime(
-        Command::CreateTopics(command),
+        command,
         timeout_ms,
         Box::new(move |view, answer| {
-            let results = results_in_time(answer, |reply| match reply {
-                Reply::TopicsCreated(results) => Some(results),
-                _ => None,
-            });
+            let results = results_in_time(answer, created);
             context.reply(&respond(&view.config(), names, results))
         }),
     )
 }
 
+fn command(
+    request: CreateTopicsRequest,
+    config: &BrokerConfig,
+    mut new_id: impl FnMut() -> Uuid,
+) -> Command {
+    Command::CreateTopics(CreateTopics {
+        topics: request
+            .topics
+            .into_iter()
+            .map(|topic| new_topic(topic, new_id()))
+            .collect(),
+        validate_only: request.validate_only,
+        defaults: TopicDefaults::of(config),
+    })
+}
+
+fn created(reply: Reply) -> Option<Vec<CreateTopicResult>> {
+    match reply {
+        Reply::TopicsCreated(results) => Some(results),
+        _ => None,
+    }
+}
+
 fn new_topic(topic: CreatableTopic, id: Uuid) -> NewTopic {
-    let assignments = topic.assignments.into_iter().map(|assignment| ReplicaAssignment {
-        partition: assignment.partition_index,
-        brokers: assignment.broker_ids.into_iter().map(|id| id.0).collect(),
-    });
+    let assignments = topic
+        .assignments
+        .into_iter()
+        .map(|assignment| ReplicaAssignment {
+            partition: assignment.partition_index,
+            brokers: assignment.broker_ids.into_iter().map(|id| id.0).collect(),
+        });
     let configs = topic.configs.into_iter();
     NewTopic {
         name: topic.name.to_string(),
@@ -59,7 +82,12 @@ fn new_topic(topic: CreatableTopic, id: Uuid) -> NewTopic {
         replication_factor: topic.replication_factor,
         assignments: assignments.collect(),
         configs: configs
-            .map(|config| (config.name.to_string(), config.value.map(|value| value.to_string())))
+            .map(|config| {
+                (
+                    config.name.to_string(),
+                    config.value.map(|value| value.to_string()),
+                )
+            })
             .collect(),
     }
 }
@@ -72,10 +100,14 @@ fn respond(
     results: Result<Vec<CreateTopicResult>, Refusal>,
 ) -> CreateTopicsResponse {
     let topics = match results {
-        Ok(results) => results.into_iter().map(|topic| result(config, topic)).collect(),
-        Err(refusal) => {
-            names.into_iter().map(|name| refused(name, &Err(refusal.clone()))).collect()
-        }
+        Ok(results) => results
+            .into_iter()
+            .map(|topic| result(config, topic))
+            .collect(),
+        Err(refusal) => names
+            .into_iter()
+            .map(|name| refused(name, &Err(refusal.clone())))
+            .collect(),
     };
     CreateTopicsResponse::default().with_topics(topics)
 }
@@ -86,7 +118,9 @@ fn result(config: &BrokerConfig, topic: CreateTopicResult) -> CreatableTopicResu
         Ok(created) => created,
         Err(refusal) => return refused(name, &Err(refusal)),
     };
-    let configs = describe_topic(config, &created.configs).into_iter().map(topic_config);
+    let configs = describe_topic(config, &created.configs)
+        .into_iter()
+        .map(topic_config);
     CreatableTopicResult::default()
         .with_name(name)
         .with_topic_id(created.id)

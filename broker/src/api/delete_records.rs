@@ -35,7 +35,8 @@ pub(super) fn handle(view: &View, context: &Context, request: DeleteRecordsReque
     for (key, offset) in offsets(request.topics) {
         let found = check(&view.catalog, &config, &key.0, key.1).and_then(|()| {
             // In the catalog but not opened (or closed again just now): the client looks again.
-            view.partition(&key.0, key.1).ok_or(ErrorCode::NotLeaderOrFollower)
+            view.partition(&key.0, key.1)
+                .ok_or(ErrorCode::NotLeaderOrFollower)
         });
         match found {
             Ok(partition) => {
@@ -51,7 +52,9 @@ pub(super) fn handle(view: &View, context: &Context, request: DeleteRecordsReque
     Step::DeleteRecords(
         targets,
         Box::new(move |_, starts: Vec<Result<Offset, PartitionError>>| {
-            let starts = starts.into_iter().map(|start| start.map_err(|error| error.code));
+            let starts = starts
+                .into_iter()
+                .map(|start| start.map_err(|error| error.code));
             results.extend(keys.into_iter().zip(starts));
             context.reply(&respond(results))
         }),
@@ -62,9 +65,10 @@ pub(super) fn handle(view: &View, context: &Context, request: DeleteRecordsReque
 fn offsets(topics: Vec<DeleteRecordsTopic>) -> ByPartition<i64> {
     let partitions = topics.into_iter().flat_map(|topic| {
         let name = topic.name;
-        topic.partitions.into_iter().map(move |partition| {
-            ((name.clone(), partition.partition_index), partition.offset)
-        })
+        topic
+            .partitions
+            .into_iter()
+            .map(move |partition| ((name.clone(), partition.partition_index), partition.offset))
     });
     partitions.collect()
 }
@@ -77,10 +81,12 @@ fn check(
     topic: &str,
     partition: i32,
 ) -> Result<(), ErrorCode> {
-    let exists = |topic: &&std::sync::Arc<Topic>| {
-        topic.partitions.contains_key(&PartitionIndex(partition))
-    };
-    let topic = catalog.topic(topic).filter(exists).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let exists =
+        |topic: &&std::sync::Arc<Topic>| topic.partitions.contains_key(&PartitionIndex(partition));
+    let topic = catalog
+        .topic(topic)
+        .filter(exists)
+        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if topic.internal {
         return Err(ErrorCode::InvalidTopicException);
     }
@@ -136,11 +142,19 @@ mod tests {
     fn rule_33_the_last_offset_of_a_partition_counts() {
         let topic = |topic, partitions: &[(i32, i64)]| {
             let partitions = partitions.iter().map(|(index, offset)| {
-                DeleteRecordsPartition::default().with_partition_index(*index).with_offset(*offset)
+                DeleteRecordsPartition::default()
+                    .with_partition_index(*index)
+                    .with_offset(*offset)
             });
-            DeleteRecordsTopic::default().with_name(name(topic)).with_partitions(partitions.collect())
+            DeleteRecordsTopic::default()
+                .with_name(name(topic))
+                .with_partitions(partitions.collect())
         };
-        let request = vec![topic("b", &[(0, 5), (0, 6)]), topic("a", &[(1, -1)]), topic("b", &[(0, 4)])];
+        let request = vec![
+            topic("b", &[(0, 5), (0, 6)]),
+            topic("a", &[(1, -1)]),
+            topic("b", &[(0, 4)]),
+        ];
         let expected = [((name("a"), 1), -1), ((name("b"), 0), 4)];
         assert_eq!(offsets(request), expected.into());
     }
@@ -155,7 +169,11 @@ mod tests {
         ]);
         let config = BrokerConfig::default();
         let check = |topic: &str, partition: i32, expected: Result<(), ErrorCode>| {
-            assert_eq!(super::check(&catalog, &config, topic, partition), expected, "{topic}");
+            assert_eq!(
+                super::check(&catalog, &config, topic, partition),
+                expected,
+                "{topic}"
+            );
         };
         check("plain", 0, Ok(()));
         check("plain", 1, Ok(()));
@@ -164,8 +182,16 @@ mod tests {
         check("nowhere", 0, Err(ErrorCode::UnknownTopicOrPartition));
         check("both", 0, Ok(()));
         check("compact", 0, Err(ErrorCode::PolicyViolation));
-        check("__consumer_offsets", 0, Err(ErrorCode::InvalidTopicException));
-        check("__consumer_offsets", 1, Err(ErrorCode::UnknownTopicOrPartition));
+        check(
+            "__consumer_offsets",
+            0,
+            Err(ErrorCode::InvalidTopicException),
+        );
+        check(
+            "__consumer_offsets",
+            1,
+            Err(ErrorCode::UnknownTopicOrPartition),
+        );
     }
 
     #[test]
@@ -182,10 +208,19 @@ mod tests {
             let told: Vec<_> = read
                 .topics
                 .iter()
-                .flat_map(|topic| topic.partitions.iter().map(move |one| (&*topic.name.0, one)))
+                .flat_map(|topic| {
+                    topic
+                        .partitions
+                        .iter()
+                        .map(move |one| (&*topic.name.0, one))
+                })
                 .map(|(name, one)| (name, one.partition_index, one.low_watermark, one.error_code))
                 .collect();
-            assert_eq!(told, [("a", 0, 12, 0), ("a", 1, -1, 1), ("b", 0, -1, 3)], "{version}");
+            assert_eq!(
+                told,
+                [("a", 0, 12, 0), ("a", 1, -1, 1), ("b", 0, -1, 3)],
+                "{version}"
+            );
             assert_eq!(read.topics.len(), 2);
         }
     }

@@ -22,32 +22,46 @@ use crate::catalog::command::{
 pub(super) fn handle(view: &View, context: &Context, request: DeleteTopicsRequest) -> Step {
     let timeout_ms = i64::from(request.timeout_ms);
     let topics = selectors(request);
+    let deletion_enabled = view.config().delete_topic_enable;
     let command = DeleteTopics {
         topics: topics.clone(),
-        deletion_enabled: view.config().delete_topic_enable,
+        deletion_enabled,
     };
     let context = context.clone();
     Step::CatalogInTime(
         Command::DeleteTopics(command),
         timeout_ms,
         Box::new(move |_, answer| {
-            let results = results_in_time(answer, |reply| match reply {
-                Reply::TopicsDeleted(results) => Some(results),
-                _ => None,
-            });
+            let results = results_in_time(answer, deleted);
             context.reply(&respond(context.version, topics, results))
         }),
     )
 }
 
+fn deleted(reply: Reply) -> Option<Vec<DeleteTopicResult>> {
+    match reply {
+        Reply::TopicsDeleted(results) => Some(results),
+        _ => None,
+    }
+}
+
 /// What is to go: names up to version 5, names or ids from then on.
 fn selectors(request: DeleteTopicsRequest) -> Vec<TopicSelector> {
-    let by_name = request.topic_names.into_iter().map(|name| (Some(name), Uuid::nil()));
-    let by_either = request.topics.into_iter().map(|topic| (topic.name, topic.topic_id));
+    let by_name = request
+        .topic_names
+        .into_iter()
+        .map(|name| (Some(name), Uuid::nil()));
+    let by_either = request
+        .topics
+        .into_iter()
+        .map(|topic| (topic.name, topic.topic_id));
     let name = |name: TopicName| name.to_string();
     by_name
         .chain(by_either)
-        .map(|(topic, id)| TopicSelector { name: topic.map(name), id })
+        .map(|(topic, id)| TopicSelector {
+            name: topic.map(name),
+            id,
+        })
         .collect()
 }
 
@@ -70,7 +84,11 @@ fn respond(
             error = code(ErrorCode::InvalidRequest);
         }
         DeletableTopicResult::default()
-            .with_name(topic.name.map(|name| TopicName(StrBytes::from_string(name))))
+            .with_name(
+                topic
+                    .name
+                    .map(|name| TopicName(StrBytes::from_string(name))),
+            )
             .with_topic_id(topic.id)
             .with_error_code(error)
             .with_error_message(message)
@@ -80,66 +98,11 @@ fn respond(
 
 impl ErrorCodes for DeleteTopicsResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
-        self.responses.iter().for_each(|topic| visit(topic.error_code));
+        self.responses
+            .iter()
+            .for_each(|topic| visit(topic.error_code));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-
-    use super::*;
-    use crate::api::testing::each_version;
-
-    fn name(text: &'static str) -> TopicName {
-        TopicName(StrBytes::from_static_str(text))
-    }
-
-    #[test]
-    fn topics_are_named_by_name_or_by_id() {
-        let id = Uuid::from_u128(500);
-        let old = DeleteTopicsRequest::default().with_topic_names(vec![name("a"), name("a")]);
-        let a = TopicSelector { name: Some("a".into()), id: Uuid::nil() };
-        assert_eq!(selectors(old), [a.clone(), a.clone()]);
-        let both = DeleteTopicsRequest::default().with_topics(vec![
-            DeleteTopicState::default().with_name(Some(name("a"))),
-            DeleteTopicState::default().with_name(None).with_topic_id(id),
-        ]);
-        assert_eq!(selectors(both), [a, TopicSelector { name: None, id }]);
-    }
-
-    #[test]
-    fn every_version_carries_what_it_can() {
-        let results = || {
-            let result = |name: &str, result| DeleteTopicResult {
-                name: Some(name.into()),
-                id: Uuid::from_u128(500),
-                result,
-            };
-            Ok(vec![
-                result("gone", Ok(())),
-                result("off", Err(Refusal::bare(ErrorCode::TopicDeletionDisabled))),
-                result("twice", Err(Refusal::new(ErrorCode::InvalidRequest, "why"))),
-            ])
-        };
-        for (version, read) in each_version(20, |version| respond(version, Vec::new(), results())) {
-            let codes: Vec<_> = read.responses.iter().map(|topic| topic.error_code).collect();
-            assert_eq!(codes, [0, if version < 3 { 42 } else { 73 }, 42], "{version}");
-            let id = if version >= 6 { 500 } else { 0 };
-            assert!(read.responses.iter().all(|topic| topic.topic_id.as_u128() == id), "{version}");
-            let texts: Vec<_> =
-                read.responses.iter().map(|topic| topic.error_message.as_deref()).collect();
-            assert_eq!(texts, [None, None, (version >= 5).then_some("why")], "{version}");
-        }
-    }
-
-    #[test]
-    fn results_without_a_name_can_only_be_of_version_6() {
-        let by_id = TopicSelector { name: None, id: Uuid::from_u128(500) };
-        let refusal = Refusal::bare(ErrorCode::RequestTimedOut);
-        let response = respond(6, vec![by_id], Err(refusal));
-        let [topic] = response.responses.as_slice() else { panic!("one result") };
-        assert_eq!((topic.name.as_ref(), topic.error_code), (None, 7));
-        crate::api::testing::encodes(20, 6, &response);
-    }
-}
+mod tests;

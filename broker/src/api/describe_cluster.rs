@@ -19,7 +19,12 @@ const CONTROLLERS: i8 = 2;
 
 pub(super) fn handle(view: &View, context: &Context, request: DescribeClusterRequest) -> Step {
     let endpoint = view.endpoint(&context.listener);
-    context.reply(&respond(&request, &view.node.cluster_id, view.node.id, endpoint))
+    context.reply(&respond(
+        &request,
+        &view.node.cluster_id,
+        view.node.id,
+        endpoint,
+    ))
 }
 
 fn respond(
@@ -71,7 +76,15 @@ mod tests {
     use crate::api::testing::each_version;
 
     fn answer(request: &DescribeClusterRequest) -> DescribeClusterResponse {
-        respond(request, "cluster", 3, Endpoint { host: "host".into(), port: 9092 })
+        respond(
+            request,
+            "cluster",
+            3,
+            Endpoint {
+                host: "host".into(),
+                port: 9092,
+            },
+        )
     }
 
     #[test]
@@ -83,8 +96,13 @@ mod tests {
             for (version, read) in each_version(60, |_| answer(&request)) {
                 assert_eq!((read.error_code, read.error_message.as_deref()), (0, None));
                 assert_eq!((&*read.cluster_id, read.controller_id.0), ("cluster", 3));
-                let [node] = read.brokers.as_slice() else { panic!("one broker in {version}") };
-                assert_eq!((node.broker_id.0, &*node.host, node.port), (3, "host", 9092));
+                let [node] = read.brokers.as_slice() else {
+                    panic!("one broker in {version}")
+                };
+                assert_eq!(
+                    (node.broker_id.0, &*node.host, node.port),
+                    (3, "host", 9092)
+                );
                 assert_eq!((node.rack.as_deref(), node.is_fenced), (None, false));
                 assert_eq!(read.endpoint_type, BROKERS);
                 // CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and
@@ -101,7 +119,10 @@ mod tests {
         for (endpoint_type, expected) in [(2, 114), (0, 115), (3, 115), (-1, 115)] {
             let request = DescribeClusterRequest::default().with_endpoint_type(endpoint_type);
             for (version, read) in each_version(60, |_| answer(&request)) {
-                assert_eq!(read.error_code, expected, "type {endpoint_type} in {version}");
+                assert_eq!(
+                    read.error_code, expected,
+                    "type {endpoint_type} in {version}"
+                );
                 assert!(read.error_message.is_some() && read.brokers.is_empty());
                 assert_eq!(read.controller_id.0, -1);
             }

@@ -28,7 +28,12 @@ use crate::config::{
 };
 
 pub(super) fn handle(view: &View, context: &Context, request: DescribeConfigsRequest) -> Step {
-    context.reply(&respond(&view.catalog, &view.config(), view.node.id, request))
+    context.reply(&respond(
+        &view.catalog,
+        &view.config(),
+        view.node.id,
+        request,
+    ))
 }
 
 fn respond(
@@ -37,14 +42,22 @@ fn respond(
     node_id: i32,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
-    let known = |resource: &DescribeConfigsResource| {
-        config_resource::ALL.contains(&resource.resource_type)
-    };
-    let refused = request.resources.iter().find(|resource| !known(resource)).map(|resource| {
-        let DescribeConfigsResource { resource_type, resource_name, .. } = resource;
-        let text = format!("Unexpected resource type {resource_type} for resource {resource_name}");
-        Refusal::new(ErrorCode::InvalidRequest, text)
-    });
+    let known =
+        |resource: &DescribeConfigsResource| config_resource::ALL.contains(&resource.resource_type);
+    let refused = request
+        .resources
+        .iter()
+        .find(|resource| !known(resource))
+        .map(|resource| {
+            let DescribeConfigsResource {
+                resource_type,
+                resource_name,
+                ..
+            } = resource;
+            let text =
+                format!("Unexpected resource type {resource_type} for resource {resource_name}");
+            Refusal::new(ErrorCode::InvalidRequest, text)
+        });
     let told = Told {
         synonyms: request.include_synonyms,
         documentation: request.include_documentation,
@@ -60,10 +73,14 @@ fn respond(
             Err(refusal) => {
                 let (code, message) = wire::<()>(&Err(refusal));
                 // Where Kafka has nothing to add it sends an empty text, not null.
-                response.with_error_code(code).with_error_message(message.or_else(|| Some("".into())))
+                response
+                    .with_error_code(code)
+                    .with_error_message(message.or_else(|| Some("".into())))
             }
         };
-        response.with_resource_type(resource.resource_type).with_resource_name(resource.resource_name)
+        response
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name)
     });
     DescribeConfigsResponse::default().with_results(results.collect())
 }
@@ -110,12 +127,22 @@ fn select(
     let names = resource.configuration_keys.as_deref().unwrap_or_default();
     let names: HashSet<&str> = names.iter().map(|name| &**name).collect();
     let wanted = |entry: &Entry| names.is_empty() || names.contains(entry.name);
-    entries.into_iter().filter(wanted).map(|entry| config_result(entry, told)).collect()
+    entries
+        .into_iter()
+        .filter(wanted)
+        .map(|entry| config_result(entry, told))
+        .collect()
 }
 
 fn config_result(entry: Entry, told: Told) -> DescribeConfigsResourceResult {
-    let synonyms = if told.synonyms { entry.synonyms } else { Vec::new() };
-    let documentation = told.documentation.then(|| StrBytes::from_static_str(entry.doc));
+    let synonyms = if told.synonyms {
+        entry.synonyms
+    } else {
+        Vec::new()
+    };
+    let documentation = told
+        .documentation
+        .then(|| StrBytes::from_static_str(entry.doc));
     DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_static_str(entry.name))
         .with_value(entry.value.map(StrBytes::from_string))
@@ -136,7 +163,9 @@ fn synonym(synonym: Synonym) -> DescribeConfigsSynonym {
 
 impl ErrorCodes for DescribeConfigsResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
-        self.results.iter().for_each(|resource| visit(resource.error_code));
+        self.results
+            .iter()
+            .for_each(|resource| visit(resource.error_code));
     }
 }
 

@@ -39,10 +39,14 @@ pub(super) fn handle(view: &View, context: &Context, request: DescribeLogDirsReq
         }
     }
     let log_dir = &view.node.log_dir;
-    let room = view.environment.disk.space(Path::new(log_dir)).map_err(|error| {
-        tracing::warn!(%error, %log_dir, "cannot ask how much room is left");
-        ErrorCode::KafkaStorageError
-    });
+    let room = view
+        .environment
+        .disk
+        .space(Path::new(log_dir))
+        .map_err(|error| {
+            tracing::warn!(%error, %log_dir, "cannot ask how much room is left");
+            ErrorCode::KafkaStorageError
+        });
     let room = room.map(|space| (space.total, space.usable));
     context.reply(&respond(log_dir, sizes, room))
 }
@@ -50,16 +54,15 @@ pub(super) fn handle(view: &View, context: &Context, request: DescribeLogDirsReq
 fn asked_partitions(topics: Vec<DescribableLogDirTopic>) -> HashSet<(StrBytes, i32)> {
     let partitions = topics.into_iter().flat_map(|topic| {
         let name = topic.topic.0;
-        topic.partitions.into_iter().map(move |index| (name.clone(), index))
+        topic
+            .partitions
+            .into_iter()
+            .map(move |index| (name.clone(), index))
     });
     partitions.collect()
 }
 
-fn respond(
-    log_dir: &str,
-    sizes: Sizes,
-    room: Result<Room, ErrorCode>,
-) -> DescribeLogDirsResponse {
+fn respond(log_dir: &str, sizes: Sizes, room: Result<Room, ErrorCode>) -> DescribeLogDirsResponse {
     let result =
         DescribeLogDirsResult::default().with_log_dir(StrBytes::from_string(log_dir.to_owned()));
     let result = match room {
@@ -101,7 +104,9 @@ fn saturated(bytes: u64) -> i64 {
 impl ErrorCodes for DescribeLogDirsResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
         visit(self.error_code);
-        self.results.iter().for_each(|directory| visit(directory.error_code));
+        self.results
+            .iter()
+            .for_each(|directory| visit(directory.error_code));
     }
 }
 
@@ -112,7 +117,13 @@ mod tests {
 
     fn sizes() -> Sizes {
         let key = |topic: &str, index| (Arc::from(topic), index);
-        [(key("a", 0), 10), (key("a", 11), 30), (key("b", 2), u64::MAX), (key("a", 2), 20)].into()
+        [
+            (key("a", 0), 10),
+            (key("a", 11), 30),
+            (key("b", 2), u64::MAX),
+            (key("a", 2), 20),
+        ]
+        .into()
     }
 
     #[test]
@@ -120,21 +131,44 @@ mod tests {
         let room = (u64::MAX, 5);
         for (version, read) in each_version(35, |_| respond("/data", sizes(), Ok(room))) {
             assert_eq!(read.error_code, 0);
-            let [dir] = read.results.as_slice() else { panic!("one directory in {version}") };
+            let [dir] = read.results.as_slice() else {
+                panic!("one directory in {version}")
+            };
             assert_eq!((dir.error_code, &*dir.log_dir), (0, "/data"));
             let told: Vec<_> = dir
                 .topics
                 .iter()
-                .flat_map(|topic| topic.partitions.iter().map(move |one| (&*topic.name.0, one)))
+                .flat_map(|topic| {
+                    topic
+                        .partitions
+                        .iter()
+                        .map(move |one| (&*topic.name.0, one))
+                })
                 .map(|(name, one)| {
                     assert!(one.offset_lag == 0 && !one.is_future_key);
                     (name, one.partition_index, one.partition_size)
                 })
                 .collect();
-            assert_eq!(told, [("a", 0, 10), ("a", 2, 20), ("a", 11, 30), ("b", 2, i64::MAX)]);
+            assert_eq!(
+                told,
+                [
+                    ("a", 0, 10),
+                    ("a", 2, 20),
+                    ("a", 11, 30),
+                    ("b", 2, i64::MAX)
+                ]
+            );
             assert_eq!(dir.topics.len(), 2);
             let volume = (dir.total_bytes, dir.usable_bytes);
-            assert_eq!(volume, if version >= 4 { (i64::MAX, 5) } else { (-1, -1) }, "{version}");
+            assert_eq!(
+                volume,
+                if version >= 4 {
+                    (i64::MAX, 5)
+                } else {
+                    (-1, -1)
+                },
+                "{version}"
+            );
         }
     }
 
@@ -142,7 +176,9 @@ mod tests {
     fn a_directory_that_cannot_be_asked_has_an_error_and_no_topics() {
         let failed = Err(ErrorCode::KafkaStorageError);
         for (version, read) in each_version(35, |_| respond("/data", sizes(), failed)) {
-            let [dir] = read.results.as_slice() else { panic!("one directory in {version}") };
+            let [dir] = read.results.as_slice() else {
+                panic!("one directory in {version}")
+            };
             assert_eq!((dir.error_code, dir.topics.len()), (56, 0));
             assert_eq!((dir.total_bytes, dir.usable_bytes), (-1, -1));
         }
@@ -152,9 +188,15 @@ mod tests {
     fn partitions_are_asked_by_topic_and_number() {
         let topic = |name, partitions| {
             let name = TopicName(StrBytes::from_static_str(name));
-            DescribableLogDirTopic::default().with_topic(name).with_partitions(partitions)
+            DescribableLogDirTopic::default()
+                .with_topic(name)
+                .with_partitions(partitions)
         };
-        let asked = asked_partitions(vec![topic("a", vec![0, 2]), topic("b", vec![]), topic("a", vec![2])]);
+        let asked = asked_partitions(vec![
+            topic("a", vec![0, 2]),
+            topic("b", vec![]),
+            topic("a", vec![2]),
+        ]);
         assert_eq!(asked, HashSet::from([("a".into(), 0), ("a".into(), 2)]));
     }
 }

@@ -46,9 +46,8 @@ fn respond(
     let from = cursor.map_or("", |cursor| &*cursor.topic_name.0);
     let names = names(catalog, request, from);
     let all = request.topics.is_empty();
-    let lost = cursor.is_some_and(|cursor| {
-        cursor.partition_index < 0 || (!all && !names.contains(from))
-    });
+    let lost =
+        cursor.is_some_and(|cursor| cursor.partition_index < 0 || (!all && !names.contains(from)));
     if lost {
         return refused(request, from);
     }
@@ -64,7 +63,9 @@ fn respond(
             topics.push(unknown(name));
             continue;
         };
-        let start = cursor.filter(|_| name == from).map_or(0, |cursor| cursor.partition_index);
+        let start = cursor
+            .filter(|_| name == from)
+            .map_or(0, |cursor| cursor.partition_index);
         let (partitions, rest) = page(topic, node_id, start, left);
         left = left.saturating_sub(i32::try_from(partitions.len()).unwrap_or(i32::MAX));
         topics.push(known(topic, partitions));
@@ -74,9 +75,13 @@ fn respond(
         }
     }
     let next = next.map(|(name, index)| {
-        Cursor::default().with_topic_name(topic_name_of(name)).with_partition_index(index)
+        Cursor::default()
+            .with_topic_name(topic_name_of(name))
+            .with_partition_index(index)
     });
-    DescribeTopicPartitionsResponse::default().with_topics(topics).with_next_cursor(next)
+    DescribeTopicPartitionsResponse::default()
+        .with_topics(topics)
+        .with_next_cursor(next)
 }
 
 /// The topics from the cursor on, each once: those of the request, or all there are.
@@ -100,9 +105,8 @@ fn page(
 ) -> (Vec<DescribeTopicPartitionsResponsePartition>, Option<i32>) {
     let mut rest = topic.partitions.range(PartitionIndex(start)..);
     let count = usize::try_from(limit).unwrap_or(0);
-    let describe = |(index, partition): (&PartitionIndex, &Partition)| {
-        describe(node_id, index.0, partition)
-    };
+    let describe =
+        |(index, partition): (&PartitionIndex, &Partition)| describe(node_id, index.0, partition);
     let partitions = rest.by_ref().take(count).map(describe).collect();
     (partitions, rest.next().map(|(index, _)| index.0))
 }
@@ -116,7 +120,12 @@ fn describe(
     // A log that was written by a cluster may place replicas on nodes that are not here.
     let is_here = |id: &i32| *id == node_id;
     let leader = Some(partition.leader).filter(is_here).unwrap_or(-1);
-    let offline = partition.replicas.iter().copied().filter(|id| !is_here(id)).map(BrokerId);
+    let offline = partition
+        .replicas
+        .iter()
+        .copied()
+        .filter(|id| !is_here(id))
+        .map(BrokerId);
     DescribeTopicPartitionsResponsePartition::default()
         .with_partition_index(index)
         .with_leader_id(BrokerId(leader))
@@ -173,7 +182,10 @@ impl ErrorCodes for DescribeTopicPartitionsResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
         for topic in &self.topics {
             visit(topic.error_code);
-            topic.partitions.iter().for_each(|partition| visit(partition.error_code));
+            topic
+                .partitions
+                .iter()
+                .for_each(|partition| visit(partition.error_code));
         }
     }
 }

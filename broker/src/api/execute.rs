@@ -17,6 +17,7 @@ use super::view::{Shared, View};
 use crate::catalog::command::{Command, PRODUCER_ID_BLOCK_SIZE, Reply};
 use crate::coordinator::group;
 use crate::coordinator::runtime::{Pending, Unavailable};
+use crate::environment::clock::Sleep;
 use crate::partition::{Acks, Appended, PartitionError};
 
 type Later = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -72,18 +73,14 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
                 later(shared, async move { pending.answer().await }, then)
             }
             Step::CatalogInTime(command, timeout_ms, then) => {
+                if timeout_ms <= 0 {
+                    let step = then(&View::new(&shared), None);
+                    return start(shared, step).await;
+                }
                 let clock = &shared.environment.clock;
-                let deadline = clock.now().monotonic.plus_ms(timeout_ms);
-                let mut timeout = clock.sleep_until(deadline);
+                let timeout = clock.sleep_until(clock.now().monotonic.plus_ms(timeout_ms));
                 let pending = shared.catalog.submit(command).await;
-                let in_time = async move {
-                    tokio::select! {
-                        biased;
-                        answer = pending.answer() => Some(answer),
-                        () = &mut timeout => None,
-                    }
-                };
-                later(shared, in_time, then)
+                later(shared, in_time(pending.answer(), timeout), then)
             }
             Step::ProducerId(then) => {
                 let ids = Arc::clone(&shared);
@@ -117,6 +114,15 @@ fn later<T: Send + 'static>(
         let step = then(&View::new(&shared), result);
         start(shared, step).await
     }))
+}
+
+/// What `work` comes to, or `None` if `timeout` is over first.
+async fn in_time<T>(work: impl Future<Output = T>, timeout: Sleep) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = timeout => None,
+    }
 }
 
 async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
@@ -203,4 +209,21 @@ async fn next_producer_id(shared: &Shared) -> Result<i64, Unavailable> {
     let first = ids.next();
     shared.producer_ids.refill(ids);
     first.ok_or_else(|| Unavailable("the catalog gave an empty block of producer ids".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::{Clock, ManualClock};
+    use crate::types::{Monotonic, Timestamp};
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_answer_or_with_the_timeout() {
+        let clock = ManualClock::new(Timestamp(0));
+        let timeout = || clock.sleep_until(Monotonic(5));
+        assert_eq!(in_time(async { 1 }, timeout()).await, Some(1));
+        clock.advance(5);
+        assert_eq!(in_time(async { 1 }, timeout()).await, Some(1), "what is there counts");
+        assert_eq!(in_time(std::future::pending::<i32>(), timeout()).await, None);
+    }
 }

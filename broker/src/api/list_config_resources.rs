@@ -19,7 +19,12 @@ use crate::catalog::image::Topic;
 
 pub(super) fn handle(view: &View, context: &Context, request: ListConfigResourcesRequest) -> Step {
     let topics = view.catalog.topics().map(name);
-    context.reply(&respond(context.version, &request.resource_types, view.node.id, topics))
+    context.reply(&respond(
+        context.version,
+        &request.resource_types,
+        view.node.id,
+        topics,
+    ))
 }
 
 fn name(topic: &Arc<Topic>) -> &str {
@@ -32,7 +37,11 @@ fn respond<'a>(
     node_id: i32,
     topics: impl Iterator<Item = &'a str>,
 ) -> ListConfigResourcesResponse {
-    let known: &[i8] = if version == 0 { &[CLIENT_METRICS] } else { &config_resource::ALL };
+    let known: &[i8] = if version == 0 {
+        &[CLIENT_METRICS]
+    } else {
+        &config_resource::ALL
+    };
     if asked.iter().any(|kind| !known.contains(kind)) {
         return ListConfigResourcesResponse::default()
             .with_error_code(code(ErrorCode::UnsupportedVersion));
@@ -72,7 +81,11 @@ mod tests {
             .iter()
             .map(|resource| (resource.resource_type, &*resource.resource_name))
             .collect();
-        let told = if response.error_code == 0 { Ok(listed.as_slice()) } else { Err(response.error_code) };
+        let told = if response.error_code == 0 {
+            Ok(listed.as_slice())
+        } else {
+            Err(response.error_code)
+        };
         assert_eq!(told, expected, "version {version}, types {asked:?}");
     }
 

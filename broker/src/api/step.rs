@@ -31,7 +31,8 @@ pub enum Step {
     AllGroups(Box<dyn Fn() -> group::Command + Send>, Then<Vec<Result<group::Reply, Unavailable>>>),
     /// Ask the catalog.
     Catalog(Command, Then<Result<Reply, Unavailable>>),
-    /// Ask the catalog and wait for its answer for at most this many milliseconds; then `None`.
+    /// Ask the catalog and wait for its answer for at most this many milliseconds; then `None`. If
+    /// that is none at all, nothing is asked: Kafka's controller drops what is late on arrival.
     CatalogInTime(Command, i64, Then<Option<Result<Reply, Unavailable>>>),
     /// Take the next free producer id.
     ProducerId(Then<Result<i64, Unavailable>>),

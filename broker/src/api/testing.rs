@@ -49,13 +49,24 @@ where
 {
     let api = registry::find(key).expect("the API is served");
     let versions = api.min..=api.max;
-    versions.map(|version| (version, read(version, encodes(key, version, &make(version))))).collect()
+    versions
+        .map(|version| {
+            (
+                version,
+                read(version, encodes(key, version, &make(version))),
+            )
+        })
+        .collect()
 }
 
 fn read<M: Decodable + HeaderVersion>(version: i16, response: Response) -> M {
     let mut frame: Bytes = response.frame;
     let length = frame.get_i32();
-    assert_eq!(usize::try_from(length), Ok(frame.len()), "the frame's length");
+    assert_eq!(
+        usize::try_from(length),
+        Ok(frame.len()),
+        "the frame's length"
+    );
     assert_eq!(frame.get_i32(), 7, "the correlation id");
     if M::header_version(version) >= 1 {
         assert_eq!(frame.get_u8(), 0, "no tagged fields in the header");
@@ -65,6 +76,12 @@ fn read<M: Decodable + HeaderVersion>(version: i16, response: Response) -> M {
     message
 }
 
+/// A topic to start with: name, number of partitions, config overrides.
+pub(super) type TestTopic<'a> = (&'a str, i32, &'a [(&'a str, &'a str)]);
+
+/// A topic's config overrides if it has none.
+pub(super) const NO_CONFIGS: &[(&str, &str)] = &[];
+
 /// A catalog that decides and applies as the running one does, without a log.
 pub(super) struct TestCatalog {
     machine: CatalogMachine,
@@ -73,8 +90,44 @@ pub(super) struct TestCatalog {
 
 impl TestCatalog {
     /// An empty catalog of a broker with this configuration.
-    pub(super) fn new(config: BrokerConfig) -> Self {
-        Self { machine: CatalogMachine::new(Arc::new(config)), next: Offset::ZERO }
+    fn new(config: BrokerConfig) -> Self {
+        Self {
+            machine: CatalogMachine::new(Arc::new(config)),
+            next: Offset::ZERO,
+        }
+    }
+
+    /// A catalog with these topics. Their ids count from 500 in the order given.
+    pub(super) fn with_topics(config: BrokerConfig, topics: &[TestTopic<'_>]) -> Self {
+        let defaults = TopicDefaults::of(&config);
+        let topics = topics
+            .iter()
+            .zip(500..)
+            .map(|((name, partitions, configs), id)| NewTopic {
+                name: (*name).to_owned(),
+                id: Uuid::from_u128(id),
+                num_partitions: *partitions,
+                replication_factor: 1,
+                assignments: Vec::new(),
+                configs: configs
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
+                    .collect(),
+            });
+        let command = CreateTopics {
+            topics: topics.collect(),
+            validate_only: false,
+            defaults,
+        };
+        let mut catalog = Self::new(config);
+        let Reply::TopicsCreated(results) = catalog.run(Command::CreateTopics(command)) else {
+            panic!("another reply")
+        };
+        assert!(
+            results.iter().all(|topic| topic.result.is_ok()),
+            "{results:?}"
+        );
+        catalog
     }
 
     /// Decides on a command, applies what follows from it and answers.
@@ -94,27 +147,7 @@ impl TestCatalog {
     }
 }
 
-/// A catalog with these topics: name, number of partitions, config overrides. Their ids count from
-/// 500 in the order given.
-pub(super) fn catalog(topics: &[(&str, i32, &[(&str, &str)])]) -> Arc<CatalogImage> {
-    let config = BrokerConfig::default();
-    let defaults = TopicDefaults::of(&config);
-    let topics = topics.iter().zip(500..).map(|((name, partitions, configs), id)| NewTopic {
-        name: (*name).to_owned(),
-        id: Uuid::from_u128(id),
-        num_partitions: *partitions,
-        replication_factor: 1,
-        assignments: Vec::new(),
-        configs: configs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
-            .collect(),
-    });
-    let command = CreateTopics { topics: topics.collect(), validate_only: false, defaults };
-    let mut catalog = TestCatalog::new(config);
-    let Reply::TopicsCreated(results) = catalog.run(Command::CreateTopics(command)) else {
-        panic!("another reply")
-    };
-    assert!(results.iter().all(|topic| topic.result.is_ok()), "{results:?}");
-    catalog.image()
+/// The picture of a catalog with these topics.
+pub(super) fn catalog(topics: &[TestTopic<'_>]) -> Arc<CatalogImage> {
+    TestCatalog::with_topics(BrokerConfig::default(), topics).image()
 }

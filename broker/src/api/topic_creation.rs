@@ -43,7 +43,11 @@ pub(super) fn failure(answer: Result<Reply, Unavailable>) -> Option<String> {
     };
     let refusal = results.into_iter().find_map(|topic| topic.result.err())?;
     let failed = refusal.code != ErrorCode::TopicAlreadyExists;
-    failed.then(|| refusal.message.unwrap_or_else(|| format!("{:?}", refusal.code)))
+    failed.then(|| {
+        refusal
+            .message
+            .unwrap_or_else(|| format!("{:?}", refusal.code))
+    })
 }
 
 /// An ordinary topic: `num.partitions`, `default.replication.factor`, no config overrides.
@@ -71,7 +75,9 @@ fn offsets_topic(config: &BrokerConfig, id: Uuid) -> NewTopic {
         // `offsets.topic.replication.factor` is often 3 in a file that comes from a cluster; groups
         // must work all the same, so the one replica that is possible is asked for.
         replication_factor: 1,
-        configs: configs.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into(),
+        configs: configs
+            .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
+            .into(),
         ..with_defaults(OFFSETS_TOPIC.to_owned(), id)
     }
 }
@@ -94,13 +100,24 @@ mod tests {
     #[test]
     fn topics_are_created_as_the_config_has_it() {
         let (orders, offsets) = (Uuid::from_u128(500), Uuid::from_u128(501));
-        let names = [("orders".to_owned(), orders), (OFFSETS_TOPIC.to_owned(), offsets)];
+        let names = [
+            ("orders".to_owned(), orders),
+            (OFFSETS_TOPIC.to_owned(), offsets),
+        ];
         let Command::CreateTopics(command) = create(&config(), names) else {
             panic!("another command")
         };
         assert!(!command.validate_only);
-        assert_eq!(command.defaults, TopicDefaults { num_partitions: 4, replication_factor: 1 });
-        let [first, second] = command.topics.as_slice() else { panic!("two topics") };
+        assert_eq!(
+            command.defaults,
+            TopicDefaults {
+                num_partitions: 4,
+                replication_factor: 1
+            }
+        );
+        let [first, second] = command.topics.as_slice() else {
+            panic!("two topics")
+        };
         assert_eq!(*first, with_defaults("orders".into(), orders));
         assert_eq!((first.num_partitions, first.replication_factor), (-1, -1));
         assert_eq!((second.num_partitions, second.replication_factor), (7, 1));
@@ -110,8 +127,11 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or("null")))
             .collect();
-        let expected =
-            [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", "2097152")];
+        let expected = [
+            ("cleanup.policy", "compact"),
+            ("compression.type", "producer"),
+            ("segment.bytes", "2097152"),
+        ];
         assert_eq!(configs, expected);
     }
 
@@ -145,8 +165,14 @@ mod tests {
         };
         check(Ok(Reply::TopicsCreated(Vec::new())), None);
         check(refused(Refusal::bare(ErrorCode::TopicAlreadyExists)), None);
-        check(refused(Refusal::new(ErrorCode::PolicyViolation, "full")), Some("full"));
-        check(refused(Refusal::bare(ErrorCode::InvalidPartitions)), Some("InvalidPartitions"));
+        check(
+            refused(Refusal::new(ErrorCode::PolicyViolation, "full")),
+            Some("full"),
+        );
+        check(
+            refused(Refusal::bare(ErrorCode::InvalidPartitions)),
+            Some("InvalidPartitions"),
+        );
         let gone = Unavailable("stopped".into());
         let text = gone.to_string();
         check(Err(gone), Some(&text));

@@ -7,7 +7,9 @@ fn config() -> BrokerConfig {
     let overrides = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
     let cluster_wide = overrides("message.max.bytes", "1000");
     let per_broker = overrides("log.retention.ms", "5000");
-    started.with_overrides(&cluster_wide, &per_broker).expect("the overrides are valid")
+    started
+        .with_overrides(&cluster_wide, &per_broker)
+        .expect("the overrides are valid")
 }
 
 fn resource(kind: i8, name: &'static str) -> DescribeConfigsResource {
@@ -25,44 +27,84 @@ fn ask(resources: Vec<DescribeConfigsResource>) -> DescribeConfigsRequest {
 }
 
 fn answer(request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-    let catalog = catalog(&[("orders", 2, &[("retention.ms", "1000")]), ("users", 1, &[])]);
+    let catalog = catalog(&[
+        ("orders", 2, &[("retention.ms", "1000")]),
+        ("users", 1, &[]),
+    ]);
     let response = respond(&catalog, &config(), 3, request);
     encodes(32, 4, &response);
     response
 }
 
 fn find<'a>(result: &'a DescribeConfigsResult, name: &str) -> &'a DescribeConfigsResourceResult {
-    result.configs.iter().find(|config| &*config.name == name).expect("the config is told")
+    result
+        .configs
+        .iter()
+        .find(|config| &*config.name == name)
+        .expect("the config is told")
 }
 
 #[test]
 fn rule_65_every_version_tells_all_configs_of_topics_and_brokers() {
-    let request = || ask(vec![resource(2, "orders"), resource(4, "3"), resource(4, "")]);
+    let request = || {
+        ask(vec![
+            resource(2, "orders"),
+            resource(4, "3"),
+            resource(4, ""),
+        ])
+    };
     for (version, read) in each_version(32, |_| answer(request())) {
-        let [topic, broker, defaults] = read.results.as_slice() else { panic!("three results") };
+        let [topic, broker, defaults] = read.results.as_slice() else {
+            panic!("three results")
+        };
         for result in [topic, broker, defaults] {
-            assert_eq!((result.error_code, result.error_message.as_deref()), (0, Some("")));
+            assert_eq!(
+                (result.error_code, result.error_message.as_deref()),
+                (0, Some(""))
+            );
             assert!(result.configs.is_sorted_by_key(|config| &config.name));
             for config in &result.configs {
                 assert_eq!(config.config_type != 0, version >= 3, "{:?}", config.name);
-                assert_eq!(config.documentation.is_some(), version >= 3, "{:?}", config.name);
+                let documented = config
+                    .documentation
+                    .as_ref()
+                    .is_some_and(|text| !text.is_empty());
+                assert_eq!(documented, version >= 3, "{:?}", config.name);
                 assert!((1..=5).contains(&config.config_source), "{:?}", config.name);
             }
         }
         assert_eq!((topic.resource_type, &*topic.resource_name), (2, "orders"));
-        assert!(topic.configs.len() > 30, "{} configs of the topic", topic.configs.len());
-        assert!(broker.configs.len() > 60, "{} configs of the broker", broker.configs.len());
+        assert!(
+            topic.configs.len() > 30,
+            "{} configs of the topic",
+            topic.configs.len()
+        );
+        assert!(
+            broker.configs.len() > 60,
+            "{} configs of the broker",
+            broker.configs.len()
+        );
         assert_eq!(defaults.configs.len(), 1);
     }
 }
 
 #[test]
 fn rule_65_values_tell_where_they_come_from() {
-    let response = answer(ask(vec![resource(2, "orders"), resource(4, "3"), resource(4, "")]));
-    let [topic, broker, defaults] = response.results.as_slice() else { panic!("three results") };
+    let response = answer(ask(vec![
+        resource(2, "orders"),
+        resource(4, "3"),
+        resource(4, ""),
+    ]));
+    let [topic, broker, defaults] = response.results.as_slice() else {
+        panic!("three results")
+    };
     let check = |result, name, value, source, expected: &[(&str, Option<&str>, i8)]| {
         let config = find(result, name);
-        assert_eq!((config.value.as_deref(), config.config_source), (Some(value), source), "{name}");
+        assert_eq!(
+            (config.value.as_deref(), config.config_source),
+            (Some(value), source),
+            "{name}"
+        );
         let synonyms: Vec<_> = config
             .synonyms
             .iter()
@@ -70,17 +112,31 @@ fn rule_65_values_tell_where_they_come_from() {
             .collect();
         assert_eq!(synonyms, expected, "{name}");
     };
-    check(topic, "retention.ms", "1000", 1, &[
-        ("retention.ms", Some("1000"), 1),
-        ("log.retention.ms", Some("5000"), 2),
-        ("log.retention.hours", Some("168"), 5),
-    ]);
-    check(topic, "segment.bytes", "2097152", 4, &[
-        ("log.segment.bytes", Some("2097152"), 4),
-        ("log.segment.bytes", Some("1073741824"), 5),
-    ]);
-    let message_max: &[_] =
-        &[("message.max.bytes", Some("1000"), 3), ("message.max.bytes", Some("1048588"), 5)];
+    check(
+        topic,
+        "retention.ms",
+        "1000",
+        1,
+        &[
+            ("retention.ms", Some("1000"), 1),
+            ("log.retention.ms", Some("5000"), 2),
+            ("log.retention.hours", Some("168"), 5),
+        ],
+    );
+    check(
+        topic,
+        "segment.bytes",
+        "2097152",
+        4,
+        &[
+            ("log.segment.bytes", Some("2097152"), 4),
+            ("log.segment.bytes", Some("1073741824"), 5),
+        ],
+    );
+    let message_max: &[_] = &[
+        ("message.max.bytes", Some("1000"), 3),
+        ("message.max.bytes", Some("1048588"), 5),
+    ];
     check(topic, "max.message.bytes", "1000", 3, message_max);
     check(broker, "message.max.bytes", "1000", 3, message_max);
     check(defaults, "message.max.bytes", "1000", 3, &message_max[..1]);
@@ -93,12 +149,23 @@ fn rule_65_null_and_empty_key_lists_mean_all() {
     let count = |keys: Option<Vec<StrBytes>>| {
         let resource = resource(2, "users").with_configuration_keys(keys);
         let response = answer(ask(vec![resource]));
-        response.results.iter().map(|result| result.configs.len()).sum::<usize>()
+        response
+            .results
+            .iter()
+            .map(|result| result.configs.len())
+            .sum::<usize>()
     };
     let all = count(None);
     assert!(all > 30);
     assert_eq!(count(Some(Vec::new())), all);
-    assert_eq!(count(Some(vec!["flush.ms".into(), "flush.ms".into(), "nonsense".into()])), 1);
+    assert_eq!(
+        count(Some(vec![
+            "flush.ms".into(),
+            "flush.ms".into(),
+            "nonsense".into()
+        ])),
+        1
+    );
     assert_eq!(count(Some(vec!["nonsense".into()])), 0);
 }
 
@@ -126,11 +193,16 @@ fn resources_without_configs_have_an_error_of_their_own() {
         (32, "group", 42, "groups"),
     ] {
         let response = answer(ask(vec![resource(kind, name), resource(2, "users")]));
-        let [refused, fine] = response.results.as_slice() else { panic!("two results") };
+        let [refused, fine] = response.results.as_slice() else {
+            panic!("two results")
+        };
         assert_eq!(refused.error_code, code, "{kind} {name}");
         let told = refused.error_message.as_deref().expect("a text");
         assert!(told.contains(text), "{told}");
-        assert_eq!((refused.resource_type, &*refused.resource_name), (kind, name));
+        assert_eq!(
+            (refused.resource_type, &*refused.resource_name),
+            (kind, name)
+        );
         assert!(refused.configs.is_empty());
         assert_eq!(fine.error_code, 0, "the other resource is told");
     }
@@ -140,8 +212,17 @@ fn resources_without_configs_have_an_error_of_their_own() {
 fn an_unknown_type_refuses_the_whole_request() {
     for kind in [0, 1, 3, 64, -1] {
         let response = answer(ask(vec![resource(2, "users"), resource(kind, "x")]));
-        let codes: Vec<_> = response.results.iter().map(|result| result.error_code).collect();
+        let codes: Vec<_> = response
+            .results
+            .iter()
+            .map(|result| result.error_code)
+            .collect();
         assert_eq!(codes, [42, 42], "{kind}");
-        assert!(response.results.iter().all(|result| result.configs.is_empty()));
+        assert!(
+            response
+                .results
+                .iter()
+                .all(|result| result.configs.is_empty())
+        );
     }
 }
