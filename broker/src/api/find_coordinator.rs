@@ -38,9 +38,8 @@ fn answer(
     request: &FindCoordinatorRequest,
     failed: Option<String>,
 ) -> Step {
-    let failed = failed.or_else(|| {
-        (!view.groups.is_ready()).then(|| format!("{OFFSETS_TOPIC} is not ready yet"))
-    });
+    let failed = failed
+        .or_else(|| (!view.groups.is_ready()).then(|| format!("{OFFSETS_TOPIC} is not ready yet")));
     let (error, message) = match (request.key_type, failed) {
         (GROUP, None) => (ErrorCode::None, None),
         (GROUP, Some(why)) => (ErrorCode::CoordinatorNotAvailable, Some(why)),
@@ -82,6 +81,8 @@ fn answer(
 impl ErrorCodes for FindCoordinatorResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
         visit(self.error_code);
-        self.coordinators.iter().for_each(|coordinator| visit(coordinator.error_code));
+        self.coordinators
+            .iter()
+            .for_each(|coordinator| visit(coordinator.error_code));
     }
 }

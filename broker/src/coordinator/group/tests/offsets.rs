@@ -155,7 +155,10 @@ fn rule_47_metadata_epoch_and_topic_id_come_back() {
 #[test]
 fn rule_47_metadata_has_a_limit_in_utf_16_units() {
     check_with(
-        GroupConfig { offset_metadata_max_bytes: 4, ..GroupConfig::default() },
+        GroupConfig {
+            offset_metadata_max_bytes: 4,
+            ..GroupConfig::default()
+        },
         "
         > commit t-0=5:1234 t-1=5:12345
         log: g/t-0 = 5
