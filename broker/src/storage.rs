@@ -41,4 +41,4 @@ pub use retention::DeleteReason;
 pub use uuid_text::{uuid_from_text, uuid_to_text};
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

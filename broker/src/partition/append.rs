@@ -40,6 +40,10 @@ impl Partition {
         if let SequenceCheck::Duplicate { base, last, .. } = check_sequence(log, batch)? {
             let (base_offset, end) = (base, last.plus(1));
             let log_start = log.start_offset();
+            if acks == Acks::All && self.durable_acks && end > log.last_flushed() {
+                // The original may have come with less than acks=all: nobody has asked yet.
+                self.request_flush();
+            }
             return Ok(Appended {
                 base_offset,
                 log_append_time,
@@ -95,6 +99,10 @@ impl Partition {
         let plan = {
             let mut state = self.state.lock();
             state.dirty_since = None;
+            if state.offline.is_some() {
+                // A sync that succeeds now would say nothing about what the failed one lost.
+                return;
+            }
             let Some(log) = state.log.as_mut() else {
                 return;
             };

@@ -210,10 +210,10 @@ fn check_size(size: usize, rules: &BatchRules) -> Result<(), Refused> {
 
 fn check_records(batch: &BatchView<'_>, rules: &BatchRules, now: Timestamp) -> Result<(), Refused> {
     let create_time = rules.timestamp_type == TimestampType::CreateTime;
-    if create_time && batch.timestamp_type() == TimestampType::LogAppendTime {
+    if batch.timestamp_type() == TimestampType::LogAppendTime {
         return Err(Refused::new(
             ErrorCode::InvalidTimestamp,
-            "A producer must not send LogAppendTime timestamps to a CreateTime topic",
+            "A producer must not set the timestamp type to LogAppendTime",
         ));
     }
     let bounds = create_time.then(|| Bounds::new(rules, now));
