@@ -53,7 +53,9 @@ fn answer(
     let node = BrokerId(if found { view.node.id } else { -1 });
     let host = StrBytes::from_string(if found { endpoint.host } else { String::new() });
     let port = if found { i32::from(endpoint.port) } else { -1 };
-    let message = message.map(StrBytes::from_string);
+    // Kafka's word for success, which differs by version.
+    let none = if context.version <= 3 { "NONE" } else { "" };
+    let message = Some(message.map_or(StrBytes::from_static_str(none), StrBytes::from_string));
     let response = FindCoordinatorResponse::default();
     if context.version <= 3 {
         let message = if context.version >= 1 { message } else { None };
