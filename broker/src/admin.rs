@@ -38,7 +38,10 @@ pub async fn serve(
     let stopped = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
+    if let Err(error) = axum::serve(listener, routes)
+        .with_graceful_shutdown(stopped)
+        .await
+    {
         tracing::error!(%error, "HTTP has stopped");
     }
 }
@@ -62,7 +65,10 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         connections: admin.limits.connections(),
         topics: admin.shared.catalog_image.load().topics().count(),
         partitions: partitions.len(),
-        log_bytes: partitions.iter().filter_map(|partition| partition.size_bytes().ok()).sum(),
+        log_bytes: partitions
+            .iter()
+            .filter_map(|partition| partition.size_bytes().ok())
+            .sum(),
     };
     match admin.shared.metrics.render(now) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),

@@ -127,7 +127,17 @@ impl Broker {
         let data_dir = config.data_dir.clone();
         let flusher = flusher_thread;
         let catalog = catalog_task;
-        Ok(Handle { addresses, http, data_dir, stop, shared, reconciler, services, catalog, flusher })
+        Ok(Handle {
+            addresses,
+            http,
+            data_dir,
+            stop,
+            shared,
+            reconciler,
+            services,
+            catalog,
+            flusher,
+        })
     }
 }
 
@@ -139,7 +149,10 @@ impl Handle {
 
     /// `host:port` of the first listener: what a client needs as its bootstrap server.
     pub fn bootstrap(&self) -> String {
-        self.addresses.values().next().map_or_else(String::new, ToString::to_string)
+        self.addresses
+            .values()
+            .next()
+            .map_or_else(String::new, ToString::to_string)
     }
 
     /// The address of the HTTP server, if there is one.
@@ -265,12 +278,22 @@ impl Bound {
             let port = listener.local_addr()?.port();
             let name: Arc<str> = wanted.name.as_str().into();
             let advertised = config.advertised_listeners.iter();
-            let advertised = advertised.into_iter().find(|other| other.name == wanted.name);
+            let advertised = advertised
+                .into_iter()
+                .find(|other| other.name == wanted.name);
             let (host, advertised_port) =
                 advertised.map_or((&wanted.host, 0), |other| (&other.host, other.port));
-            let host = if host.is_empty() { host_name() } else { host.clone() };
+            let host = if host.is_empty() {
+                host_name()
+            } else {
+                host.clone()
+            };
             // An advertised port 0 means the one that was taken.
-            let port = if advertised_port == 0 { port } else { advertised_port };
+            let port = if advertised_port == 0 {
+                port
+            } else {
+                advertised_port
+            };
             endpoints.insert(Arc::clone(&name), Endpoint { host, port });
             listeners.push((name, listener));
         }
@@ -278,7 +301,11 @@ impl Bound {
             Some(http) => Some(bind(&http.host, http.port, config)?),
             None => None,
         };
-        Ok(Self { listeners, endpoints, http })
+        Ok(Self {
+            listeners,
+            endpoints,
+            http,
+        })
     }
 }
 
@@ -316,7 +343,9 @@ fn share(
         producer_ids: ProducerIds::default(),
         metrics: Arc::new(Metrics::new()),
         write_checkpoints: Box::new(move || {
-            checkpoints.write_checkpoints().map_err(std::io::Error::other)
+            checkpoints
+                .write_checkpoints()
+                .map_err(std::io::Error::other)
         }),
         stopping,
     }))
@@ -324,16 +353,21 @@ fn share(
 
 /// Writes the broker and its addresses into the catalog, if it is not there as it is.
 async fn register(shared: &Shared, log_dir: &LogDir) -> Result<(), StartError> {
-    let endpoints = shared.node.endpoints.iter().map(|(name, endpoint)| BrokerEndpoint {
-        name: name.to_string(),
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-        security_protocol: 0,
-    });
+    let endpoints = shared
+        .node
+        .endpoints
+        .iter()
+        .map(|(name, endpoint)| BrokerEndpoint {
+            name: name.to_string(),
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            security_protocol: 0,
+        });
     let registered = shared.catalog_image.load();
-    let incarnation_id = registered
-        .broker(shared.node.id)
-        .map_or_else(|| shared.environment.entropy.kafka_uuid(), |known| known.incarnation_id);
+    let incarnation_id = registered.broker(shared.node.id).map_or_else(
+        || shared.environment.entropy.kafka_uuid(),
+        |known| known.incarnation_id,
+    );
     let registration = Registration {
         incarnation_id,
         endpoints: endpoints.collect(),
@@ -342,6 +376,9 @@ async fn register(shared: &Shared, log_dir: &LogDir) -> Result<(), StartError> {
         log_dirs: vec![log_dir.directory_id()],
         finalized_features: BTreeMap::new(),
     };
-    shared.catalog.call(Command::RegisterBroker(registration)).await?;
+    shared
+        .catalog
+        .call(Command::RegisterBroker(registration))
+        .await?;
     Ok(())
 }

@@ -62,19 +62,37 @@ pub struct Decision<M: Machine + ?Sized> {
 
 impl<M: Machine + ?Sized> Default for Decision<M> {
     fn default() -> Self {
-        Self { events: Vec::new(), answers: Vec::new(), timers: Vec::new() }
+        Self {
+            events: Vec::new(),
+            answers: Vec::new(),
+            timers: Vec::new(),
+        }
     }
 }
 
 impl<M: Machine + ?Sized> Decision<M> {
     /// Only an answer that can leave at once.
     pub fn reply_now(token: ReplyToken, reply: M::Reply) -> Self {
-        Self { answers: vec![Answer { token, when: When::Now, reply }], ..Self::default() }
+        Self {
+            answers: vec![Answer {
+                token,
+                when: When::Now,
+                reply,
+            }],
+            ..Self::default()
+        }
     }
 
     /// Only an answer that reads state, and so waits until that state is on disk.
     pub fn reply_durable(token: ReplyToken, reply: M::Reply) -> Self {
-        Self { answers: vec![Answer { token, when: When::AfterDurable, reply }], ..Self::default() }
+        Self {
+            answers: vec![Answer {
+                token,
+                when: When::AfterDurable,
+                reply,
+            }],
+            ..Self::default()
+        }
     }
 }
 

@@ -39,6 +39,9 @@ impl Environment {
     /// The machine's own clock and random source over an in-memory disk: for embedders that want
     /// a broker that leaves nothing behind.
     pub fn in_memory() -> Self {
-        Self { disk: Arc::new(MemoryDisk::new()), ..Self::real() }
+        Self {
+            disk: Arc::new(MemoryDisk::new()),
+            ..Self::real()
+        }
     }
 }

@@ -23,7 +23,9 @@ impl LogHandle for MachineLog {
     fn append(&self, records: &[KeyValue], now: Now) -> Result<Offset, Unavailable> {
         let batch = encode(records, now).map_err(Unavailable)?;
         let appended = self.0.append(&batch, Acks::All, now);
-        appended.map(|appended| appended.base_offset).map_err(|error| unavailable(&error))
+        appended
+            .map(|appended| appended.base_offset)
+            .map_err(|error| unavailable(&error))
     }
 
     fn end(&self) -> Offset {
@@ -32,7 +34,12 @@ impl LogHandle for MachineLog {
 
     fn durable(&self, end: Offset) -> BoxFuture<Result<(), Unavailable>> {
         let partition = Arc::clone(&self.0);
-        Box::pin(async move { partition.wait_durable(end).await.map_err(|error| unavailable(&error)) })
+        Box::pin(async move {
+            partition
+                .wait_durable(end)
+                .await
+                .map_err(|error| unavailable(&error))
+        })
     }
 
     fn replay(
@@ -51,7 +58,13 @@ impl LogHandle for MachineLog {
                 let record = record.map_err(|error| unavailable(&error))?;
                 let owned = |bytes: Option<&[u8]>| bytes.map(bytes::Bytes::copy_from_slice);
                 let offset = Offset(batch.base_offset + i64::from(record.offset_delta));
-                visit(offset, KeyValue { key: owned(record.key), value: owned(record.value) })?;
+                visit(
+                    offset,
+                    KeyValue {
+                        key: owned(record.key),
+                        value: owned(record.value),
+                    },
+                )?;
             }
             Ok(())
         })
@@ -66,7 +79,12 @@ fn encode(records: &[KeyValue], now: Now) -> Result<ValidBatch, String> {
     let mut builder = BatchBuilder::new();
     for record in records {
         builder
-            .append(now.wall.0, record.key.as_deref(), record.value.as_deref(), &[])
+            .append(
+                now.wall.0,
+                record.key.as_deref(),
+                record.value.as_deref(),
+                &[],
+            )
             .map_err(|error| error.to_string())?;
     }
     let bytes = builder.build().map_err(|error| error.to_string())?;

@@ -13,8 +13,9 @@ use tidemark_protocol::error::ErrorCode;
 use crate::api::{Api, REGISTRY};
 
 /// Upper bounds of the latency buckets in seconds: from a page-cache append to a long poll.
-const LATENCY_BUCKETS: [f64; 12] =
-    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0];
+const LATENCY_BUCKETS: [f64; 12] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0,
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ApiLabel {
@@ -65,12 +66,14 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("tidemark");
         let requests = Family::<ApiLabel, Counter>::default();
-        let latency = Family::<ApiLabel, Histogram>::new_with_constructor(|| {
-            Histogram::new(LATENCY_BUCKETS)
-        });
+        let latency =
+            Family::<ApiLabel, Histogram>::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS));
         let apis = REGISTRY.iter().map(|api| {
             let label = ApiLabel { api: api.name };
-            (requests.get_or_create_owned(&label), latency.get_or_create_owned(&label))
+            (
+                requests.get_or_create_owned(&label),
+                latency.get_or_create_owned(&label),
+            )
         });
         let apis = apis.collect();
         let errors = Family::default();
@@ -84,7 +87,11 @@ impl Metrics {
             Unit::Seconds,
             latency,
         );
-        registry.register("errors", "Error codes in answers, by API and error", errors.clone());
+        registry.register(
+            "errors",
+            "Error codes in answers, by API and error",
+            errors.clone(),
+        );
         registry.register_with_unit(
             "received",
             "Bytes of requests, frame lengths included",
@@ -117,7 +124,12 @@ impl Metrics {
         }
         for code in errors {
             let error = ErrorCode::from_code(*code).to_string();
-            self.errors.get_or_create(&ErrorLabel { api: api.name, error }).inc();
+            self.errors
+                .get_or_create(&ErrorLabel {
+                    api: api.name,
+                    error,
+                })
+                .inc();
         }
     }
 
@@ -136,7 +148,8 @@ impl Metrics {
         self.connections.set(now.connections as i64);
         self.topics.set(now.topics as i64);
         self.partitions.set(now.partitions as i64);
-        self.log_bytes.set(i64::try_from(now.log_bytes).unwrap_or(i64::MAX));
+        self.log_bytes
+            .set(i64::try_from(now.log_bytes).unwrap_or(i64::MAX));
         let mut output = String::new();
         text::encode(&mut output, &self.registry)?;
         Ok(output)

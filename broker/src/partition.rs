@@ -80,7 +80,10 @@ pub struct PartitionError {
 
 impl PartitionError {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -263,7 +266,10 @@ impl State {
 
 /// What is answered for a partition that has been deleted while a request was under way.
 fn gone() -> PartitionError {
-    PartitionError::new(ErrorCode::UnknownTopicOrPartition, "the partition has been deleted")
+    PartitionError::new(
+        ErrorCode::UnknownTopicOrPartition,
+        "the partition has been deleted",
+    )
 }
 
 fn storage_failed(error: &StorageError) -> PartitionError {

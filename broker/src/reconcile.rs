@@ -101,8 +101,14 @@ impl Reconciler {
         };
         let directory = self.log_dir.path().join(name.to_string());
         let now = self.environment.clock.now();
-        let (log, report) =
-            Log::open(Arc::clone(disk), &directory, Some(topic_id), settings.log.clone(), start, now)?;
+        let (log, report) = Log::open(
+            Arc::clone(disk),
+            &directory,
+            Some(topic_id),
+            settings.log.clone(),
+            start,
+            now,
+        )?;
         if report.truncated_bytes > 0 || !report.notes.is_empty() {
             tracing::warn!(partition = %name, ?report, "recovered after an unclean shutdown");
         }
@@ -140,7 +146,12 @@ impl Reconciler {
         let mut opened = Vec::new();
         for (index, partition) in topic.partitions.range(PartitionIndex(first)..) {
             let name = TopicPartition::new(Arc::clone(&topic.name), index.0);
-            match self.open(name.clone(), topic.id, partition.leader_epoch, settings.clone()) {
+            match self.open(
+                name.clone(),
+                topic.id,
+                partition.leader_epoch,
+                settings.clone(),
+            ) {
                 Ok(partition) => opened.push(partition),
                 Err(error) => {
                     // The partitions behind it could not keep their numbers in the table, so the
@@ -185,9 +196,15 @@ impl Reconciler {
         let delay_ms = self.topic_config(topic).file_delete_delay_ms;
         let due = self.environment.clock.now().monotonic.plus_ms(delay_ms);
         for partition in self.partitions.remove(&topic.name) {
-            let Some(log) = partition.retire() else { continue };
+            let Some(log) = partition.retire() else {
+                continue;
+            };
             match log.mark_deleted(self.environment.entropy.kafka_uuid()) {
-                Ok(path) => self.doomed.lock().push(Doomed { path, is_dir: true, due }),
+                Ok(path) => self.doomed.lock().push(Doomed {
+                    path,
+                    is_dir: true,
+                    due,
+                }),
                 Err(error) => {
                     tracing::error!(partition = %partition.name(), %error, "cannot delete the log");
                 }
@@ -196,7 +213,9 @@ impl Reconciler {
         // Their committed offsets go too; nobody waits for that.
         let topics = vec![Arc::clone(&topic.name)];
         for shard in self.groups.shards() {
-            let command = Command::ForgetTopics { topics: topics.clone() };
+            let command = Command::ForgetTopics {
+                topics: topics.clone(),
+            };
             self.tasks.lock().spawn(async move {
                 if let Err(error) = shard.call(command).await {
                     tracing::warn!(%error, "offsets of a deleted topic remain");
@@ -239,11 +258,18 @@ impl Reconciler {
     /// Removes what is due for removal.
     pub fn remove_doomed(&self) {
         let now = self.environment.clock.now().monotonic;
-        let due: Vec<Doomed> = self.doomed.lock().extract_if(.., |entry| entry.due <= now).collect();
+        let due: Vec<Doomed> = self
+            .doomed
+            .lock()
+            .extract_if(.., |entry| entry.due <= now)
+            .collect();
         let disk = &self.environment.disk;
         for Doomed { path, is_dir, .. } in due {
-            let removed =
-                if is_dir { disk.remove_dir_all(&path) } else { disk.remove_file(&path) };
+            let removed = if is_dir {
+                disk.remove_dir_all(&path)
+            } else {
+                disk.remove_file(&path)
+            };
             // What is gone already needs no removing: its directory went first.
             if let Err(error) = removed
                 && error.kind() != std::io::ErrorKind::NotFound
@@ -255,9 +281,15 @@ impl Reconciler {
 
     /// Has the files of deleted segments removed when their delay is over.
     pub fn doom(&self, deleted: Vec<PendingDelete>) {
-        let files = deleted.into_iter().flat_map(|PendingDelete { paths, due, .. }| {
-            paths.into_iter().map(move |path| Doomed { path, is_dir: false, due })
-        });
+        let files = deleted
+            .into_iter()
+            .flat_map(|PendingDelete { paths, due, .. }| {
+                paths.into_iter().map(move |path| Doomed {
+                    path,
+                    is_dir: false,
+                    due,
+                })
+            });
         self.doomed.lock().extend(files);
     }
 }

@@ -116,7 +116,10 @@ pub struct TopicPartition {
 impl TopicPartition {
     /// Names partition `partition` of `topic`.
     pub fn new(topic: impl Into<std::sync::Arc<str>>, partition: i32) -> Self {
-        Self { topic: topic.into(), partition: PartitionIndex(partition) }
+        Self {
+            topic: topic.into(),
+            partition: PartitionIndex(partition),
+        }
     }
 }
 
@@ -134,7 +137,11 @@ mod tests {
     #[test]
     fn rule_02_sequences_wrap_to_zero() {
         let check = |from: i32, count: i32, expected: i32| {
-            assert_eq!(Sequence(from).plus(count), Sequence(expected), "{from} + {count}");
+            assert_eq!(
+                Sequence(from).plus(count),
+                Sequence(expected),
+                "{from} + {count}"
+            );
         };
         check(0, 1, 1);
         check(i32::MAX, 1, 0);

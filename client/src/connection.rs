@@ -107,12 +107,17 @@ impl Connection {
             ResponseHeader::decode(&mut frame, header_version).map_err(|error| decode(&error))?;
         let expected = self.waiting.pop_front().unwrap_or(-1);
         if header.correlation_id != expected {
-            return Err(CallError::OutOfOrder { expected, found: header.correlation_id });
+            return Err(CallError::OutOfOrder {
+                expected,
+                found: header.correlation_id,
+            });
         }
         let response = R::Response::decode(&mut frame, version).map_err(|error| decode(&error))?;
         match frame.remaining() {
             0 => Ok(response),
-            left => Err(CallError::Decode(format!("{left} bytes follow the response"))),
+            left => Err(CallError::Decode(format!(
+                "{left} bytes follow the response"
+            ))),
         }
     }
 

@@ -29,7 +29,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command.unwrap_or(Command::Serve(serve::Arguments::default())) {
+    match arguments
+        .command
+        .unwrap_or(Command::Serve(serve::Arguments::default()))
+    {
         Command::Serve(arguments) => serve::run(&arguments),
     }
 }

@@ -46,7 +46,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => runtime.block_on(serve(config)),
         Err(error) => fail(FAILED, &format!("cannot start threads: {error}")),
@@ -118,7 +120,9 @@ fn print_banner(broker: &Handle, durable: bool) {
     }
     text.push_str(match durable {
         true => "  durability  acks=all answers when the data is on disk\n",
-        false => "  durability  acks=all answers from the page cache (tidemark.acks.all.durable=false)\n",
+        false => {
+            "  durability  acks=all answers from the page cache (tidemark.acks.all.durable=false)\n"
+        }
     });
     // A closed standard output is no reason to stop.
     let _ = std::io::stdout().write_all(text.as_bytes());

@@ -44,8 +44,11 @@ fn versions(error: ErrorCode) -> ApiVersionsResponse {
 /// Letters and digits, with dots and dashes in between (Kafka's `ApiVersionsRequest`).
 fn is_software_name(name: &str) -> bool {
     let ends = [name.chars().next(), name.chars().next_back()];
-    ends.iter().all(|end| end.is_some_and(|c| c.is_ascii_alphanumeric()))
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+    ends.iter()
+        .all(|end| end.is_some_and(|c| c.is_ascii_alphanumeric()))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
 }
 
 impl ErrorCodes for ApiVersionsResponse {
@@ -60,9 +63,13 @@ mod tests {
 
     #[test]
     fn software_names() {
-        for (name, fine) in
-            [("librdkafka", true), ("v2.0.2-dirty", true), ("", false), ("-x", false), ("a b", false)]
-        {
+        for (name, fine) in [
+            ("librdkafka", true),
+            ("v2.0.2-dirty", true),
+            ("", false),
+            ("-x", false),
+            ("a b", false),
+        ] {
             assert_eq!(is_software_name(name), fine, "{name:?}");
         }
     }

@@ -56,7 +56,10 @@ impl Context {
             }
         });
         match encode_response(self.version, self.correlation_id, message) {
-            Ok(frame) => Step::Reply(Response { frame: frame.into(), errors }),
+            Ok(frame) => Step::Reply(Response {
+                frame: frame.into(),
+                errors,
+            }),
             Err(error) => Step::Close(format!(
                 "cannot encode the {} v{} response: {error}",
                 self.api.name, self.version

@@ -18,10 +18,14 @@ pub(super) fn handle(view: &View, context: &Context, request: DeleteGroupsReques
     let groups = distinct(request.groups_names);
     let call = |group: &GroupId| GroupCall {
         group: group.to_string(),
-        command: Command::DeleteGroup { group_id: text(group) },
+        command: Command::DeleteGroup {
+            group_id: text(group),
+        },
     };
     let calls = groups.iter().map(call).collect();
-    ask_each(view, context, calls, |_, _, outcomes| respond(groups, &outcomes))
+    ask_each(view, context, calls, |_, _, outcomes| {
+        respond(groups, &outcomes)
+    })
 }
 
 fn distinct(mut groups: Vec<GroupId>) -> Vec<GroupId> {
@@ -36,14 +40,18 @@ fn respond(groups: Vec<GroupId>, outcomes: &[Outcome]) -> DeleteGroupsResponse {
             Ok(Reply::DeleteGroup(error)) => error.code(),
             other => failure(other),
         };
-        DeletableGroupResult::default().with_group_id(group).with_error_code(code)
+        DeletableGroupResult::default()
+            .with_group_id(group)
+            .with_error_code(code)
     });
     DeleteGroupsResponse::default().with_results(results.collect())
 }
 
 impl ErrorCodes for DeleteGroupsResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
-        self.results.iter().for_each(|result| visit(result.error_code));
+        self.results
+            .iter()
+            .for_each(|result| visit(result.error_code));
     }
 }
 
@@ -58,12 +66,18 @@ mod tests {
     use crate::coordinator::group;
 
     fn ids(names: &[&'static str]) -> Vec<GroupId> {
-        names.iter().map(|name| StrBytes::from_static_str(name).into()).collect()
+        names
+            .iter()
+            .map(|name| StrBytes::from_static_str(name).into())
+            .collect()
     }
 
     #[test]
     fn a_group_that_is_named_twice_is_asked_for_once() {
-        assert_eq!(distinct(ids(&["b", "a", "b", "", "a", ""])), ids(&["b", "a", ""]));
+        assert_eq!(
+            distinct(ids(&["b", "a", "b", "", "a", ""])),
+            ids(&["b", "a", ""])
+        );
     }
 
     #[test]
@@ -75,7 +89,11 @@ mod tests {
                 Err(ErrorCode::NotCoordinator),
             ];
             let read = sent(version, &respond(ids(&["a", "b", ""]), &outcomes));
-            let names: Vec<_> = read.results.iter().map(|result| &*result.group_id.0).collect();
+            let names: Vec<_> = read
+                .results
+                .iter()
+                .map(|result| &*result.group_id.0)
+                .collect();
             assert_eq!((names, codes(&read)), (vec!["a", "b", ""], vec![0, 68, 16]));
         }
     }

@@ -33,7 +33,10 @@ pub(super) fn handle(view: &View, context: &Context, request: DescribeGroupsRequ
 
 fn command(version: i16, group: &GroupId) -> Command {
     let expects_group_id_not_found = version >= 6;
-    Command::Describe(DescribeGroup { group_id: text(group), expects_group_id_not_found })
+    Command::Describe(DescribeGroup {
+        group_id: text(group),
+        expects_group_id_not_found,
+    })
 }
 
 fn respond(
@@ -42,13 +45,16 @@ fn respond(
     groups: Vec<GroupId>,
     outcomes: Vec<Outcome>,
 ) -> DescribeGroupsResponse {
-    let described = groups.into_iter().zip(outcomes).map(|(group, outcome)| match outcome {
-        Ok(Reply::Describe(described)) => wire_group(version, with_operations, described),
-        other => WireGroup::default()
-            .with_group_id(group)
-            .with_error_code(failure(&other))
-            .with_authorized_operations(OPERATIONS_NOT_ASKED),
-    });
+    let described = groups
+        .into_iter()
+        .zip(outcomes)
+        .map(|(group, outcome)| match outcome {
+            Ok(Reply::Describe(described)) => wire_group(version, with_operations, described),
+            other => WireGroup::default()
+                .with_group_id(group)
+                .with_error_code(failure(&other))
+                .with_authorized_operations(OPERATIONS_NOT_ASKED),
+        });
     DescribeGroupsResponse::default().with_groups(described.collect())
 }
 
@@ -138,8 +144,10 @@ mod tests {
                 let member = &group.members[0];
                 assert_eq!(member.group_instance_id.is_some(), version >= 4);
                 assert_eq!(member.client_host.as_str(), "/10.1.2.3");
-                assert_eq!((&*member.member_metadata, &*member.member_assignment),
-                    (&b"meta"[..], &b"part"[..]));
+                assert_eq!(
+                    (&*member.member_metadata, &*member.member_assignment),
+                    (&b"meta"[..], &b"part"[..])
+                );
             }
         }
     }
@@ -160,7 +168,10 @@ mod tests {
         };
         let group = read(6, true, Ok(Reply::Describe(missing)));
         assert_eq!((group.error_code, group.group_state.as_str()), (69, "Dead"));
-        assert_eq!(group.error_message.as_deref(), Some("there is no such group"));
+        assert_eq!(
+            group.error_message.as_deref(),
+            Some("there is no such group")
+        );
         assert_eq!(group.authorized_operations, OPERATIONS_NOT_ASKED);
     }
 

@@ -38,15 +38,20 @@ pub async fn begin(shared: &Arc<Shared>, origin: &Origin, frame: Bytes) -> Start
             let view = View::new(shared);
             let outcome = match registry::route(&view, &context, body) {
                 Ok(step) => start(Arc::clone(shared), step).await,
-                Err(error) => {
-                    Outcome::Close(format!("{} v{}: {error}", context.api.name, context.version))
-                }
+                Err(error) => Outcome::Close(format!(
+                    "{} v{}: {error}",
+                    context.api.name, context.version
+                )),
             };
             (Some(context.api), outcome)
         }
         Err(outcome) => (None, outcome),
     };
-    Started { api, outcome, began_micros }
+    Started {
+        api,
+        outcome,
+        began_micros,
+    }
 }
 
 impl Started {
@@ -77,9 +82,15 @@ impl Started {
 fn open(origin: &Origin, frame: &Bytes) -> Result<(Context, Bytes), Outcome> {
     let close = |reason: String| Err(Outcome::Close(reason));
     let Some([k0, k1, v0, v1, c0, c1, c2, c3]) = frame.first_chunk::<FIXED_HEADER_SIZE>() else {
-        return close(format!("a frame of {} bytes has no request header", frame.len()));
+        return close(format!(
+            "a frame of {} bytes has no request header",
+            frame.len()
+        ));
     };
-    let (key, version) = (i16::from_be_bytes([*k0, *k1]), i16::from_be_bytes([*v0, *v1]));
+    let (key, version) = (
+        i16::from_be_bytes([*k0, *k1]),
+        i16::from_be_bytes([*v0, *v1]),
+    );
     let Some(api) = registry::find(key) else {
         return close(format!("API key {key} (version {version}) is not served"));
     };
@@ -92,7 +103,10 @@ fn open(origin: &Origin, frame: &Bytes) -> Result<(Context, Bytes), Outcome> {
         return Err(match answer {
             Ok(frame) => {
                 let errors = [tidemark_protocol::error::ErrorCode::UnsupportedVersion.code()];
-                let response = Response { frame: frame.freeze(), errors: errors.into_iter().collect() };
+                let response = Response {
+                    frame: frame.freeze(),
+                    errors: errors.into_iter().collect(),
+                };
                 Outcome::Done(Some(response))
             }
             Err(error) => Outcome::Close(error.to_string()),

@@ -54,12 +54,10 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
             Step::Silent => Outcome::Done(None),
             Step::Close(reason) => Outcome::Close(reason),
             Step::Append(append) => start_append(shared, append).await,
-            Step::Fetch(fetch) => {
-                Outcome::Pending(Box::pin(async move {
-                    let step = fetch.run(&shared).await;
-                    start(shared, step).await
-                }))
-            }
+            Step::Fetch(fetch) => Outcome::Pending(Box::pin(async move {
+                let step = fetch.run(&shared).await;
+                start(shared, step).await
+            })),
             Step::Groups(calls, then) => start_groups(shared, calls, then).await,
             Step::AllGroups(command, then) => {
                 let mut pending = Vec::new();
@@ -87,11 +85,16 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
                 later(shared, async move { next_producer_id(&ids).await }, then)
             }
             Step::DeleteRecords(targets, then) => {
-                let mut moved: Vec<_> =
-                    targets.iter().map(|(partition, to)| partition.delete_records(*to)).collect();
+                let mut moved: Vec<_> = targets
+                    .iter()
+                    .map(|(partition, to)| partition.delete_records(*to))
+                    .collect();
                 if let Err(error) = (shared.write_checkpoints)() {
                     let message = format!("cannot write the checkpoint: {error}");
-                    let failed = PartitionError { code: ErrorCode::KafkaStorageError, message };
+                    let failed = PartitionError {
+                        code: ErrorCode::KafkaStorageError,
+                        message,
+                    };
                     for outcome in moved.iter_mut().filter(|outcome| outcome.is_ok()) {
                         *outcome = Err(failed.clone());
                     }
@@ -126,7 +129,12 @@ async fn in_time<T>(work: impl Future<Output = T>, timeout: Sleep) -> Option<T> 
 }
 
 async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
-    let AppendStep { batches, acks, timeout_ms, then } = append;
+    let AppendStep {
+        batches,
+        acks,
+        timeout_ms,
+        then,
+    } = append;
     let now = shared.environment.clock.now();
     // The batches' bytes are let go here: only their partitions are waited for.
     let (partitions, mut outcomes): (Vec<_>, Vec<_>) = batches
@@ -145,7 +153,9 @@ async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
     let wait = async move {
         let mut timeout = clock.sleep_until(deadline);
         for (partition, outcome) in partitions.iter().zip(&mut outcomes) {
-            let Ok(Appended { end, .. }) = outcome else { continue };
+            let Ok(Appended { end, .. }) = outcome else {
+                continue;
+            };
             let durable = tokio::select! {
                 biased;
                 durable = partition.wait_durable(*end) => durable,
@@ -172,7 +182,9 @@ async fn start_groups(
     for GroupCall { group, command } in calls {
         pending.push(match shared.groups.route(&group) {
             Some(shard) => Ok(shard.submit(command).await),
-            None => Err(Unavailable(format!("group {group:?} has no coordinator yet"))),
+            None => Err(Unavailable(format!(
+                "group {group:?} has no coordinator yet"
+            ))),
         });
     }
     answers_later(shared, pending, then)
@@ -200,7 +212,9 @@ async fn next_producer_id(shared: &Shared) -> Result<i64, Unavailable> {
     if let Some(id) = shared.producer_ids.take() {
         return Ok(id);
     }
-    let command = Command::AllocateProducerIds { count: PRODUCER_ID_BLOCK_SIZE };
+    let command = Command::AllocateProducerIds {
+        count: PRODUCER_ID_BLOCK_SIZE,
+    };
     let Reply::ProducerIds(Ok(block)) = shared.catalog.call(command).await? else {
         return Err(Unavailable("the catalog gave no producer ids".into()));
     };
@@ -223,7 +237,14 @@ mod tests {
         let timeout = || clock.sleep_until(Monotonic(5));
         assert_eq!(in_time(async { 1 }, timeout()).await, Some(1));
         clock.advance(5);
-        assert_eq!(in_time(async { 1 }, timeout()).await, Some(1), "what is there counts");
-        assert_eq!(in_time(std::future::pending::<i32>(), timeout()).await, None);
+        assert_eq!(
+            in_time(async { 1 }, timeout()).await,
+            Some(1),
+            "what is there counts"
+        );
+        assert_eq!(
+            in_time(std::future::pending::<i32>(), timeout()).await,
+            None
+        );
     }
 }

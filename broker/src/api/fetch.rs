@@ -34,11 +34,20 @@ pub(super) fn isolation(level: i8) -> Isolation {
 
 pub(super) fn handle(view: &View, context: &Context, request: FetchRequest) -> Step {
     let by_topic_id = context.version >= 13;
-    let topic_key = |name, id| if by_topic_id { TopicKey::Id(id) } else { TopicKey::Name(name) };
+    let topic_key = |name, id| {
+        if by_topic_id {
+            TopicKey::Id(id)
+        } else {
+            TopicKey::Name(name)
+        }
+    };
     let wanted = request.topics.into_iter().flat_map(|topic| {
         let topic_key = topic_key(topic.topic.0, topic.topic_id);
         topic.partitions.into_iter().map(move |partition| {
-            let key = Key { topic: topic_key.clone(), partition: partition.partition };
+            let key = Key {
+                topic: topic_key.clone(),
+                partition: partition.partition,
+            };
             let wanted = Wanted {
                 offset: partition.fetch_offset,
                 max_bytes: partition.partition_max_bytes,
@@ -50,14 +59,25 @@ pub(super) fn handle(view: &View, context: &Context, request: FetchRequest) -> S
     });
     let forgotten = request.forgotten_topics_data.into_iter().flat_map(|topic| {
         let topic_key = topic_key(topic.topic.0, topic.topic_id);
-        let key = move |partition| Key { topic: topic_key.clone(), partition };
+        let key = move |partition| Key {
+            topic: topic_key.clone(),
+            partition,
+        };
         topic.partitions.into_iter().map(key)
     });
     // Version 7 brought sessions; before it every fetch is outside of one.
-    let (session_id, epoch) =
-        if context.version >= 7 { (request.session_id, request.session_epoch) } else { (0, -1) };
-    let session =
-        Request { session_id, epoch, by_topic_id, wanted: wanted.collect(), forgotten: forgotten.collect() };
+    let (session_id, epoch) = if context.version >= 7 {
+        (request.session_id, request.session_epoch)
+    } else {
+        (0, -1)
+    };
+    let session = Request {
+        session_id,
+        epoch,
+        by_topic_id,
+        wanted: wanted.collect(),
+        forgotten: forgotten.collect(),
+    };
     let broker_cap = view.config().fetch_max_bytes;
     Step::Fetch(Box::new(FetchStep {
         context: context.clone(),

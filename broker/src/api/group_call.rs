@@ -35,7 +35,10 @@ pub(super) fn ask<M: Encodable + HeaderVersion + ErrorCodes>(
     };
     let calls = vec![GroupCall { group, command }];
     ask_each(view, context, calls, |_, version, mut outcomes| {
-        respond(version, outcomes.pop().unwrap_or(Err(ErrorCode::UnknownServerError)))
+        respond(
+            version,
+            outcomes.pop().unwrap_or(Err(ErrorCode::UnknownServerError)),
+        )
     })
 }
 
@@ -47,7 +50,10 @@ pub(super) fn ask_each<M: Encodable + HeaderVersion + ErrorCodes>(
     respond: impl FnOnce(&View, i16, Vec<Outcome>) -> M + Send + 'static,
 ) -> Step {
     if !view.groups.is_ready() {
-        let outcomes = calls.iter().map(|_| Err(ErrorCode::NotCoordinator)).collect();
+        let outcomes = calls
+            .iter()
+            .map(|_| Err(ErrorCode::NotCoordinator))
+            .collect();
         return context.reply(&respond(view, context.version, outcomes));
     }
     let context = context.clone();
@@ -76,7 +82,11 @@ pub(super) fn failure(outcome: &Outcome) -> i16 {
 /// A group id that must not be empty. Only APIs that are older than groups with members, and those
 /// that look after their remains, take the empty one.
 pub(super) fn named(group: &StrBytes) -> Result<Arc<str>, ErrorCode> {
-    if group.is_empty() { Err(ErrorCode::InvalidGroupId) } else { Ok(text(group)) }
+    if group.is_empty() {
+        Err(ErrorCode::InvalidGroupId)
+    } else {
+        Ok(text(group))
+    }
 }
 
 /// A string of a request as the coordinator keeps it.
@@ -143,9 +153,17 @@ pub(super) mod testing {
             .unwrap_or_else(|error| panic!("version {version} cannot be encoded: {error}"));
         let mut body: Bytes = frame.into();
         // Length and correlation id, and in the flexible header an empty list of tagged fields.
-        body.advance(if M::header_version(version) >= 1 { 9 } else { 8 });
+        body.advance(if M::header_version(version) >= 1 {
+            9
+        } else {
+            8
+        });
         let message = M::decode(&mut body, version).expect("what was encoded");
-        assert!(body.is_empty(), "version {version} has {} bytes too many", body.len());
+        assert!(
+            body.is_empty(),
+            "version {version} has {} bytes too many",
+            body.len()
+        );
         message
     }
 

@@ -12,7 +12,9 @@ use crate::coordinator::group::{Command, Reply};
 
 pub(super) fn handle(view: &View, context: &Context, request: HeartbeatRequest) -> Step {
     let group = request.group_id.to_string();
-    ask(view, context, group, command(&request), |_, outcome| respond(&outcome))
+    ask(view, context, group, command(&request), |_, outcome| {
+        respond(&outcome)
+    })
 }
 
 fn command(request: &HeartbeatRequest) -> Result<Command, ErrorCode> {
@@ -72,7 +74,10 @@ mod tests {
             }
         };
         check(Ok(Reply::Heartbeat(group::ErrorCode::None)), 0);
-        check(Ok(Reply::Heartbeat(group::ErrorCode::RebalanceInProgress)), 27);
+        check(
+            Ok(Reply::Heartbeat(group::ErrorCode::RebalanceInProgress)),
+            27,
+        );
         check(Err(ErrorCode::NotCoordinator), 16);
         // A reply to another question is a defect, and must not pass for success.
         check(Ok(Reply::DeleteGroup(group::ErrorCode::None)), -1);

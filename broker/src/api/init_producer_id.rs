@@ -21,7 +21,11 @@ pub(super) fn handle(_: &View, context: &Context, request: InitProducerIdRequest
     Step::ProducerId(Box::new(move |_, id| match id {
         Ok(id) => {
             let response = InitProducerIdResponse::default();
-            context.reply(&response.with_producer_id(ProducerId(id)).with_producer_epoch(0))
+            context.reply(
+                &response
+                    .with_producer_id(ProducerId(id))
+                    .with_producer_epoch(0),
+            )
         }
         Err(error) => {
             tracing::warn!(%error, "no producer id");

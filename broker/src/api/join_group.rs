@@ -35,8 +35,11 @@ fn command(
     random: Uuid,
 ) -> Result<Command, ErrorCode> {
     let instance_id = request.group_instance_id.as_ref();
-    let proposed =
-        propose_member_id(context.client_name(), instance_id.map(StrBytes::as_str), random);
+    let proposed = propose_member_id(
+        context.client_name(),
+        instance_id.map(StrBytes::as_str),
+        random,
+    );
     let protocols = request.protocols.iter();
     Ok(Command::Join(JoinGroup {
         group_id: named(&request.group_id)?,
@@ -125,7 +128,11 @@ mod tests {
     }
 
     fn join(version: i16, request: &JoinGroupRequest) -> JoinGroup {
-        match command(&context(ApiKey::JoinGroup, version), request, Uuid::from_u128(1)) {
+        match command(
+            &context(ApiKey::JoinGroup, version),
+            request,
+            Uuid::from_u128(1),
+        ) {
             Ok(Command::Join(join)) => join,
             other => panic!("{other:?}"),
         }
@@ -137,7 +144,10 @@ mod tests {
             let join = join(version, &request());
             assert_eq!(join.require_known_member_id, version >= 4);
             assert_eq!(join.supports_skipping_assignment, version >= 9);
-            assert_eq!(join.rebalance_timeout_ms, if version == 0 { 10_000 } else { 60_000 });
+            assert_eq!(
+                join.rebalance_timeout_ms,
+                if version == 0 { 10_000 } else { 60_000 }
+            );
         }
     }
 
@@ -146,8 +156,14 @@ mod tests {
         let instance = Some(StrBytes::from_static_str("instance"));
         let dynamic = join(9, &request());
         let fixed = join(9, &request().with_group_instance_id(instance));
-        assert_eq!((&*dynamic.client_id, &*dynamic.client_host), ("client", "/10.1.2.3"));
-        assert_eq!(dynamic.protocols, [("range".into(), Bytes::from_static(b"topics"))]);
+        assert_eq!(
+            (&*dynamic.client_id, &*dynamic.client_host),
+            ("client", "/10.1.2.3")
+        );
+        assert_eq!(
+            dynamic.protocols,
+            [("range".into(), Bytes::from_static(b"topics"))]
+        );
         assert!(dynamic.generated_member_id.starts_with("client-"));
         assert!(fixed.generated_member_id.starts_with("instance-"));
         assert_eq!(fixed.group_instance_id.as_deref(), Some("instance"));
@@ -197,7 +213,10 @@ mod tests {
             let read = sent(version, &response);
             assert_eq!(codes(&read), [16]);
             assert_eq!((read.generation_id, read.member_id.as_str()), (-1, "m"));
-            assert_eq!(read.protocol_name.as_deref(), if version < 7 { Some("") } else { None });
+            assert_eq!(
+                read.protocol_name.as_deref(),
+                if version < 7 { Some("") } else { None }
+            );
         }
     }
 }

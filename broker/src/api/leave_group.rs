@@ -3,6 +3,7 @@
 //! Versions 0 to 2 carry one member, whose error is the answer's; version 3 and later carry a
 //! batch and answer each member (rule 46).
 
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 use kafka_protocol::protocol::StrBytes;
@@ -17,23 +18,32 @@ use crate::coordinator::group::{self, Command, Left, LeftMember, Reply};
 
 pub(super) fn handle(view: &View, context: &Context, request: LeaveGroupRequest) -> Step {
     let group = request.group_id.to_string();
-    ask(view, context, group, command(context.version, &request), respond)
+    ask(
+        view,
+        context,
+        group,
+        command(context.version, &request),
+        respond,
+    )
 }
 
 fn command(version: i16, request: &LeaveGroupRequest) -> Result<Command, ErrorCode> {
     let members = if version <= 2 {
-        let member_id = text(&request.member_id);
-        vec![LeavingMember { member_id, group_instance_id: None, reason: None }]
+        vec![LeavingMember {
+            member_id: text(&request.member_id),
+            group_instance_id: None,
+            reason: None,
+        }]
     } else {
-        let member = |member: &_| leaving(member);
-        request.members.iter().map(member).collect()
+        request.members.iter().map(leaving).collect()
     };
-    Ok(Command::Leave(LeaveGroup { group_id: named(&request.group_id)?, members }))
+    Ok(Command::Leave(LeaveGroup {
+        group_id: named(&request.group_id)?,
+        members,
+    }))
 }
 
-fn leaving(
-    member: &kafka_protocol::messages::leave_group_request::MemberIdentity,
-) -> LeavingMember {
+fn leaving(member: &MemberIdentity) -> LeavingMember {
     LeavingMember {
         member_id: text(&member.member_id),
         group_instance_id: optional_text(member.group_instance_id.as_ref()),
@@ -57,7 +67,9 @@ fn respond(version: i16, outcome: Outcome) -> LeaveGroupResponse {
 fn first_error(left: &Left) -> group::ErrorCode {
     let members = left.members.iter().map(|member| member.error);
     let mut errors = std::iter::once(left.error).chain(members);
-    errors.find(|error| *error != group::ErrorCode::None).unwrap_or(group::ErrorCode::None)
+    errors
+        .find(|error| *error != group::ErrorCode::None)
+        .unwrap_or(group::ErrorCode::None)
 }
 
 fn member_response(member: &LeftMember) -> MemberResponse {
@@ -70,14 +82,15 @@ fn member_response(member: &LeftMember) -> MemberResponse {
 impl ErrorCodes for LeaveGroupResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
         visit(self.error_code);
-        self.members.iter().for_each(|member| visit(member.error_code));
+        self.members
+            .iter()
+            .for_each(|member| visit(member.error_code));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use kafka_protocol::messages::ApiKey;
-    use kafka_protocol::messages::leave_group_request::MemberIdentity;
 
     use super::super::group_call::testing::{codes, sent, versions};
     use super::*;
@@ -88,7 +101,10 @@ mod tests {
             group_instance_id: Some("i".into()),
             error: *error,
         };
-        Reply::Leave(Left { error, members: members.iter().map(member).collect() })
+        Reply::Leave(Left {
+            error,
+            members: members.iter().map(member).collect(),
+        })
     }
 
     #[test]
@@ -106,7 +122,10 @@ mod tests {
                 group_instance_id: instance.map(Into::into),
                 reason: reason.map(Into::into),
             };
-            let leave = LeaveGroup { group_id: "group".into(), members: vec![member] };
+            let leave = LeaveGroup {
+                group_id: "group".into(),
+                members: vec![member],
+            };
             Ok(Command::Leave(leave))
         };
         assert_eq!(command(2, &request), expected("m", None, None));
@@ -122,7 +141,11 @@ mod tests {
             for version in versions(ApiKey::LeaveGroup) {
                 let response = respond(version, Ok(left(error, members)));
                 let expected = if version <= 2 { old } else { new };
-                assert_eq!(codes(&sent(version, &response)), expected, "version {version}");
+                assert_eq!(
+                    codes(&sent(version, &response)),
+                    expected,
+                    "version {version}"
+                );
             }
         };
         check(None, &[None], &[0], &[0, 0]);

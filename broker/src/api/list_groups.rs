@@ -1,21 +1,25 @@
 //! ListGroups (key 16, versions 0 to 5): the groups of all coordinators.
 //!
 //! Version 4 adds states and version 5 adds types, to the answer and as filters. A broker on which
-//! no group has ever asked for its coordinator has no groups; that is no error.
+//! no group has ever asked for its coordinator has no groups; that is no error. While coordinators
+//! are still being loaded the list would lack their groups, so the client is told to come back.
 
 use kafka_protocol::messages::list_groups_response::ListedGroup as WireGroup;
 use kafka_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 
-use super::context::{Context, ErrorCodes, code};
+use super::context::{Context, ErrorCodes};
 use super::group_call::{Outcome, failure, outcome, wire};
 use super::step::Step;
-use super::view::View;
+use super::view::{OFFSETS_TOPIC, View};
 use crate::coordinator::group::command::ListGroups;
 use crate::coordinator::group::{Command, ListedGroup, Reply};
 
-pub(super) fn handle(_: &View, context: &Context, request: ListGroupsRequest) -> Step {
+pub(super) fn handle(view: &View, context: &Context, request: ListGroupsRequest) -> Step {
+    if !view.groups.is_ready() && view.catalog.topic(OFFSETS_TOPIC).is_some() {
+        return context.reply(&respond(vec![Err(ErrorCode::CoordinatorLoadInProgress)]));
+    }
     let context = context.clone();
     let filter = filter(&request);
     Step::AllGroups(
@@ -28,7 +32,10 @@ pub(super) fn handle(_: &View, context: &Context, request: ListGroupsRequest) ->
 
 fn filter(request: &ListGroupsRequest) -> ListGroups {
     let names = |names: &[StrBytes]| names.iter().map(StrBytes::to_string).collect();
-    ListGroups { states: names(&request.states_filter), types: names(&request.types_filter) }
+    ListGroups {
+        states: names(&request.states_filter),
+        types: names(&request.types_filter),
+    }
 }
 
 /// All groups, or an error and none: half of a list would look like the whole.
@@ -40,7 +47,7 @@ fn respond(outcomes: Vec<Outcome>) -> ListGroupsResponse {
             other => return ListGroupsResponse::default().with_error_code(failure(&other)),
         }
     }
-    ListGroupsResponse::default().with_error_code(code(ErrorCode::None)).with_groups(groups)
+    ListGroupsResponse::default().with_groups(groups)
 }
 
 /// Fields that a version does not have are left out by the encoder.
@@ -80,7 +87,10 @@ mod tests {
         let request = ListGroupsRequest::default()
             .with_states_filter(vec![StrBytes::from_static_str("Stable")])
             .with_types_filter(vec![StrBytes::from_static_str("classic")]);
-        let expected = ListGroups { states: vec!["Stable".into()], types: vec!["classic".into()] };
+        let expected = ListGroups {
+            states: vec!["Stable".into()],
+            types: vec!["classic".into()],
+        };
         assert_eq!(filter(&request), expected);
     }
 
@@ -88,14 +98,27 @@ mod tests {
     fn the_lists_of_all_coordinators_are_one_list_in_every_version() {
         for version in versions(ApiKey::ListGroups) {
             let lists = vec![vec![listed("a")], vec![], vec![listed("b"), listed("c")]];
-            let outcomes = lists.into_iter().map(|groups| Ok(Reply::List(groups))).collect();
+            let outcomes = lists
+                .into_iter()
+                .map(|groups| Ok(Reply::List(groups)))
+                .collect();
             let read = sent(version, &respond(outcomes));
-            let ids: Vec<_> = read.groups.iter().map(|group| group.group_id.as_str()).collect();
+            let ids: Vec<_> = read
+                .groups
+                .iter()
+                .map(|group| group.group_id.as_str())
+                .collect();
             assert_eq!((ids, codes(&read)), (vec!["a", "b", "c"], vec![0]));
             let group = &read.groups[0];
             assert_eq!(group.protocol_type.as_str(), "consumer");
-            assert_eq!(group.group_state.as_str(), if version >= 4 { "Stable" } else { "" });
-            assert_eq!(group.group_type.as_str(), if version >= 5 { "classic" } else { "" });
+            assert_eq!(
+                group.group_state.as_str(),
+                if version >= 4 { "Stable" } else { "" }
+            );
+            assert_eq!(
+                group.group_type.as_str(),
+                if version >= 5 { "classic" } else { "" }
+            );
         }
     }
 
@@ -106,7 +129,10 @@ mod tests {
 
     #[test]
     fn a_coordinator_that_fails_makes_the_whole_list_fail() {
-        let lists = vec![Ok(Reply::List(vec![listed("a")])), Err(ErrorCode::CoordinatorNotAvailable)];
+        let lists = vec![
+            Ok(Reply::List(vec![listed("a")])),
+            Err(ErrorCode::CoordinatorNotAvailable),
+        ];
         let response = respond(lists);
         assert_eq!((codes(&response), response.groups.len()), (vec![15], 0));
     }

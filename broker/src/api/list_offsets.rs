@@ -32,7 +32,11 @@ struct Found {
     epoch: i32,
 }
 
-const NOTHING: Found = Found { timestamp: -1, offset: -1, epoch: -1 };
+const NOTHING: Found = Found {
+    timestamp: -1,
+    offset: -1,
+    epoch: -1,
+};
 
 pub(super) fn handle(view: &View, context: &Context, request: ListOffsetsRequest) -> Step {
     let isolation = isolation(request.isolation_level);
@@ -40,7 +44,9 @@ pub(super) fn handle(view: &View, context: &Context, request: ListOffsetsRequest
     let mut seen = std::collections::HashMap::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
-            *seen.entry((topic.name.clone(), partition.partition_index)).or_insert(0) += 1;
+            *seen
+                .entry((topic.name.clone(), partition.partition_index))
+                .or_insert(0) += 1;
         }
     }
     let topics = request.topics.into_iter().map(|topic| {
@@ -54,7 +60,9 @@ pub(super) fn handle(view: &View, context: &Context, request: ListOffsetsRequest
             response(context.version, partition.partition_index, found)
         });
         let partitions = partitions.collect();
-        ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
+        ListOffsetsTopicResponse::default()
+            .with_name(topic.name)
+            .with_partitions(partitions)
     });
     let topics = topics.collect();
     context.reply(&ListOffsetsResponse::default().with_topics(topics))
@@ -70,12 +78,21 @@ fn response(
         Ok(found) => (response, found),
         Err(error) => (response.with_error_code(code(error.code)), NOTHING),
     };
-    let response = response.with_timestamp(found.timestamp).with_offset(found.offset);
-    if version >= 4 { response.with_leader_epoch(found.epoch) } else { response }
+    let response = response
+        .with_timestamp(found.timestamp)
+        .with_offset(found.offset);
+    if version >= 4 {
+        response.with_leader_epoch(found.epoch)
+    } else {
+        response
+    }
 }
 
 fn error(code: ErrorCode) -> PartitionError {
-    PartitionError { code, message: String::new() }
+    PartitionError {
+        code,
+        message: String::new(),
+    }
 }
 
 fn look_up(
@@ -92,21 +109,29 @@ fn look_up(
     let bounds = partition.bounds()?;
     let at = |offset| -> Result<Found, PartitionError> {
         let epoch = partition.epoch_for(offset)?.map_or(-1, |epoch| epoch.0);
-        Ok(Found { timestamp: -1, offset: offset.0, epoch })
+        Ok(Found {
+            timestamp: -1,
+            offset: offset.0,
+            epoch,
+        })
     };
     match asked.timestamp {
         special::LATEST => {
             let upper = bounds.upper(isolation);
-            Ok(Found { timestamp: -1, offset: upper.0, epoch: bounds.epoch.0 })
+            Ok(Found {
+                timestamp: -1,
+                offset: upper.0,
+                epoch: bounds.epoch.0,
+            })
         }
         special::EARLIEST => at(bounds.start),
         special::EARLIEST_LOCAL if version >= 8 => at(bounds.start),
         special::LATEST_TIERED if version >= 9 => Ok(NOTHING),
         special::MAX_TIMESTAMP if version >= 7 => Ok(found(partition.max_timestamp()?)),
         negative if negative < 0 => Err(error(ErrorCode::UnsupportedVersion)),
-        timestamp => {
-            Ok(found(partition.offset_for_timestamp(Timestamp(timestamp), isolation)?))
-        }
+        timestamp => Ok(found(
+            partition.offset_for_timestamp(Timestamp(timestamp), isolation)?,
+        )),
     }
 }
 

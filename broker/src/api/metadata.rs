@@ -62,7 +62,10 @@ pub(super) fn handle(view: &View, context: &Context, request: MetadataRequest) -
     let create = topic_creation::create(&view.config(), topics);
     let context = context.clone();
     // Whether it worked shows in the catalog: a topic that is still missing is answered as such.
-    Step::Catalog(create, Box::new(move |view, _| answer(view, &context, &request, asked)))
+    Step::Catalog(
+        create,
+        Box::new(move |view, _| answer(view, &context, &request, asked)),
+    )
 }
 
 /// `None` means all topics: an absent list, or an empty one in version 0.
@@ -100,8 +103,10 @@ fn answer(
 ) -> Step {
     let version = context.version;
     let operations = |asked: bool, all| if asked { all } else { OPERATIONS_NOT_ASKED };
-    let topic_operations =
-        operations(request.include_topic_authorized_operations, TOPIC_OPERATIONS);
+    let topic_operations = operations(
+        request.include_topic_authorized_operations,
+        TOPIC_OPERATIONS,
+    );
     let describe = |topic: &Arc<Topic>| describe(view, version, topic, topic_operations);
     let topics = match asked {
         None => view.catalog.topics().map(describe).collect(),
@@ -154,11 +159,17 @@ fn describe(view: &View, version: i16, topic: &Topic, operations: i32) -> Metada
         }
     });
     let response = MetadataResponseTopic::default()
-        .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))
+        .with_name(Some(TopicName(StrBytes::from_string(
+            topic.name.to_string(),
+        ))))
         .with_is_internal(topic.internal)
         .with_partitions(partitions.collect())
         .with_topic_authorized_operations(operations);
-    if version >= 10 { response.with_topic_id(topic.id) } else { response }
+    if version >= 10 {
+        response.with_topic_id(topic.id)
+    } else {
+        response
+    }
 }
 
 fn unknown_name(name: &StrBytes) -> MetadataResponseTopic {
@@ -187,7 +198,10 @@ impl ErrorCodes for MetadataResponse {
         visit(self.error_code);
         for topic in &self.topics {
             visit(topic.error_code);
-            topic.partitions.iter().for_each(|partition| visit(partition.error_code));
+            topic
+                .partitions
+                .iter()
+                .for_each(|partition| visit(partition.error_code));
         }
     }
 }

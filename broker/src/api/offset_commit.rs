@@ -1,12 +1,11 @@
-//! OffsetCommit (key 8, versions 2 to 10): how far a group has come.
+//! OffsetCommit (key 8, versions 2 to 9): how far a group has come.
 //!
 //! Partitions that do not exist are refused here, one by one, and the rest goes to the coordinator
 //! as one command; an error that concerns the whole group is that of each partition of the rest
 //! (rule 47). Versions 2 to 4 may say how long to keep the offsets, version 6 adds leader epochs,
-//! version 7 static members, version 9 GROUP_ID_NOT_FOUND; version 10 names topics by id. The
-//! empty group id is allowed, for old consumers that only store offsets.
-
-use std::sync::Arc;
+//! version 7 static members, version 9 GROUP_ID_NOT_FOUND. The empty group id is allowed, for old
+//! consumers that only store offsets. Version 10, which names topics by id, is prepared here and
+//! gets into the registry when the codec crate can read its requests.
 
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -35,7 +34,10 @@ struct Topic {
 
 pub(super) fn handle(view: &View, context: &Context, mut request: OffsetCommitRequest) -> Step {
     let asked = std::mem::take(&mut request.topics);
-    let name_of = |id| view.topic_by_id(id).map(|topic| TopicName(wire(&topic.name)));
+    let name_of = |id| {
+        view.topic_by_id(id)
+            .map(|topic| TopicName(wire(&topic.name)))
+    };
     let exists = |topic: &str, partition| view.partition(topic, partition).is_some();
     let (topics, commits) = sort_out(context.version, asked, name_of, exists);
     if commits.is_empty() {
@@ -44,7 +46,9 @@ pub(super) fn handle(view: &View, context: &Context, mut request: OffsetCommitRe
     }
     let group = request.group_id.to_string();
     let command = command(context.version, &request, commits);
-    ask(view, context, group, Ok(command), |_, outcome| respond(topics, outcome))
+    ask(view, context, group, Ok(command), |_, outcome| {
+        respond(topics, outcome)
+    })
 }
 
 /// Parts what the coordinator is asked from what is refused already.
@@ -66,8 +70,11 @@ fn sort_out(
             Some(name) if exists(name, partition.partition_index) => None,
             Some(_) => Some(ErrorCode::UnknownTopicOrPartition),
         };
-        let judged: Vec<_> =
-            asked.partitions.into_iter().map(|partition| (refusal(&partition), partition)).collect();
+        let judged: Vec<_> = asked
+            .partitions
+            .into_iter()
+            .map(|partition| (refusal(&partition), partition))
+            .collect();
         let name = name.unwrap_or_default();
         let commit = CommitTopic {
             topic: text(&name),
@@ -81,9 +88,14 @@ fn sort_out(
         if !commit.partitions.is_empty() {
             commits.push(commit);
         }
-        let partitions =
-            judged.into_iter().map(|(refusal, partition)| (partition.partition_index, refusal));
-        topics.push(Topic { name, id, partitions: partitions.collect() });
+        let partitions = judged
+            .into_iter()
+            .map(|(refusal, partition)| (partition.partition_index, refusal));
+        topics.push(Topic {
+            name,
+            id,
+            partitions: partitions.collect(),
+        });
     }
     (topics, commits)
 }
@@ -98,13 +110,16 @@ fn commit(partition: &OffsetCommitRequestPartition) -> CommitPartition {
 }
 
 fn command(version: i16, request: &OffsetCommitRequest, topics: Vec<CommitTopic>) -> Command {
-    let group_id: Arc<str> = text(&request.group_id);
     Command::CommitOffsets(CommitOffsets {
-        group_id,
+        group_id: text(&request.group_id),
         generation_id: request.generation_id_or_member_epoch,
         member_id: text(&request.member_id),
         group_instance_id: optional_text(request.group_instance_id.as_ref()),
-        retention_time_ms: if version <= 4 { request.retention_time_ms } else { -1 },
+        retention_time_ms: if version <= 4 {
+            request.retention_time_ms
+        } else {
+            -1
+        },
         expects_group_id_not_found: version >= 9,
         topics,
     })

@@ -22,6 +22,8 @@ use crate::coordinator::group::{self, Command, Reply};
 
 /// A topic of the request with its partitions and whether they exist.
 type Topic = (TopicName, Vec<(i32, bool)>);
+/// What the coordinator is asked to delete, by topic.
+type Deletions = Vec<(Arc<str>, Vec<i32>)>;
 
 pub(super) fn handle(view: &View, context: &Context, mut request: OffsetDeleteRequest) -> Step {
     let asked = std::mem::take(&mut request.topics);
@@ -29,22 +31,31 @@ pub(super) fn handle(view: &View, context: &Context, mut request: OffsetDeleteRe
     let (topics, deletions) = sort_out(asked, exists);
     let group = request.group_id.to_string();
     let command = command(&request, deletions);
-    ask(view, context, group, command, |_, outcome| respond(topics, outcome))
+    ask(view, context, group, command, |_, outcome| {
+        respond(topics, outcome)
+    })
 }
 
 /// Finds out what exists: only that is the coordinator asked to delete.
 fn sort_out(
     asked: Vec<OffsetDeleteRequestTopic>,
     exists: impl Fn(&str, i32) -> bool,
-) -> (Vec<Topic>, Vec<(Arc<str>, Vec<i32>)>) {
+) -> (Vec<Topic>, Deletions) {
     let mut topics = Vec::with_capacity(asked.len());
     let mut deletions = Vec::new();
     for asked in asked {
-        let numbers = asked.partitions.iter().map(|partition| partition.partition_index);
-        let partitions: Vec<_> =
-            numbers.map(|number| (number, exists(&asked.name, number))).collect();
-        let existing: Vec<_> =
-            partitions.iter().filter(|(_, exists)| *exists).map(|(number, _)| *number).collect();
+        let numbers = asked
+            .partitions
+            .iter()
+            .map(|partition| partition.partition_index);
+        let partitions: Vec<_> = numbers
+            .map(|number| (number, exists(&asked.name, number)))
+            .collect();
+        let existing: Vec<_> = partitions
+            .iter()
+            .filter(|(_, exists)| *exists)
+            .map(|(number, _)| *number)
+            .collect();
         if !existing.is_empty() {
             deletions.push((text(&asked.name), existing));
         }
@@ -53,11 +64,11 @@ fn sort_out(
     (topics, deletions)
 }
 
-fn command(
-    request: &OffsetDeleteRequest,
-    topics: Vec<(Arc<str>, Vec<i32>)>,
-) -> Result<Command, ErrorCode> {
-    Ok(Command::DeleteOffsets(DeleteOffsets { group_id: named(&request.group_id)?, topics }))
+fn command(request: &OffsetDeleteRequest, topics: Deletions) -> Result<Command, ErrorCode> {
+    Ok(Command::DeleteOffsets(DeleteOffsets {
+        group_id: named(&request.group_id)?,
+        topics,
+    }))
 }
 
 fn respond(topics: Vec<Topic>, outcome: Outcome) -> OffsetDeleteResponse {
@@ -77,7 +88,9 @@ fn respond(topics: Vec<Topic>, outcome: Outcome) -> OffsetDeleteResponse {
     let topics = topics.into_iter().map(|(name, partitions)| {
         let partitions = partitions.into_iter().map(|(partition, exists)| {
             let code = if exists {
-                answers.next().unwrap_or(code(ErrorCode::UnknownServerError))
+                answers
+                    .next()
+                    .unwrap_or(code(ErrorCode::UnknownServerError))
             } else {
                 code(ErrorCode::UnknownTopicOrPartition)
             };
@@ -86,7 +99,9 @@ fn respond(topics: Vec<Topic>, outcome: Outcome) -> OffsetDeleteResponse {
                 .with_error_code(code)
         });
         let partitions = partitions.collect();
-        OffsetDeleteResponseTopic::default().with_name(name).with_partitions(partitions)
+        OffsetDeleteResponseTopic::default()
+            .with_name(name)
+            .with_partitions(partitions)
     });
     let topics = topics.collect();
     OffsetDeleteResponse::default().with_topics(topics)
@@ -115,9 +130,9 @@ mod tests {
     }
 
     fn asked(topic: &'static str, partitions: &[i32]) -> OffsetDeleteRequestTopic {
-        let partitions = partitions
-            .iter()
-            .map(|partition| OffsetDeleteRequestPartition::default().with_partition_index(*partition));
+        let partitions = partitions.iter().map(|partition| {
+            OffsetDeleteRequestPartition::default().with_partition_index(*partition)
+        });
         OffsetDeleteRequestTopic::default()
             .with_name(StrBytes::from_static_str(topic).into())
             .with_partitions(partitions.collect())
@@ -128,14 +143,21 @@ mod tests {
         let all = vec![asked("other", &[0]), asked("known", &[2, 1, 0])];
         let (topics, deletions) = sort_out(all, exists);
         assert_eq!(deletions, [("known".into(), vec![1, 0])]);
-        let results = vec![(1, group::ErrorCode::None), (0, group::ErrorCode::GroupSubscribedToTopic)];
+        let results = vec![
+            (1, group::ErrorCode::None),
+            (0, group::ErrorCode::GroupSubscribedToTopic),
+        ];
         let deleted = DeletedOffsets {
             error: group::ErrorCode::None,
             topics: vec![("known".into(), results)],
         };
         let read = sent(0, &respond(topics, Ok(Reply::DeleteOffsets(deleted))));
         assert_eq!(codes(&read), [0, 3, 3, 0, 86]);
-        let names: Vec<_> = read.topics.iter().map(|topic| topic.name.as_str()).collect();
+        let names: Vec<_> = read
+            .topics
+            .iter()
+            .map(|topic| topic.name.as_str())
+            .collect();
         assert_eq!(names, ["other", "known"]);
     }
 
@@ -145,7 +167,10 @@ mod tests {
             let (topics, _) = sort_out(vec![asked("known", &[0])], exists);
             assert_eq!(codes(&sent(0, &respond(topics, outcome))), [expected]);
         };
-        let missing = DeletedOffsets { error: group::ErrorCode::GroupIdNotFound, topics: vec![] };
+        let missing = DeletedOffsets {
+            error: group::ErrorCode::GroupIdNotFound,
+            topics: vec![],
+        };
         check(Ok(Reply::DeleteOffsets(missing)), 69);
         check(Err(ErrorCode::NotCoordinator), 16);
     }

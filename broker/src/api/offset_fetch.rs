@@ -1,10 +1,11 @@
-//! OffsetFetch (key 9, versions 1 to 10): how far groups have come.
+//! OffsetFetch (key 9, versions 1 to 9): how far groups have come.
 //!
 //! Version 8 and later ask for several groups, before it was one. A null list of topics (version 2
 //! and later) asks for everything a group has. Partitions are not held against the topics that
-//! exist: where nothing is committed, the offset is -1 and that is no error. Version 10 names
-//! topics by id. Offsets are told when they are on disk, and there are no transactions, so
-//! `require_stable` holds without being looked at.
+//! exist: where nothing is committed, the offset is -1 and that is no error. Offsets are told when
+//! they are on disk, and there are no transactions, so `require_stable` holds without being looked
+//! at. Version 10, which names topics by id, is prepared here and gets into the registry when the
+//! codec crate can read its requests.
 
 use std::sync::Arc;
 
@@ -53,14 +54,23 @@ fn asked_groups(
     request: OffsetFetchRequest,
     name_of: impl Fn(Uuid) -> Option<Arc<str>>,
 ) -> Vec<Asked> {
-    let named = |name: &TopicName, partitions| {
-        FetchTopic { topic: text(name), topic_id: Uuid::nil(), partitions }
+    let named = |name: &TopicName, partitions| FetchTopic {
+        topic: text(name),
+        topic_id: Uuid::nil(),
+        partitions,
     };
     if version < 8 {
         let topics = request.topics.map(|topics| {
-            topics.into_iter().map(|topic| named(&topic.name, topic.partition_indexes)).collect()
+            topics
+                .into_iter()
+                .map(|topic| named(&topic.name, topic.partition_indexes))
+                .collect()
         });
-        return vec![Asked { group: request.group_id, topics, unknown: Vec::new() }];
+        return vec![Asked {
+            group: request.group_id,
+            topics,
+            unknown: Vec::new(),
+        }];
     }
     let groups = request.groups.into_iter().map(|group| {
         let mut unknown = Vec::new();
@@ -74,11 +84,19 @@ fn asked_groups(
                     unknown.push((id, partitions));
                     return None;
                 };
-                Some(FetchTopic { topic: name, topic_id: id, partitions })
+                Some(FetchTopic {
+                    topic: name,
+                    topic_id: id,
+                    partitions,
+                })
             });
             known.collect()
         });
-        Asked { group: group.group_id, topics, unknown }
+        Asked {
+            group: group.group_id,
+            topics,
+            unknown,
+        }
     });
     groups.collect()
 }
@@ -95,10 +113,13 @@ fn respond(
     outcomes: Vec<Outcome>,
     id_of: impl Fn(&str) -> Option<Uuid>,
 ) -> OffsetFetchResponse {
-    let groups = asked.into_iter().zip(outcomes).map(|(asked, outcome)| match outcome {
-        Ok(Reply::FetchOffsets(fetched)) => fetched_group(version, asked, fetched, &id_of),
-        other => failed_group(version, asked, group_failure(&other)),
-    });
+    let groups = asked
+        .into_iter()
+        .zip(outcomes)
+        .map(|(asked, outcome)| match outcome {
+            Ok(Reply::FetchOffsets(fetched)) => fetched_group(version, asked, fetched, &id_of),
+            other => failed_group(version, asked, group_failure(&other)),
+        });
     let mut groups: Vec<_> = groups.collect();
     if version >= 8 {
         return OffsetFetchResponse::default().with_groups(groups);
@@ -130,7 +151,11 @@ fn fetched_group(
         Some(wire_topic(&topic.topic, topic.topic_id, partitions))
     });
     let unknown = asked.unknown.into_iter().map(|(id, partitions)| {
-        wire_topic("", id, refused_partitions(&partitions, code(ErrorCode::UnknownTopicId)))
+        wire_topic(
+            "",
+            id,
+            refused_partitions(&partitions, code(ErrorCode::UnknownTopicId)),
+        )
     });
     OffsetFetchResponseGroup::default()
         .with_group_id(asked.group)
@@ -144,7 +169,11 @@ fn failed_group(version: i16, asked: Asked, error: i16) -> OffsetFetchResponseGr
         return response.with_error_code(error);
     }
     let topics = asked.topics.iter().flatten().map(|topic| {
-        wire_topic(&topic.topic, topic.topic_id, refused_partitions(&topic.partitions, error))
+        wire_topic(
+            &topic.topic,
+            topic.topic_id,
+            refused_partitions(&topic.partitions, error),
+        )
     });
     response.with_topics(topics.collect())
 }
@@ -194,10 +223,14 @@ fn single_group(group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
                 .with_error_code(partition.error_code)
         });
         let partitions = partitions.collect();
-        OffsetFetchResponseTopic::default().with_name(topic.name).with_partitions(partitions)
+        OffsetFetchResponseTopic::default()
+            .with_name(topic.name)
+            .with_partitions(partitions)
     });
     let topics = topics.collect();
-    OffsetFetchResponse::default().with_error_code(group.error_code).with_topics(topics)
+    OffsetFetchResponse::default()
+        .with_error_code(group.error_code)
+        .with_topics(topics)
 }
 
 impl ErrorCodes for OffsetFetchResponse {

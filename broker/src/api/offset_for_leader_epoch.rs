@@ -30,7 +30,9 @@ pub(super) fn handle(view: &View, context: &Context, request: OffsetForLeaderEpo
                     .with_end_offset(-1),
             })
             .collect();
-        OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(partitions)
+        OffsetForLeaderTopicResult::default()
+            .with_topic(topic.topic)
+            .with_partitions(partitions)
     });
     let topics = topics.collect();
     context.reply(&OffsetForLeaderEpochResponse::default().with_topics(topics))
@@ -41,10 +43,12 @@ fn look_up(
     topic: &str,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), PartitionError> {
-    let partition = view.partition(topic, asked.partition).ok_or_else(|| PartitionError {
-        code: ErrorCode::UnknownTopicOrPartition,
-        message: String::new(),
-    })?;
+    let partition = view
+        .partition(topic, asked.partition)
+        .ok_or_else(|| PartitionError {
+            code: ErrorCode::UnknownTopicOrPartition,
+            message: String::new(),
+        })?;
     partition.check_epoch(asked.current_leader_epoch)?;
     let (epoch, end) = partition.epoch_end(LeaderEpoch(asked.leader_epoch))?;
     Ok((epoch.0, end.0))

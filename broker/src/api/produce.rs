@@ -18,9 +18,7 @@ use uuid::Uuid;
 use super::context::{Context, ErrorCodes, code};
 use super::step::{AppendStep, Step};
 use super::view::{OFFSETS_TOPIC, View};
-use crate::partition::{
-    Acks, Appended, Partition, PartitionError, Refused, ValidBatch, validate,
-};
+use crate::partition::{Acks, Appended, Partition, PartitionError, Refused, ValidBatch, validate};
 
 /// One partition of the request: refused already, or waiting for the append of this number.
 enum Slot {
@@ -50,23 +48,29 @@ pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) ->
         .into_iter()
         .map(|topic| {
             let mut topic = Named::resolve(view, context.version, topic);
-            let slots = std::mem::take(&mut topic.partitions).into_iter().map(|data| {
-                let index = data.index;
-                let judged = match &acks {
-                    Ok(_) => judge(view, context.version, &topic, data),
-                    Err(refused) => Err(refused.clone()),
-                };
-                let slot = match judged {
-                    Ok(append) => {
-                        batches.push(append);
-                        Slot::Appending(batches.len() - 1)
-                    }
-                    Err(refused) => Slot::Refused(refused),
-                };
-                (index, slot)
-            });
+            let slots = std::mem::take(&mut topic.partitions)
+                .into_iter()
+                .map(|data| {
+                    let index = data.index;
+                    let judged = match &acks {
+                        Ok(_) => judge(view, context.version, &topic, data),
+                        Err(refused) => Err(refused.clone()),
+                    };
+                    let slot = match judged {
+                        Ok(append) => {
+                            batches.push(append);
+                            Slot::Appending(batches.len() - 1)
+                        }
+                        Err(refused) => Slot::Refused(refused),
+                    };
+                    (index, slot)
+                });
             let slots = slots.collect();
-            TopicSlots { name: topic.name, id: topic.id, slots }
+            TopicSlots {
+                name: topic.name,
+                id: topic.id,
+                slots,
+            }
         })
         .collect();
     let context = context.clone();
@@ -77,7 +81,11 @@ pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) ->
         timeout_ms: i64::from(request.timeout_ms),
         then: Box::new(move |_, outcomes| {
             let response = respond(context.version, topics, outcomes);
-            if silent { without_answer(&response) } else { context.reply(&response) }
+            if silent {
+                without_answer(&response)
+            } else {
+                context.reply(&response)
+            }
         }),
     })
 }
@@ -95,7 +103,12 @@ impl Named {
     fn resolve(view: &View, version: i16, topic: TopicProduceData) -> Self {
         if version < 13 {
             let (name, partitions) = (topic.name, topic.partition_data);
-            return Self { name, id: Uuid::nil(), unknown: None, partitions };
+            return Self {
+                name,
+                id: Uuid::nil(),
+                unknown: None,
+                partitions,
+            };
         }
         let known = view.topic_by_id(topic.topic_id);
         Self {
@@ -124,15 +137,27 @@ fn judge(
         return Err(refused(ErrorCode::InvalidTopicException, message));
     }
     let partition = view.partition(&topic.name, data.index).ok_or_else(|| {
-        let message = format!("there is no partition {} of topic {}", data.index, &*topic.name);
+        let message = format!(
+            "there is no partition {} of topic {}",
+            data.index, &*topic.name
+        );
         refused(ErrorCode::UnknownTopicOrPartition, message)
     })?;
-    let batch = validate(data.records, version, &partition.batch_rules(), view.now.wall)?;
+    let batch = validate(
+        data.records,
+        version,
+        &partition.batch_rules(),
+        view.now.wall,
+    )?;
     Ok((partition, batch))
 }
 
 fn refused(code: ErrorCode, message: String) -> Refused {
-    Refused { code, message, records: Vec::new() }
+    Refused {
+        code,
+        message,
+        records: Vec::new(),
+    }
 }
 
 fn respond(
@@ -145,19 +170,21 @@ fn respond(
         let partitions = topic.slots.into_iter().map(|(index, slot)| {
             let outcome = match slot {
                 Slot::Refused(refused) => Err(refused),
-                Slot::Appending(number) => {
-                    match outcomes.get_mut(number).and_then(Option::take) {
-                        Some(Ok(appended)) => Ok(appended),
-                        Some(Err(error)) => Err(refused(error.code, error.message)),
-                        None => Err(refused(ErrorCode::UnknownServerError, String::new())),
-                    }
-                }
+                Slot::Appending(number) => match outcomes.get_mut(number).and_then(Option::take) {
+                    Some(Ok(appended)) => Ok(appended),
+                    Some(Err(error)) => Err(refused(error.code, error.message)),
+                    None => Err(refused(ErrorCode::UnknownServerError, String::new())),
+                },
             };
             partition_response(version, index, outcome)
         });
         let partitions = partitions.collect();
         let response = TopicProduceResponse::default().with_partition_responses(partitions);
-        if version >= 13 { response.with_topic_id(topic.id) } else { response.with_name(topic.name) }
+        if version >= 13 {
+            response.with_topic_id(topic.id)
+        } else {
+            response.with_name(topic.name)
+        }
     });
     ProduceResponse::default().with_responses(topics.collect())
 }
@@ -213,7 +240,10 @@ fn without_answer(response: &ProduceResponse) -> Step {
 
 impl ErrorCodes for ProduceResponse {
     fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
-        let partitions = self.responses.iter().flat_map(|topic| &topic.partition_responses);
+        let partitions = self
+            .responses
+            .iter()
+            .flat_map(|topic| &topic.partition_responses);
         partitions.for_each(|partition| visit(partition.error_code));
     }
 }

@@ -32,7 +32,10 @@ pub struct Api {
 impl Api {
     /// The API's place in [`REGISTRY`].
     pub fn index(&self) -> usize {
-        REGISTRY.iter().position(|api| api.key == self.key).unwrap_or(usize::MAX)
+        REGISTRY
+            .iter()
+            .position(|api| api.key == self.key)
+            .unwrap_or(usize::MAX)
     }
 }
 
@@ -174,8 +177,14 @@ mod tests {
         }
         for api in REGISTRY {
             let spoken = decodable_versions(api.key as i16).unwrap();
-            assert!(*spoken.start() <= api.min && api.max <= *spoken.end(), "{api:?}");
-            assert!(api.advertised_min <= api.min && api.min <= api.max, "{api:?}");
+            assert!(
+                *spoken.start() <= api.min && api.max <= *spoken.end(),
+                "{api:?}"
+            );
+            assert!(
+                api.advertised_min <= api.min && api.min <= api.max,
+                "{api:?}"
+            );
         }
     }
 

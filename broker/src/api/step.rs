@@ -28,7 +28,10 @@ pub enum Step {
     /// Ask the coordinators of groups, all at once, then go on with their answers, in order.
     Groups(Vec<GroupCall>, Then<Vec<Result<group::Reply, Unavailable>>>),
     /// Ask every group coordinator the same.
-    AllGroups(Box<dyn Fn() -> group::Command + Send>, Then<Vec<Result<group::Reply, Unavailable>>>),
+    AllGroups(
+        Box<dyn Fn() -> group::Command + Send>,
+        Then<Vec<Result<group::Reply, Unavailable>>>,
+    ),
     /// Ask the catalog.
     Catalog(Command, Then<Result<Reply, Unavailable>>),
     /// Ask the catalog and wait for its answer for at most this many milliseconds; then `None`. If
@@ -37,7 +40,10 @@ pub enum Step {
     /// Take the next free producer id.
     ProducerId(Then<Result<i64, Unavailable>>),
     /// Move the starts of logs, durably, then go on.
-    DeleteRecords(Vec<(Arc<Partition>, i64)>, Then<Vec<Result<Offset, PartitionError>>>),
+    DeleteRecords(
+        Vec<(Arc<Partition>, i64)>,
+        Then<Vec<Result<Offset, PartitionError>>>,
+    ),
 }
 
 /// A command for the coordinator of one group.

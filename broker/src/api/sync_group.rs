@@ -15,7 +15,13 @@ use crate::coordinator::group::{Command, Reply};
 
 pub(super) fn handle(view: &View, context: &Context, request: SyncGroupRequest) -> Step {
     let group = request.group_id.to_string();
-    ask(view, context, group, command(context.version, &request), |_, outcome| respond(outcome))
+    ask(
+        view,
+        context,
+        group,
+        command(context.version, &request),
+        |_, outcome| respond(outcome),
+    )
 }
 
 fn command(version: i16, request: &SyncGroupRequest) -> Result<Command, ErrorCode> {
@@ -91,7 +97,10 @@ mod tests {
         let nameless = request().with_group_id(StrBytes::default().into());
         assert_eq!(command(3, &nameless), Err(ErrorCode::InvalidGroupId));
         // Kafka looks at the protocol first.
-        assert_eq!(command(5, &nameless), Err(ErrorCode::InconsistentGroupProtocol));
+        assert_eq!(
+            command(5, &nameless),
+            Err(ErrorCode::InconsistentGroupProtocol)
+        );
     }
 
     #[test]
@@ -100,8 +109,9 @@ mod tests {
             .with_member_id(StrBytes::from_static_str("m"))
             .with_assignment(Bytes::from_static(b"all"));
         let instance = Some(StrBytes::from_static_str("i"));
-        let request =
-            request().with_group_instance_id(instance).with_assignments(vec![assignment]);
+        let request = request()
+            .with_group_instance_id(instance)
+            .with_assignments(vec![assignment]);
         let expected = SyncGroup {
             group_id: "group".into(),
             generation_id: 3,

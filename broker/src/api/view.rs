@@ -129,7 +129,10 @@ impl View {
     /// The address a client of this listener is told.
     pub fn endpoint(&self, listener: &str) -> Endpoint {
         let endpoints = &self.shared.node.endpoints;
-        let fallback = || Endpoint { host: "localhost".into(), port: 0 };
+        let fallback = || Endpoint {
+            host: "localhost".into(),
+            port: 0,
+        };
         endpoints.get(listener).cloned().unwrap_or_else(fallback)
     }
 

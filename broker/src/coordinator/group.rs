@@ -9,6 +9,8 @@
 //!   written; Kafka writes an empty one, because its state lives in a log-backed map.
 //! - A call that is parked twice (a client gave up its connection and tries again) and a parked
 //!   SyncGroup of a member that leaves are answered; Kafka forgets them.
+//! - JoinGroup and SyncGroup calls that are answered with the state of the current generation renew
+//!   the member's session, as they did in Kafka's first coordinator: whoever talks is alive.
 //! - A static member that comes back replaces client id and host, too (KAFKA-8500).
 //! - The sweep for expired offsets spares a group in which somebody is between the two JoinGroup
 //!   calls of the member-id handshake.
@@ -17,7 +19,6 @@ mod admin;
 mod classic;
 pub mod command;
 mod config;
-mod error;
 mod event;
 mod offsets;
 mod records;
@@ -32,15 +33,16 @@ use std::sync::Arc;
 pub use classic::{Group, GroupState, GroupType, Member, propose_member_id};
 pub use command::Command;
 pub use config::GroupConfig;
-pub use error::ErrorCode;
 pub use event::{Event, OffsetKey, Timer};
 pub use offsets::CommittedOffset;
 pub use reply::{
     CommittedTopic, DeletedOffsets, DescribedGroup, DescribedMember, FetchedPartition,
-    FetchedTopic, Joined, JoinedMember, Left, LeftMember, ListedGroup, Reply, Synced,
+    FetchedTopic, Joined, JoinedMember, Left, LeftMember, ListedGroup, PartitionErrors, Reply,
+    Synced,
 };
 
 pub use router::GroupRouter;
+pub use tidemark_protocol::ErrorCode;
 
 use super::{Decision, KeyValue, Machine, MalformedRecord, ReplyToken, TimerChange};
 use crate::types::{Now, Offset};

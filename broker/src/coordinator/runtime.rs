@@ -90,7 +90,9 @@ pub struct Pending<R>(oneshot::Receiver<Result<R, Unavailable>>);
 impl<R> Pending<R> {
     /// Waits for the answer.
     pub async fn answer(self) -> Result<R, Unavailable> {
-        self.0.await.unwrap_or_else(|_| Err(Unavailable("the coordinator has stopped".into())))
+        self.0
+            .await
+            .unwrap_or_else(|_| Err(Unavailable("the coordinator has stopped".into())))
     }
 }
 
@@ -203,7 +205,9 @@ impl<M: Machine> Running<M> {
         let token = ReplyToken(self.next_token);
         self.next_token += 1;
         self.waiting.insert(token, envelope.reply);
-        let decision = self.machine.decide(self.time.now(), envelope.command, token);
+        let decision = self
+            .machine
+            .decide(self.time.now(), envelope.command, token);
         self.carry_out(decision);
     }
 
@@ -215,8 +219,15 @@ impl<M: Machine> Running<M> {
     }
 
     fn carry_out(&mut self, decision: Decision<M>) {
-        let Decision { events, answers, timers } = decision;
-        let records = events.iter().map(|event| self.machine.encode(event)).collect();
+        let Decision {
+            events,
+            answers,
+            timers,
+        } = decision;
+        let records = events
+            .iter()
+            .map(|event| self.machine.encode(event))
+            .collect();
         match self.write(records) {
             Ok((first, persisted)) => self.apply(first, events, &persisted),
             Err(error) => {
@@ -267,12 +278,17 @@ impl<M: Machine> Running<M> {
             }
         }
         if !wait.is_empty() {
-            self.held.push_back(Held { end: self.log.end(), answers: wait });
+            self.held.push_back(Held {
+                end: self.log.end(),
+                answers: wait,
+            });
         }
     }
 
     fn release(&mut self, outcome: Result<(), Unavailable>) {
-        let Some(held) = self.held.pop_front() else { return };
+        let Some(held) = self.held.pop_front() else {
+            return;
+        };
         for (token, reply) in held.answers {
             self.answer(token, outcome.clone().map(|()| reply));
         }
@@ -302,7 +318,10 @@ struct Timers<T> {
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self { by_key: BTreeMap::new(), by_deadline: BTreeMap::new() }
+        Self {
+            by_key: BTreeMap::new(),
+            by_deadline: BTreeMap::new(),
+        }
     }
 }
 
@@ -312,13 +331,16 @@ impl<T: Ord + Clone> Timers<T> {
             self.by_deadline.remove(&(old, change.timer.clone()));
         }
         if let Some(deadline) = change.deadline {
-            self.by_deadline.insert((deadline, change.timer.clone()), ());
+            self.by_deadline
+                .insert((deadline, change.timer.clone()), ());
             self.by_key.insert(change.timer, deadline);
         }
     }
 
     fn next_deadline(&self) -> Option<Monotonic> {
-        self.by_deadline.first_key_value().map(|((deadline, _), ())| *deadline)
+        self.by_deadline
+            .first_key_value()
+            .map(|((deadline, _), ())| *deadline)
     }
 
     fn take_due(&mut self, now: Monotonic) -> Option<T> {

@@ -34,16 +34,26 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// A clock whose monotonic time starts at 0 now.
-    #[allow(clippy::disallowed_methods, reason = "this is the one door to the system clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one door to the system clock"
+    )]
     pub fn start() -> Self {
-        Self { started: std::time::Instant::now() }
+        Self {
+            started: std::time::Instant::now(),
+        }
     }
 }
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the one door to the system clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one door to the system clock"
+    )]
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
         Now {
             wall: Timestamp(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)),
             monotonic: Monotonic(
@@ -52,12 +62,18 @@ impl Clock for SystemClock {
         }
     }
 
-    #[allow(clippy::disallowed_methods, reason = "this is the one door to the system clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one door to the system clock"
+    )]
     fn monotonic_micros(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    #[allow(clippy::disallowed_methods, reason = "this is the one door to the system clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one door to the system clock"
+    )]
     fn sleep_until(&self, deadline: Monotonic) -> Sleep {
         // A deadline in the far future (a timeout of i64::MAX) must not overflow an Instant.
         let longest = Duration::from_secs(365 * 24 * 3600);
@@ -76,8 +92,14 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that shows `wall`, and 0 on its monotonic side.
     pub fn new(wall: Timestamp) -> Self {
-        let now = Now { wall, monotonic: Monotonic(0) };
-        Self { now: Arc::new(Mutex::new(now)), moved: Arc::new(Notify::new()) }
+        let now = Now {
+            wall,
+            monotonic: Monotonic(0),
+        };
+        Self {
+            now: Arc::new(Mutex::new(now)),
+            moved: Arc::new(Notify::new()),
+        }
     }
 
     /// Moves both clocks forward by `ms` milliseconds and wakes whoever waited for that.
@@ -119,12 +141,17 @@ mod tests {
     async fn a_sleeper_wakes_when_its_moment_comes_and_not_before() {
         let clock = ManualClock::new(Timestamp(1_000));
         let mut sleep = clock.sleep_until(Monotonic(50));
-        let pending = std::future::poll_fn(|cx| {
-            std::task::Poll::Ready(sleep.as_mut().poll(cx).is_pending())
-        });
+        let pending =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(sleep.as_mut().poll(cx).is_pending()));
         assert!(pending.await);
         clock.advance(50);
         sleep.await;
-        assert_eq!(clock.now(), Now { wall: Timestamp(1_050), monotonic: Monotonic(50) });
+        assert_eq!(
+            clock.now(),
+            Now {
+                wall: Timestamp(1_050),
+                monotonic: Monotonic(50)
+            }
+        );
     }
 }

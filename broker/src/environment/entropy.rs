@@ -43,7 +43,10 @@ pub trait Entropy: Send + Sync {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[allow(clippy::disallowed_methods, reason = "this is the one door to randomness")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one door to randomness"
+    )]
     fn fill(&self, buffer: &mut [u8]) {
         rand::rng().fill_bytes(buffer);
     }

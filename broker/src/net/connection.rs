@@ -68,7 +68,13 @@ impl Connection {
         limits: Arc<Limits>,
         place: Place,
     ) -> Self {
-        Self { stream, origin, shared, limits, _place: place }
+        Self {
+            stream,
+            origin,
+            shared,
+            limits,
+            _place: place,
+        }
     }
 
     /// Serves the connection until it ends.
@@ -147,7 +153,15 @@ impl Reader {
             };
             let (frame, memory) = frame;
             let started = api::begin(&self.shared, &self.origin, frame).await;
-            if self.queue.send(Queued { started, _memory: memory }).await.is_err() {
+            if self
+                .queue
+                .send(Queued {
+                    started,
+                    _memory: memory,
+                })
+                .await
+                .is_err()
+            {
                 return End::Peer;
             }
         }
@@ -190,9 +204,15 @@ impl Reader {
         if length <= SMALL_FRAME {
             return None;
         }
-        let connection = Arc::clone(&self.in_flight).acquire_many_owned(units(length)).await.ok()?;
+        let connection = Arc::clone(&self.in_flight)
+            .acquire_many_owned(units(length))
+            .await
+            .ok()?;
         let broker = self.limits.queue(length).await;
-        Some(Memory { _connection: connection, _broker: broker })
+        Some(Memory {
+            _connection: connection,
+            _broker: broker,
+        })
     }
 }
 
@@ -243,7 +263,9 @@ impl Writer {
             if !queued.started.is_ready() {
                 break;
             }
-            let Ok(Some(frame)) = queued.started.finish(&self.shared).await else { break };
+            let Ok(Some(frame)) = queued.started.finish(&self.shared).await else {
+                break;
+            };
             if self.send(frame).await.is_err() {
                 return;
             }

@@ -36,11 +36,15 @@ impl Limits {
     /// The limits of a configuration. Those of connections are asked for at each connection, since
     /// they can change at run time.
     pub fn new(config: &BrokerConfig) -> Arc<Self> {
-        let queued = usize::try_from(config.queued_max_request_bytes).ok().filter(|max| *max > 0);
+        let queued = usize::try_from(config.queued_max_request_bytes)
+            .ok()
+            .filter(|max| *max > 0);
         Arc::new(Self {
             state: Mutex::default(),
             freed: Notify::new(),
-            queued: queued.map(units).map(|units| Arc::new(Semaphore::new(units as usize))),
+            queued: queued
+                .map(units)
+                .map(|units| Arc::new(Semaphore::new(units as usize))),
         })
     }
 
@@ -75,13 +79,19 @@ impl Limits {
         *of_address += 1;
         state.total += 1;
         drop(state);
-        Some(Place { limits: Arc::clone(self), address })
+        Some(Place {
+            limits: Arc::clone(self),
+            address,
+        })
     }
 
     /// Waits until a request of `bytes` may be in memory.
     pub(super) async fn queue(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let queued = self.queued.as_ref()?;
-        Arc::clone(queued).acquire_many_owned(units(bytes)).await.ok()
+        Arc::clone(queued)
+            .acquire_many_owned(units(bytes))
+            .await
+            .ok()
     }
 }
 
@@ -102,7 +112,9 @@ impl Drop for Place {
 
 /// Bytes as semaphore units, rounded up.
 pub(super) fn units(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(Semaphore::MAX_PERMITS as u32)
+    u32::try_from(bytes.div_ceil(UNIT))
+        .unwrap_or(u32::MAX)
+        .min(Semaphore::MAX_PERMITS as u32)
 }
 
 fn per_address(address: IpAddr, config: &BrokerConfig) -> usize {
@@ -131,7 +143,10 @@ mod tests {
         let first = limits.admit(one, &config);
         assert!(first.is_some());
         assert!(limits.admit(one, &config).is_none());
-        let _pair = (limits.admit(two, &config).unwrap(), limits.admit(two, &config).unwrap());
+        let _pair = (
+            limits.admit(two, &config).unwrap(),
+            limits.admit(two, &config).unwrap(),
+        );
         assert!(limits.admit(two, &config).is_none());
         drop(first);
         assert!(limits.admit(one, &config).is_some());

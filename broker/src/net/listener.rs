@@ -29,7 +29,10 @@ pub struct BindError {
 /// Listens on `host:port`. An empty host means every interface, over IPv6 and IPv4 alike where the
 /// machine has both; port 0 takes a free one.
 pub fn bind(host: &str, port: u16, config: &BrokerConfig) -> Result<TcpListener, BindError> {
-    let failed = |source| BindError { address: format!("{host}:{port}"), source };
+    let failed = |source| BindError {
+        address: format!("{host}:{port}"),
+        source,
+    };
     let candidates: Vec<SocketAddr> = match host {
         "" => vec![([0_u16; 8], port).into(), ([0_u8; 4], port).into()],
         host => (host, port).to_socket_addrs().map_err(failed)?.collect(),
@@ -45,7 +48,11 @@ pub fn bind(host: &str, port: u16, config: &BrokerConfig) -> Result<TcpListener,
 }
 
 fn listen(address: SocketAddr, config: &BrokerConfig) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -88,7 +95,9 @@ pub async fn serve(
             Err(error) => {
                 tracing::warn!(%error, listener = %name, "accept failed");
                 let clock = &shared.environment.clock;
-                clock.sleep_until(clock.now().monotonic.plus_ms(ACCEPT_PAUSE_MS)).await;
+                clock
+                    .sleep_until(clock.now().monotonic.plus_ms(ACCEPT_PAUSE_MS))
+                    .await;
             }
         }
     }
@@ -115,6 +124,15 @@ fn admit(
     }
     let _ = stream.set_nodelay(true);
     let _ = socket.set_keepalive(true);
-    let origin = Origin { peer, listener: Arc::clone(name) };
-    Some(Connection::new(stream, origin, Arc::clone(shared), Arc::clone(limits), place))
+    let origin = Origin {
+        peer,
+        listener: Arc::clone(name),
+    };
+    Some(Connection::new(
+        stream,
+        origin,
+        Arc::clone(shared),
+        Arc::clone(limits),
+        place,
+    ))
 }

@@ -27,7 +27,10 @@ impl Partition {
         let mut state = self.state.lock();
         let state = &mut *state;
         if let Some(reason) = &state.offline {
-            return Err(PartitionError::new(ErrorCode::KafkaStorageError, reason.clone()));
+            return Err(PartitionError::new(
+                ErrorCode::KafkaStorageError,
+                reason.clone(),
+            ));
         }
         let log = state.log.as_mut().ok_or_else(gone)?;
         let log_append_time = match batch.header.timestamp_type() {
@@ -37,7 +40,12 @@ impl Partition {
         if let SequenceCheck::Duplicate { base, last, .. } = check_sequence(log, batch)? {
             let (base_offset, end) = (base, last.plus(1));
             let log_start = log.start_offset();
-            return Ok(Appended { base_offset, log_append_time, log_start, end });
+            return Ok(Appended {
+                base_offset,
+                log_append_time,
+                log_start,
+                end,
+            });
         }
         let written = log
             .append(&batch.header, &batch.bytes, self.epoch, now)
@@ -50,7 +58,10 @@ impl Partition {
         };
         let wait_for_disk = acks == Acks::All && self.durable_acks;
         if wait_for_disk {
-            state.unsynced.push_back(Unsynced { base: written.base, end: written.end });
+            state.unsynced.push_back(Unsynced {
+                base: written.base,
+                end: written.end,
+            });
         }
         state.dirty_since.get_or_insert(now.monotonic);
         if wait_for_disk || state.has_flush_messages_due() {
@@ -84,7 +95,9 @@ impl Partition {
         let plan = {
             let mut state = self.state.lock();
             state.dirty_since = None;
-            let Some(log) = state.log.as_mut() else { return };
+            let Some(log) = state.log.as_mut() else {
+                return;
+            };
             log.flush_plan()
         };
         let Some(plan) = plan else { return };
@@ -98,7 +111,11 @@ impl Partition {
             let state = &mut *state;
             if let Some(log) = state.log.as_mut() {
                 log.flushed(up_to);
-                while state.unsynced.front().is_some_and(|unsynced| unsynced.end <= up_to) {
+                while state
+                    .unsynced
+                    .front()
+                    .is_some_and(|unsynced| unsynced.end <= up_to)
+                {
                     state.unsynced.pop_front();
                 }
                 self.high_watermark.advance(state.visible_end());

@@ -39,7 +39,10 @@ impl Flusher {
         let thread = std::thread::Builder::new()
             .name("tidemark-flusher".into())
             .spawn(move || worker.serve())?;
-        let handle = FlusherThread { flusher: Arc::clone(&flusher), thread: Some(thread) };
+        let handle = FlusherThread {
+            flusher: Arc::clone(&flusher),
+            thread: Some(thread),
+        };
         Ok((flusher, handle))
     }
 

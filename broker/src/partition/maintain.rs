@@ -14,8 +14,12 @@ impl Partition {
     pub fn maintain(&self, now: Now) -> Result<Vec<PendingDelete>, PartitionError> {
         let mut state = self.state.lock();
         let visible = state.visible_end();
-        let Some(log) = state.log.as_mut() else { return Ok(Vec::new()) };
-        let deleted = log.maintain(now, visible).map_err(|error| storage_failed(&error))?;
+        let Some(log) = state.log.as_mut() else {
+            return Ok(Vec::new());
+        };
+        let deleted = log
+            .maintain(now, visible)
+            .map_err(|error| storage_failed(&error))?;
         drop(state);
         if !deleted.is_empty() {
             // Parked fetches below the new start must be answered, not left to time out.
@@ -28,7 +32,9 @@ impl Partition {
     pub fn flush_if_due(self: &Arc<Self>, now: Now) {
         let due = {
             let state = self.state.lock();
-            state.dirty_since.is_some_and(|since| since.plus_ms(state.settings.log.flush_ms) <= now.monotonic)
+            state
+                .dirty_since
+                .is_some_and(|since| since.plus_ms(state.settings.log.flush_ms) <= now.monotonic)
         };
         if due {
             self.request_flush();
@@ -44,11 +50,15 @@ impl Partition {
         if target < Offset::ZERO || target > visible {
             return Err(PartitionError::new(
                 ErrorCode::OffsetOutOfRange,
-                format!("{}: cannot delete up to {to}: the high watermark is {visible}", self.name),
+                format!(
+                    "{}: cannot delete up to {to}: the high watermark is {visible}",
+                    self.name
+                ),
             ));
         }
         let log = state.log.as_mut().ok_or_else(super::gone)?;
-        log.advance_start(target);
+        log.advance_start(target)
+            .map_err(|error| storage_failed(&error))?;
         let start = log.start_offset();
         drop(state);
         self.high_watermark.wake_all();

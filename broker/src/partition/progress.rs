@@ -42,14 +42,23 @@ pub struct Registration<'a> {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.progress.0.lock().waiters.retain(|waiter| waiter.id != self.id);
+        self.progress
+            .0
+            .lock()
+            .waiters
+            .retain(|waiter| waiter.id != self.id);
     }
 }
 
 impl Progress {
     /// Starts at `reached`.
     pub fn new(reached: Offset) -> Self {
-        Self(Mutex::new(State { reached, closed: false, next_id: 0, waiters: Vec::new() }))
+        Self(Mutex::new(State {
+            reached,
+            closed: false,
+            next_id: 0,
+            waiters: Vec::new(),
+        }))
     }
 
     /// Moves on to `to` (never back) and wakes those who waited for an offset up to it.
@@ -82,7 +91,11 @@ impl Progress {
         if state.closed || threshold <= state.reached {
             signal.notify_one();
         } else {
-            state.waiters.push(Waiter { id, threshold, signal: Arc::clone(signal) });
+            state.waiters.push(Waiter {
+                id,
+                threshold,
+                signal: Arc::clone(signal),
+            });
         }
         Registration { progress: self, id }
     }

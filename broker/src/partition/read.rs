@@ -24,8 +24,9 @@ impl Partition {
         let log = Self::open_log(&state)?;
         // Never ahead of what waiters have been told, never behind it either.
         let high_watermark = state.visible_end();
-        let last_stable =
-            log.first_unstable_offset().map_or(high_watermark, |first| first.min(high_watermark));
+        let last_stable = log
+            .first_unstable_offset()
+            .map_or(high_watermark, |first| first.min(high_watermark));
         Ok(Bounds {
             start: log.start_offset(),
             high_watermark,
@@ -44,8 +45,10 @@ impl Partition {
             newer if newer > self.epoch.0 => (ErrorCode::UnknownLeaderEpoch, "newer"),
             _ => return Ok(()),
         };
-        let message =
-            format!("the request's leader epoch {current} is {how} than {} ({})", self.epoch, self.name);
+        let message = format!(
+            "the request's leader epoch {current} is {how} than {} ({})",
+            self.epoch, self.name
+        );
         Err(PartitionError::new(code, message))
     }
 
@@ -61,16 +64,24 @@ impl Partition {
         let upper = self.bounds()?.upper(isolation);
         let state = self.state.lock();
         let log = Self::open_log(&state)?;
-        log.read(from, upper, max_bytes, min_one).map_err(|error| storage_failed(&error))
+        log.read(from, upper, max_bytes, min_one)
+            .map_err(|error| storage_failed(&error))
     }
 
     /// How much a read from `from` would find. Cheap: asked each time a parked fetch wakes.
-    pub fn available(&self, from: Offset, isolation: Isolation) -> Result<Available, PartitionError> {
+    pub fn available(
+        &self,
+        from: Offset,
+        isolation: Isolation,
+    ) -> Result<Available, PartitionError> {
         let upper = self.bounds()?.upper(isolation);
         let state = self.state.lock();
         let log = Self::open_log(&state)?;
         let (bytes, older_segment) = log.bytes_between(from, upper);
-        Ok(Available { bytes, older_segment })
+        Ok(Available {
+            bytes,
+            older_segment,
+        })
     }
 
     /// The first record below `isolation`'s bound with a timestamp of at least `target`.
@@ -82,7 +93,8 @@ impl Partition {
         let upper = self.bounds()?.upper(isolation);
         let state = self.state.lock();
         let log = Self::open_log(&state)?;
-        log.offset_for_timestamp(target, upper).map_err(|error| storage_failed(&error))
+        log.offset_for_timestamp(target, upper)
+            .map_err(|error| storage_failed(&error))
     }
 
     /// The first record with the largest timestamp.
@@ -90,7 +102,8 @@ impl Partition {
         let upper = self.bounds()?.high_watermark;
         let state = self.state.lock();
         let log = Self::open_log(&state)?;
-        log.max_timestamp(upper).map_err(|error| storage_failed(&error))
+        log.max_timestamp(upper)
+            .map_err(|error| storage_failed(&error))
     }
 
     /// Where `epoch` ended in this log (rule 31).

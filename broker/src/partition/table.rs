@@ -15,7 +15,10 @@ impl PartitionTable {
     /// A partition; `None` if there is no such topic or number.
     pub fn get(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
         let table = self.0.read();
-        table.get(topic)?.get(usize::try_from(partition).ok()?).cloned()
+        table
+            .get(topic)?
+            .get(usize::try_from(partition).ok()?)
+            .cloned()
     }
 
     /// The partitions of a topic, in order.
@@ -25,7 +28,11 @@ impl PartitionTable {
 
     /// Adds the next partitions of a topic, in order.
     pub fn add(&self, topic: &Arc<str>, partitions: Vec<Arc<Partition>>) {
-        self.0.write().entry(Arc::clone(topic)).or_default().extend(partitions);
+        self.0
+            .write()
+            .entry(Arc::clone(topic))
+            .or_default()
+            .extend(partitions);
     }
 
     /// Takes a topic out.

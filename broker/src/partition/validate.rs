@@ -66,7 +66,11 @@ pub struct Refused {
 
 impl Refused {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), records: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            records: Vec::new(),
+        }
     }
 
     fn invalid(message: impl Into<String>) -> Self {
@@ -155,10 +159,14 @@ fn check_header(batch: &BatchView<'_>, rules: &BatchRules) -> Result<(), Refused
         .validate_crc()
         .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))?;
     if batch.is_control() {
-        return Err(Refused::invalid("Clients are not allowed to write control records"));
+        return Err(Refused::invalid(
+            "Clients are not allowed to write control records",
+        ));
     }
     if batch.has_delete_horizon() {
-        return Err(Refused::invalid("Clients are not allowed to set a delete horizon"));
+        return Err(Refused::invalid(
+            "Clients are not allowed to set a delete horizon",
+        ));
     }
     let count = i64::from(batch.last_offset_delta) + 1;
     if count <= 0 {
@@ -200,11 +208,7 @@ fn check_size(size: usize, rules: &BatchRules) -> Result<(), Refused> {
     ))
 }
 
-fn check_records(
-    batch: &BatchView<'_>,
-    rules: &BatchRules,
-    now: Timestamp,
-) -> Result<(), Refused> {
+fn check_records(batch: &BatchView<'_>, rules: &BatchRules, now: Timestamp) -> Result<(), Refused> {
     let create_time = rules.timestamp_type == TimestampType::CreateTime;
     if create_time && batch.timestamp_type() == TimestampType::LogAppendTime {
         return Err(Refused::new(
@@ -216,7 +220,9 @@ fn check_records(
     let uncompressed = batch.compression() == Ok(Compression::None);
     let open = uncompressed
         || rules.compacted
-        || bounds.as_ref().is_some_and(|bounds| bounds.need_records(batch));
+        || bounds
+            .as_ref()
+            .is_some_and(|bounds| bounds.need_records(batch));
     if !open {
         return Ok(());
     }
@@ -230,7 +236,11 @@ fn check_records(
         bounds.refuse(at(summary.min_timestamp_delta)).is_some()
             || bounds.refuse(at(summary.max_timestamp_delta)).is_some()
     });
-    if keyless || late { Err(name_faulty_records(batch, &section, rules, bounds)) } else { Ok(()) }
+    if keyless || late {
+        Err(name_faulty_records(batch, &section, rules, bounds))
+    } else {
+        Ok(())
+    }
 }
 
 fn open_records<'a>(batch: &BatchView<'a>) -> Result<Cow<'a, [u8]>, Refused> {
@@ -267,7 +277,11 @@ fn name_faulty_records(
         ErrorCode::InvalidRecord => "One or more records have been rejected",
         _ => "One or more records have been rejected due to invalid timestamp",
     };
-    Refused { code, message: message.into(), records }
+    Refused {
+        code,
+        message: message.into(),
+        records,
+    }
 }
 
 /// The timestamps a CreateTime topic takes, in milliseconds.

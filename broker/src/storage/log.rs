@@ -6,6 +6,7 @@
 
 mod append;
 mod flush;
+mod load;
 mod lookup;
 mod maintain;
 mod open;

@@ -290,7 +290,7 @@ impl Segment {
     /// Finds the end of a segment that was closed in order, by a scan from the last index entry.
     pub(crate) fn find_end(&mut self) -> Result<Offset, StorageError> {
         let mut end = self.base;
-        let mut scan = self.headers(self.offsets.last_position()?.0);
+        let mut scan = self.headers(self.offsets.last_position().0);
         while let Some(batch) = scan.next()? {
             if batch.header.base_offset < end.0 {
                 return Err(scan.corrupt(batch.position, "offsets do not rise"));

@@ -40,8 +40,15 @@ impl FetchStep {
         let view = View::new(shared);
         let wanted = std::mem::take(&mut self.session.wanted);
         let forgotten = std::mem::take(&mut self.session.forgotten);
-        let request = super::sessions::Request { wanted, forgotten, ..self.session };
-        let plan = shared.fetch_sessions.lock().begin(request, view.now.monotonic);
+        let request = super::sessions::Request {
+            wanted,
+            forgotten,
+            ..self.session
+        };
+        let plan = shared
+            .fetch_sessions
+            .lock()
+            .begin(request, view.now.monotonic);
         let plan = match plan {
             Ok(plan) => plan,
             Err(error) => {
@@ -49,17 +56,25 @@ impl FetchStep {
                 return self.context.reply(&response);
             }
         };
-        let targets: Vec<Target> =
-            plan.partitions.iter().map(|(key, wanted)| Target::find(&view, key, *wanted)).collect();
+        let targets: Vec<Target> = plan
+            .partitions
+            .iter()
+            .map(|(key, wanted)| Target::find(&view, key, *wanted))
+            .collect();
         self.wait(shared, &view, &targets).await;
         let reads = self.read_all(shared, &plan, &targets);
         let found: Vec<Found> = reads.iter().map(Read::found).collect();
         let verdict =
-            shared.fetch_sessions.lock().finish(&plan, &found, view.now.monotonic, || {
-                shared.environment.entropy.next_u64() as i32
-            });
+            shared
+                .fetch_sessions
+                .lock()
+                .finish(&plan, &found, view.now.monotonic, || {
+                    shared.environment.entropy.next_u64() as i32
+                });
         let rows = plan.partitions.iter().zip(reads).zip(verdict.include);
-        let rows = rows.filter(|(_, include)| *include).map(|((row, read), _)| (&row.0, read));
+        let rows = rows
+            .filter(|(_, include)| *include)
+            .map(|((row, read), _)| (&row.0, read));
         let response = self
             .response(&view, rows)
             .with_session_id(verdict.session_id)
@@ -80,8 +95,12 @@ impl FetchStep {
             // Registered before looking, so that nothing that happens in between is missed.
             let mut registrations = Vec::new();
             for target in targets {
-                let Ok(partition) = &target.partition else { return };
-                let Ok(bounds) = partition.bounds() else { return };
+                let Ok(partition) = &target.partition else {
+                    return;
+                };
+                let Ok(bounds) = partition.bounds() else {
+                    return;
+                };
                 let next = bounds.high_watermark.plus(1);
                 registrations.push(partition.high_watermark_progress().register(next, &signal));
             }
@@ -102,7 +121,9 @@ impl FetchStep {
     fn is_satisfied(&self, targets: &[Target]) -> bool {
         let mut total = 0_u64;
         for target in targets {
-            let Ok(partition) = &target.partition else { return true };
+            let Ok(partition) = &target.partition else {
+                return true;
+            };
             if target.precheck(partition, self.context.version).is_err() {
                 return true;
             }
@@ -135,7 +156,9 @@ impl FetchStep {
         let mut budget = self.max_bytes;
         let mut nothing_yet = true;
         for index in (first..count).chain(0..first) {
-            let Some(target) = targets.get(index) else { continue };
+            let Some(target) = targets.get(index) else {
+                continue;
+            };
             let read = target.read(self.context.version, self.isolation, budget, nothing_yet);
             if !read.records.is_empty() {
                 nothing_yet = false;
@@ -146,7 +169,10 @@ impl FetchStep {
                 *slot = Some(read);
             }
         }
-        reads.into_iter().map(|read| read.unwrap_or_else(Read::nothing)).collect()
+        reads
+            .into_iter()
+            .map(|read| read.unwrap_or_else(Read::nothing))
+            .collect()
     }
 
     fn response<'a>(
@@ -202,8 +228,9 @@ impl FetchStep {
         data.aborted_transactions =
             (self.isolation == Isolation::ReadCommitted && read.error.is_none()).then(Vec::new);
         if let Some((epoch, end)) = read.diverging {
-            data.diverging_epoch =
-                EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0);
+            data.diverging_epoch = EpochEndOffset::default()
+                .with_epoch(epoch.0)
+                .with_end_offset(end.0);
         }
         if self.context.version >= 16
             && read.error == Some(ErrorCode::FencedLeaderEpoch)
@@ -219,7 +246,10 @@ impl FetchStep {
 
 impl Target {
     fn find(view: &View, key: &Key, wanted: Wanted) -> Self {
-        let error = |code| PartitionError { code, message: String::new() };
+        let error = |code| PartitionError {
+            code,
+            message: String::new(),
+        };
         let partition = match &key.topic {
             TopicKey::Name(name) => view
                 .partition(name, key.partition)
@@ -232,8 +262,9 @@ impl Target {
     /// Rule 27: an id that no topic has is told apart from one whose log has another id.
     fn find_by_id(view: &View, id: Uuid, index: i32) -> Result<Arc<Partition>, ErrorCode> {
         let topic = view.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)?;
-        let partition =
-            view.partition(&topic.name, index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let partition = view
+            .partition(&topic.name, index)
+            .ok_or(ErrorCode::UnknownTopicOrPartition)?;
         match partition.topic_id() == id {
             true => Ok(partition),
             false => Err(ErrorCode::InconsistentTopicId),
@@ -256,13 +287,19 @@ impl Target {
                 return Err(out_of_range());
             }
             if epoch < last || end.0 < self.wanted.offset {
-                return Ok(Prechecked { bounds, diverging: Some((epoch, end)) });
+                return Ok(Prechecked {
+                    bounds,
+                    diverging: Some((epoch, end)),
+                });
             }
         }
         if self.wanted.offset < bounds.start.0 || self.wanted.offset > bounds.end.0 {
             return Err(out_of_range());
         }
-        Ok(Prechecked { bounds, diverging: None })
+        Ok(Prechecked {
+            bounds,
+            diverging: None,
+        })
     }
 
     fn read(&self, version: i16, isolation: Isolation, budget: u32, min_one: bool) -> Read {
@@ -277,14 +314,27 @@ impl Target {
         };
         let bounds = Some(checked.bounds);
         if checked.diverging.is_some() {
-            return Read { diverging: checked.diverging, bounds, ..Read::nothing() };
+            return Read {
+                diverging: checked.diverging,
+                bounds,
+                ..Read::nothing()
+            };
         }
-        let max_bytes = u32::try_from(self.wanted.max_bytes).unwrap_or(0).min(budget);
+        let max_bytes = u32::try_from(self.wanted.max_bytes)
+            .unwrap_or(0)
+            .min(budget);
         let from = Offset(self.wanted.offset);
         match partition.read(from, isolation, max_bytes, min_one) {
-            Ok(None) => Read { bounds, ..Read::nothing() },
+            Ok(None) => Read {
+                bounds,
+                ..Read::nothing()
+            },
             Ok(Some(slice)) => match slice.read() {
-                Ok(records) => Read { bounds, records, ..Read::nothing() },
+                Ok(records) => Read {
+                    bounds,
+                    records,
+                    ..Read::nothing()
+                },
                 Err(error) => {
                     tracing::error!(partition = %partition.name(), %error, "cannot read the log");
                     Read::failed(ErrorCode::KafkaStorageError, bounds)
@@ -302,11 +352,20 @@ struct Prechecked {
 
 impl Read {
     fn nothing() -> Self {
-        Self { bounds: None, error: None, diverging: None, records: Bytes::new() }
+        Self {
+            bounds: None,
+            error: None,
+            diverging: None,
+            records: Bytes::new(),
+        }
     }
 
     fn failed(error: ErrorCode, bounds: Option<Bounds>) -> Self {
-        Self { error: Some(error), bounds, ..Self::nothing() }
+        Self {
+            error: Some(error),
+            bounds,
+            ..Self::nothing()
+        }
     }
 
     fn found(&self) -> Found {

@@ -127,7 +127,11 @@ struct Cached {
 impl FetchSessions {
     /// Room for `slots` sessions; 0 turns sessions off.
     pub fn new(slots: usize) -> Self {
-        Self { slots, sessions: HashMap::new(), partitions: 0 }
+        Self {
+            slots,
+            sessions: HashMap::new(),
+            partitions: 0,
+        }
     }
 
     /// How many sessions there are.
@@ -142,17 +146,28 @@ impl FetchSessions {
 
     /// Takes a request in; an error is answered as such, without partitions.
     pub(crate) fn begin(&mut self, request: Request, now: Monotonic) -> Result<Plan, ErrorCode> {
-        let Request { session_id, epoch, by_topic_id, wanted, forgotten } = request;
+        let Request {
+            session_id,
+            epoch,
+            by_topic_id,
+            wanted,
+            forgotten,
+        } = request;
         if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
             self.remove(session_id);
             let kind = match epoch {
                 FINAL_EPOCH => Kind::Sessionless,
                 _ => Kind::Full { by_topic_id },
             };
-            return Ok(Plan { partitions: wanted, kind });
+            return Ok(Plan {
+                partitions: wanted,
+                kind,
+            });
         }
-        let session =
-            self.sessions.get_mut(&session_id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let session = self
+            .sessions
+            .get_mut(&session_id)
+            .ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.epoch != epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
@@ -170,11 +185,17 @@ impl FetchSessions {
         self.partitions = self.partitions + after - before;
         if after == 0 {
             self.remove(session_id);
-            return Ok(Plan { partitions: wanted, kind: Kind::Sessionless });
+            return Ok(Plan {
+                partitions: wanted,
+                kind: Kind::Sessionless,
+            });
         }
         session.used = now;
         session.epoch = next_epoch(epoch);
-        let kind = Kind::Incremental { id: session_id, epoch: session.epoch };
+        let kind = Kind::Incremental {
+            id: session_id,
+            epoch: session.epoch,
+        };
         let partitions = session.in_order();
         if self.partitions > MAX_CACHED_PARTITIONS {
             self.remove(session_id);
@@ -194,27 +215,46 @@ impl FetchSessions {
     ) -> Verdict {
         let everything = vec![true; found.len()];
         match plan.kind {
-            Kind::Sessionless => {
-                Verdict { session_id: NO_SESSION, error: ErrorCode::None, include: everything }
-            }
+            Kind::Sessionless => Verdict {
+                session_id: NO_SESSION,
+                error: ErrorCode::None,
+                include: everything,
+            },
             Kind::Full { by_topic_id } => {
                 let session_id = self.create(plan, found, by_topic_id, now, new_id);
-                Verdict { session_id, error: ErrorCode::None, include: everything }
+                Verdict {
+                    session_id,
+                    error: ErrorCode::None,
+                    include: everything,
+                }
             }
             Kind::Incremental { id, epoch } => self.go_on(id, epoch, plan, found),
         }
     }
 
     fn go_on(&mut self, id: i32, epoch: i32, plan: &Plan, found: &[Found]) -> Verdict {
-        let session = self.sessions.get_mut(&id).filter(|session| session.epoch == epoch);
+        let session = self
+            .sessions
+            .get_mut(&id)
+            .filter(|session| session.epoch == epoch);
         let Some(session) = session else {
             // The session was closed, or another request has moved it on in the meantime.
             let include = vec![false; found.len()];
-            return Verdict { session_id: id, error: ErrorCode::InvalidFetchSessionEpoch, include };
+            return Verdict {
+                session_id: id,
+                error: ErrorCode::InvalidFetchSessionEpoch,
+                include,
+            };
         };
         let pairs = plan.partitions.iter().zip(found);
-        let include = pairs.map(|((key, _), found)| session.note(key, found)).collect();
-        Verdict { session_id: id, error: ErrorCode::None, include }
+        let include = pairs
+            .map(|((key, _), found)| session.note(key, found))
+            .collect();
+        Verdict {
+            session_id: id,
+            error: ErrorCode::None,
+            include,
+        }
     }
 
     fn create(
@@ -261,7 +301,10 @@ impl FetchSessions {
             return true;
         }
         let stale = |since: Monotonic| since.plus_ms(STALE_AFTER_MS) < now;
-        let least_recent = self.sessions.iter().min_by_key(|(id, session)| (session.used, **id));
+        let least_recent = self
+            .sessions
+            .iter()
+            .min_by_key(|(id, session)| (session.used, **id));
         let victim = match least_recent {
             Some((id, session)) if stale(session.used) => Some(*id),
             _ => self
@@ -291,7 +334,15 @@ impl Session {
         let place = self.take_place();
         self.order.insert(place, key.clone());
         // -1: unknown to the client, so that the first answer tells it.
-        self.cached.insert(key, Cached { wanted, place, high_watermark: -1, log_start: -1 });
+        self.cached.insert(
+            key,
+            Cached {
+                wanted,
+                place,
+                high_watermark: -1,
+                log_start: -1,
+            },
+        );
     }
 
     fn forget(&mut self, key: &Key) {
@@ -306,21 +357,31 @@ impl Session {
     }
 
     fn in_order(&self) -> Vec<(Key, Wanted)> {
-        let wanted = |key: &Key| self.cached.get(key).map(|cached| (key.clone(), cached.wanted));
+        let wanted = |key: &Key| {
+            self.cached
+                .get(key)
+                .map(|cached| (key.clone(), cached.wanted))
+        };
         self.order.values().filter_map(wanted).collect()
     }
 
     /// Whether the answer must name the partition: it has records, an error, or news (rule 23).
     fn note(&mut self, key: &Key, found: &Found) -> bool {
         let place = self.take_place();
-        let Some(cached) = self.cached.get_mut(key) else { return true };
+        let Some(cached) = self.cached.get_mut(key) else {
+            return true;
+        };
         let news = found.has_records
             || found.failed
             || found.diverging
             || cached.high_watermark != found.high_watermark
             || cached.log_start != found.log_start;
         // After an error the next success is news, even if nothing has moved.
-        cached.high_watermark = if found.failed { -1 } else { found.high_watermark };
+        cached.high_watermark = if found.failed {
+            -1
+        } else {
+            found.high_watermark
+        };
         cached.log_start = found.log_start;
         if found.has_records {
             self.order.remove(&cached.place);

@@ -5,6 +5,9 @@ use super::super::group_call::testing::{codes, sent, versions};
 use super::*;
 use crate::coordinator::group::{self, CommittedTopic};
 
+/// The versions that the handler speaks, whether or not the registry serves them all yet.
+const VERSIONS: std::ops::RangeInclusive<i16> = 2..=10;
+
 const KNOWN_ID: Uuid = Uuid::from_u128(1);
 const OTHER_ID: Uuid = Uuid::from_u128(2);
 
@@ -22,7 +25,12 @@ fn name_of(id: Uuid) -> Option<TopicName> {
 }
 
 /// As a client of the version names it.
-fn asked(version: i16, topic: &'static str, id: Uuid, partitions: &[i32]) -> OffsetCommitRequestTopic {
+fn asked(
+    version: i16,
+    topic: &'static str,
+    id: Uuid,
+    partitions: &[i32],
+) -> OffsetCommitRequestTopic {
     let partitions = partitions.iter().map(|partition| {
         OffsetCommitRequestPartition::default()
             .with_partition_index(*partition)
@@ -31,7 +39,11 @@ fn asked(version: i16, topic: &'static str, id: Uuid, partitions: &[i32]) -> Off
             .with_committed_metadata(Some(StrBytes::from_static_str("note")))
     });
     let asked = OffsetCommitRequestTopic::default().with_partitions(partitions.collect());
-    if version >= 10 { asked.with_topic_id(id) } else { asked.with_name(name(topic)) }
+    if version >= 10 {
+        asked.with_topic_id(id)
+    } else {
+        asked.with_name(name(topic))
+    }
 }
 
 /// A request with good and bad partitions, mixed.
@@ -55,7 +67,7 @@ fn committed(errors: &[&[(i32, group::ErrorCode)]]) -> Outcome {
 
 #[test]
 fn the_coordinator_is_asked_about_what_exists() {
-    for version in versions(ApiKey::OffsetCommit) {
+    for version in VERSIONS {
         let (_, commits) = mixed(version);
         let expected = |partition: i32| CommitTopic {
             topic: "known".into(),
@@ -73,7 +85,7 @@ fn the_coordinator_is_asked_about_what_exists() {
 
 #[test]
 fn every_partition_has_its_own_error_in_the_order_of_the_request() {
-    for version in versions(ApiKey::OffsetCommit) {
+    for version in VERSIONS {
         let (topics, _) = mixed(version);
         let outcome = committed(&[
             &[(1, group::ErrorCode::OffsetMetadataTooLarge)],
@@ -81,9 +93,15 @@ fn every_partition_has_its_own_error_in_the_order_of_the_request() {
         ]);
         let read = sent(version, &respond(topics, outcome));
         let unknown_topic = if version >= 10 { 100 } else { 3 };
-        assert_eq!(codes(&read), [3, 12, unknown_topic, 0, 3], "version {version}");
+        assert_eq!(
+            codes(&read),
+            [3, 12, unknown_topic, 0, 3],
+            "version {version}"
+        );
         let partitions = read.topics.iter().flat_map(|topic| &topic.partitions);
-        let numbers: Vec<_> = partitions.map(|partition| partition.partition_index).collect();
+        let numbers: Vec<_> = partitions
+            .map(|partition| partition.partition_index)
+            .collect();
         assert_eq!(numbers, [7, 1, 0, 0, -1]);
         let (first, id) = (&read.topics[0].name, read.topics[1].topic_id);
         assert_eq!(first.as_str(), if version >= 10 { "" } else { "known" });
@@ -93,11 +111,15 @@ fn every_partition_has_its_own_error_in_the_order_of_the_request() {
 
 #[test]
 fn rule_47_an_error_of_the_whole_group_is_that_of_every_partition_that_exists() {
-    for version in versions(ApiKey::OffsetCommit) {
+    for version in VERSIONS {
         let (topics, _) = mixed(version);
         let read = sent(version, &respond(topics, Err(ErrorCode::NotCoordinator)));
         let unknown_topic = if version >= 10 { 100 } else { 3 };
-        assert_eq!(codes(&read), [3, 16, unknown_topic, 16, 3], "version {version}");
+        assert_eq!(
+            codes(&read),
+            [3, 16, unknown_topic, 16, 3],
+            "version {version}"
+        );
     }
 }
 
@@ -109,7 +131,7 @@ fn an_answer_that_is_too_short_is_no_success() {
 
 #[test]
 fn rule_47_the_metadata_and_the_membership_reach_the_coordinator() {
-    for version in versions(ApiKey::OffsetCommit) {
+    for version in VERSIONS {
         let request = OffsetCommitRequest::default()
             .with_group_id(StrBytes::from_static_str("group").into())
             .with_generation_id_or_member_epoch(3)
@@ -126,6 +148,14 @@ fn rule_47_the_metadata_and_the_membership_reach_the_coordinator() {
             expects_group_id_not_found: version >= 9,
             topics: topics.clone(),
         };
-        assert_eq!(command(version, &request, topics), Command::CommitOffsets(expected));
+        assert_eq!(
+            command(version, &request, topics),
+            Command::CommitOffsets(expected)
+        );
     }
+}
+
+#[test]
+fn the_handler_speaks_every_version_that_is_served() {
+    assert!(versions(ApiKey::OffsetCommit).all(|version| VERSIONS.contains(&version)));
 }

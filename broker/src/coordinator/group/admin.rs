@@ -2,12 +2,12 @@
 
 use super::classic::{Group, GroupState, GroupType, Member};
 use super::command::{DescribeGroup, GroupId, ListGroups};
-use super::error::ErrorCode;
 use super::event::Event;
 use super::offsets;
 use super::reply::{DescribedGroup, DescribedMember, ListedGroup, Reply};
 use super::{GroupDecision, GroupMachine};
 use crate::coordinator::{Answer, Decision, ReplyToken, When};
+use tidemark_protocol::ErrorCode;
 
 /// Decides a DescribeGroups call for one group.
 pub(super) fn describe(

@@ -25,9 +25,9 @@ pub(super) use session::{heartbeat, on_session_timer, renewed_session};
 pub(super) use sync::{on_sync_timer, sync};
 
 use super::command::{GroupId, InstanceId, MemberId};
-use super::error::ErrorCode;
 use super::reply::JoinedMember;
 use crate::types::Timestamp;
+use tidemark_protocol::ErrorCode;
 
 /// The protocol type of the consumer's own groups; the coordinator can read their subscriptions.
 pub(super) const CONSUMER_PROTOCOL_TYPE: &str = "consumer";

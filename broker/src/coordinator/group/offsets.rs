@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 pub(super) use commit::commit;
 pub(super) use delete::{delete, forget_topics, removals_of_group};
+#[cfg(test)]
+pub(super) use expiry::MAX_TOMBSTONES;
 pub(super) use expiry::on_expiry_timer;
 pub(super) use fetch::fetch;
 

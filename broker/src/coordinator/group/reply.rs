@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::classic::{GroupState, GroupType};
 use super::command::{GroupId, InstanceId, MemberId};
-use super::error::ErrorCode;
+use tidemark_protocol::ErrorCode;
 
 /// The answer to the [`Command`](super::Command) of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +133,9 @@ pub struct LeftMember {
     pub error: ErrorCode,
 }
 
+/// Partitions and what went wrong for each, in the order of the request.
+pub type PartitionErrors = Vec<(i32, ErrorCode)>;
+
 /// One topic in the answer to an OffsetCommit call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedTopic {
@@ -141,7 +144,7 @@ pub struct CommittedTopic {
     /// As in the request.
     pub topic_id: Uuid,
     /// Each partition and what went wrong there.
-    pub partitions: Vec<(i32, ErrorCode)>,
+    pub partitions: PartitionErrors,
 }
 
 /// One topic in the answer to an OffsetFetch call.
@@ -176,7 +179,7 @@ pub struct DeletedOffsets {
     /// What is wrong with the whole call; then there are no topics.
     pub error: ErrorCode,
     /// The partitions of the request and what went wrong there, by topic.
-    pub topics: Vec<(Arc<str>, Vec<(i32, ErrorCode)>)>,
+    pub topics: Vec<(Arc<str>, PartitionErrors)>,
 }
 
 /// A group in the answer to a DescribeGroups call.

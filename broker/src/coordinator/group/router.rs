@@ -32,7 +32,10 @@ impl GroupRouter {
     pub fn route(&self, group_id: &str) -> Option<Mailbox<GroupMachine>> {
         let shards = self.0.read();
         let partition = partition_for(group_id, shards.partitions);
-        shards.mailboxes.get(usize::try_from(partition).ok()?).cloned()
+        shards
+            .mailboxes
+            .get(usize::try_from(partition).ok()?)
+            .cloned()
     }
 
     /// The ways to all machines, by partition.
@@ -43,7 +46,10 @@ impl GroupRouter {
     /// Puts machines in use, in place of those before: those of the partitions from 0 on, of a
     /// topic that has `partitions` of them.
     pub fn install(&self, partitions: i32, shards: Vec<Mailbox<GroupMachine>>) {
-        *self.0.write() = Shards { partitions, mailboxes: shards };
+        *self.0.write() = Shards {
+            partitions,
+            mailboxes: shards,
+        };
     }
 
     /// Lets go of all machines. Callers that hold a mailbox still get their answers.
@@ -60,7 +66,7 @@ mod tests {
     use super::*;
     use crate::coordinator::KeyValue;
     use crate::coordinator::runtime::{
-        BoxFuture, Loaded, LoadError, LogHandle, Timekeeper, Unavailable, load,
+        BoxFuture, LoadError, Loaded, LogHandle, Timekeeper, Unavailable, load,
     };
     use crate::types::{Monotonic, Now, Offset, Timestamp};
 
@@ -90,7 +96,10 @@ mod tests {
 
     impl Timekeeper for Nothing {
         fn now(&self) -> Now {
-            Now { wall: Timestamp(0), monotonic: Monotonic(0) }
+            Now {
+                wall: Timestamp(0),
+                monotonic: Monotonic(0),
+            }
         }
 
         fn sleep_until(&self, _: Monotonic) -> BoxFuture<()> {
@@ -100,7 +109,13 @@ mod tests {
 
     fn machine() -> (Mailbox<GroupMachine>, Loaded<GroupMachine>) {
         let machine = GroupMachine::new(GroupConfig::default());
-        load(machine, Arc::new(Nothing), Arc::new(Nothing), Box::new(|_| {})).expect("an empty log")
+        load(
+            machine,
+            Arc::new(Nothing),
+            Arc::new(Nothing),
+            Box::new(|_| {}),
+        )
+        .expect("an empty log")
     }
 
     #[test]
@@ -111,7 +126,10 @@ mod tests {
         let check = |partitions: i32, machines: usize, expected: bool| {
             let shards = (0..machines).map(|_| machine().0).collect();
             router.install(partitions, shards);
-            assert_eq!((router.is_ready(), router.shards().len()), (expected, machines));
+            assert_eq!(
+                (router.is_ready(), router.shards().len()),
+                (expected, machines)
+            );
         };
         check(0, 0, false);
         check(3, 2, false);
@@ -141,7 +159,11 @@ mod tests {
             for number in 0..20 {
                 let group_id = format!("group-{number}");
                 let shard = router.route(&group_id).expect("all are there");
-                let answer = shard.call(Command::DeleteGroup { group_id: (*group_id).into() }).await;
+                let answer = shard
+                    .call(Command::DeleteGroup {
+                        group_id: (*group_id).into(),
+                    })
+                    .await;
                 if partition_for(&group_id, PARTITIONS) == running {
                     assert_eq!(answer, Ok(Reply::DeleteGroup(ErrorCode::GroupIdNotFound)));
                 } else {
@@ -149,7 +171,9 @@ mod tests {
                 }
             }
             router.clear();
-            machine.await.expect("it stops when the router has let go of it");
+            machine
+                .await
+                .expect("it stops when the router has let go of it");
         }
     }
 }

@@ -17,7 +17,8 @@ const ENTRY: usize = 8;
 pub(crate) struct OffsetIndex {
     file: IndexFile<ENTRY>,
     base: Offset,
-    last: Option<Offset>,
+    /// The last entry.
+    last: Option<(Offset, Position)>,
 }
 
 fn encode(relative: u32, position: Position) -> [u8; ENTRY] {
@@ -69,7 +70,7 @@ impl OffsetIndex {
                     "the last entry is {relative} at {position}"
                 ))));
             }
-            index.last = Some(base.plus(i64::from(relative)));
+            index.last = Some((base.plus(i64::from(relative)), position));
         }
         Ok(Some(Ok(index)))
     }
@@ -87,12 +88,12 @@ impl OffsetIndex {
 
     /// Adds an entry; offsets that do not rise, or do not fit, are left out.
     pub(crate) fn append(&mut self, offset: Offset, at: Position) -> Result<(), StorageError> {
-        if self.last.is_some_and(|last| offset <= last) || !self.fits(offset) {
+        if self.last.is_some_and(|(last, _)| offset <= last) || !self.fits(offset) {
             return Ok(());
         }
         let relative = u32::try_from(offset.0 - self.base.0).unwrap_or(u32::MAX);
         self.file.push(encode(relative, at))?;
-        self.last = Some(offset);
+        self.last = Some((offset, at));
         Ok(())
     }
 
@@ -115,11 +116,8 @@ impl OffsetIndex {
     }
 
     /// The position of the last entry; 0 without entries.
-    pub(crate) fn last_position(&self) -> Result<Position, StorageError> {
-        match self.file.len().checked_sub(1) {
-            None => Ok(Position(0)),
-            Some(slot) => Ok(decode(self.file.get(slot)?).1),
-        }
+    pub(crate) fn last_position(&self) -> Position {
+        self.last.map_or(Position(0), |(_, position)| position)
     }
 
     /// The largest position of an entry that is not above `position`; 0 if there is none.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::config::GroupConfig;
-use super::super::error::ErrorCode;
 use super::super::event::{Event, Timer};
 use super::super::reply::{Joined, Reply, Synced};
 use super::super::{GroupMachine, command::MemberId};
 use super::{Group, GroupState, Member};
 use crate::coordinator::{Answer, Decision, ReplyToken, TimerChange, When};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// A group that is being changed.
 pub(super) struct Draft<'a> {
@@ -46,6 +46,11 @@ impl<'a> Draft<'a> {
             group,
             durable: self.durable,
         });
+        self.decision
+    }
+
+    /// The answers and timer changes of steps that have left the group as it was.
+    pub(super) fn finish_unchanged(self) -> Decision<GroupMachine> {
         self.decision
     }
 

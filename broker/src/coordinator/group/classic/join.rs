@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::super::command::{JoinGroup, MemberId};
 use super::super::config::{GroupConfig, MAX_PENDING_MEMBERS, NEW_MEMBER_JOIN_TIMEOUT_MS};
-use super::super::error::ErrorCode;
 use super::super::records::MAX_STRING_BYTES;
 use super::super::reply::{Joined, Reply};
 use super::super::{GroupDecision, GroupMachine};
 use super::draft::Draft;
+use super::session::renewed_session;
 use super::{Group, GroupState, Member};
 use crate::coordinator::{Decision, ReplyToken, When};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// Decides a JoinGroup call.
 pub(in super::super) fn join(
@@ -159,7 +160,11 @@ fn join_known(mut draft: Draft<'_>, request: &JoinGroup, token: ReplyToken) -> G
         GroupState::Empty | GroupState::Dead => return refuse(ErrorCode::UnknownMemberId),
     };
     if already_joined {
-        return Decision::reply_durable(token, Reply::Join(draft.joined(member_id)));
+        let mut decision = Decision::reply_durable(token, Reply::Join(draft.joined(member_id)));
+        decision
+            .timers
+            .push(renewed_session(draft.now, &draft.group, member));
+        return decision;
     }
     draft.update_member(member_id, request, token);
     draft.rebalance_or_complete_join();

@@ -1,13 +1,13 @@
 //! LeaveGroup: members go, or an administrator removes them (Kafka's `classicGroupLeave`).
 
 use super::super::command::{LeaveGroup, LeavingMember, MemberId};
-use super::super::error::ErrorCode;
 use super::super::reply::{Left, LeftMember, Reply};
 use super::super::{GroupDecision, GroupMachine};
 use super::draft::Draft;
 use super::{Group, GroupState};
 use crate::coordinator::{Decision, ReplyToken, When};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// Decides a LeaveGroup call.
 pub(in super::super) fn leave(

@@ -1,12 +1,13 @@
 //! The phases of a rebalance: everybody joins, then everybody learns the assignment.
 
-use super::super::error::ErrorCode;
 use super::super::reply::Reply;
 use super::super::{GroupDecision, GroupMachine};
 use super::draft::Draft;
+use super::session::renewed_session;
 use super::{Group, GroupState, InitialDelay};
 use crate::coordinator::{Decision, When};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// The join phase has lasted long enough.
 pub(in super::super) fn on_join_timer(
@@ -31,14 +32,18 @@ pub(in super::super) fn on_loaded(
     now: Now,
     group: &Group,
 ) -> GroupDecision {
-    let mut draft = Draft::new(machine.config(), now, group.clone());
-    for member_id in draft.member_ids() {
-        draft.restart_session(&member_id);
-    }
-    if group.members.len() > draft.config.max_size {
+    let mut decision = Decision::default();
+    if group.members.len() > machine.config().max_size {
+        let mut draft = Draft::new(machine.config(), now, group.clone());
         draft.prepare_rebalance();
+        decision = draft.finish();
     }
-    draft.finish()
+    decision.timers.extend(
+        group
+            .members()
+            .map(|member| renewed_session(now, group, member)),
+    );
+    decision
 }
 
 impl Draft<'_> {

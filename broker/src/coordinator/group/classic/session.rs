@@ -1,7 +1,6 @@
 //! Heartbeats and the sessions they keep alive.
 
 use super::super::command::Heartbeat;
-use super::super::error::ErrorCode;
 use super::super::event::Timer;
 use super::super::reply::Reply;
 use super::super::{GroupDecision, GroupMachine};
@@ -9,6 +8,7 @@ use super::draft::Draft;
 use super::{Group, GroupState, Member};
 use crate::coordinator::{Decision, ReplyToken, TimerChange};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// Decides a Heartbeat call. It moves a timer and changes nothing else.
 pub(in super::super) fn heartbeat(

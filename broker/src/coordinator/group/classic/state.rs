@@ -1,17 +1,17 @@
 //! The states of a classic group.
 //!
 //! ```text
-//!             first member joins
-//!     Empty ────────────────────────▶ PreparingRebalance ◀──────────────┐
-//!       ▲                              │   │        ▲                   │
-//!       │      nobody (re)joined       │   │        │ member joins,     │ member joins anew,
-//!       └──────────────────────────────┘   │        │ leaves or fails   │ leaves or fails
-//!                        all have (re)joined │        │                   │
-//!                                          ▼        │                   │
-//!                                     CompletingRebalance ──────────▶ Stable
-//!                                              the leader has assigned
+//!                  first member joins
+//!     Empty ──────────────────────────────▶ PreparingRebalance ◀─────────────┐
+//!       ▲                                     │  │        ▲                  │
+//!       │ nobody is left                      │  │        │ a member joins   │ a member joins
+//!       └─────────────────────────────────────┘  │        │ anew, leaves     │ anew, leaves
+//!                                all have joined │        │ or is silent     │ or is silent
+//!                                                ▼        │                  │
+//!                                           CompletingRebalance ─────────▶ Stable
+//!                                                   the leader has assigned
 //!
-//!     every state ──▶ Dead: the group is removed. No group rests there; it is what describing a
+//!     any state ──▶ Dead: the group is removed. No group rests there; it is what describing a
 //!     group that does not exist tells.
 //! ```
 

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::super::command::{MemberId, SyncGroup};
-use super::super::error::ErrorCode;
 use super::super::reply::{Reply, Synced};
 use super::super::{GroupDecision, GroupMachine};
 use super::draft::Draft;
-use super::{Group, GroupState, Member};
+use super::{Group, GroupState};
 use crate::coordinator::{Decision, ReplyToken, When};
 use crate::types::Now;
+use tidemark_protocol::ErrorCode;
 
 /// Decides a SyncGroup call.
 pub(in super::super) fn sync(
@@ -25,20 +25,22 @@ pub(in super::super) fn sync(
         Ok(group) => group,
         Err(error) => return Decision::reply_now(token, Synced::refused(error)),
     };
+    let member_id = &request.member_id;
     let mut draft = Draft::new(machine.config(), now, group.clone());
-    draft.heard_sync_from(&request.member_id);
+    draft.heard_sync_from(member_id);
     if group.state == GroupState::Stable {
-        let synced = draft
-            .group
-            .members
-            .get(&request.member_id)
-            .map(|member| synced(group, member));
-        let reply = synced.unwrap_or_else(|| Synced::refused(ErrorCode::UnknownMemberId));
+        let reply = draft.synced(member_id);
+        draft.restart_session(member_id);
         draft.answer(token, When::AfterDurable, reply);
-        return draft.finish();
+        let unchanged = !group.pending_sync.contains(member_id);
+        return if unchanged {
+            draft.finish_unchanged()
+        } else {
+            draft.finish()
+        };
     }
-    draft.park_sync(&request.member_id, token);
-    if group.is_leader(&request.member_id) {
+    draft.park_sync(member_id, token);
+    if group.is_leader(member_id) {
         draft.assign(&request.assignments);
     }
     draft.finish()
@@ -101,17 +103,22 @@ fn validate<'a>(machine: &'a GroupMachine, request: &SyncGroup) -> Result<&'a Gr
     Ok(group)
 }
 
-/// What a member of a stable group is told.
-fn synced(group: &Group, member: &Member) -> Reply {
-    Reply::Sync(Synced {
-        error: ErrorCode::None,
-        protocol_type: group.protocol_type.clone(),
-        protocol_name: group.protocol_name.clone(),
-        assignment: member.assignment.clone(),
-    })
-}
-
 impl Draft<'_> {
+    /// What a member of a stable group is told.
+    fn synced(&self, member_id: &str) -> Reply {
+        let assignment = self
+            .group
+            .members
+            .get(member_id)
+            .map(|member| member.assignment.clone());
+        Reply::Sync(Synced {
+            error: ErrorCode::None,
+            protocol_type: self.group.protocol_type.clone(),
+            protocol_name: self.group.protocol_name.clone(),
+            assignment: assignment.unwrap_or_default(),
+        })
+    }
+
     /// The sync phase is over for a member; when it was the last one, nobody is waited for.
     fn heard_sync_from(&mut self, member_id: &MemberId) {
         self.group.pending_sync.remove(member_id);
@@ -146,10 +153,8 @@ impl Draft<'_> {
             let part = parts.get(&*member_id).map_or(&[][..], |part| part);
             member.assignment = Bytes::copy_from_slice(part);
             if let Some(token) = member.sync.take() {
-                if let Some(member) = self.group.members.get(&member_id) {
-                    let reply = synced(&self.group, member);
-                    self.answer(token, When::AfterDurable, reply);
-                }
+                let reply = self.synced(&member_id);
+                self.answer(token, When::AfterDurable, reply);
                 // Its session may have ended unnoticed while the call was parked.
                 self.restart_session(&member_id);
             }

@@ -4,7 +4,6 @@ use uuid::Uuid;
 
 use super::super::classic::{GroupState, renewed_session};
 use super::super::command::{CommitOffsets, CommitPartition, CommitTopic};
-use super::super::error::ErrorCode;
 use super::super::event::{Event, OffsetKey, Timer};
 use super::super::records::MAX_STRING_BYTES;
 use super::super::reply::{CommittedTopic, Reply};
@@ -12,6 +11,7 @@ use super::super::{GroupDecision, GroupMachine};
 use super::CommittedOffset;
 use crate::coordinator::{Answer, Decision, ReplyToken, TimerChange, When};
 use crate::types::{Now, Timestamp};
+use tidemark_protocol::ErrorCode;
 
 /// Decides an OffsetCommit call.
 pub(in super::super) fn commit(

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::super::classic::GroupState;
 use super::super::command::{DeleteOffsets, GroupId};
-use super::super::error::ErrorCode;
 use super::super::event::{Event, OffsetKey};
 use super::super::reply::{DeletedOffsets, Reply};
 use super::super::{GroupDecision, GroupMachine};
 use super::PartitionOffsets;
 use crate::coordinator::{Answer, Decision, ReplyToken, When};
+use tidemark_protocol::ErrorCode;
 
 /// Decides an OffsetDelete call. Offsets of topics that the group consumes stay.
 pub(in super::super) fn delete(

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::super::command::{FetchOffsets, FetchTopic};
-use super::super::error::ErrorCode;
 use super::super::reply::{FetchedPartition, FetchedTopic, Reply};
 use super::super::{GroupDecision, GroupMachine};
 use super::{CommittedOffset, PartitionOffsets};
 use crate::coordinator::{Decision, ReplyToken};
+use tidemark_protocol::ErrorCode;
 
 /// Decides an OffsetFetch call for one group. A group that does not exist has no offsets; that is
 /// no error.

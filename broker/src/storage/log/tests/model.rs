@@ -155,7 +155,7 @@ fn agree(bench: &mut Bench, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_log_is_a_list_of_records(steps in proptest::collection::vec(step(), 1..60)) {
