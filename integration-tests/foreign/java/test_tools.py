@@ -72,8 +72,7 @@ def admin():
 def topic(admin, name, request):
     mark = request.node.get_closest_marker("topic")
     topic = name("topic")
-    options = {"num_partitions": 1, "replication_factor": 1, **(mark.kwargs if mark else {})}
-    admin.create_topics({topic: options}, wait_for_metadata=True)
+    tools.create_topic(admin, topic, **(mark.kwargs if mark else {}))
     yield topic
     admin.delete_topics([topic], raise_errors=False)
 
