@@ -101,7 +101,7 @@ impl Reconciler {
         };
         let directory = self.log_dir.path().join(name.to_string());
         let now = self.environment.clock.now();
-        let (log, report) = Log::open(
+        let (mut log, report) = Log::open(
             Arc::clone(disk),
             &directory,
             Some(topic_id),
@@ -112,6 +112,7 @@ impl Reconciler {
         if report.truncated_bytes > 0 || !report.notes.is_empty() {
             tracing::warn!(partition = %name, ?report, "recovered after an unclean shutdown");
         }
+        log.begin_epoch(epoch);
         let parts = PartitionParts {
             name,
             topic_id,

@@ -63,6 +63,32 @@ def wait_until(condition, what, deadline=60.0, pause=0.05):
         time.sleep(pause)
 
 
+def create_topic(admin, topic, **options):
+    """Creates a topic with a kafka-python admin client and waits until it is served."""
+    options = {"num_partitions": 1, "replication_factor": 1, **options}
+    admin.create_topics({topic: options})
+    wait_served(admin, topic, options["num_partitions"])
+
+
+def wait_served(admin, topic, partitions):
+    """Waits, with a kafka-python admin client, until all partitions of a new topic are served.
+
+    Metadata knows a partition a moment before its leader does, so the leaders are asked.
+    """
+    from kafka import TopicPartition, errors
+    from kafka.admin import OffsetSpec
+
+    asked = {TopicPartition(topic, index): OffsetSpec.LATEST for index in range(partitions)}
+
+    def served():
+        try:
+            return admin.list_partition_offsets(asked)
+        except errors.KafkaError:
+            return False
+
+    wait_until(served, f"topic {topic}")
+
+
 def free_port():
     """A port that was free a moment ago on the loopback address."""
     with socket.socket() as listener:

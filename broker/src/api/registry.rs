@@ -110,7 +110,8 @@ pub static REGISTRY: &[Api] = &[
     api!(CreatePartitions 0..=3, create_partitions(CreatePartitionsRequest), "Alter on Topic"),
     api!(DeleteGroups 0..=2, delete_groups(DeleteGroupsRequest), "Delete on Group"),
     api!(IncrementalAlterConfigs 0..=1, incremental_alter_configs(IncrementalAlterConfigsRequest),
-        "AlterConfigs", "Only topics and the broker have configs, as with DescribeConfigs."),
+        "AlterConfigs", "Only topics and the broker have configs, as with DescribeConfigs. An unknown \
+         operation is INVALID_REQUEST for topics too; Kafka fails with UNKNOWN_SERVER_ERROR."),
     api!(OffsetDelete 0..=0, offset_delete(OffsetDeleteRequest), "Delete on Group"),
     api!(DescribeCluster 0..=2, describe_cluster(DescribeClusterRequest), "Describe on Cluster"),
     api!(ListConfigResources 0..=1, list_config_resources(ListConfigResourcesRequest),

@@ -37,17 +37,17 @@ impl Partition {
             TimestampType::LogAppendTime => Timestamp(batch.header.max_timestamp),
             TimestampType::CreateTime => Timestamp(-1),
         };
-        if let SequenceCheck::Duplicate { base, last, .. } = check_sequence(log, batch)? {
-            let (base_offset, end) = (base, last.plus(1));
-            let log_start = log.start_offset();
+        if let SequenceCheck::Duplicate { base, last, timestamp } = check_sequence(log, batch)? {
+            let end = last.plus(1);
             if acks == Acks::All && self.durable_acks && end > log.last_flushed() {
                 // The original may have come with less than acks=all: nobody has asked yet.
                 self.request_flush();
             }
             return Ok(Appended {
-                base_offset,
-                log_append_time,
-                log_start,
+                base_offset: base,
+                // Kafka tells the original's timestamp here, whatever the topic's type.
+                log_append_time: timestamp,
+                log_start: log.start_offset(),
                 end,
             });
         }
