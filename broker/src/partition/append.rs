@@ -37,7 +37,12 @@ impl Partition {
             TimestampType::LogAppendTime => Timestamp(batch.header.max_timestamp),
             TimestampType::CreateTime => Timestamp(-1),
         };
-        if let SequenceCheck::Duplicate { base, last, timestamp } = check_sequence(log, batch)? {
+        if let SequenceCheck::Duplicate {
+            base,
+            last,
+            timestamp,
+        } = check_sequence(log, batch)?
+        {
             let end = last.plus(1);
             if acks == Acks::All && self.durable_acks && end > log.last_flushed() {
                 // The original may have come with less than acks=all: nobody has asked yet.
