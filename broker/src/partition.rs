@@ -174,11 +174,12 @@ pub struct PartitionParts {
 }
 
 impl Partition {
-    /// Puts an opened log to use. Whatever recovery left in it is visible and counts as durable:
-    /// it is what survived.
+    /// Puts an opened log to use. Whatever recovery left in it is visible: it is what survived. It
+    /// may have survived in the page cache only, so it is synced before anybody is told that it is
+    /// on disk.
     pub fn new(parts: PartitionParts, log: Log) -> Arc<Self> {
-        let end = log.end_offset();
-        Arc::new(Self {
+        let (end, flushed) = (log.end_offset(), log.last_flushed());
+        let partition = Arc::new(Self {
             name: parts.name,
             topic_id: parts.topic_id,
             epoch: parts.epoch,
@@ -187,7 +188,7 @@ impl Partition {
             flusher: parts.flusher,
             flush_requested: AtomicBool::new(false),
             high_watermark: Progress::new(end),
-            durable: Progress::new(log.last_flushed()),
+            durable: Progress::new(flushed),
             state: Mutex::new(State {
                 log: Some(log),
                 settings: parts.settings,
@@ -195,7 +196,11 @@ impl Partition {
                 offline: None,
                 dirty_since: None,
             }),
-        })
+        });
+        if flushed < end {
+            partition.request_flush();
+        }
+        partition
     }
 
     /// Topic and number.
