@@ -37,7 +37,12 @@ struct Refusal {
 
 impl Refusal {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), records: Vec::new(), log_start: -1 }
+        Self {
+            code,
+            message: message.into(),
+            records: Vec::new(),
+            log_start: -1,
+        }
     }
 }
 
@@ -158,11 +163,30 @@ fn judge(
         );
         Refusal::new(ErrorCode::UnknownTopicOrPartition, message)
     })?;
-    match validate(data.records, version, &partition.batch_rules(), view.now.wall) {
+    match validate(
+        data.records,
+        version,
+        &partition.batch_rules(),
+        view.now.wall,
+    ) {
         Ok(batch) => Ok((partition, batch)),
-        Err(Refused { code, message, records, reached_log }) => {
-            let log_start = if reached_log { log_start(&partition) } else { -1 };
-            Err(Refusal { code, message, records, log_start })
+        Err(Refused {
+            code,
+            message,
+            records,
+            reached_log,
+        }) => {
+            let log_start = if reached_log {
+                log_start(&partition)
+            } else {
+                -1
+            };
+            Err(Refusal {
+                code,
+                message,
+                records,
+                log_start,
+            })
         }
     }
 }
@@ -186,7 +210,10 @@ fn respond(
                         Some(Ok(appended)) => Ok(appended),
                         Some(Err(PartitionError { code, message })) => {
                             let log_start = log_start(&partition);
-                            Err(Refusal { log_start, ..Refusal::new(code, message) })
+                            Err(Refusal {
+                                log_start,
+                                ..Refusal::new(code, message)
+                            })
                         }
                         None => Err(Refusal::new(ErrorCode::UnknownServerError, "")),
                     }
@@ -228,8 +255,11 @@ fn partition_response(
                 .with_error_code(code(refused.code))
                 .with_base_offset(-1)
                 .with_log_append_time_ms(-1);
-            let response =
-                if version >= 5 { response.with_log_start_offset(refused.log_start) } else { response };
+            let response = if version >= 5 {
+                response.with_log_start_offset(refused.log_start)
+            } else {
+                response
+            };
             if version < 8 {
                 return response;
             }

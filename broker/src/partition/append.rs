@@ -37,7 +37,12 @@ impl Partition {
             TimestampType::LogAppendTime => Timestamp(batch.header.max_timestamp),
             TimestampType::CreateTime => Timestamp(-1),
         };
-        if let SequenceCheck::Duplicate { base, last, timestamp } = check_sequence(log, batch)? {
+        if let SequenceCheck::Duplicate {
+            base,
+            last,
+            timestamp,
+        } = check_sequence(log, batch)?
+        {
             return Ok(Appended {
                 base_offset: base,
                 // Kafka tells the original's timestamp here, whatever the topic's type.

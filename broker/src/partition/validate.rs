@@ -73,7 +73,12 @@ impl Refused {
             code,
             ErrorCode::CorruptMessage | ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge
         );
-        Self { code, message: message.into(), records: Vec::new(), reached_log }
+        Self {
+            code,
+            message: message.into(),
+            records: Vec::new(),
+            reached_log,
+        }
     }
 
     fn invalid(message: impl Into<String>) -> Self {
@@ -91,8 +96,10 @@ pub fn validate(
     now: Timestamp,
 ) -> Result<ValidBatch, Refused> {
     let bytes = records.unwrap_or_default();
-    let batch = only_batch(&bytes, version)
-        .map_err(|refused| Refused { reached_log: false, ..refused })?;
+    let batch = only_batch(&bytes, version).map_err(|refused| Refused {
+        reached_log: false,
+        ..refused
+    })?;
     check_header(&batch, rules)?;
     let max_timestamp = check_records(&batch, rules, now)?;
     let bytes = rewrite(&batch, &bytes, rules, max_timestamp, now)?;
@@ -118,7 +125,9 @@ fn only_batch(bytes: &Bytes, version: i16) -> Result<BatchView<'_>, Refused> {
         None => return Err(no_batch(version)),
         // What is not a whole batch is no batch at all.
         Some(Err(BatchError::Truncated { .. })) => return Err(no_batch(version)),
-        Some(Err(BatchError::BadMagic { magic: magic @ (0 | 1) })) => {
+        Some(Err(BatchError::BadMagic {
+            magic: magic @ (0 | 1),
+        })) => {
             return Err(Refused::invalid(format!(
                 "Produce requests with version {version} are only allowed to contain record \
                  batches with magic version 2, not {magic}"
@@ -254,7 +263,11 @@ fn check_records(
     if keyless || late {
         Err(name_faulty_records(batch, &section, rules, bounds))
     } else {
-        Ok(Some(batch.base_timestamp.saturating_add(summary.max_timestamp_delta)))
+        Ok(Some(
+            batch
+                .base_timestamp
+                .saturating_add(summary.max_timestamp_delta),
+        ))
     }
 }
 
@@ -292,7 +305,10 @@ fn name_faulty_records(
         ErrorCode::InvalidRecord => "One or more records have been rejected",
         _ => "One or more records have been rejected due to invalid timestamp",
     };
-    Refused { records, ..Refused::new(code, message) }
+    Refused {
+        records,
+        ..Refused::new(code, message)
+    }
 }
 
 /// The timestamps a CreateTime topic takes, in milliseconds.

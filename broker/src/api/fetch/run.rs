@@ -308,7 +308,12 @@ impl Target {
     fn read(&self, version: i16, isolation: Isolation, budget: u32, min_one: bool) -> Read {
         let partition = match &self.partition {
             Ok(partition) => partition,
-            Err(error) => return Read { unknown: true, ..Read::failed(error.code, None) },
+            Err(error) => {
+                return Read {
+                    unknown: true,
+                    ..Read::failed(error.code, None)
+                };
+            }
         };
         let known = partition.bounds().ok();
         let checked = match self.precheck(partition, version) {

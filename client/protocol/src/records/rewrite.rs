@@ -42,8 +42,16 @@ pub fn with_log_append_time(batch: &BatchView<'_>, now: i64) -> Bytes {
 #[must_use]
 pub fn with_create_time(batch: &BatchView<'_>, max_timestamp: i64) -> Bytes {
     let mut copy = batch.bytes().to_vec();
-    put(&mut copy, field::ATTRIBUTES, &(batch.attributes & !TIMESTAMP_TYPE_BIT).to_be_bytes());
-    put(&mut copy, field::MAX_TIMESTAMP, &max_timestamp.to_be_bytes());
+    put(
+        &mut copy,
+        field::ATTRIBUTES,
+        &(batch.attributes & !TIMESTAMP_TYPE_BIT).to_be_bytes(),
+    );
+    put(
+        &mut copy,
+        field::MAX_TIMESTAMP,
+        &max_timestamp.to_be_bytes(),
+    );
     seal(&mut copy);
     Bytes::from(copy)
 }
