@@ -1,5 +1,6 @@
 """Classic groups and committed offsets."""
 
+import tools
 from stories import only, story, table
 from wire import CLOSED, Closed, batch
 
@@ -398,8 +399,6 @@ def offset_delete(broker, names):
 
 @story("offsets outlive the members, and go with the topic")
 def offsets_and_topics(broker, names):
-    import tools
-
     group, topic = names("group"), names("topic")
     broker.topic(topic)
     broker.produce(topic, batch())
@@ -435,8 +434,6 @@ def find_coordinator_badly(broker, names, case):
 
 def coordinator(broker, version, **fields):
     """The coordinator may have to make its topic first, so the first answers may say so."""
-    import tools
-
     def ready():
         answer = broker.call("FindCoordinator", version, **fields)
         errors = [entry.get("error_code") for entry in [answer, *answer.get("coordinators", [])]]
