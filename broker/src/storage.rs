@@ -38,4 +38,4 @@ pub use producers::{BatchMeta, ProducerEntry, ProducerError, Producers, Sequence
 pub use retention::DeleteReason;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -43,12 +43,17 @@ impl Partition {
             timestamp,
         } = check_sequence(log, batch)?
         {
+            let end = last.plus(1);
+            if acks == Acks::All && self.durable_acks && end > log.last_flushed() {
+                // The original may have come with less than acks=all: nobody has asked yet.
+                self.request_flush();
+            }
             return Ok(Appended {
                 base_offset: base,
                 // Kafka tells the original's timestamp here, whatever the topic's type.
                 log_append_time: timestamp,
                 log_start: log.start_offset(),
-                end: last.plus(1),
+                end,
             });
         }
         let written = log
@@ -99,6 +104,10 @@ impl Partition {
         let plan = {
             let mut state = self.state.lock();
             state.dirty_since = None;
+            if state.offline.is_some() {
+                // A sync that succeeds now would say nothing about what the failed one lost.
+                return;
+            }
             let Some(log) = state.log.as_mut() else {
                 return;
             };
