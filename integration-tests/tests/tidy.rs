@@ -249,8 +249,14 @@ fn nothing_reaches_around_the_doors() {
             continue;
         }
         let code = code(&text);
-        for line in code.lines().filter(|line| line.contains("static ") && line.contains(": ")) {
-            if ["Lock<", "Cell<", "Mutex<", "Atomic"].iter().any(|kind| line.contains(kind)) {
+        for line in code
+            .lines()
+            .filter(|line| line.contains("static ") && line.contains(": "))
+        {
+            if ["Lock<", "Cell<", "Mutex<", "Atomic"]
+                .iter()
+                .any(|kind| line.contains(kind))
+            {
                 complaints.push(format!("{path} has global state: {}", line.trim()));
             }
         }

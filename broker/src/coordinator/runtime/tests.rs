@@ -450,10 +450,10 @@ async fn timers_fire_in_the_order_of_their_deadlines_and_only_when_due() {
         ("moved", 100),
         ("stopped", 50),
     ] {
-        let _ = stage.submit(Command::Timer(timer, Some(deadline))).await;
+        drop(stage.submit(Command::Timer(timer, Some(deadline))).await);
     }
-    let _ = stage.submit(Command::Timer("moved", Some(200))).await;
-    let _ = stage.submit(Command::Timer("stopped", None)).await;
+    drop(stage.submit(Command::Timer("moved", Some(200))).await);
+    drop(stage.submit(Command::Timer("stopped", None)).await);
     stage.work().await;
     stage.lines();
     let fired = |stage: &Stage| -> Vec<String> {
@@ -485,7 +485,7 @@ async fn timers_fire_in_the_order_of_their_deadlines_and_only_when_due() {
 #[tokio::test]
 async fn a_timer_whose_records_cannot_be_written_fires_again() {
     let mut stage = stage(&[]).unwrap();
-    let _ = stage.submit(Command::Timer("session", Some(100))).await;
+    drop(stage.submit(Command::Timer("session", Some(100))).await);
     stage.work().await;
     stage.lines();
     stage.log.full.store(true, Ordering::Relaxed);
