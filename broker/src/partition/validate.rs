@@ -362,11 +362,20 @@ fn rewrite(
         Some((codec, level)) if batch.compression() != Ok(codec) => {
             // Opened here, so walked here: a faulty record must not be packed up anew.
             let section = open_records(batch)?;
-            batch
+            let summary = batch
                 .validate_records(&section)
                 .map_err(|error| Refused::invalid(error.to_string()))?;
-            recompress(batch, codec, level, append_time, MAX_UNCOMPRESSED_BYTES)
-                .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))
+            let packed = recompress(batch, codec, level, append_time, MAX_UNCOMPRESSED_BYTES)
+                .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))?;
+            let max = batch
+                .base_timestamp
+                .saturating_add(summary.max_timestamp_delta);
+            if append_time.is_some() || (max == batch.max_timestamp && !stamped) {
+                return Ok(packed);
+            }
+            let packed = BatchView::parse(&packed)
+                .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))?;
+            Ok(with_create_time(&packed, max))
         }
         _ => Ok(match (append_time, max_timestamp) {
             (Some(time), _) => with_log_append_time(batch, time),

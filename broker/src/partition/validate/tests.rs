@@ -101,10 +101,14 @@ fn rule_09_exactly_one_batch() {
         Some(joined(&[&good(), &good()])),
         ErrorCode::InvalidRecord,
     );
-    // What follows and is no whole batch is cut off, as Kafka does.
-    for tail in [&good()[..70], b"tail"] {
-        let sent = joined(&[&good(), tail]);
-        let valid = validate(Some(sent), NEWEST, &rules(), NOW).unwrap();
+    refuse(
+        "two batches and a few bytes",
+        Some(joined(&[&good(), &good(), b"tail"])),
+        ErrorCode::InvalidRecord,
+    );
+    // Kafka cuts off what is no whole batch.
+    for tail in [&b"tail"[..], &good()[..70]] {
+        let valid = validate(Some(joined(&[&good(), tail])), NEWEST, &rules(), NOW).unwrap();
         assert_eq!(valid.bytes, good());
     }
 }
@@ -130,10 +134,13 @@ fn truncated_batches_are_none_and_damaged_ones_corrupt() {
         let refused = verdict.unwrap_err();
         assert_eq!(refused.code, ErrorCode::CorruptMessage, "byte {at}");
     }
-    for length in [-1, 0, 48, i32::MIN] {
+    for length in [-1, 0, 48, i32::MAX, i32::MIN] {
         let mut copy = whole.to_vec();
         copy[field::BATCH_LENGTH..field::BATCH_LENGTH + 4].copy_from_slice(&length.to_be_bytes());
-        let expected = Some(ErrorCode::CorruptMessage);
+        let expected = match length {
+            i32::MAX => Some(ErrorCode::InvalidRecord),
+            _ => Some(ErrorCode::CorruptMessage),
+        };
         check(
             &format!("length {length}"),
             copy.into(),
@@ -225,17 +232,16 @@ fn rule_15_only_magic_2() {
     for magic in [0_u8, 1, 3, 127, 255] {
         let mut copy = good().to_vec();
         copy[field::MAGIC] = magic;
+        let expected = match magic {
+            0 | 1 => ErrorCode::InvalidRecord,
+            _ => ErrorCode::CorruptMessage,
+        };
         check(
             &format!("magic {magic}"),
             copy.into(),
             NEWEST,
             &rules(),
-            // Old magics are refused by name; others are no format at all.
-            Some(if magic < 2 {
-                ErrorCode::InvalidRecord
-            } else {
-                ErrorCode::CorruptMessage
-            }),
+            Some(expected),
         );
     }
     // Real old messages: offset, size, crc, magic, attributes, [timestamp,] key, value.
@@ -448,20 +454,42 @@ fn rule_12_a_producer_does_not_send_append_times() {
     let mut builder = BatchBuilder::new().log_append_time(NOW.0);
     builder.append(NOW.0, Some(b"k"), None, &[]).unwrap();
     let bytes = builder.build().unwrap();
-    // Where the topic has CreateTime Kafka takes the batch and its records' own times.
-    let valid = validate(Some(bytes.clone()), NEWEST, &rules(), NOW).unwrap();
-    assert_eq!(valid.header.timestamp_type(), TimestampType::CreateTime);
-    assert_eq!(valid.header.max_timestamp, NOW.0);
-    BatchView::parse(&valid.bytes)
-        .unwrap()
-        .validate_crc()
-        .unwrap();
     let expected = Some(ErrorCode::InvalidTimestamp);
     let append_time = BatchRules {
         timestamp_type: TimestampType::LogAppendTime,
         ..rules()
     };
     check("LogAppendTime topic", bytes, NEWEST, &append_time, expected);
+}
+
+/// Kafka does not refuse these, and neither does it believe them.
+#[test]
+fn rule_12_a_header_that_does_not_say_what_the_records_say_is_put_right() {
+    let lies = |codec| {
+        let batch = batch_at(&[NOW.0, NOW.0 + 7, NOW.0 - 7], codec);
+        let far = (NOW.0 + 1).to_be_bytes();
+        let low = forged(&batch, field::MAX_TIMESTAMP, &far);
+        let high = forged(&batch, field::MAX_TIMESTAMP, &i64::MAX.to_be_bytes());
+        [low, high, attributes(&batch, 0x08)]
+    };
+    for topic in [None, Some((Compression::Lz4, None)), Some((Compression::None, None))] {
+        let rules = BatchRules {
+            compression: topic,
+            // Has compressed records opened whatever their header says.
+            before_max_ms: HOUR_MS,
+            ..rules()
+        };
+        for sent in CODECS {
+            for lie in lies(sent) {
+                let valid = validate(Some(lie), NEWEST, &rules, NOW).unwrap();
+                let stored = BatchView::parse(&valid.bytes).unwrap();
+                stored.validate_crc().unwrap();
+                assert_eq!(stored.max_timestamp, NOW.0 + 7, "{sent:?} for {topic:?}");
+                assert_eq!(stored.timestamp_type(), TimestampType::CreateTime);
+                assert_eq!(stored.record_timestamp(-7), NOW.0 - 7);
+            }
+        }
+    }
 }
 
 #[test]
