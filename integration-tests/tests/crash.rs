@@ -49,8 +49,8 @@ const DEFAULT_ROUNDS: usize = 100;
 const CHECK_EVERY: usize = 10;
 /// The topics: one rolls its segments all the time, one never does.
 const TOPICS: [(&str, &[(&str, &str)]); 2] = [
-    ("rolling", &[("internal.segment.bytes", "16384")]),
-    ("plain", &[]),
+    ("rolling", &[]),
+    ("plain", &[("segment.index.bytes", "1048576")]),
 ];
 const PARTITIONS: i32 = 2;
 
@@ -152,7 +152,9 @@ impl Site {
         Launch::new(dir)
             .set("listeners", &format!("PLAINTEXT://{}", self.address()))
             .set("offsets.topic.num.partitions", "4")
-            .set("offsets.topic.segment.bytes", "16384")
+            // A full index ends a segment, that of the group's log, too: after 8 to 12 KiB.
+            .set("log.index.interval.bytes", "1024")
+            .set("log.index.size.max.bytes", "96")
             .set("group.initial.rebalance.delay.ms", "0")
             // Often enough that recovery begins at different places.
             .set("log.flush.offset.checkpoint.interval.ms", "150")

@@ -40,6 +40,10 @@ impl Partition {
         if let SequenceCheck::Duplicate { base, last, .. } = check_sequence(log, batch)? {
             let (base_offset, end) = (base, last.plus(1));
             let log_start = log.start_offset();
+            // The original may have come with acks=1: then nobody has asked for the disk yet.
+            if acks == Acks::All && self.durable_acks && end > log.last_flushed() {
+                self.request_flush();
+            }
             return Ok(Appended {
                 base_offset,
                 log_append_time,

@@ -81,7 +81,7 @@ fn read(
     consumer.assign(&list).expect("an assignment");
     let mut next = 0;
     while next < high {
-        let message = until("the next record", || consumer.poll(Duration::ZERO));
+        let message = until("the next record", || consumer.poll(CALL));
         let message = message.unwrap_or_else(|error| panic!("{topic}-{partition}: {error}"));
         assert_eq!(message.offset(), next, "{topic}-{partition}: a gap");
         found.take(&message, sent);

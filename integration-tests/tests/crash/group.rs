@@ -1,15 +1,14 @@
 //! The consumer group: a static member that reads and commits, and what its commits must be.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use integration_tests::harness::wait::until;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::KafkaResult;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::plan::Round;
 use super::trigger::Trigger;
@@ -18,6 +17,10 @@ use super::{PARTITIONS, TOPICS};
 const GROUP: &str = "crash";
 /// How long a call of the client may take: longer than a restart by far.
 const CALL: Duration = Duration::from_secs(30);
+/// How long a poll waits for the next record. The client does next to nothing without waiting.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Each of so many commits is waited for.
+const COMMITS_PER_WAIT: usize = 3;
 /// How many records are taken in one go.
 const GULP: usize = 200;
 
@@ -27,36 +30,34 @@ type Offsets = BTreeMap<(String, i32), i64>;
 pub(crate) struct Members {
     address: String,
     trigger: Arc<Trigger>,
-    commits: Arc<Commits>,
+    commits: Commits,
     member: Option<Member>,
-    /// Asks for committed offsets and is no member.
-    observer: BaseConsumer,
     /// The committed offsets when the broker had started.
     committed: Offsets,
 }
 
 struct Member {
-    consumer: BaseConsumer<Callbacks>,
+    consumer: BaseConsumer,
     /// Where it goes on: only known once it has read from a partition.
     next: Offsets,
+    /// How often it has committed.
+    commits: usize,
 }
 
 /// What has been tried and what has succeeded, by all members so far.
 #[derive(Default)]
 struct Commits {
-    tried: Mutex<Offsets>,
-    succeeded: Mutex<Offsets>,
+    tried: Offsets,
+    succeeded: Offsets,
 }
 
 impl Members {
     pub(crate) fn new(address: String, trigger: &Arc<Trigger>) -> Self {
-        let observer = config(&address).create().expect("a consumer");
         Self {
             address,
             trigger: Arc::clone(trigger),
-            commits: Arc::default(),
+            commits: Commits::default(),
             member: None,
-            observer,
             committed: Offsets::new(),
         }
     }
@@ -68,7 +69,7 @@ impl Members {
         for (topic, partition) in partitions() {
             list.add_partition(&topic, partition);
         }
-        let list = self.observer.committed_offsets(list, CALL);
+        let list = self.observer().committed_offsets(list, CALL);
         let list = list.expect("the broker knows the group's offsets");
         self.committed.clear();
         for element in list.elements() {
@@ -78,7 +79,7 @@ impl Members {
                 self.committed.insert(partition, offset);
             }
         }
-        let tried = self.commits.tried.lock().expect("nobody panics with it");
+        let Commits { tried, succeeded } = &self.commits;
         for (partition, offset) in &self.committed {
             assert!(
                 tried.get(partition) >= Some(offset),
@@ -86,14 +87,18 @@ impl Members {
                 tried.get(partition)
             );
         }
-        let succeeded = self.commits.succeeded.lock().expect("nobody panics with it");
-        for (partition, offset) in &*succeeded {
+        for (partition, offset) in succeeded {
             assert!(
                 self.committed.get(partition) >= Some(offset),
                 "{partition:?}: {offset} was committed, {:?} is left",
                 self.committed.get(partition)
             );
         }
+    }
+
+    /// A client of the group that is no member.
+    fn observer(&self) -> BaseConsumer {
+        config(&self.address).create().expect("a consumer")
     }
 
     /// Closes the member if the next round replaces it.
@@ -106,20 +111,17 @@ impl Members {
         if self.member.is_some() {
             return;
         }
-        let callbacks = Callbacks {
-            trigger: Arc::clone(&self.trigger),
-            commits: Arc::clone(&self.commits),
-        };
         let consumer = config(&self.address)
             .set("group.instance.id", "the-member")
             .set("auto.offset.reset", "earliest")
-            .create_with_context(callbacks);
-        let consumer: BaseConsumer<Callbacks> = consumer.expect("a consumer");
+            .create();
+        let consumer: BaseConsumer = consumer.expect("a consumer");
         let topics = TOPICS.map(|(name, _)| name);
         consumer.subscribe(&topics).expect("a subscription");
         self.member = Some(Member {
             consumer,
             next: Offsets::new(),
+            commits: 0,
         });
     }
 
@@ -130,7 +132,7 @@ impl Members {
         };
         let mut any = false;
         for _ in 0..GULP {
-            let Some(message) = member.consumer.poll(Duration::ZERO) else {
+            let Some(message) = member.consumer.poll(PAUSE) else {
                 break;
             };
             let Ok(message) = message else {
@@ -143,16 +145,16 @@ impl Members {
             any = true;
         }
         if any {
-            member.commit(&self.commits);
+            member.commit(&mut self.commits, &self.trigger);
         }
     }
 
     /// Reads until nothing is left.
     pub(crate) fn read_to_the_end(&mut self) {
         self.renew();
+        let observer = self.observer();
         for partition in partitions() {
-            let (_, end) = self
-                .observer
+            let (_, end) = observer
                 .fetch_watermarks(&partition.0, partition.1, CALL)
                 .expect("the broker knows its partitions");
             until("the group to read to the end", || {
@@ -180,41 +182,26 @@ impl Member {
         }
     }
 
-    fn commit(&self, commits: &Commits) {
+    /// Commits what has been read, sometimes without waiting: such commits are under way when the
+    /// broker is killed. The others are known to have succeeded. (The callback for commits is
+    /// never called by this version of the client.)
+    fn commit(&mut self, commits: &mut Commits, trigger: &Trigger) {
         let mut list = TopicPartitionList::new();
-        let mut tried = commits.tried.lock().expect("nobody panics with it");
         for (partition, next) in &self.next {
             list.add_partition_offset(&partition.0, partition.1, Offset::Offset(*next))
                 .expect("a good offset");
-            raise(&mut tried, partition, *next);
+            raise(&mut commits.tried, partition, *next);
         }
-        // Refused while the member is being taken in again: the next one will do.
-        let _ = self.consumer.commit(&list, CommitMode::Async);
-    }
-}
-
-/// Notes what has been committed.
-struct Callbacks {
-    trigger: Arc<Trigger>,
-    commits: Arc<Commits>,
-}
-
-impl ClientContext for Callbacks {}
-
-impl ConsumerContext for Callbacks {
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        if result.is_err() {
-            return;
-        }
-        let mut succeeded = self.commits.succeeded.lock().expect("nobody panics with it");
-        for element in offsets.elements() {
-            if let (Ok(()), Offset::Offset(offset)) = (element.error(), element.offset()) {
-                let partition = (element.topic().to_owned(), element.partition());
-                raise(&mut succeeded, &partition, offset);
+        self.commits += 1;
+        let wait = self.commits.is_multiple_of(COMMITS_PER_WAIT);
+        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
+        // Refused while the member is being taken in again: the next commit will do.
+        if self.consumer.commit(&list, mode).is_ok() && wait {
+            for (partition, next) in &self.next {
+                raise(&mut commits.succeeded, partition, *next);
             }
+            trigger.committed();
         }
-        drop(succeeded);
-        self.trigger.committed();
     }
 }
 
@@ -225,6 +212,7 @@ fn config(address: &str) -> ClientConfig {
         .set("group.id", GROUP)
         .set("enable.auto.commit", "false")
         .set("heartbeat.interval.ms", "200")
+        .set("coordinator.query.interval.ms", "100")
         .set("reconnect.backoff.ms", "2")
         .set("reconnect.backoff.max.ms", "10")
         .set("retry.backoff.ms", "2")
