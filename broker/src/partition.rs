@@ -174,11 +174,13 @@ pub struct PartitionParts {
 }
 
 impl Partition {
-    /// Puts an opened log to use. Whatever recovery left in it is visible and counts as durable:
-    /// it is what survived.
+    /// Puts an opened log to use. Whatever recovery left in it is visible: it is what survived. Of
+    /// a kill it may have survived in the page cache only, so what no checkpoint vouches for is
+    /// synced: producers and coordinators that ask for it again wait for that.
     pub fn new(parts: PartitionParts, log: Log) -> Arc<Self> {
         let end = log.end_offset();
-        Arc::new(Self {
+        let is_durable = log.last_flushed() >= end;
+        let partition = Arc::new(Self {
             name: parts.name,
             topic_id: parts.topic_id,
             epoch: parts.epoch,
@@ -195,7 +197,11 @@ impl Partition {
                 offline: None,
                 dirty_since: None,
             }),
-        })
+        });
+        if !is_durable {
+            partition.request_flush();
+        }
+        partition
     }
 
     /// Topic and number.

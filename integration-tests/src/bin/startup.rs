@@ -28,22 +28,40 @@ async fn main() -> Result<()> {
         times.push(time.as_secs_f64() * 1000.0);
         sizes.push(size as f64 / 1024.0);
     }
-    show("start to first acknowledged acks=all record, ms", &mut times);
-    show("resident memory of the idle broker after it, MiB", &mut sizes);
+    show(
+        "start to first acknowledged acks=all record, ms",
+        &mut times,
+    );
+    show(
+        "resident memory of the idle broker after it, MiB",
+        &mut sizes,
+    );
     Ok(())
 }
 
-#[allow(clippy::disallowed_methods, reason = "a benchmark measures with the system's clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures with the system's clock"
+)]
 async fn one_start(binary: &str) -> Result<(Duration, u64)> {
     let directory = tempfile::tempdir()?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
     let address = format!("127.0.0.1:{port}");
     let started = Instant::now();
     let mut broker = Broker(
         Command::new(binary)
-            .args(["serve", "--set", &format!("listeners=PLAINTEXT://{address}")])
+            .args([
+                "serve",
+                "--set",
+                &format!("listeners=PLAINTEXT://{address}"),
+            ])
             .args(["--set", "tidemark.http.listener=none"])
-            .args(["--set", &format!("log.dirs={}", directory.path().join("data").display())])
+            .args([
+                "--set",
+                &format!("log.dirs={}", directory.path().join("data").display()),
+            ])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -63,7 +81,9 @@ async fn one_start(binary: &str) -> Result<(Duration, u64)> {
     let time = started.elapsed();
     let status = std::fs::read_to_string(format!("/proc/{}/status", broker.0.id()))?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = resident.and_then(|text| text.split_whitespace().next()).context("no VmRSS")?;
+    let kib = resident
+        .and_then(|text| text.split_whitespace().next())
+        .context("no VmRSS")?;
     Ok((time, kib.parse()?))
 }
 
@@ -74,15 +94,25 @@ async fn produce(connection: &mut Connection) -> Result<()> {
         .with_topics(Some(vec![topic]))
         .with_allow_auto_topic_creation(true);
     let metadata = connection.call(9, &request).await?;
-    ensure!(metadata.topics.iter().all(|topic| topic.error_code == 0), "no topic: {metadata:?}");
+    ensure!(
+        metadata.topics.iter().all(|topic| topic.error_code == 0),
+        "no topic: {metadata:?}"
+    );
     let mut batch = BatchBuilder::new();
     batch.append(0, Some(b"key"), Some(b"value"), &[])?;
     let data = PartitionProduceData::default().with_records(Some(batch.build()?));
-    let topic = TopicProduceData::default().with_name(name).with_partition_data(vec![data]);
-    let request =
-        ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic]);
+    let topic = TopicProduceData::default()
+        .with_name(name)
+        .with_partition_data(vec![data]);
+    let request = ProduceRequest::default()
+        .with_acks(-1)
+        .with_timeout_ms(30_000)
+        .with_topic_data(vec![topic]);
     let response = connection.call(9, &request).await?;
-    let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+    let partitions = response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partition_responses);
     for partition in partitions {
         ensure!(partition.error_code == 0, "refused: {partition:?}");
     }
