@@ -235,7 +235,10 @@ async fn rule_01_a_repetition_gets_the_original_offsets_and_waits_for_the_origin
         log_append_time: Timestamp(1_000),
         ..first
     };
-    assert_eq!(again, told, "with the original's timestamp, as Kafka tells it");
+    assert_eq!(
+        again, told,
+        "with the original's timestamp, as Kafka tells it"
+    );
     assert_eq!(bench.ends(), (0, 4), "nothing was written");
     let mut wait = pin!(bench.partition.wait_durable(again.end));
     assert_eq!(poll(&mut wait).await, None, "the original is not on disk");

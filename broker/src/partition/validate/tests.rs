@@ -472,7 +472,11 @@ fn rule_12_a_header_that_does_not_say_what_the_records_say_is_put_right() {
         let high = forged(&batch, field::MAX_TIMESTAMP, &i64::MAX.to_be_bytes());
         [low, high, attributes(&batch, 0x08)]
     };
-    for topic in [None, Some((Compression::Lz4, None)), Some((Compression::None, None))] {
+    for topic in [
+        None,
+        Some((Compression::Lz4, None)),
+        Some((Compression::None, None)),
+    ] {
         let rules = BatchRules {
             compression: topic,
             // Has compressed records opened whatever their header says.
