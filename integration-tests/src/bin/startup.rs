@@ -3,6 +3,8 @@
 //!
 //! `startup BINARY [RUNS]`; prints minimum, median and maximum. `scripts/bench startup` calls it.
 
+#![allow(clippy::print_stdout, reason = "its output is its purpose")]
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
