@@ -174,11 +174,12 @@ pub struct PartitionParts {
 }
 
 impl Partition {
-    /// Puts an opened log to use. Whatever recovery left in it is visible: it is what survived. It
-    /// may have survived in the page cache only, so it is synced before anybody is told that it is
-    /// on disk.
+    /// Puts an opened log to use. Whatever recovery left in it is visible: it is what survived. Of
+    /// a kill it may have survived in the page cache only, so what no checkpoint vouches for is
+    /// synced: producers and coordinators that ask for it again wait for that.
     pub fn new(parts: PartitionParts, log: Log) -> Arc<Self> {
-        let (end, flushed) = (log.end_offset(), log.last_flushed());
+        let end = log.end_offset();
+        let is_durable = log.last_flushed() >= end;
         let partition = Arc::new(Self {
             name: parts.name,
             topic_id: parts.topic_id,
@@ -188,7 +189,7 @@ impl Partition {
             flusher: parts.flusher,
             flush_requested: AtomicBool::new(false),
             high_watermark: Progress::new(end),
-            durable: Progress::new(flushed),
+            durable: Progress::new(log.last_flushed()),
             state: Mutex::new(State {
                 log: Some(log),
                 settings: parts.settings,
@@ -197,7 +198,7 @@ impl Partition {
                 dirty_since: None,
             }),
         });
-        if flushed < end {
+        if !is_durable {
             partition.request_flush();
         }
         partition

@@ -1,1 +1,3 @@
-//! placeholder
+//! What the tests in `tests/` share.
+
+pub mod harness;

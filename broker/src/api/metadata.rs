@@ -78,8 +78,9 @@ fn asked_topics(version: i16, request: &MetadataRequest) -> Option<Vec<Asked>> {
         return None;
     }
     let asked = topics.iter().map(|topic| match &topic.name {
-        Some(name) => Asked::Name(name.0.clone()),
-        None => Asked::Id(topic.topic_id),
+        // Java's admin client sends an empty name along with an id: the id counts.
+        Some(name) if topic.topic_id.is_nil() => Asked::Name(name.0.clone()),
+        _ => Asked::Id(topic.topic_id),
     });
     let mut seen = HashSet::new();
     Some(asked.filter(|topic| seen.insert(topic.clone())).collect())

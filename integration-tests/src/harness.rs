@@ -1,0 +1,21 @@
+//! Starts brokers for tests, as a process or in this one, and talks to them.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `process.rs` | the built binary as a child process: start, banner, signals, exit |
+//! | `embedded.rs` | a broker inside the test's process |
+//! | `wait.rs` | the one loop that polls until something has happened |
+//! | `ports.rs` | ports that stay the same over a restart |
+//! | `http.rs` | HTTP GET and values of metrics |
+//! | `calls.rs` | the few Kafka requests that tests send by hand |
+//! | `files.rs` | what lies in a data directory |
+//!
+//! Helpers panic with what went wrong: in a test that is the report.
+
+pub mod calls;
+pub mod embedded;
+pub mod files;
+pub mod http;
+pub mod ports;
+pub mod process;
+pub mod wait;
