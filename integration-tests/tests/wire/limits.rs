@@ -78,7 +78,7 @@ async fn a_client_that_never_reads_is_not_read_from() {
     for name in ["a", "b", "c", "d"] {
         create(&mut witness, name, 50).await;
     }
-    let mut greedy = TcpStream::connect(server.address()).await.unwrap();
+    let greedy = TcpStream::connect(server.address()).await.unwrap();
     let all = encoded(12, 7, &MetadataRequest::default().with_topics(None));
     const MOST: usize = 64 << 20;
     let mut sent = 0;

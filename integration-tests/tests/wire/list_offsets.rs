@@ -57,8 +57,7 @@ async fn delete_up_to(connection: &mut Connection, topic: &Topic, offset: i64) -
         .with_topics(vec![asked])
         .with_timeout_ms(30_000);
     let answer = connection.call(2, &request).await.expect("an answer");
-    let told = &answer.topics.iter().next().expect("a topic").partitions;
-    let told = told.iter().next().expect("a partition");
+    let told = &answer.topics[0].partitions[0];
     (told.error_code, told.low_watermark)
 }
 

@@ -137,16 +137,18 @@ fn bomb(codec: Compression, bytes: usize) -> Bytes {
     let mut builder = BatchBuilder::new().compression(codec, None);
     builder
         .append(1_000, Some(b"k"), Some(&vec![0; bytes]), &[])
-        .unwrap();
-    builder.build().unwrap()
+        .expect("it works");
+    builder.build().expect("it works")
 }
 
 fn keyless(count: usize) -> Bytes {
     let mut builder = BatchBuilder::new();
     for _ in 0..count {
-        builder.append(1_000, None, Some(b"v"), &[]).unwrap();
+        builder
+            .append(1_000, None, Some(b"v"), &[])
+            .expect("it works");
     }
-    builder.build().unwrap()
+    builder.build().expect("it works")
 }
 
 #[tokio::test]
@@ -445,7 +447,7 @@ async fn producer_id(connection: &mut Connection) -> (i64, i16) {
     let request = InitProducerIdRequest::default()
         .with_transactional_id(None)
         .with_transaction_timeout_ms(60_000);
-    let answer = connection.call(5, &request).await.unwrap();
+    let answer = connection.call(5, &request).await.expect("it works");
     assert_eq!(answer.error_code, 0);
     (answer.producer_id.0, answer.producer_epoch)
 }

@@ -43,7 +43,7 @@ async fn rule_23_a_session_names_what_has_news_and_nothing_else() {
     let mut connection = server.connect().await;
     let topic = create(&mut connection, "session", 3).await;
     for version in [7, 12, 13, 18] {
-        let all = vec![(0, 0, 1 << 20), (1, 0, 1 << 20), (2, 0, 1 << 20)];
+        let all = [(0, 0, 1 << 20), (1, 0, 1 << 20), (2, 0, 1 << 20)];
         let start = fetch_all(&mut connection, &topic).await;
         let at = |partition: usize| start[partition];
         let places: Vec<Place> = all

@@ -230,7 +230,7 @@ async fn groups(caller: &mut Caller) {
             let expected = if version >= 4 && attempt == 0 { 79 } else { 0 };
             let answer = caller
                 .note(ApiKey::JoinGroup, version, expected, answer)
-                .unwrap();
+                .expect("it works");
             member = answer.member_id.to_string();
             generation = answer.generation_id;
             if answer.error_code == 0 {
@@ -289,7 +289,9 @@ async fn member_calls(caller: &mut Caller, join: i16, group: &str, member: &str,
         request
     };
     let answer = caller.connection.call(sync, &request).await;
-    let answer = caller.note(ApiKey::SyncGroup, sync, 0, answer).unwrap();
+    let answer = caller
+        .note(ApiKey::SyncGroup, sync, 0, answer)
+        .expect("it works");
     assert_eq!(answer.assignment, Bytes::from_static(b"all"));
     let beat = join.min(4);
     let request = HeartbeatRequest::default()
