@@ -114,7 +114,7 @@ fn finish(site: &Site, ledger: &Arc<Ledger>, mut producers: Producers, mut membe
     members.check_commits();
     members.read_to_the_end();
     checker::check(&site.address(), ledger);
-    drop(members);
+    members.close();
     broker.stop();
     assert!(is_marked_clean(&site.data_dir()));
     let broker = site.start();
