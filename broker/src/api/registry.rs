@@ -166,6 +166,8 @@ pub fn protocol_coverage() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tidemark_protocol::api::decodable_versions;
 
     use super::*;
@@ -186,6 +188,23 @@ mod tests {
                 "{api:?}"
             );
         }
+    }
+
+    /// Reads and writes the file itself: the document belongs to the repository, not to a
+    /// broker, so the broker's disk is not asked.
+    #[test]
+    fn the_document_is_fresh() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol-coverage.md");
+        let expected = protocol_coverage();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &expected).expect("the document can be written");
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == expected,
+            "docs/protocol-coverage.md is stale; run UPDATE_DOCS=1 cargo test -p tidemark-broker \
+             --lib api::registry"
+        );
     }
 
     #[test]

@@ -358,6 +358,30 @@ fn rule_06_the_batch_after_a_failed_one_is_refused() {
     assert_eq!(bench.visible(0), [0, 1, 2]);
 }
 
+#[tokio::test]
+async fn what_recovery_found_is_visible_at_once_and_synced_before_anybody_is_told() {
+    let bench = Bench::new();
+    let end = bench.grow(3, Acks::Leader);
+    // The process is killed: what was written is in the page cache.
+    drop(bench.partition.retire());
+    let disk = bench.disk.clone();
+    let bench = Bench::on(disk, LogStart::default(), LogConfig::default(), true);
+    assert_eq!(bench.ends(), (3, 3));
+    assert!(bench.asks_for_a_flush(), "without anybody's asking");
+    let mut wait = pin!(bench.partition.wait_durable(end));
+    assert_eq!(poll(&mut wait).await, None);
+    bench.flush();
+    assert_eq!(poll(&mut wait).await, Some(Ok(())));
+    let start = LogStart {
+        clean: true,
+        recovery_point: bench.partition.checkpoint().unwrap().recovery_point,
+        log_start: Offset(0),
+    };
+    bench.partition.retire().unwrap().close().unwrap();
+    let bench = Bench::on(bench.disk.clone(), start, LogConfig::default(), true);
+    assert!(!bench.asks_for_a_flush(), "there is nothing to sync");
+}
+
 #[test]
 fn flush_messages_and_flush_ms_ask_for_a_sync_without_acks_all() {
     let config = LogConfig {

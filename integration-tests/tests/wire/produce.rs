@@ -485,7 +485,7 @@ async fn rule_01_rule_02_rule_03_an_idempotent_producer_writes_each_batch_once()
 
 #[tokio::test]
 async fn rule_08_producers_are_known_after_a_restart_and_after_a_crash() {
-    let mut server = Server::start(&[]).await;
+    let (mut server, _clock) = Server::with_clock(&[]).await;
     let mut connection = server.connect().await;
     let topic = create(&mut connection, "kept", 1).await;
     let (id, epoch) = producer_id(&mut connection).await;

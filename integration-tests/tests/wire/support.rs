@@ -25,24 +25,24 @@ use tidemark_protocol::records::{BatchBuilder, Batches, Compression, Records};
 use uuid::Uuid;
 
 /// The time a manual clock starts at, in milliseconds.
-pub const START: i64 = 1_700_000_000_000;
+pub(crate) const START: i64 = 1_700_000_000_000;
 
 /// A broker in this process, in memory.
-pub struct Server {
+pub(crate) struct Server {
     handle: Handle,
     config: BrokerConfig,
     environment: Environment,
-    pub disk: MemoryDisk,
+    pub(crate) disk: MemoryDisk,
 }
 
 impl Server {
-    pub async fn start(pairs: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(pairs: &[(&str, &str)]) -> Self {
         let environment = Environment::in_memory();
         Self::with(pairs, environment).await
     }
 
     /// A broker whose clock stands still until the test moves it.
-    pub async fn with_clock(pairs: &[(&str, &str)]) -> (Self, ManualClock) {
+    pub(crate) async fn with_clock(pairs: &[(&str, &str)]) -> (Self, ManualClock) {
         let clock = ManualClock::new(Timestamp(START));
         let environment = Environment {
             clock: Arc::new(clock.clone()),
@@ -80,28 +80,28 @@ impl Server {
         }
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.handle.bootstrap()
     }
 
-    pub async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         Connection::connect(self.address(), "wire-test")
             .await
             .expect("the broker accepts")
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.handle.shutdown().await.expect("the broker stops");
     }
 
     /// Stops in order and starts again on the same disk.
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         self.handle.shutdown().await.expect("the broker stops");
         Self::run(self.config, self.environment, self.disk).await
     }
 
     /// The power goes, and comes back.
-    pub async fn crash(self, seed: u64) -> Self {
+    pub(crate) async fn crash(self, seed: u64) -> Self {
         self.handle.kill().await;
         self.disk.crash(seed);
         Self::run(self.config, self.environment, self.disk).await
@@ -109,7 +109,7 @@ impl Server {
 }
 
 /// What the future has come to, if it has.
-pub async fn poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+pub(crate) async fn poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
     std::future::poll_fn(|cx| {
         Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
             Poll::Ready(value) => Some(value),
@@ -119,35 +119,35 @@ pub async fn poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T
     .await
 }
 
-pub fn text(text: &str) -> StrBytes {
+pub(crate) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-pub fn named(name: &str) -> TopicName {
+pub(crate) fn named(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
 /// The answer of the connection to a small question: it is alive and in step.
-pub async fn alive(connection: &mut Connection) {
+pub(crate) async fn alive(connection: &mut Connection) {
     let answer = connection.call(0, &ApiVersionsRequest::default()).await;
     assert_eq!(answer.expect("the connection is alive").error_code, 0);
 }
 
 /// The broker has closed the connection, and said nothing before.
-pub async fn closed(connection: &mut Connection, story: &str) {
+pub(crate) async fn closed(connection: &mut Connection, story: &str) {
     match connection.receive_frame().await {
         Err(CallError::Closed | CallError::Io(_)) => {}
         other => panic!("{story}: {other:?}"),
     }
 }
 
-pub fn frame(body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
     let length = i32::try_from(body.len()).expect("a small frame");
     [&length.to_be_bytes(), body].concat()
 }
 
 /// A request of this key and version with this body, as a frame. No client id.
-pub fn request(key: i16, version: i16, correlation_id: i32, body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(key: i16, version: i16, correlation_id: i32, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(key.to_be_bytes());
     bytes.extend(version.to_be_bytes());
@@ -160,19 +160,19 @@ pub fn request(key: i16, version: i16, correlation_id: i32, body: &[u8]) -> Vec<
     frame(&bytes)
 }
 
-pub fn encoded<R: Request>(version: i16, correlation_id: i32, request: &R) -> BytesMut {
+pub(crate) fn encoded<R: Request>(version: i16, correlation_id: i32, request: &R) -> BytesMut {
     tidemark_protocol::frame::encode_request(version, correlation_id, None, request)
         .expect("the request fits its version")
 }
 
 /// A topic that has been created.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Topic {
-    pub name: TopicName,
-    pub id: Uuid,
+pub(crate) struct Topic {
+    pub(crate) name: TopicName,
+    pub(crate) id: Uuid,
 }
 
-pub fn creatable(name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
+pub(crate) fn creatable(name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
     let configs = configs.iter().map(|(name, value)| {
         CreatableTopicConfig::default()
             .with_name(text(name))
@@ -185,17 +185,17 @@ pub fn creatable(name: &str, partitions: i32, configs: &[(&str, &str)]) -> Creat
         .with_configs(configs.collect())
 }
 
-pub fn create_request(topics: Vec<CreatableTopic>) -> CreateTopicsRequest {
+pub(crate) fn create_request(topics: Vec<CreatableTopic>) -> CreateTopicsRequest {
     CreateTopicsRequest::default()
         .with_topics(topics)
         .with_timeout_ms(30_000)
 }
 
-pub async fn create(connection: &mut Connection, name: &str, partitions: i32) -> Topic {
+pub(crate) async fn create(connection: &mut Connection, name: &str, partitions: i32) -> Topic {
     create_with(connection, name, partitions, &[]).await
 }
 
-pub async fn create_with(
+pub(crate) async fn create_with(
     connection: &mut Connection,
     name: &str,
     partitions: i32,
@@ -214,25 +214,26 @@ pub async fn create_with(
 }
 
 /// A batch of records with keys; the timestamps are in the past, whatever the clock.
-pub fn batch(values: &[&str]) -> Bytes {
+pub(crate) fn batch(values: &[&str]) -> Bytes {
     let timed: Vec<_> = values.iter().map(|value| (1_000, *value)).collect();
     batch_at(&timed)
 }
 
-pub fn batch_at(timed: &[(i64, &str)]) -> Bytes {
+pub(crate) fn batch_at(timed: &[(i64, &str)]) -> Bytes {
     fill(BatchBuilder::new(), timed)
 }
 
-/// A batch of an idempotent producer.
-pub fn batch_of(producer: i64, epoch: i16, sequence: i32, values: &[&str]) -> Bytes {
-    let timed: Vec<_> = values.iter().map(|value| (1_000, *value)).collect();
+/// A batch of an idempotent producer, written at [`START`]: a producer that has written nothing for
+/// a day is forgotten, and that is counted from its last timestamp.
+pub(crate) fn batch_of(producer: i64, epoch: i16, sequence: i32, values: &[&str]) -> Bytes {
+    let timed: Vec<_> = values.iter().map(|value| (START, *value)).collect();
     fill(
         BatchBuilder::new().producer(producer, epoch, sequence),
         &timed,
     )
 }
 
-pub fn packed(codec: Compression, values: &[&str]) -> Bytes {
+pub(crate) fn packed(codec: Compression, values: &[&str]) -> Bytes {
     let timed: Vec<_> = values.iter().map(|value| (1_000, *value)).collect();
     fill(BatchBuilder::new().compression(codec, None), &timed)
 }
@@ -247,7 +248,7 @@ fn fill(mut builder: BatchBuilder, timed: &[(i64, &str)]) -> Bytes {
 }
 
 /// A produce request for one partition in the shape of `version`.
-pub fn produce_request(
+pub(crate) fn produce_request(
     version: i16,
     topic: &Topic,
     partition: i32,
@@ -269,7 +270,7 @@ pub fn produce_request(
         .with_topic_data(vec![topic_data])
 }
 
-pub fn only_produced(response: &ProduceResponse) -> &PartitionProduceResponse {
+pub(crate) fn only_produced(response: &ProduceResponse) -> &PartitionProduceResponse {
     let [topic] = response.responses.as_slice() else {
         panic!("one topic: {response:?}")
     };
@@ -280,7 +281,7 @@ pub fn only_produced(response: &ProduceResponse) -> &PartitionProduceResponse {
 }
 
 /// Produces with acks=all and returns what is said of the partition.
-pub async fn try_produce(
+pub(crate) async fn try_produce(
     connection: &mut Connection,
     topic: &Topic,
     partition: i32,
@@ -292,7 +293,7 @@ pub async fn try_produce(
 }
 
 /// Produces with acks=all, which must work, and returns the base offset.
-pub async fn produce(
+pub(crate) async fn produce(
     connection: &mut Connection,
     topic: &Topic,
     partition: i32,
@@ -304,10 +305,10 @@ pub async fn produce(
 }
 
 /// Partition, offset, bytes at most.
-pub type Place = (i32, i64, i32);
+pub(crate) type Place = (i32, i64, i32);
 
 /// Everything that can be had at once, outside of a session, in the shape of `version`.
-pub fn fetch_request(version: i16, topic: &Topic, places: &[Place]) -> FetchRequest {
+pub(crate) fn fetch_request(version: i16, topic: &Topic, places: &[Place]) -> FetchRequest {
     FetchRequest::default()
         .with_max_wait_ms(0)
         .with_min_bytes(1)
@@ -315,7 +316,7 @@ pub fn fetch_request(version: i16, topic: &Topic, places: &[Place]) -> FetchRequ
         .with_topics(vec![fetch_topic(version, topic, places)])
 }
 
-pub fn fetch_topic(version: i16, topic: &Topic, places: &[Place]) -> FetchTopic {
+pub(crate) fn fetch_topic(version: i16, topic: &Topic, places: &[Place]) -> FetchTopic {
     let partitions = places.iter().map(|(partition, offset, max_bytes)| {
         FetchPartition::default()
             .with_partition(*partition)
@@ -331,27 +332,31 @@ pub fn fetch_topic(version: i16, topic: &Topic, places: &[Place]) -> FetchTopic 
 }
 
 /// The partitions of an answer, in its order.
-pub fn fetched(response: &FetchResponse) -> Vec<&PartitionData> {
+pub(crate) fn fetched(response: &FetchResponse) -> Vec<&PartitionData> {
     assert_eq!(response.error_code, 0, "{response:?}");
     let topics = response.responses.iter();
     topics.flat_map(|topic| &topic.partitions).collect()
 }
 
-pub fn only_fetched(response: &FetchResponse) -> &PartitionData {
+pub(crate) fn only_fetched(response: &FetchResponse) -> &PartitionData {
     let partitions = fetched(response);
     assert_eq!(partitions.len(), 1, "{response:?}");
     partitions[0]
 }
 
 /// Fetches partition 0 from an offset on.
-pub async fn fetch(connection: &mut Connection, topic: &Topic, offset: i64) -> PartitionData {
+pub(crate) async fn fetch(
+    connection: &mut Connection,
+    topic: &Topic,
+    offset: i64,
+) -> PartitionData {
     let request = fetch_request(16, topic, &[(0, offset, 1 << 20)]);
     let response = connection.call(16, &request).await.expect("an answer");
     only_fetched(&response).clone()
 }
 
 /// Offset and value of every record in a partition's data; every batch is whole and its CRC good.
-pub fn values(data: &PartitionData) -> Vec<(i64, String)> {
+pub(crate) fn values(data: &PartitionData) -> Vec<(i64, String)> {
     let bytes = data.records.clone().unwrap_or_default();
     let mut found = Vec::new();
     for batch in Batches::new(&bytes) {
@@ -369,7 +374,7 @@ pub fn values(data: &PartitionData) -> Vec<(i64, String)> {
 
 /// Sends a request that the broker parks, and returns once it is parked: the broker has answered
 /// what was sent before it in the same breath.
-pub async fn park<R: Request>(connection: &mut Connection, version: i16, request: &R) {
+pub(crate) async fn park<R: Request>(connection: &mut Connection, version: i16, request: &R) {
     let before = ApiVersionsRequest::default();
     connection.send(0, &before).await.expect("it is sent");
     connection.send(version, request).await.expect("it is sent");
@@ -378,6 +383,6 @@ pub async fn park<R: Request>(connection: &mut Connection, version: i16, request
 }
 
 /// Kafka's number of an error.
-pub fn number(error: ErrorCode) -> i16 {
+pub(crate) fn number(error: ErrorCode) -> i16 {
     error.code()
 }
