@@ -156,11 +156,22 @@ fn values_of(batch: &BatchView<'_>, values: &mut Vec<(i64, String)>) {
     }
 }
 
+/// Where partition 0 starts, and its records from `offset` on.
+pub async fn read_from(
+    connection: &mut Connection,
+    name: &str,
+    offset: i64,
+) -> (i64, Vec<(i64, String)>) {
+    let request = fetch_request(name, offset, 0, 0);
+    let response = connection.call(FETCH, &request).await;
+    let response = response.expect("Fetch is answered");
+    let start = response.responses[0].partitions[0].log_start_offset;
+    (start, fetched(&response))
+}
+
 /// All records of partition 0 from the start: offsets and values.
 pub async fn read_all(connection: &mut Connection, name: &str) -> Vec<(i64, String)> {
-    let request = fetch_request(name, 0, 0, 0);
-    let response = connection.call(FETCH, &request).await;
-    fetched(&response.expect("Fetch is answered"))
+    read_from(connection, name, 0).await.1
 }
 
 /// The end of partition 0 as consumers see it.

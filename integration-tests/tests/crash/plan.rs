@@ -61,7 +61,7 @@ pub(crate) struct Round {
 impl Round {
     pub(crate) fn choose(random: &mut StdRng) -> Self {
         let moment = if random.random_bool(0.6) {
-            Moment::Delivered(random.random_range(0..250))
+            Moment::Delivered(random.random_range(0..600))
         } else {
             Moment::Committed(random.random_range(1..=4))
         };
@@ -71,8 +71,8 @@ impl Round {
             moment,
             new_producers: [random.random_bool(0.5), random.random_bool(0.5)],
             codecs,
-            batch_sizes: [random.random_range(1..30), random.random_range(1..30)],
-            ahead: random.random_range(20..120),
+            batch_sizes: [random.random_range(1..40), random.random_range(1..40)],
+            ahead: random.random_range(20..400),
             new_member: random.random_bool(0.5),
         }
     }

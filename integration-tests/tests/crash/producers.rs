@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use integration_tests::harness::wait::until;
@@ -24,6 +25,8 @@ pub(crate) struct Producers {
     trigger: Arc<Trigger>,
     slots: [Option<Slot>; 2],
     created: usize,
+    /// Producers that are being closed.
+    closing: Vec<JoinHandle<()>>,
 }
 
 struct Slot {
@@ -40,11 +43,16 @@ impl Producers {
             trigger: Arc::clone(trigger),
             slots: [None, None],
             created: 0,
+            closing: Vec::new(),
         }
     }
 
-    /// Waits until everything that was under way when the broker was killed has been delivered.
+    /// Waits until everything that was under way when the broker was killed has been delivered,
+    /// or given up with its producer.
     pub(crate) fn settle(&mut self) {
+        for closing in self.closing.drain(..) {
+            closing.join().expect("closing does not panic");
+        }
         for slot in self.slots.iter().flatten() {
             until("records to be delivered after the restart", || {
                 slot.producer.poll(Duration::from_millis(5));
@@ -60,10 +68,8 @@ impl Producers {
     pub(crate) fn give_up(&mut self, next: &Round) {
         for (slot, replaced) in self.slots.iter_mut().zip(next.new_producers) {
             if let Some(slot) = slot.take_if(|_| replaced) {
-                slot.producer
-                    .context()
-                    .given_up
-                    .store(true, Ordering::Relaxed);
+                slot.producer.context().given_up.store(true, Ordering::Relaxed);
+                self.closing.push(std::thread::spawn(move || drop(slot)));
             }
         }
     }

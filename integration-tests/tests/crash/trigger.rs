@@ -29,6 +29,11 @@ impl Trigger {
         self.fire_if_due();
     }
 
+    /// Whether the moment is still to come.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.0.lock().expect("nobody panics with it").is_some()
+    }
+
     /// A record has been acknowledged.
     pub(crate) fn delivered(&self) {
         self.count(|moment| match moment {
