@@ -86,10 +86,16 @@ async fn retention_by_size_sets_files_aside() {
     let deleted = segment_files(0..3, &["index.deleted", "log.deleted", "timeindex.deleted"]);
     until("three segments to be set aside", || {
         let found = with_suffix(&partition, ".deleted");
-        let found: Vec<_> = found.into_iter().filter(|n| !n.contains("snapshot")).collect();
+        let found: Vec<_> = found
+            .into_iter()
+            .filter(|n| !n.contains("snapshot"))
+            .collect();
         (found == deleted).then_some(())
     });
-    assert_eq!(with_suffix(&partition, ".log"), segment_files(3..6, &["log"]));
+    assert_eq!(
+        with_suffix(&partition, ".log"),
+        segment_files(3..6, &["log"])
+    );
     let (start, records) = read_from(&mut connection, "sized", 3).await;
     assert_eq!((start, records.len()), (3, 3));
     broker.stop();

@@ -56,6 +56,9 @@ async fn health_and_metrics_say_what_has_happened() {
     refused.expect("Produce is answered");
     assert_eq!(metric(http, errors), Some(1.0));
     let head = get(http, "/metrics").head.to_lowercase();
-    assert!(head.contains("content-type: application/openmetrics-text"), "{head}");
+    assert!(
+        head.contains("content-type: application/openmetrics-text"),
+        "{head}"
+    );
     broker.stop();
 }
