@@ -122,7 +122,10 @@ fn finish(site: &Site, ledger: &Arc<Ledger>, mut producers: Producers, mut membe
     assert!(is_marked_clean(&site.data_dir()));
     let broker = site.start();
     let log = broker.errors();
-    assert!(!log.contains("recovered"), "a clean start recovers nothing: {log}");
+    assert!(
+        !log.contains("recovered"),
+        "a clean start recovers nothing: {log}"
+    );
     checker::check(&site.address(), ledger);
     eprintln!("{}", ledger.summary());
     broker.kill();

@@ -212,7 +212,11 @@ impl Member {
         }
         self.commits += 1;
         let wait = self.commits.is_multiple_of(COMMITS_PER_WAIT);
-        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
+        let mode = if wait {
+            CommitMode::Sync
+        } else {
+            CommitMode::Async
+        };
         // Refused while the member is being taken in again: the next commit will do.
         if self.consumer.commit(&list, mode).is_ok() && wait {
             for (partition, next) in &self.next {

@@ -63,7 +63,9 @@ impl Ledger {
 
     pub(crate) fn resolve(&self, id: RecordId, fate: Fate) {
         let mut records = self.locked();
-        let record = records.get_mut(&id).expect("only sent records are reported");
+        let record = records
+            .get_mut(&id)
+            .expect("only sent records are reported");
         assert_eq!(record.fate, Fate::Sent, "{id:?} was reported twice");
         record.fate = fate;
     }

@@ -68,7 +68,10 @@ impl Producers {
     pub(crate) fn give_up(&mut self, next: &Round) {
         for (slot, replaced) in self.slots.iter_mut().zip(next.new_producers) {
             if let Some(slot) = slot.take_if(|_| replaced) {
-                slot.producer.context().given_up.store(true, Ordering::Relaxed);
+                slot.producer
+                    .context()
+                    .given_up
+                    .store(true, Ordering::Relaxed);
                 self.closing.push(std::thread::spawn(move || drop(slot)));
             }
         }

@@ -59,12 +59,8 @@ impl Trigger {
 
     fn fire_if_due(&self) {
         let mut armed = self.0.lock().expect("nobody panics with it");
-        let due = |armed: &mut Armed| {
-            matches!(
-                armed.moment,
-                Moment::Delivered(0) | Moment::Committed(0)
-            )
-        };
+        let due =
+            |armed: &mut Armed| matches!(armed.moment, Moment::Delivered(0) | Moment::Committed(0));
         if let Some(Armed { broker, .. }) = armed.take_if(due) {
             kill_process(broker, Signal::KILL).expect("the broker runs");
         }

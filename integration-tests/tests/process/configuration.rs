@@ -92,13 +92,19 @@ fn a_bad_value_ends_with_2_and_names_key_value_and_range() {
     check("num.partitions", "many", "number");
     check("node.id", "-7", "at least 0");
     check("log.cleaner.min.cleanable.ratio", "1.5", "no more than 1");
-    check("message.timestamp.type", "x", "message.timestamp.type");
-    check("log.message.timestamp.type", "Never", "CreateTime, LogAppendTime");
+    check(
+        "log.message.timestamp.type",
+        "Never",
+        "CreateTime, LogAppendTime",
+    );
     check("tidemark.acks.all.durable", "maybe", "true");
     check("tidemark.http.listener", "nowhere", "host:port");
     check("listeners", "PLAINTEXT//127.0.0.1", "NAME://host:port");
     check("listeners", "SSL://127.0.0.1:0", "PLAINTEXT");
-    assert!(!dir.path().join("tidemark-data").exists(), "nothing was made");
+    assert!(
+        !dir.path().join("tidemark-data").exists(),
+        "nothing was made"
+    );
 }
 
 #[test]
@@ -123,6 +129,8 @@ fn all_bad_values_are_named_at_once() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let dir = temp_dir();
-    let ended = Launch::new(dir.path()).arg("--config").arg("missing.properties");
+    let ended = Launch::new(dir.path())
+        .arg("--config")
+        .arg("missing.properties");
     check_failed(&ended.run_to_end(), 2, &["cannot read missing.properties"]);
 }

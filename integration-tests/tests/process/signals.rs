@@ -94,7 +94,9 @@ async fn a_second_signal_ends_the_broker_at_once() {
     broker.signal(Signal::TERM);
     until("the first signal to be heard", || {
         let errors = broker.errors();
-        errors.contains("a second signal stops at once").then_some(())
+        errors
+            .contains("a second signal stops at once")
+            .then_some(())
     });
     broker.signal(Signal::TERM);
     let ended = broker.wait();
