@@ -26,7 +26,7 @@ use crate::environment::Environment;
 use crate::machine_log::{MachineClock, MachineLog};
 use crate::metrics::Metrics;
 use crate::net::{BindError, Limits, bind, serve};
-use crate::partition::{Flusher, FlusherThread, PartitionSettings, PartitionTable};
+use crate::partition::{Flusher, FlusherThread, PartitionSettings};
 use crate::reconcile::Reconciler;
 use crate::storage::{LogDir, StorageError};
 use crate::types::{LeaderEpoch, TopicPartition};

@@ -12,4 +12,3 @@ pub mod image;
 pub mod machine;
 pub mod records;
 pub mod topic_name;
-pub mod uuid_text;

@@ -19,7 +19,7 @@ struct Duties {
 }
 
 /// Works until the broker stops.
-pub async fn run(reconciler: Arc<Reconciler>, mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn run(reconciler: Arc<Reconciler>, mut stopping: watch::Receiver<bool>) {
     let clock = Arc::clone(&reconciler.environment.clock);
     let start = clock.now().monotonic;
     let config = Arc::clone(&reconciler.base_config);
@@ -82,7 +82,7 @@ fn flush_timed(reconciler: &Reconciler) {
 }
 
 /// Applies retention to every partition.
-pub fn apply_retention(reconciler: &Reconciler) {
+pub(crate) fn apply_retention(reconciler: &Reconciler) {
     let now = reconciler.environment.clock.now();
     for partition in reconciler.partitions.all() {
         match partition.maintain(now) {

@@ -11,7 +11,7 @@ use crate::partition::{Acks, MAX_UNCOMPRESSED_BYTES, Partition, PartitionError, 
 use crate::types::{Monotonic, Now, Offset};
 
 /// The log of one machine.
-pub struct MachineLog(pub Arc<Partition>);
+pub(crate) struct MachineLog(pub Arc<Partition>);
 
 impl From<PartitionError> for LoadError {
     fn from(error: PartitionError) -> Self {
@@ -93,7 +93,7 @@ fn encode(records: &[KeyValue], now: Now) -> Result<ValidBatch, String> {
 }
 
 /// The environment's clock for a machine's runtime.
-pub struct MachineClock(pub Arc<dyn Clock>);
+pub(crate) struct MachineClock(pub Arc<dyn Clock>);
 
 impl Timekeeper for MachineClock {
     fn now(&self) -> Now {

@@ -25,14 +25,14 @@ use crate::storage::{Checkpoints, Log, LogDir, LogStart, PendingDelete, StorageE
 use crate::types::{LeaderEpoch, Monotonic, PartitionIndex, TopicPartition};
 
 /// A renamed file or directory that is to be removed.
-pub struct Doomed {
+pub(crate) struct Doomed {
     path: PathBuf,
     is_dir: bool,
     due: Monotonic,
 }
 
 /// What the reconciler works on. Shared with the janitor and with shutdown.
-pub struct Reconciler {
+pub(crate) struct Reconciler {
     /// Clock, disk, randomness.
     pub environment: Environment,
     /// The configuration the broker was started with.
@@ -60,7 +60,7 @@ pub struct Reconciler {
 impl Reconciler {
     /// Carries out what lies between the last picture of the catalog and this one, and publishes
     /// it.
-    pub fn follow(&self, after: &Arc<CatalogImage>) {
+    pub(crate) fn follow(&self, after: &Arc<CatalogImage>) {
         let before = self.image.load_full();
         // Settings first: new topics are made with them.
         let changes = changes(&before, after);
@@ -86,7 +86,7 @@ impl Reconciler {
     }
 
     /// Opens the log of one partition, creating it if it is new.
-    pub fn open(
+    pub(crate) fn open(
         &self,
         name: TopicPartition,
         topic_id: Uuid,
@@ -101,7 +101,7 @@ impl Reconciler {
         };
         let directory = self.log_dir.path().join(name.to_string());
         let now = self.environment.clock.now();
-        let (log, report) = Log::open(
+        let (mut log, report) = Log::open(
             Arc::clone(disk),
             &directory,
             Some(topic_id),
@@ -112,6 +112,7 @@ impl Reconciler {
         if report.truncated_bytes > 0 || !report.notes.is_empty() {
             tracing::warn!(partition = %name, ?report, "recovered after an unclean shutdown");
         }
+        log.begin_epoch(epoch);
         let parts = PartitionParts {
             name,
             topic_id,
@@ -125,7 +126,7 @@ impl Reconciler {
     }
 
     /// Writes the checkpoint files as of now.
-    pub fn write_checkpoints(&self) -> Result<(), StorageError> {
+    pub(crate) fn write_checkpoints(&self) -> Result<(), StorageError> {
         let mut checkpoints = BTreeMap::new();
         let own = self.catalog_log.lock().clone();
         for partition in self.partitions.all().into_iter().chain(own) {
@@ -256,7 +257,7 @@ impl Reconciler {
     }
 
     /// Removes what is due for removal.
-    pub fn remove_doomed(&self) {
+    pub(crate) fn remove_doomed(&self) {
         let now = self.environment.clock.now().monotonic;
         let due: Vec<Doomed> = self
             .doomed
@@ -280,7 +281,7 @@ impl Reconciler {
     }
 
     /// Has the files of deleted segments removed when their delay is over.
-    pub fn doom(&self, deleted: Vec<PendingDelete>) {
+    pub(crate) fn doom(&self, deleted: Vec<PendingDelete>) {
         let files = deleted
             .into_iter()
             .flat_map(|PendingDelete { paths, due, .. }| {

@@ -9,25 +9,23 @@
 //! | `retention` | which segments may go, and why: pure |
 //! | `producers` | idempotence and transactions per producer, and their `.snapshot` |
 //! | `epochs` | which leader epoch began at which offset |
-//! | `checkpoint`, `partition_metadata`, `meta_properties` | the small text files |
+//! | `files` | the small text files, and the names of all |
 //!
 //! `docs/storage-format.md` has the byte layouts.
 
-mod checkpoint;
 mod config;
 mod epochs;
 mod error;
+mod files;
 mod index;
 mod log;
 mod log_dir;
-mod meta_properties;
-mod names;
-mod partition_metadata;
 mod producers;
 mod recovery;
 mod retention;
 mod segment;
-mod uuid_text;
+
+use files::{checkpoint, meta_properties, names, partition_metadata};
 
 pub use config::LogConfig;
 pub use error::StorageError;
@@ -38,7 +36,6 @@ pub use log::{
 pub use log_dir::{Checkpoints, FoundPartition, LogDir};
 pub use producers::{BatchMeta, ProducerEntry, ProducerError, Producers, SequenceCheck};
 pub use retention::DeleteReason;
-pub use uuid_text::{uuid_from_text, uuid_to_text};
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -3,6 +3,8 @@
 //! The inner value is public: a newtype here says what a number *is*, it does not hide it. Wire
 //! messages carry plain integers; they are wrapped at the API's edge.
 
+pub mod uuid_text;
+
 use std::fmt;
 
 macro_rules! number {

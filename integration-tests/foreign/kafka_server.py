@@ -89,7 +89,8 @@ class Kafka:
         self.properties.write_text(text)
 
     def _format(self):
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The first letter is fixed because the tool takes an id that begins with a dash for an option.
+        cluster = "T" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         # With eligible leader replicas on, Kafka writes a cluster-wide min.insync.replicas by itself,
         # which then shows up in every answer about configs.
         command = tools.java_command(

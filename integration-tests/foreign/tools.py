@@ -13,7 +13,7 @@ FOREIGN = pathlib.Path(__file__).resolve().parent
 REPOSITORY = FOREIGN.parent.parent
 TOOLS = pathlib.Path(os.environ.get("TIDEMARK_TOOLS") or REPOSITORY / ".tools").resolve()
 JARS = TOOLS / "java" / "jars"
-CLASSES = TOOLS / "java" / "classes"
+ARCHIVE = TOOLS / "java" / "tools.jsa"
 PYTHON = TOOLS / "python" / "bin" / "python"
 NODE_MODULES = TOOLS / "node" / "node_modules"
 
@@ -63,6 +63,32 @@ def wait_until(condition, what, deadline=60.0, pause=0.05):
         time.sleep(pause)
 
 
+def create_topic(admin, topic, **options):
+    """Creates a topic with a kafka-python admin client and waits until it is served."""
+    options = {"num_partitions": 1, "replication_factor": 1, **options}
+    admin.create_topics({topic: options})
+    wait_served(admin, topic, options["num_partitions"])
+
+
+def wait_served(admin, topic, partitions):
+    """Waits, with a kafka-python admin client, until all partitions of a new topic are served.
+
+    Metadata knows a partition a moment before its leader does, so the leaders are asked.
+    """
+    from kafka import TopicPartition, errors
+    from kafka.admin import OffsetSpec
+
+    asked = {TopicPartition(topic, index): OffsetSpec.LATEST for index in range(partitions)}
+
+    def served():
+        try:
+            return admin.list_partition_offsets(asked)
+        except errors.KafkaError:
+            return False
+
+    wait_until(served, f"topic {topic}")
+
+
 def free_port():
     """A port that was free a moment ago on the loopback address."""
     with socket.socket() as listener:
@@ -73,8 +99,11 @@ def free_port():
 def java_command(main, *arguments, heap="256m", options=()):
     """The command line that runs one of Kafka's own main classes from the prepared jars."""
     java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
-    classpath = os.pathsep.join([str(CLASSES), f"{JARS}/*"])
     # The tools are short-lived: one compiler tier and the serial collector start fastest.
     fixed = [f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    # Kafka's classes, already parsed. A JVM that cannot use the archive passes it over, and must not
+    # say so among the tool's answers.
+    if ARCHIVE.exists():
+        fixed += [f"-XX:SharedArchiveFile={ARCHIVE}", "-Xlog:disable"]
     logging = f"-Dlog4j2.configurationFile={FOREIGN / 'java' / 'log4j2.properties'}"
-    return [java, *fixed, logging, *options, "-cp", classpath, main, *map(str, arguments)]
+    return [java, *fixed, logging, *options, "-cp", f"{JARS}/*", main, *map(str, arguments)]

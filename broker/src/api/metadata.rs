@@ -4,6 +4,7 @@
 //! allow it (rule 64), and is in this very answer. Names are checked first: an invalid one is
 //! INVALID_TOPIC_EXCEPTION and never created.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use kafka_protocol::messages::metadata_response::{
@@ -41,6 +42,7 @@ const fn bits(operations: &[u32]) -> i32 {
 }
 
 /// A topic as the request names it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Asked {
     Name(StrBytes),
     Id(Uuid),
@@ -68,17 +70,20 @@ pub(super) fn handle(view: &View, context: &Context, request: MetadataRequest) -
     )
 }
 
-/// `None` means all topics: an absent list, or an empty one in version 0.
+/// `None` means all topics: an absent list, or an empty one in version 0. A topic that is named
+/// again is answered once, as in Kafka: an answer is not to be many times larger than all topics.
 fn asked_topics(version: i16, request: &MetadataRequest) -> Option<Vec<Asked>> {
     let topics = request.topics.as_ref()?;
     if version == 0 && topics.is_empty() {
         return None;
     }
     let asked = topics.iter().map(|topic| match &topic.name {
-        Some(name) => Asked::Name(name.0.clone()),
-        None => Asked::Id(topic.topic_id),
+        // Java's admin client sends an empty name along with an id: the id counts.
+        Some(name) if topic.topic_id.is_nil() => Asked::Name(name.0.clone()),
+        _ => Asked::Id(topic.topic_id),
     });
-    Some(asked.collect())
+    let mut seen = HashSet::new();
+    Some(asked.filter(|topic| seen.insert(topic.clone())).collect())
 }
 
 fn missing_names(view: &View, asked: &[Asked]) -> Vec<String> {
@@ -87,7 +92,6 @@ fn missing_names(view: &View, asked: &[Asked]) -> Vec<String> {
         if let Asked::Name(name) = topic
             && view.catalog.topic(name).is_none()
             && topic_creation::may_create(name)
-            && !missing.iter().any(|known| known.as_str() == &**name)
         {
             missing.push(name.to_string());
         }

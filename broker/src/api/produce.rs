@@ -22,8 +22,28 @@ use crate::partition::{Acks, Appended, Partition, PartitionError, Refused, Valid
 
 /// One partition of the request: refused already, or waiting for the append of this number.
 enum Slot {
-    Refused(Refused),
-    Appending(usize),
+    Refused(Refusal),
+    Appending(usize, Arc<Partition>),
+}
+
+/// Why a partition's batch was refused, as it is answered.
+#[derive(Clone)]
+struct Refusal {
+    code: ErrorCode,
+    message: String,
+    records: Vec<(i32, String)>,
+    log_start: i64,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            records: Vec::new(),
+            log_start: -1,
+        }
+    }
 }
 
 struct TopicSlots {
@@ -37,7 +57,7 @@ pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) ->
         0 => Ok(Acks::None),
         1 => Ok(Acks::Leader),
         -1 => Ok(Acks::All),
-        other => Err(refused(
+        other => Err(Refusal::new(
             ErrorCode::InvalidRequiredAcks,
             format!("acks must be 0, 1 or -1 (all), not {other}"),
         )),
@@ -57,9 +77,9 @@ pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) ->
                         Err(refused) => Err(refused.clone()),
                     };
                     let slot = match judged {
-                        Ok(append) => {
-                            batches.push(append);
-                            Slot::Appending(batches.len() - 1)
+                        Ok((partition, batch)) => {
+                            batches.push((Arc::clone(&partition), batch));
+                            Slot::Appending(batches.len() - 1, partition)
                         }
                         Err(refused) => Slot::Refused(refused),
                     };
@@ -127,37 +147,52 @@ fn judge(
     version: i16,
     topic: &Named,
     data: PartitionProduceData,
-) -> Result<(Arc<Partition>, ValidBatch), Refused> {
+) -> Result<(Arc<Partition>, ValidBatch), Refusal> {
     if let Some(unknown) = topic.unknown {
-        return Err(refused(unknown, "no topic has this id".into()));
+        return Err(Refusal::new(unknown, "no topic has this id"));
     }
     if &*topic.name.0 == OFFSETS_TOPIC {
         // Kafka lets only its own admin client write to internal topics.
         let message = format!("{OFFSETS_TOPIC} is internal: clients cannot write to it");
-        return Err(refused(ErrorCode::InvalidTopicException, message));
+        return Err(Refusal::new(ErrorCode::InvalidTopicException, message));
     }
     let partition = view.partition(&topic.name, data.index).ok_or_else(|| {
         let message = format!(
             "there is no partition {} of topic {}",
             data.index, &*topic.name
         );
-        refused(ErrorCode::UnknownTopicOrPartition, message)
+        Refusal::new(ErrorCode::UnknownTopicOrPartition, message)
     })?;
-    let batch = validate(
+    match validate(
         data.records,
         version,
         &partition.batch_rules(),
         view.now.wall,
-    )?;
-    Ok((partition, batch))
+    ) {
+        Ok(batch) => Ok((partition, batch)),
+        Err(Refused {
+            code,
+            message,
+            records,
+            reached_log,
+        }) => {
+            let log_start = if reached_log {
+                log_start(&partition)
+            } else {
+                -1
+            };
+            Err(Refusal {
+                code,
+                message,
+                records,
+                log_start,
+            })
+        }
+    }
 }
 
-fn refused(code: ErrorCode, message: String) -> Refused {
-    Refused {
-        code,
-        message,
-        records: Vec::new(),
-    }
+fn log_start(partition: &Partition) -> i64 {
+    partition.bounds().map_or(-1, |bounds| bounds.start.0)
 }
 
 fn respond(
@@ -170,11 +205,19 @@ fn respond(
         let partitions = topic.slots.into_iter().map(|(index, slot)| {
             let outcome = match slot {
                 Slot::Refused(refused) => Err(refused),
-                Slot::Appending(number) => match outcomes.get_mut(number).and_then(Option::take) {
-                    Some(Ok(appended)) => Ok(appended),
-                    Some(Err(error)) => Err(refused(error.code, error.message)),
-                    None => Err(refused(ErrorCode::UnknownServerError, String::new())),
-                },
+                Slot::Appending(number, partition) => {
+                    match outcomes.get_mut(number).and_then(Option::take) {
+                        Some(Ok(appended)) => Ok(appended),
+                        Some(Err(PartitionError { code, message })) => {
+                            let log_start = log_start(&partition);
+                            Err(Refusal {
+                                log_start,
+                                ..Refusal::new(code, message)
+                            })
+                        }
+                        None => Err(Refusal::new(ErrorCode::UnknownServerError, "")),
+                    }
+                }
             };
             partition_response(version, index, outcome)
         });
@@ -193,7 +236,7 @@ fn respond(
 fn partition_response(
     version: i16,
     index: i32,
-    outcome: Result<Appended, Refused>,
+    outcome: Result<Appended, Refusal>,
 ) -> PartitionProduceResponse {
     let response = PartitionProduceResponse::default().with_index(index);
     match outcome {
@@ -212,6 +255,11 @@ fn partition_response(
                 .with_error_code(code(refused.code))
                 .with_base_offset(-1)
                 .with_log_append_time_ms(-1);
+            let response = if version >= 5 {
+                response.with_log_start_offset(refused.log_start)
+            } else {
+                response
+            };
             if version < 8 {
                 return response;
             }

@@ -110,7 +110,8 @@ pub static REGISTRY: &[Api] = &[
     api!(CreatePartitions 0..=3, create_partitions(CreatePartitionsRequest), "Alter on Topic"),
     api!(DeleteGroups 0..=2, delete_groups(DeleteGroupsRequest), "Delete on Group"),
     api!(IncrementalAlterConfigs 0..=1, incremental_alter_configs(IncrementalAlterConfigsRequest),
-        "AlterConfigs", "Only topics and the broker have configs, as with DescribeConfigs."),
+        "AlterConfigs", "Only topics and the broker have configs, as with DescribeConfigs. An unknown \
+         operation is INVALID_REQUEST for topics too; Kafka fails with UNKNOWN_SERVER_ERROR."),
     api!(OffsetDelete 0..=0, offset_delete(OffsetDeleteRequest), "Delete on Group"),
     api!(DescribeCluster 0..=2, describe_cluster(DescribeClusterRequest), "Describe on Cluster"),
     api!(ListConfigResources 0..=1, list_config_resources(ListConfigResourcesRequest),
@@ -165,6 +166,8 @@ pub fn protocol_coverage() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tidemark_protocol::api::decodable_versions;
 
     use super::*;
@@ -185,6 +188,23 @@ mod tests {
                 "{api:?}"
             );
         }
+    }
+
+    /// Reads and writes the file itself: the document belongs to the repository, not to a
+    /// broker, so the broker's disk is not asked.
+    #[test]
+    fn the_document_is_fresh() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol-coverage.md");
+        let expected = protocol_coverage();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &expected).expect("the document can be written");
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == expected,
+            "docs/protocol-coverage.md is stale; run UPDATE_DOCS=1 cargo test -p tidemark-broker \
+             --lib api::registry"
+        );
     }
 
     #[test]

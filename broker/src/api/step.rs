@@ -11,7 +11,7 @@ use crate::partition::{Acks, Appended, Partition, PartitionError, ValidBatch};
 use crate::types::Offset;
 
 /// What comes next, given what the step before has brought.
-pub type Then<T> = Box<dyn FnOnce(&View, T) -> Step + Send>;
+pub(super) type Then<T> = Box<dyn FnOnce(&View, T) -> Step + Send>;
 
 /// What a handler wants to happen.
 pub enum Step {

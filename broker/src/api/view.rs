@@ -22,7 +22,7 @@ use crate::partition::{Partition, PartitionTable};
 use crate::types::Now;
 
 /// Name of the topic in which groups keep their state.
-pub const OFFSETS_TOPIC: &str = topic_name::GROUP_METADATA;
+pub(super) const OFFSETS_TOPIC: &str = topic_name::GROUP_METADATA;
 
 /// An address that clients are told.
 #[derive(Clone, Debug, PartialEq, Eq)]

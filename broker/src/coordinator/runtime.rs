@@ -18,6 +18,10 @@ use crate::types::{Monotonic, Now, Offset};
 /// Commands that may wait in a machine's mailbox; senders beyond it wait (back-pressure).
 const MAILBOX_SIZE: usize = 256;
 
+/// A timer that led to nothing because the log could not be written fires again after so long, in
+/// milliseconds (Kafka's `CoordinatorRuntime` backs off as long).
+const TIMER_RETRY_MS: i64 = 500;
+
 /// A boxed future, as the traits here hand them out.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -213,12 +217,19 @@ impl<M: Machine> Running<M> {
 
     fn fire_due(&mut self, now: Now) {
         while let Some(timer) = self.timers.take_due(now.monotonic) {
-            let decision = self.machine.on_timer(now, timer);
-            self.carry_out(decision);
+            let decision = self.machine.on_timer(now, timer.clone());
+            if !self.carry_out(decision) {
+                // The state has not moved on, so what the timer stands for is still to be done.
+                self.timers.change(TimerChange {
+                    timer,
+                    deadline: Some(now.monotonic.plus_ms(TIMER_RETRY_MS)),
+                });
+            }
         }
     }
 
-    fn carry_out(&mut self, decision: Decision<M>) {
+    /// Returns whether it could be carried out: not if the log cannot be written.
+    fn carry_out(&mut self, decision: Decision<M>) -> bool {
         let Decision {
             events,
             answers,
@@ -234,13 +245,14 @@ impl<M: Machine> Running<M> {
                 for answer in answers {
                     self.answer(answer.token, Err(error.clone()));
                 }
-                return;
+                return false;
             }
         }
         for change in timers {
             self.timers.change(change);
         }
         self.send_out(answers);
+        true
     }
 
     /// Appends the records of the events as one batch. Returns the offset of the first one and

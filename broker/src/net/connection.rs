@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::{Buf, Bytes};
 use tidemark_protocol::frame::{FrameDecoder, LENGTH_SIZE};
@@ -17,7 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::limits::{Limits, Place, units};
 use crate::api::{self, Origin, Shared, Started};
-use crate::environment::clock::Sleep;
+use crate::environment::Clock;
+use crate::types::Monotonic;
 
 /// Requests of one connection that may be under way at once. Clients send 5 to 10 ahead.
 const MAX_PIPELINED: usize = 64;
@@ -83,11 +85,15 @@ impl Connection {
         let (queue, requests) = mpsc::channel(MAX_PIPELINED);
         let config = self.shared.config.load_full();
         let max_frame = usize::try_from(config.socket_request_max_bytes).unwrap_or(0);
+        let activity = Arc::new(Activity::new(
+            Arc::clone(&self.shared.environment.clock),
+            config.connections_max_idle_ms,
+        ));
         let mut reader = Reader {
             read,
             decoder: FrameDecoder::new(max_frame),
             max_frame,
-            idle_ms: config.connections_max_idle_ms,
+            activity: Arc::clone(&activity),
             in_flight: Arc::new(Semaphore::new(units(max_frame) as usize)),
             origin: self.origin.clone(),
             shared: Arc::clone(&self.shared),
@@ -98,7 +104,7 @@ impl Connection {
             write: BufWriter::with_capacity(READ_STEP, write),
             shared: self.shared,
             requests,
-            idle_ms: config.connections_max_idle_ms,
+            activity,
         };
         let reading = async move {
             let end = reader.run().await;
@@ -136,7 +142,7 @@ struct Reader {
     read: OwnedReadHalf,
     decoder: FrameDecoder,
     max_frame: usize,
-    idle_ms: i64,
+    activity: Arc<Activity>,
     in_flight: Arc<Semaphore>,
     origin: Origin,
     shared: Arc<Shared>,
@@ -152,6 +158,7 @@ impl Reader {
                 Err(end) => return end,
             };
             let (frame, memory) = frame;
+            self.activity.begin();
             let started = api::begin(&self.shared, &self.origin, frame).await;
             if self
                 .queue
@@ -183,15 +190,13 @@ impl Reader {
             if memory.is_none() {
                 memory = self.account().await;
             }
-            let idle = idle(&self.shared, self.idle_ms);
             self.decoder.buffer_mut().reserve(READ_STEP);
             tokio::select! {
                 read = self.read.read_buf(self.decoder.buffer_mut()) => match read {
                     Ok(0) | Err(_) => return Err(End::Peer),
-                    Ok(_) => {}
+                    Ok(_) => self.activity.touch(),
                 },
-                // Answers that are still to come keep the connection alive.
-                () = idle, if self.queue.capacity() == MAX_PIPELINED => return Err(End::Idle),
+                () = self.activity.idle() => return Err(End::Idle),
                 _ = stopping.wait_for(|stop| *stop) => return Err(End::Stopping),
             }
         }
@@ -220,7 +225,7 @@ struct Writer {
     write: BufWriter<OwnedWriteHalf>,
     shared: Arc<Shared>,
     requests: mpsc::Receiver<Queued>,
-    idle_ms: i64,
+    activity: Arc<Activity>,
 }
 
 impl Writer {
@@ -247,8 +252,9 @@ impl Writer {
                     if let Err(end) = self.send(frame).await {
                         return end;
                     }
+                    self.activity.end();
                 }
-                Ok(None) => {}
+                Ok(None) => self.activity.end(),
                 Err(reason) => {
                     let _ = self.flush().await;
                     return End::Refused(reason);
@@ -276,32 +282,88 @@ impl Writer {
     async fn send(&mut self, mut frame: Bytes) -> Result<(), End> {
         self.shared.metrics.bytes_out(frame.len());
         while frame.has_remaining() {
-            let idle = idle(&self.shared, self.idle_ms);
+            let stuck = self.activity.period();
             tokio::select! {
                 written = self.write.write(&frame) => match written {
                     Ok(0) | Err(_) => return Err(End::Peer),
                     Ok(count) => frame.advance(count),
                 },
-                () = idle => return Err(End::Idle),
+                () = stuck => return Err(End::Idle),
             }
         }
         Ok(())
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        let idle = idle(&self.shared, self.idle_ms);
+        let stuck = self.activity.period();
         tokio::select! {
             flushed = self.write.flush() => flushed,
-            () = idle => Err(io::ErrorKind::TimedOut.into()),
+            () = stuck => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 }
 
-/// Ready when the connection has been idle for too long, starting now.
-fn idle(shared: &Shared, idle_ms: i64) -> Sleep {
-    if idle_ms < 0 {
-        return Box::pin(std::future::pending());
+/// When the connection last did something, and how many answers are still to come: they keep it
+/// alive, however long they take.
+struct Activity {
+    clock: Arc<dyn Clock>,
+    /// `connections.max.idle.ms`; negative for no limit.
+    idle_ms: i64,
+    last: AtomicU64,
+    unanswered: AtomicUsize,
+}
+
+impl Activity {
+    fn new(clock: Arc<dyn Clock>, idle_ms: i64) -> Self {
+        Self {
+            last: AtomicU64::new(clock.now().monotonic.0),
+            clock,
+            idle_ms,
+            unanswered: AtomicUsize::new(0),
+        }
     }
-    let clock = &shared.environment.clock;
-    clock.sleep_until(clock.now().monotonic.plus_ms(idle_ms))
+
+    /// Bytes have arrived.
+    fn touch(&self) {
+        self.last
+            .store(self.clock.now().monotonic.0, Ordering::Relaxed);
+    }
+
+    /// A request has arrived.
+    fn begin(&self) {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// A request has been answered.
+    fn end(&self) {
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Ready when nothing has happened for too long.
+    async fn idle(&self) {
+        if self.idle_ms < 0 {
+            return std::future::pending().await;
+        }
+        loop {
+            let last = Monotonic(self.last.load(Ordering::Relaxed));
+            let deadline = last.plus_ms(self.idle_ms);
+            self.clock.sleep_until(deadline).await;
+            if self.unanswered.load(Ordering::Relaxed) > 0 {
+                self.touch();
+            } else if Monotonic(self.last.load(Ordering::Relaxed)) == last {
+                return;
+            }
+        }
+    }
+
+    /// Ready after as long as a connection may be idle: nothing could be written for that long.
+    async fn period(&self) {
+        if self.idle_ms < 0 {
+            return std::future::pending().await;
+        }
+        let deadline = self.clock.now().monotonic.plus_ms(self.idle_ms);
+        self.clock.sleep_until(deadline).await;
+    }
 }

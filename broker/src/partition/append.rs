@@ -37,17 +37,22 @@ impl Partition {
             TimestampType::LogAppendTime => Timestamp(batch.header.max_timestamp),
             TimestampType::CreateTime => Timestamp(-1),
         };
-        if let SequenceCheck::Duplicate { base, last, .. } = check_sequence(log, batch)? {
-            let (base_offset, end) = (base, last.plus(1));
-            let log_start = log.start_offset();
-            // The original may have come with acks=1: then nobody has asked for the disk yet.
+        if let SequenceCheck::Duplicate {
+            base,
+            last,
+            timestamp,
+        } = check_sequence(log, batch)?
+        {
+            let end = last.plus(1);
             if acks == Acks::All && self.durable_acks && end > log.last_flushed() {
+                // The original may have come with less than acks=all: nobody has asked yet.
                 self.request_flush();
             }
             return Ok(Appended {
-                base_offset,
-                log_append_time,
-                log_start,
+                base_offset: base,
+                // Kafka tells the original's timestamp here, whatever the topic's type.
+                log_append_time: timestamp,
+                log_start: log.start_offset(),
                 end,
             });
         }
@@ -99,6 +104,10 @@ impl Partition {
         let plan = {
             let mut state = self.state.lock();
             state.dirty_since = None;
+            if state.offline.is_some() {
+                // A sync that succeeds now would say nothing about what the failed one lost.
+                return;
+            }
             let Some(log) = state.log.as_mut() else {
                 return;
             };

@@ -37,10 +37,10 @@ impl Partition {
     }
 
     /// Rule 26: a client that knows an older epoch must learn of the new one, and one that knows a
-    /// newer epoch must wait for this broker to catch up. -1 means the client does not say.
+    /// newer epoch must wait for this broker to catch up. Below 0 the client does not say.
     pub fn check_epoch(&self, current: i32) -> Result<(), PartitionError> {
         let (code, how) = match current {
-            -1 => return Ok(()),
+            unknown if unknown < 0 => return Ok(()),
             older if older < self.epoch.0 => (ErrorCode::FencedLeaderEpoch, "older"),
             newer if newer > self.epoch.0 => (ErrorCode::UnknownLeaderEpoch, "newer"),
             _ => return Ok(()),

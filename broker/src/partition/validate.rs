@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tidemark_protocol::error::ErrorCode;
 use tidemark_protocol::records::{
     BatchError, BatchHeader, BatchView, Batches, Compression, Records, TimestampType, recompress,
-    with_log_append_time,
+    with_create_time, with_log_append_time,
 };
 
 use crate::types::Timestamp;
@@ -62,14 +62,22 @@ pub struct Refused {
     pub message: String,
     /// Index and message per faulty record, where records are at fault.
     pub records: Vec<(i32, String)>,
+    /// Whether the batch got as far as to be judged by the log's rules: then the answer tells
+    /// where the log starts, as Kafka's does.
+    pub reached_log: bool,
 }
 
 impl Refused {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let reached_log = !matches!(
+            code,
+            ErrorCode::CorruptMessage | ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge
+        );
         Self {
             code,
             message: message.into(),
             records: Vec::new(),
+            reached_log,
         }
     }
 
@@ -88,10 +96,13 @@ pub fn validate(
     now: Timestamp,
 ) -> Result<ValidBatch, Refused> {
     let bytes = records.unwrap_or_default();
-    let batch = only_batch(&bytes, version)?;
+    let batch = only_batch(&bytes, version).map_err(|refused| Refused {
+        reached_log: false,
+        ..refused
+    })?;
     check_header(&batch, rules)?;
-    check_records(&batch, rules, now)?;
-    let bytes = rewrite(&batch, &bytes, rules, now)?;
+    let max_timestamp = check_records(&batch, rules, now)?;
+    let bytes = rewrite(&batch, &bytes, rules, max_timestamp, now)?;
     let header = BatchHeader::parse(&bytes).map_err(|error| Refused::invalid(error.to_string()))?;
     check_size(bytes.len(), rules)?;
     if bytes.len() > rules.segment_bytes {
@@ -111,13 +122,12 @@ pub fn validate(
 fn only_batch(bytes: &Bytes, version: i16) -> Result<BatchView<'_>, Refused> {
     let mut batches = Batches::new(bytes);
     let batch = match batches.next() {
-        None => {
-            return Err(Refused::invalid(format!(
-                "Produce requests with version {version} must have at least one record batch per \
-                 partition"
-            )));
-        }
-        Some(Err(BatchError::BadMagic { magic })) => {
+        None => return Err(no_batch(version)),
+        // What is not a whole batch is no batch at all.
+        Some(Err(BatchError::Truncated { .. })) => return Err(no_batch(version)),
+        Some(Err(BatchError::BadMagic {
+            magic: magic @ (0 | 1),
+        })) => {
             return Err(Refused::invalid(format!(
                 "Produce requests with version {version} are only allowed to contain record \
                  batches with magic version 2, not {magic}"
@@ -137,13 +147,20 @@ fn only_batch(bytes: &Bytes, version: i16) -> Result<BatchView<'_>, Refused> {
         Ok(_) => {}
     }
     match batches.next() {
-        None => Ok(batch),
+        // Kafka cuts off what follows and is no whole batch; so does `validate`.
+        None | Some(Err(BatchError::Truncated { .. })) => Ok(batch),
         Some(Err(error)) => Err(Refused::new(ErrorCode::CorruptMessage, error.to_string())),
         Some(Ok(_)) => Err(Refused::invalid(format!(
             "Produce requests with version {version} are only allowed to contain exactly one \
              record batch per partition"
         ))),
     }
+}
+
+fn no_batch(version: i16) -> Refused {
+    Refused::invalid(format!(
+        "Produce requests with version {version} must have at least one record batch per partition"
+    ))
 }
 
 /// Size, CRC and the header's own sense, in the order in which Kafka looks at them.
@@ -208,23 +225,30 @@ fn check_size(size: usize, rules: &BatchRules) -> Result<(), Refused> {
     ))
 }
 
-fn check_records(batch: &BatchView<'_>, rules: &BatchRules, now: Timestamp) -> Result<(), Refused> {
+/// Walks the records if there is a reason to, and returns their largest timestamp if it did.
+fn check_records(
+    batch: &BatchView<'_>,
+    rules: &BatchRules,
+    now: Timestamp,
+) -> Result<Option<i64>, Refused> {
     let create_time = rules.timestamp_type == TimestampType::CreateTime;
-    if create_time && batch.timestamp_type() == TimestampType::LogAppendTime {
+    let stamped = batch.timestamp_type() == TimestampType::LogAppendTime;
+    if stamped && !create_time {
         return Err(Refused::new(
             ErrorCode::InvalidTimestamp,
-            "A producer must not send LogAppendTime timestamps to a CreateTime topic",
+            "A producer must not send LogAppendTime timestamps: the broker sets them",
         ));
     }
     let bounds = create_time.then(|| Bounds::new(rules, now));
     let uncompressed = batch.compression() == Ok(Compression::None);
     let open = uncompressed
         || rules.compacted
+        || stamped
         || bounds
             .as_ref()
             .is_some_and(|bounds| bounds.need_records(batch));
     if !open {
-        return Ok(());
+        return Ok(None);
     }
     let section = open_records(batch)?;
     let summary = batch
@@ -239,7 +263,11 @@ fn check_records(batch: &BatchView<'_>, rules: &BatchRules, now: Timestamp) -> R
     if keyless || late {
         Err(name_faulty_records(batch, &section, rules, bounds))
     } else {
-        Ok(())
+        Ok(Some(
+            batch
+                .base_timestamp
+                .saturating_add(summary.max_timestamp_delta),
+        ))
     }
 }
 
@@ -278,9 +306,8 @@ fn name_faulty_records(
         _ => "One or more records have been rejected due to invalid timestamp",
     };
     Refused {
-        code,
-        message: message.into(),
         records,
+        ..Refused::new(code, message)
     }
 }
 
@@ -320,27 +347,42 @@ impl Bounds {
     }
 }
 
-/// Another codec or the broker's time, where the topic asks for it; otherwise the same bytes.
+/// Another codec or the broker's time, where the topic asks for it; the true largest timestamp
+/// where the header says another; otherwise the same bytes.
 fn rewrite(
     batch: &BatchView<'_>,
     bytes: &Bytes,
     rules: &BatchRules,
+    max_timestamp: Option<i64>,
     now: Timestamp,
 ) -> Result<Bytes, Refused> {
     let append_time = (rules.timestamp_type == TimestampType::LogAppendTime).then_some(now.0);
+    let stamped = batch.timestamp_type() == TimestampType::LogAppendTime;
     match rules.compression {
         Some((codec, level)) if batch.compression() != Ok(codec) => {
             // Opened here, so walked here: a faulty record must not be packed up anew.
             let section = open_records(batch)?;
-            batch
+            let summary = batch
                 .validate_records(&section)
                 .map_err(|error| Refused::invalid(error.to_string()))?;
-            recompress(batch, codec, level, append_time, MAX_UNCOMPRESSED_BYTES)
-                .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))
+            let packed = recompress(batch, codec, level, append_time, MAX_UNCOMPRESSED_BYTES)
+                .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))?;
+            let max = batch
+                .base_timestamp
+                .saturating_add(summary.max_timestamp_delta);
+            if append_time.is_some() || (max == batch.max_timestamp && !stamped) {
+                return Ok(packed);
+            }
+            let packed = BatchView::parse(&packed)
+                .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))?;
+            Ok(with_create_time(&packed, max))
         }
-        _ => Ok(match append_time {
-            Some(time) => with_log_append_time(batch, time),
-            None => bytes.clone(),
+        _ => Ok(match (append_time, max_timestamp) {
+            (Some(time), _) => with_log_append_time(batch, time),
+            (None, Some(max)) if max != batch.max_timestamp || stamped => {
+                with_create_time(batch, max)
+            }
+            (None, _) => bytes.slice_ref(batch.bytes()),
         }),
     }
 }

@@ -122,6 +122,12 @@ impl Log {
             .map(|first| first.max(self.start))
     }
 
+    /// From here on records are written under `epoch`. Kept even while the log is empty, as a
+    /// Kafka broker does when it becomes leader; nothing changes if the epoch is known.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) {
+        self.epochs.assign(epoch, self.end);
+    }
+
     /// The newest leader epoch that wrote a record.
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
         self.epochs.latest()

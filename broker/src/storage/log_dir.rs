@@ -13,10 +13,9 @@ use super::error::{At, StorageError};
 use super::log::LogStart;
 use super::meta_properties::{self, MetaProperties};
 use super::names::{DELETE_DIR, parse_partition_dir, partition_dir};
-use super::uuid_text::uuid_to_text;
 use crate::environment::disk::LockGuard;
 use crate::environment::{Disk, Entropy};
-use crate::types::{Offset, TopicPartition};
+use crate::types::{Offset, TopicPartition, uuid_text};
 
 const LOCK: &str = ".lock";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -277,7 +276,7 @@ fn identity(
     let path = dir.join(meta_properties::FILE_NAME);
     let identity = match disk.read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => MetaProperties {
-            cluster_id: uuid_to_text(entropy.kafka_uuid()),
+            cluster_id: uuid_text::to_text(entropy.kafka_uuid()),
             node_id,
             directory_id: None,
         },

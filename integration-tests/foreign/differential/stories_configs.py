@@ -1,5 +1,6 @@
 """Describing and altering configs."""
 
+import tools
 from stories import only, story, table
 
 TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
@@ -165,8 +166,6 @@ def incremental(broker, names, changes):
 
 
 def settled(broker, name, answer, changes):
-    import tools
-
     keys = ["retention.ms", "segment.bytes", "cleanup.policy"]
 
     def now():

@@ -1,5 +1,6 @@
 """Classic groups and committed offsets."""
 
+import tools
 from stories import only, story, table
 from wire import CLOSED, Closed, batch
 
@@ -222,7 +223,10 @@ def describe_versions(broker, names, version):
     stable, unknown = names("stable"), names("unknown")
     broker.stable(stable)
     fields = {"include_authorized_operations": False} if version >= 3 else {}
-    return broker.call("DescribeGroups", version, groups=[stable, unknown, ""], **fields)
+    answer = broker.call("DescribeGroups", version, groups=[stable, unknown, ""], **fields)
+    # Kafka answers by coordinator, in no fixed order.
+    answer["groups"].sort(key=lambda group: group["group_id"])
+    return answer
 
 
 @table("list groups, version", {f"{version}": version for version in range(6)})
@@ -390,7 +394,11 @@ def offset_delete(broker, names):
 
     def deleted(of, *partitions):
         asked = [{"partition_index": partition} for partition in partitions]
-        return broker.call("OffsetDelete", 0, group_id=of, topics=[{"name": topic, "partitions": asked}])
+        answer = broker.call("OffsetDelete", 0, group_id=of, topics=[{"name": topic, "partitions": asked}])
+        # Kafka puts refused partitions first.
+        for entry in answer["topics"]:
+            entry["partitions"].sort(key=lambda partition: partition["partition_index"])
+        return answer
 
     answers = [deleted(group, 0, 9), deleted(group, 0), deleted(names("unknown"), 0), deleted("", 0)]
     return answers, looked_up(broker, group, None), described(broker, group)
@@ -398,8 +406,6 @@ def offset_delete(broker, names):
 
 @story("offsets outlive the members, and go with the topic")
 def offsets_and_topics(broker, names):
-    import tools
-
     group, topic = names("group"), names("topic")
     broker.topic(topic)
     broker.produce(topic, batch())
@@ -435,8 +441,6 @@ def find_coordinator_badly(broker, names, case):
 
 def coordinator(broker, version, **fields):
     """The coordinator may have to make its topic first, so the first answers may say so."""
-    import tools
-
     def ready():
         answer = broker.call("FindCoordinator", version, **fields)
         errors = [entry.get("error_code") for entry in [answer, *answer.get("coordinators", [])]]

@@ -13,7 +13,9 @@ def header(key, version, correlation=77, client=b"raw"):
 @table("api versions, unsupported version", {"5": 5, "99": 99, "-1": -1, "32767": 32767})
 def unsupported_api_versions(broker, names, version):
     """The answer is in the oldest form, whatever was asked, so that a newer client can go on."""
-    broker.send_bytes(header(18, version))
+    # Newer versions have a flexible header: no tags, then a body as version 3 has it.
+    rest = b"\0" + b"\x02a\x02b\0" if version >= 3 else b""
+    broker.send_bytes(header(18, version) + rest)
     try:
         body = broker.receive_bytes()
     except Closed:

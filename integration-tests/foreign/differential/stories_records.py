@@ -2,6 +2,7 @@
 
 import gzip
 
+import tools
 import wire
 from stories import only, story, table
 from wire import CLOSED, batch, record
@@ -155,10 +156,19 @@ def produce_without_answer(broker, names, case):
 # Idempotence
 
 
+def initialised(broker, version, transactional_id=None, **known):
+    """The answer to InitProducerId; Apache Kafka may first have to fetch a block of ids (error 14)."""
+    fields = {"transactional_id": transactional_id, "transaction_timeout_ms": 60_000, **known}
+
+    def ready():
+        answer = broker.call("InitProducerId", version, **fields)
+        return answer["error_code"] != 14 and answer
+
+    return tools.wait_until(ready, "producer ids")
+
+
 def producer_id(broker):
-    answer = broker.call(
-        "InitProducerId", 4, transactional_id=None, transaction_timeout_ms=60_000, producer_id=-1, producer_epoch=-1
-    )
+    answer = initialised(broker, 4, producer_id=-1, producer_epoch=-1)
     assert answer["error_code"] == 0, answer
     return answer["producer_id"]
 
@@ -200,22 +210,17 @@ def idempotence(broker, names, steps):
 @table("init producer id, version", {f"{version}": version for version in range(6)})
 def init_producer_id(broker, names, version):
     known = {"producer_id": -1, "producer_epoch": -1} if version >= 3 else {}
-    return broker.call("InitProducerId", version, transactional_id=None, transaction_timeout_ms=60_000, **known)
+    return initialised(broker, version, **known)
 
 
 @table("init producer id", {"id without transaction": (5, 0), "epoch without id": (-1, 3), "id without epoch": (5, -1)})
 def init_producer_id_badly(broker, names, case):
-    return broker.call(
-        "InitProducerId", 4, transactional_id=None, transaction_timeout_ms=60_000,
-        producer_id=case[0], producer_epoch=case[1],
-    )
+    return initialised(broker, 4, producer_id=case[0], producer_epoch=case[1])
 
 
 @story("init producer id: empty transactional id")
 def init_producer_id_empty(broker, names):
-    return broker.call(
-        "InitProducerId", 4, transactional_id="", transaction_timeout_ms=60_000, producer_id=-1, producer_epoch=-1
-    )
+    return initialised(broker, 4, "", producer_id=-1, producer_epoch=-1)
 
 
 # Fetch
@@ -297,8 +302,6 @@ def fetch_unknown_id(broker, names):
 
 @story("fetch: a deleted and recreated topic has another id")
 def fetch_recreated(broker, names):
-    import tools
-
     name = names("topic")
     old = broker.topic(name)
     broker.call("DeleteTopics", 5, topic_names=[name], timeout_ms=30_000)

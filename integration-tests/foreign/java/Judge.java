@@ -334,6 +334,8 @@ public final class Judge {
     private void topicAdmin() throws Exception {
         String topic = name("made");
         var created = admin.createTopics(List.of(new NewTopic(topic, 2, (short) 1)));
+        created.all().get();
+        eventually(() -> served(topic, 0) && served(topic, 1), topic);
         same(created.numPartitions(topic).get(), 2, "partitions");
         same(created.config(topic).get().get("retention.ms").value(), "604800000", "config in the answer");
         Uuid id = created.topicId(topic).get();
@@ -350,7 +352,8 @@ public final class Judge {
         String chosen = name("assigned");
         int broker = admin.describeCluster().controller().get().id();
         admin.createTopics(List.of(new NewTopic(chosen, Map.of(0, List.of(broker), 1, List.of(broker))))).all().get();
-        eventually(() -> describe(chosen) == 2, "two partitions");
+        eventually(() -> served(chosen, 1), chosen);
+        same(describe(chosen), 2, "assigned partitions");
         refused("InvalidReplicaAssignmentException",
             () -> admin.createTopics(List.of(new NewTopic(name("far"), Map.of(0, List.of(99))))).all().get());
     }
@@ -470,7 +473,17 @@ public final class Judge {
     private String topic(int partitions, Map<String, String> configs) throws Exception {
         String topic = name("topic");
         create(new NewTopic(topic, partitions, (short) 1).configs(configs));
+        // Metadata knows a partition a moment before its leader does, so the leaders are asked.
+        eventually(() -> IntStream.range(0, partitions).allMatch(index -> served(topic, index)), topic);
         return topic;
+    }
+
+    private boolean served(String topic, int partition) {
+        try {
+            return offset(new TopicPartition(topic, partition), OffsetSpec.latest()) == 0;
+        } catch (Exception failure) {
+            return false;
+        }
     }
 
     private void create(NewTopic topic) throws Exception {

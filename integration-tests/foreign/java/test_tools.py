@@ -72,8 +72,7 @@ def admin():
 def topic(admin, name, request):
     mark = request.node.get_closest_marker("topic")
     topic = name("topic")
-    options = {"num_partitions": 1, "replication_factor": 1, **(mark.kwargs if mark else {})}
-    admin.create_topics({topic: options}, wait_for_metadata=True)
+    tools.create_topic(admin, topic, **(mark.kwargs if mark else {}))
     yield topic
     admin.delete_topics([topic], raise_errors=False)
 
@@ -174,11 +173,11 @@ def test_broker_configs(admin):
     entity = ["--entity-type", "brokers", "--entity-name", broker["broker_id"]]
     everything = run("kafka-configs", "--describe", "--all", *entity)
     assert re.search(r"^  num.partitions=1 sensitive=false synonyms=\{", everything, re.M), everything
-    run("kafka-configs", "--alter", *entity, "--add-config", "log.cleaner.threads=2")
+    run("kafka-configs", "--alter", *entity, "--add-config", "message.max.bytes=2000000")
     described = run("kafka-configs", "--describe", *entity)
-    assert "log.cleaner.threads=2 sensitive=false synonyms={DYNAMIC_BROKER_CONFIG:log.cleaner.threads=2" in described
-    run("kafka-configs", "--alter", *entity, "--delete-config", "log.cleaner.threads")
-    assert "log.cleaner.threads" not in run("kafka-configs", "--describe", *entity)
+    assert "message.max.bytes=2000000 sensitive=false synonyms={DYNAMIC_BROKER_CONFIG:message.max.bytes=2000000" in described
+    run("kafka-configs", "--alter", *entity, "--delete-config", "message.max.bytes")
+    assert "message.max.bytes" not in run("kafka-configs", "--describe", *entity)
     refused = run("kafka-configs", "--alter", *entity, "--add-config", "broker.id=9", fails=True)
     assert "Cannot update these configs dynamically" in refused
 

@@ -48,8 +48,7 @@ def topic(name, request):
     mark = request.node.get_closest_marker("topic")
     topic = name("topic")
     admin = KafkaAdminClient(bootstrap_servers=tools.bootstrap())
-    options = {"num_partitions": 1, "replication_factor": 1, **(mark.kwargs if mark else {})}
-    admin.create_topics({topic: options}, wait_for_metadata=True)
+    tools.create_topic(admin, topic, **(mark.kwargs if mark else {}))
     yield topic
     admin.delete_topics([topic], raise_errors=False)
     admin.close()
@@ -287,7 +286,7 @@ def test_a_message_over_the_topics_limit(name):
 
     topic = name("small")
     admin = KafkaAdminClient(bootstrap_servers=tools.bootstrap())
-    admin.create_topics({topic: {"num_partitions": 1, "configs": {"max.message.bytes": "100"}}})
+    tools.create_topic(admin, topic, configs={"max.message.bytes": "100"})
     admin.close()
     errors = kcat("-P", "-t", topic, text=b"x" * 500 + b"\n", code=1)
     assert "Broker: Message size too large" in errors

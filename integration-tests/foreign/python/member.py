@@ -41,6 +41,7 @@ def kafka_python(bootstrap, group, topic, strategy, instance):
         enable_auto_commit=False,
         session_timeout_ms=6000,
         heartbeat_interval_ms=300,
+        metadata_max_age_ms=1000,
         partition_assignment_strategy=[assignors[strategy]],
     )
 

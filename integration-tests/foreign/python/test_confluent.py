@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
     OffsetSpec,
     ResourceType,
 )
+from kafka import KafkaAdminClient
 
 import members
 import tools
@@ -53,7 +54,15 @@ one_partition = pytest.mark.topic(num_partitions=1)
 
 
 def create(admin, topic):
+    """Creates a topic and waits until it is served.
+
+    The waiting is kafka-python's: a librdkafka client that asked too early does not find the
+    leader for a long while.
+    """
     admin.create_topics([topic])[topic.topic].result(30)
+    watcher = KafkaAdminClient(bootstrap_servers=tools.bootstrap())
+    tools.wait_served(watcher, topic.topic, topic.num_partitions)
+    watcher.close()
 
 
 def refusal(future):

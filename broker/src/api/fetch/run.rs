@@ -12,7 +12,7 @@ use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 use uuid::Uuid;
 
-use super::super::context::{Response, code};
+use super::super::context::code;
 use super::super::step::Step;
 use super::super::view::{Shared, View};
 use super::FetchStep;
@@ -32,6 +32,8 @@ struct Read {
     error: Option<ErrorCode>,
     diverging: Option<(LeaderEpoch, Offset)>,
     records: Bytes,
+    /// There is no such partition.
+    unknown: bool,
 }
 
 impl FetchStep {
@@ -225,8 +227,9 @@ impl FetchStep {
             .with_preferred_read_replica(BrokerId(-1))
             .with_records(Some(read.records));
         // read_committed gets a list, empty as long as nothing was aborted; others get null.
-        data.aborted_transactions =
-            (self.isolation == Isolation::ReadCommitted && read.error.is_none()).then(Vec::new);
+        // So does, as in Kafka, a partition that was not even looked for.
+        let listed = self.isolation == Isolation::ReadCommitted && read.error.is_none();
+        data.aborted_transactions = (listed || read.unknown).then(Vec::new);
         if let Some((epoch, end)) = read.diverging {
             data.diverging_epoch = EpochEndOffset::default()
                 .with_epoch(epoch.0)
@@ -305,7 +308,12 @@ impl Target {
     fn read(&self, version: i16, isolation: Isolation, budget: u32, min_one: bool) -> Read {
         let partition = match &self.partition {
             Ok(partition) => partition,
-            Err(error) => return Read::failed(error.code, None),
+            Err(error) => {
+                return Read {
+                    unknown: true,
+                    ..Read::failed(error.code, None)
+                };
+            }
         };
         let known = partition.bounds().ok();
         let checked = match self.precheck(partition, version) {
@@ -357,6 +365,7 @@ impl Read {
             error: None,
             diverging: None,
             records: Bytes::new(),
+            unknown: false,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::storage::partition_metadata;
 use crate::storage::producers::Producers;
 use crate::storage::recovery::{Action, Facts, Plan, plan};
 use crate::storage::segment::scan::full_scan;
-use crate::types::{LeaderEpoch, Now, Offset};
+use crate::types::{LeaderEpoch, Now, Offset, uuid_text};
 
 /// What the data directory's checkpoints say about a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,8 +116,8 @@ impl Log {
                     return Err(StorageError::Mismatch {
                         path,
                         what: "topic id",
-                        expected: super::super::uuid_to_text(expected),
-                        found: super::super::uuid_to_text(found),
+                        expected: uuid_text::to_text(expected),
+                        found: uuid_text::to_text(found),
                     });
                 }
                 (Ok(found), _) => {

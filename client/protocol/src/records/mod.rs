@@ -32,7 +32,7 @@ pub use legacy::{LegacyError, LegacyRecord, read_message_set};
 pub use record::{
     HeaderView, Headers, RecordError, RecordErrorKind, RecordView, Records, RecordsSummary,
 };
-pub use rewrite::{RewriteError, recompress, with_log_append_time};
+pub use rewrite::{RewriteError, recompress, with_create_time, with_log_append_time};
 
 /// The timestamp that means "none" (Kafka's `RecordBatch.NO_TIMESTAMP`).
 pub const NO_TIMESTAMP: i64 = -1;

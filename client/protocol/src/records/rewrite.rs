@@ -37,6 +37,25 @@ pub fn with_log_append_time(batch: &BatchView<'_>, now: i64) -> Bytes {
     Bytes::from(copy)
 }
 
+/// A copy of the batch under CreateTime with this max timestamp in milliseconds, for a header that
+/// does not say what the records say.
+#[must_use]
+pub fn with_create_time(batch: &BatchView<'_>, max_timestamp: i64) -> Bytes {
+    let mut copy = batch.bytes().to_vec();
+    put(
+        &mut copy,
+        field::ATTRIBUTES,
+        &(batch.attributes & !TIMESTAMP_TYPE_BIT).to_be_bytes(),
+    );
+    put(
+        &mut copy,
+        field::MAX_TIMESTAMP,
+        &max_timestamp.to_be_bytes(),
+    );
+    seal(&mut copy);
+    Bytes::from(copy)
+}
+
 /// The batch with its records under another codec, and under LogAppendTime if a time is given.
 /// Offsets, producer fields, flags, base timestamp and the records themselves stay. The
 /// uncompressed section may take at most `max_output` bytes.

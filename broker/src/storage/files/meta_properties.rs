@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::uuid_text::{uuid_from_text, uuid_to_text};
+use crate::types::uuid_text;
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "meta.properties";
@@ -28,7 +28,7 @@ impl MetaProperties {
             self.node_id
         );
         if let Some(id) = self.directory_id {
-            text.push_str(&format!("directory.id={}\n", uuid_to_text(id)));
+            text.push_str(&format!("directory.id={}\n", uuid_text::to_text(id)));
         }
         text.into_bytes()
     }
@@ -51,7 +51,7 @@ impl MetaProperties {
         let directory_id = match find("directory.id") {
             None => None,
             Some(text) => Some(
-                uuid_from_text(&text).ok_or_else(|| format!("directory.id {text:?} is no id"))?,
+                uuid_text::from_text(&text).map_err(|error| format!("directory.id: {error}"))?,
             ),
         };
         Ok(Self {

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::error::{At, StorageError};
+use super::super::error::{At, StorageError};
 use crate::environment::Disk;
 use crate::types::{LeaderEpoch, Offset, TopicPartition};
 

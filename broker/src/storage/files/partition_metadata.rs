@@ -3,14 +3,14 @@
 
 use uuid::Uuid;
 
-use super::uuid_text::{uuid_from_text, uuid_to_text};
+use crate::types::uuid_text;
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "partition.metadata";
 
 /// The content: two lines, the second without a newline.
 pub(crate) fn encode(topic_id: Uuid) -> Vec<u8> {
-    format!("version: 0\ntopic_id: {}", uuid_to_text(topic_id)).into_bytes()
+    format!("version: 0\ntopic_id: {}", uuid_text::to_text(topic_id)).into_bytes()
 }
 
 /// The topic id in a file's content, or the byte at which it stops making sense, and why.
@@ -30,7 +30,8 @@ pub(crate) fn decode(content: &[u8]) -> Result<Uuid, (u64, String)> {
         return Err((0, format!("version {version:?}")));
     }
     let id = value(lines.next().unwrap_or_default(), second_at)?;
-    uuid_from_text(&id)
+    uuid_text::from_text(&id)
+        .ok()
         .filter(|id| !id.is_nil())
         .ok_or_else(|| (second_at, format!("{id:?} is no topic id")))
 }

@@ -1,0 +1,196 @@
+//! Admin calls with bad input, and what they leave behind after a restart.
+
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
+use kafka_protocol::messages::{
+    CreatePartitionsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest, MetadataRequest,
+};
+use tidemark_client::Connection;
+
+use super::support::*;
+
+async fn codes(connection: &mut Connection, names: &[&str]) -> Vec<i16> {
+    let topics = names.iter().map(|name| creatable(name, 1, &[]));
+    let request = create_request(topics.collect());
+    let answer = connection.call(7, &request).await.expect("an answer");
+    answer.topics.iter().map(|topic| topic.error_code).collect()
+}
+
+#[tokio::test]
+async fn topics_named_twice_in_one_request_are_refused_and_the_others_are_not() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let told = codes(&mut connection, &["twice", "once", "twice"]).await;
+    let (refused, made): (Vec<i16>, Vec<i16>) = told.into_iter().partition(|code| *code != 0);
+    assert_eq!(made, [0]);
+    assert!(
+        !refused.is_empty() && refused.iter().all(|code| *code == 42),
+        "{refused:?}"
+    );
+    assert_eq!(
+        codes(&mut connection, &["once"]).await,
+        [36],
+        "TOPIC_ALREADY_EXISTS"
+    );
+    assert_eq!(codes(&mut connection, &["twice"]).await, [0]);
+    let delete = DeleteTopicsRequest::default()
+        .with_topic_names(vec![named("once"), named("once"), named("none")])
+        .with_timeout_ms(30_000);
+    let answer = connection.call(5, &delete).await.unwrap();
+    let gone = answer
+        .responses
+        .iter()
+        .filter(|told| told.error_code == 0)
+        .count();
+    assert!(gone <= 1, "{answer:?}");
+    assert!(
+        answer.responses.iter().any(|told| told.error_code == 3),
+        "{answer:?}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn topics_that_cannot_be_are_refused_with_their_reason() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    for (partitions, replicas, expected) in [
+        (0, 1, 37),
+        (-2, 1, 37),
+        (i32::MIN, 1, 37),
+        (1, 2, 38),
+        (1, 0, 38),
+        (1, -2, 38),
+        (-1, -1, 0),
+    ] {
+        let topic = creatable("odd", partitions, &[]).with_replication_factor(replicas);
+        let answer = connection
+            .call(7, &create_request(vec![topic]))
+            .await
+            .unwrap();
+        let told = answer.topics[0].error_code;
+        assert_eq!(
+            told, expected,
+            "{partitions} partitions, {replicas} replicas"
+        );
+    }
+    for (name, value) in [
+        ("no.such.option", "1"),
+        ("retention.ms", "soon"),
+        ("cleanup.policy", "shred"),
+        ("segment.bytes", "1"),
+        ("max.message.bytes", "-1"),
+    ] {
+        let topic = creatable("configured", 1, &[(name, value)]);
+        let answer = connection
+            .call(7, &create_request(vec![topic]))
+            .await
+            .unwrap();
+        assert_eq!(answer.topics[0].error_code, 40, "{name}={value}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_great_many_partitions_are_refused_and_cost_nothing() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "grown", 1).await;
+    for count in [0, 1, -5, i32::MAX] {
+        let asked = CreatePartitionsTopic::default()
+            .with_name(topic.name.clone())
+            .with_count(count)
+            .with_assignments(None);
+        let request = CreatePartitionsRequest::default()
+            .with_topics(vec![asked])
+            .with_timeout_ms(30_000);
+        let answer = connection.call(3, &request).await.unwrap();
+        assert_ne!(answer.results[0].error_code, 0, "{count} partitions");
+    }
+    let huge = create_request(vec![creatable("huge", i32::MAX, &[])]);
+    let answer = connection.call(7, &huge).await.unwrap();
+    assert_ne!(answer.topics[0].error_code, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rule_65_all_options_are_told_for_null_and_for_an_empty_list_of_keys() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    create_with(&mut connection, "told", 1, &[("retention.ms", "1234")]).await;
+    for keys in [None, Some(vec![])] {
+        for version in 1..=4 {
+            let resource = DescribeConfigsResource::default()
+                .with_resource_type(2)
+                .with_resource_name(text("told"))
+                .with_configuration_keys(keys.clone());
+            let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+            let answer = connection.call(version, &request).await.unwrap();
+            let configs = &answer.results[0].configs;
+            assert!(configs.len() >= 27, "{} options", configs.len());
+            let one = configs
+                .iter()
+                .find(|config| &*config.name == "retention.ms")
+                .unwrap();
+            assert_eq!(one.value.as_deref(), Some("1234"));
+            assert_eq!(one.config_source, 1, "DYNAMIC_TOPIC_CONFIG");
+            let other = configs
+                .iter()
+                .find(|config| &*config.name == "segment.ms")
+                .unwrap();
+            assert_eq!(
+                (other.value.as_deref(), other.config_source),
+                (Some("604800000"), 5)
+            );
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn topics_ids_and_configs_survive_restarts_and_crashes() {
+    let mut server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let kept = create(&mut connection, "kept", 3).await;
+    let gone = create(&mut connection, "gone", 1).await;
+    let config = AlterableConfig::default()
+        .with_name(text("max.message.bytes"))
+        .with_config_operation(0)
+        .with_value(Some(text("100")));
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text("kept"))
+        .with_configs(vec![config]);
+    let alter = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    let answer = connection.call(1, &alter).await.unwrap();
+    assert_eq!(answer.responses[0].error_code, 0);
+    let delete = DeleteTopicsRequest::default()
+        .with_topic_names(vec![gone.name.clone()])
+        .with_timeout_ms(30_000);
+    connection.call(5, &delete).await.unwrap();
+    for crash in [true, false, true] {
+        drop(connection);
+        server = if crash {
+            server.crash(7).await
+        } else {
+            server.restart().await
+        };
+        connection = server.connect().await;
+        let all = MetadataRequest::default().with_topics(None);
+        let answer = connection.call(12, &all).await.unwrap();
+        let found: Vec<_> = answer
+            .topics
+            .iter()
+            .map(|topic| (topic.name.clone(), topic.topic_id, topic.partitions.len()))
+            .collect();
+        assert_eq!(found, [(Some(kept.name.clone()), kept.id, 3)]);
+        let long = "x".repeat(200);
+        let told = try_produce(&mut connection, &kept, 2, batch(&[&long])).await;
+        assert_eq!(told.error_code, 10, "the config is in force");
+    }
+    server.stop().await;
+}
