@@ -1,6 +1,7 @@
 //! The few Kafka requests that tests send by hand, where a client would hide what is asked.
 
 use bytes::Bytes;
+use tidemark_broker::environment::{Clock, SystemClock};
 use tidemark_client::Connection;
 use tidemark_protocol::StrBytes;
 use tidemark_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -70,14 +71,21 @@ pub async fn create_topic(
     }
 }
 
-/// One record as a batch; `producer` is the idempotent producer's id and the record's sequence.
+/// One record of this moment as a batch; `producer` is the idempotent producer's id and the
+/// record's sequence.
 pub fn batch(value: &str, producer: Option<(i64, i32)>) -> Bytes {
+    let now = SystemClock::start().now().wall.0;
+    batch_at(now, value, producer)
+}
+
+/// [`batch`] with another timestamp, in milliseconds.
+pub fn batch_at(timestamp: i64, value: &str, producer: Option<(i64, i32)>) -> Bytes {
     let mut builder = BatchBuilder::new();
     if let Some((id, sequence)) = producer {
         builder = builder.producer(id, 0, sequence);
     }
     builder
-        .append(1, None, Some(value.as_bytes()), &[])
+        .append(timestamp, None, Some(value.as_bytes()), &[])
         .expect("a small record fits");
     builder.build().expect("a small batch can be built")
 }
@@ -201,6 +209,7 @@ pub async fn metadata(connection: &mut Connection) -> MetadataResponse {
 /// A new idempotent producer's id.
 pub async fn producer_id(connection: &mut Connection) -> i64 {
     let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
         .with_transaction_timeout_ms(TIMEOUT_MS)
         .with_producer_id(ProducerId(-1))
         .with_producer_epoch(-1);

@@ -90,9 +90,9 @@ fn a_bad_value_ends_with_2_and_names_key_value_and_range() {
     };
     check("num.partitions", "0", "at least 1");
     check("num.partitions", "many", "number");
+    check("offsets.topic.segment.bytes", "16384", "at least 1048576");
     check("node.id", "-7", "at least 0");
     check("log.cleaner.min.cleanable.ratio", "1.5", "no more than 1");
-    check("message.timestamp.type", "x", "message.timestamp.type");
     check(
         "log.message.timestamp.type",
         "Never",

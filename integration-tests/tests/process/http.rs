@@ -1,6 +1,8 @@
 //! HTTP: health and metrics.
 
-use integration_tests::harness::calls::{batch, connect, create_topic, produce, read_all};
+use integration_tests::harness::calls::{
+    PRODUCE, batch, connect, create_topic, produce, produce_request, read_all,
+};
 use integration_tests::harness::http::{get, metric};
 use integration_tests::harness::process::Launch;
 
@@ -49,10 +51,8 @@ async fn health_and_metrics_say_what_has_happened() {
     }
     let errors = "tidemark_errors_total{api=\"Produce\",error=\"UNKNOWN_TOPIC_OR_PARTITION (3)\"}";
     assert_eq!(metric(http, errors), None);
-    let missing = integration_tests::harness::calls::produce_request("missing", record, 1);
-    let refused = connection
-        .call(integration_tests::harness::calls::PRODUCE, &missing)
-        .await;
+    let missing = produce_request("missing", record, 1);
+    let refused = connection.call(PRODUCE, &missing).await;
     refused.expect("Produce is answered");
     assert_eq!(metric(http, errors), Some(1.0));
     let head = get(http, "/metrics").head.to_lowercase();

@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use integration_tests::harness::calls::{batch, connect, produce, read_all};
+use integration_tests::harness::calls::{
+    batch, connect, create_topic, metadata, produce, read_all,
+};
 use integration_tests::harness::files::names;
 use integration_tests::harness::process::Launch;
 
@@ -29,9 +31,8 @@ async fn without_arguments_it_serves_with_data_where_it_was_started() {
     assert!(names(&data).contains(&"meta.properties".to_owned()));
 
     let mut connection = connect(listener).await;
-    let created = integration_tests::harness::calls::metadata(&mut connection).await;
-    assert_eq!(created.topics.len(), 0);
-    integration_tests::harness::calls::create_topic(&mut connection, "first", 1, &[]).await;
+    assert_eq!(metadata(&mut connection).await.topics.len(), 0);
+    create_topic(&mut connection, "first", 1, &[]).await;
     produce(&mut connection, "first", batch("hello", None), -1).await;
     let read = read_all(&mut connection, "first").await;
     assert_eq!(read, [(0, "hello".to_owned())]);
@@ -58,7 +59,11 @@ fn a_second_broker_on_the_same_directory_says_so() {
     let dir = temp_dir();
     let first = Launch::new(dir.path()).start();
     let second = Launch::new(dir.path()).output("second").run_to_end();
-    check_failed(&second, 1, &["tidemark-data", "is used by another broker"]);
+    check_failed(
+        &second,
+        1,
+        &["tidemark-data", "is in use by another broker"],
+    );
     first.stop();
     // The lock goes with its holder.
     Launch::new(dir.path()).start().stop();

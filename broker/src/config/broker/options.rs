@@ -244,8 +244,9 @@ options! {
         "The replication factor of `__consumer_offsets`. Every value is accepted; a single node \
          keeps one replica.";
     offsets_topic_segment_bytes: i32 = Int "offsets.topic.segment.bytes", Some("104857600"),
-        AtLeast(1), {},
-        "The `segment.bytes` of `__consumer_offsets`; small segments make loading faster.";
+        AtLeast(1_048_576), {},
+        "The `segment.bytes` of `__consumer_offsets`, and as small as that may be; small segments \
+         make loading faster.";
     producer_id_expiration_check_interval_ms: i32 =
         Int "producer.id.expiration.check.interval.ms", Some("600000"),
         AtLeast(1), { internal: true },

@@ -1,16 +1,10 @@
 //! The binary from outside: configuration, banner, exit codes, signals, HTTP, files.
 
-#[path = "process/configuration.rs"]
 mod configuration;
-#[path = "process/files.rs"]
 mod files;
-#[path = "process/http.rs"]
 mod http;
-#[path = "process/listeners.rs"]
 mod listeners;
-#[path = "process/signals.rs"]
 mod signals;
-#[path = "process/starting.rs"]
 mod starting;
 
 use integration_tests::harness::process::Ended;

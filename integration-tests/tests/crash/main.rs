@@ -13,17 +13,11 @@
 //! `TIDEMARK_CRASH_SEED` repeats the choices of a run (not the scheduling of threads, which decides
 //! the rest), `TIDEMARK_CRASH_ROUNDS` changes how many rounds there are.
 
-#[path = "crash/checker.rs"]
 mod checker;
-#[path = "crash/group.rs"]
 mod group;
-#[path = "crash/ledger.rs"]
 mod ledger;
-#[path = "crash/plan.rs"]
 mod plan;
-#[path = "crash/producers.rs"]
 mod producers;
-#[path = "crash/trigger.rs"]
 mod trigger;
 
 use std::path::{Path, PathBuf};

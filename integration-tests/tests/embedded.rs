@@ -1,0 +1,249 @@
+//! Brokers inside this process: over a directory and over memory, two at once, stopped and started.
+
+#[path = "../../broker/examples/embedded.rs"]
+#[allow(
+    dead_code,
+    reason = "the example's main is for `cargo run --example embedded`"
+)]
+mod example;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use integration_tests::harness::calls::{
+    batch, commit, committed, connect, create_topic, metadata, produce, producer_id, read_all,
+};
+use integration_tests::harness::embedded::start;
+use integration_tests::harness::files::{is_marked_clean, names};
+use tidemark_broker::Handle;
+use tidemark_broker::environment::{Environment, MemoryDisk};
+use tidemark_client::Connection;
+use tidemark_protocol::error::ErrorCode;
+
+const DATA: &str = "/data";
+
+/// This machine's clock and randomness over a disk in memory.
+fn on(disk: &MemoryDisk) -> Environment {
+    Environment {
+        disk: Arc::new(disk.clone()),
+        ..Environment::real()
+    }
+}
+
+async fn client(broker: &Handle) -> Connection {
+    connect(&broker.bootstrap()).await
+}
+
+/// The committed offset; asking again while the group's coordinator is not there yet would be a
+/// client's business, but it is there when the broker has started.
+async fn offset(connection: &mut Connection, group: &str, topic: &str) -> Result<i64, i16> {
+    committed(connection, group, topic).await
+}
+
+/// Has the coordinators' topic made, as the first client of a group does.
+async fn find_coordinator(connection: &mut Connection, group: &str) {
+    use tidemark_protocol::StrBytes;
+    use tidemark_protocol::messages::FindCoordinatorRequest;
+    let request =
+        FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.to_owned()));
+    let response = connection.call(3, &request).await;
+    let response = response.expect("FindCoordinator is answered");
+    assert_eq!(response.error_code, 0, "{response:?}");
+}
+
+/// Fills a broker with a topic, records and a committed offset.
+async fn fill(broker: &Handle) {
+    let mut connection = client(broker).await;
+    create_topic(&mut connection, "kept", 2, &[("retention.ms", "-1")]).await;
+    for number in 0..3 {
+        let record = batch(&format!("record {number}"), None);
+        assert_eq!(produce(&mut connection, "kept", record, -1).await, number);
+    }
+    find_coordinator(&mut connection, "group").await;
+    assert_eq!(commit(&mut connection, "group", "kept", 2).await, 0);
+}
+
+/// Checks that all of [`fill`] is there, and that it goes on from there.
+async fn check_filled(broker: &Handle) {
+    let mut connection = client(broker).await;
+    let topics = metadata(&mut connection).await.topics;
+    let kept = topics
+        .iter()
+        .find(|topic| topic.name.as_ref().is_some_and(|name| &***name == "kept"));
+    assert_eq!(kept.expect("the topic is there").partitions.len(), 2);
+    let expected: Vec<_> = (0..3).map(|n| (n, format!("record {n}"))).collect();
+    assert_eq!(read_all(&mut connection, "kept").await, expected);
+    assert_eq!(offset(&mut connection, "group", "kept").await, Ok(2));
+    assert_eq!(commit(&mut connection, "group", "kept", 3).await, 0);
+    assert_eq!(offset(&mut connection, "group", "kept").await, Ok(3));
+    let next = batch("next", None);
+    assert_eq!(produce(&mut connection, "kept", next, -1).await, 3);
+}
+
+#[tokio::test]
+async fn a_memory_disk_keeps_everything_over_a_restart() {
+    let disk = MemoryDisk::new();
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let cluster = broker.cluster_id().to_owned();
+    fill(&broker).await;
+    broker.shutdown().await.expect("an orderly shutdown");
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    assert_eq!(broker.cluster_id(), cluster);
+    check_filled(&broker).await;
+    broker.shutdown().await.expect("an orderly shutdown");
+    assert!(
+        !Path::new(DATA).exists(),
+        "nothing was written to a real disk"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_keeps_everything_over_a_restart() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("deep").join("data");
+    let broker = start(&data, Environment::real(), &[]).await;
+    assert_eq!(broker.data_dir(), data);
+    fill(&broker).await;
+    broker.shutdown().await.expect("an orderly shutdown");
+    assert!(is_marked_clean(&data));
+    assert!(names(&data).contains(&"kept-1".to_owned()));
+    let broker = start(&data, Environment::real(), &[]).await;
+    check_filled(&broker).await;
+    broker.shutdown().await.expect("an orderly shutdown");
+}
+
+/// Power cuts, not only a kill: what was acknowledged was on the disk.
+#[tokio::test]
+async fn a_killed_broker_recovers_what_was_acknowledged() {
+    for seed in 0..20 {
+        let disk = MemoryDisk::new();
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        fill(&broker).await;
+        broker.kill().await;
+        if seed > 0 {
+            disk.crash(seed);
+        }
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        check_filled(&broker).await;
+        broker.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_broker_leaves_its_directory_to_the_next() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let broker = start(dir.path(), Environment::real(), &[]).await;
+    fill(&broker).await;
+    broker.kill().await;
+    assert!(!is_marked_clean(dir.path()));
+    let broker = start(dir.path(), Environment::real(), &[]).await;
+    check_filled(&broker).await;
+    broker.shutdown().await.expect("an orderly shutdown");
+}
+
+#[tokio::test]
+async fn two_brokers_in_one_process_share_nothing() {
+    let (one, two) = (MemoryDisk::new(), MemoryDisk::new());
+    let one = start(Path::new(DATA), on(&one), &[]).await;
+    let two = start(Path::new(DATA), on(&two), &[("num.partitions", "4")]).await;
+    assert_ne!(one.cluster_id(), two.cluster_id());
+    assert_ne!(one.bootstrap(), two.bootstrap());
+    fill(&one).await;
+    let mut connection = client(&two).await;
+    assert_eq!(metadata(&mut connection).await.topics.len(), 0);
+    create_topic(&mut connection, "kept", 1, &[]).await;
+    assert_eq!(read_all(&mut connection, "kept").await, []);
+    find_coordinator(&mut connection, "group").await;
+    assert_eq!(offset(&mut connection, "group", "kept").await, Ok(-1));
+    // One of them ends; the other does not notice.
+    two.kill().await;
+    check_filled(&one).await;
+    one.shutdown().await.expect("an orderly shutdown");
+}
+
+/// A batch that is sent again after a kill is answered as the first time, when it is on disk: also
+/// if nothing else is written, and if it came with acks=1 the first time.
+#[tokio::test]
+async fn rule_01_a_batch_sent_again_after_a_kill_gets_its_first_answer() {
+    for acks in [-1, 1] {
+        let disk = MemoryDisk::new();
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        let mut connection = client(&broker).await;
+        create_topic(&mut connection, "once", 1, &[]).await;
+        let id = producer_id(&mut connection).await;
+        for sequence in 0..5 {
+            let record = batch(&format!("record {sequence}"), Some((id, sequence)));
+            produce(&mut connection, "once", record, acks).await;
+        }
+        broker.kill().await;
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        let mut connection = client(&broker).await;
+        for sequence in 0..5 {
+            let record = batch(&format!("record {sequence}"), Some((id, sequence)));
+            let base = produce(&mut connection, "once", record, -1).await;
+            assert_eq!(base, i64::from(sequence), "acks={acks}");
+        }
+        assert_eq!(read_all(&mut connection, "once").await.len(), 5);
+        assert!(
+            producer_id(&mut connection).await > id,
+            "no id is given twice"
+        );
+        broker.shutdown().await.expect("an orderly shutdown");
+    }
+}
+
+/// The same without a restart: the first time nobody asked for the disk.
+#[tokio::test]
+async fn rule_01_a_batch_sent_again_with_more_acks_waits_for_the_disk() {
+    let disk = MemoryDisk::new();
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    create_topic(&mut connection, "once", 1, &[]).await;
+    let id = producer_id(&mut connection).await;
+    let record = batch("record", Some((id, 0)));
+    assert_eq!(produce(&mut connection, "once", record.clone(), 1).await, 0);
+    assert_eq!(produce(&mut connection, "once", record, -1).await, 0);
+    broker.kill().await;
+    disk.crash(1);
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    assert_eq!(read_all(&mut connection, "once").await.len(), 1);
+    broker.shutdown().await.expect("an orderly shutdown");
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_refused_in_one_process_too() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let broker = start(dir.path(), Environment::real(), &[]).await;
+    let path = dir.path().to_str().expect("a plain name");
+    let pairs = [
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("tidemark.http.listener", "none"),
+        ("log.dirs", path),
+    ];
+    let config = tidemark_broker::config::BrokerConfig::from_pairs(pairs).expect("good options");
+    let second = tidemark_broker::Broker::start(config, Environment::real()).await;
+    let error = second.err().expect("the directory is taken").to_string();
+    assert!(error.contains("in use by another broker"), "{error}");
+    broker.shutdown().await.expect("an orderly shutdown");
+}
+
+#[tokio::test]
+async fn the_example_prints_the_record_it_produced() {
+    let printed = example::produce_and_fetch().await.expect("it runs");
+    assert_eq!(printed, "greetings-0 offset 0: hello from inside");
+}
+
+/// An error code that clients know how to wait out, for the tests above to be exact about.
+#[tokio::test]
+async fn a_group_without_a_coordinator_is_told_to_look_for_one() {
+    let disk = MemoryDisk::new();
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    create_topic(&mut connection, "topic", 1, &[]).await;
+    let code = offset(&mut connection, "group", "topic").await;
+    assert_eq!(code, Err(ErrorCode::NotCoordinator.code()));
+    find_coordinator(&mut connection, "group").await;
+    assert_eq!(offset(&mut connection, "group", "topic").await, Ok(-1));
+    broker.shutdown().await.expect("an orderly shutdown");
+}
