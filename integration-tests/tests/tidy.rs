@@ -98,10 +98,6 @@ const BANNED: &[(&str, &str)] = &[
         "lazy_static",
         "a value that is handed in: two brokers live in one process",
     ),
-    (
-        "OnceLock",
-        "a value that is handed in: two brokers live in one process",
-    ),
 ];
 
 /// Where [`BANNED`] words are at home: the doors themselves, the binary's edge, the client's socket.
