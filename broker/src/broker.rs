@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -102,6 +102,8 @@ impl Broker {
             image: Arc::new(ArcSwap::from_pointee(CatalogImage::default())),
             tasks: Mutex::default(),
             doomed: Mutex::default(),
+            loading: AtomicBool::new(true),
+            checkpoints_closed: Mutex::new(false),
             catalog_log: Mutex::default(),
         });
         let (catalog, catalog_task) = load_catalog(&reconciler)?;
@@ -224,7 +226,7 @@ fn close(reconciler: &Reconciler) -> Result<(), StorageError> {
     for partition in &partitions {
         partition.flush_now();
     }
-    reconciler.write_checkpoints()?;
+    reconciler.write_last_checkpoints()?;
     for partition in &partitions {
         if let Some(log) = partition.retire() {
             log.close()?;
@@ -257,6 +259,7 @@ fn load_catalog(
         Arc::new(clock),
         Box::new(move |machine: &CatalogMachine| follower.follow(machine.image())),
     )?;
+    reconciler.loading.store(false, Ordering::Release);
     let mut task = JoinSet::new();
     task.spawn(loaded.run());
     Ok((mailbox, task))

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -53,6 +54,13 @@ pub(crate) struct Reconciler {
     pub tasks: Mutex<JoinSet<()>>,
     /// Files and directories to remove when their delay is over.
     pub doomed: Mutex<Vec<Doomed>>,
+    /// Set while the catalog is replayed: only topics that were there before the start may begin
+    /// where the checkpoints say. One that is created later, perhaps under the name of a deleted
+    /// one, begins at 0.
+    pub(crate) loading: AtomicBool,
+    /// Held while checkpoints are collected and written, so that an older picture never replaces a
+    /// newer one; true once the broker has written them for the last time.
+    pub(crate) checkpoints_closed: Mutex<bool>,
     /// The catalog's own log, once it is open.
     pub catalog_log: Mutex<Option<Arc<Partition>>>,
 }
@@ -94,10 +102,14 @@ impl Reconciler {
         settings: PartitionSettings,
     ) -> Result<Arc<Partition>, StorageError> {
         let disk = &self.environment.disk;
+        let known = match self.loading.load(Ordering::Acquire) {
+            true => self.log_dir.checkpoints(&name),
+            false => Checkpoints::default(),
+        };
         let start = LogStart {
             clean: self.log_dir.was_clean(),
-            recovery_point: self.log_dir.recovery_point(&name),
-            log_start: self.log_dir.log_start(&name),
+            recovery_point: known.recovery_point,
+            log_start: known.log_start,
         };
         let directory = self.log_dir.path().join(name.to_string());
         let now = self.environment.clock.now();
@@ -127,6 +139,22 @@ impl Reconciler {
 
     /// Writes the checkpoint files as of now.
     pub(crate) fn write_checkpoints(&self) -> Result<(), StorageError> {
+        let closed = self.checkpoints_closed.lock();
+        if *closed {
+            return Ok(());
+        }
+        self.collect_and_write()
+    }
+
+    /// Writes the checkpoint files for the last time: whoever comes later finds logs that are
+    /// closed already and must not write down their absence.
+    pub(crate) fn write_last_checkpoints(&self) -> Result<(), StorageError> {
+        let mut closed = self.checkpoints_closed.lock();
+        *closed = true;
+        self.collect_and_write()
+    }
+
+    fn collect_and_write(&self) -> Result<(), StorageError> {
         let mut checkpoints = BTreeMap::new();
         let own = self.catalog_log.lock().clone();
         for partition in self.partitions.all().into_iter().chain(own) {
@@ -210,6 +238,10 @@ impl Reconciler {
                     tracing::error!(partition = %partition.name(), %error, "cannot delete the log");
                 }
             }
+        }
+        // Before a topic of the same name can come: its log must not begin where this one did.
+        if let Err(error) = self.write_checkpoints() {
+            tracing::error!(topic = %topic.name, %error, "cannot write the checkpoints");
         }
         // Their committed offsets go too; nobody waits for that.
         let topics = vec![Arc::clone(&topic.name)];

@@ -247,3 +247,53 @@ async fn a_group_without_a_coordinator_is_told_to_look_for_one() {
     assert_eq!(offset(&mut connection, "group", "topic").await, Ok(-1));
     broker.shutdown().await.expect("an orderly shutdown");
 }
+
+/// What was noted of a deleted topic must not cut the log of the next one of that name.
+#[tokio::test]
+async fn rule_27_a_topic_made_anew_keeps_its_records_over_a_kill() {
+    use kafka_protocol::messages::delete_records_request::{
+        DeleteRecordsPartition, DeleteRecordsTopic,
+    };
+    use kafka_protocol::messages::{DeleteRecordsRequest, DeleteTopicsRequest, TopicName};
+    use tidemark_protocol::StrBytes;
+
+    let name = || TopicName(StrBytes::from_static_str("again"));
+    let disk = MemoryDisk::new();
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    create_topic(&mut connection, "again", 1, &[]).await;
+    for number in 0..5 {
+        let record = batch(&format!("old {number}"), None);
+        assert_eq!(produce(&mut connection, "again", record, -1).await, number);
+    }
+    let all = DeleteRecordsPartition::default().with_offset(-1);
+    let topic = DeleteRecordsTopic::default()
+        .with_name(name())
+        .with_partitions(vec![all]);
+    let request = DeleteRecordsRequest::default()
+        .with_topics(vec![topic])
+        .with_timeout_ms(30_000);
+    let response = connection.call(2, &request).await.expect("an answer");
+    assert_eq!(response.topics[0].partitions[0].low_watermark, 5);
+    broker.shutdown().await.expect("a clean end");
+
+    // This start has read that the log begins at 5.
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    let request = DeleteTopicsRequest::default()
+        .with_topic_names(vec![name()])
+        .with_timeout_ms(30_000);
+    let response = connection.call(5, &request).await.expect("an answer");
+    assert_eq!(response.responses[0].error_code, 0);
+    create_topic(&mut connection, "again", 1, &[]).await;
+    for number in 0..2 {
+        let record = batch(&format!("new {number}"), None);
+        assert_eq!(produce(&mut connection, "again", record, -1).await, number);
+    }
+    broker.kill().await;
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    let expected: Vec<_> = (0..2).map(|n| (n, format!("new {n}"))).collect();
+    assert_eq!(read_all(&mut connection, "again").await, expected);
+    broker.shutdown().await.expect("a clean end");
+}

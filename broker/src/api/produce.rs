@@ -163,6 +163,13 @@ fn judge(
         );
         Refusal::new(ErrorCode::UnknownTopicOrPartition, message)
     })?;
+    if !topic.id.is_nil() && partition.topic_id() != topic.id {
+        // The topic was deleted and created again since the view was taken.
+        return Err(Refusal::new(
+            ErrorCode::UnknownTopicId,
+            "no topic has this id",
+        ));
+    }
     match validate(
         data.records,
         version,

@@ -126,8 +126,11 @@ impl FetchStep {
             let Ok(partition) = &target.partition else {
                 return true;
             };
-            if target.precheck(partition, self.context.version).is_err() {
-                return true;
+            match target.precheck(partition, self.context.version) {
+                Ok(Prechecked {
+                    diverging: None, ..
+                }) => {}
+                _ => return true,
             }
             match partition.available(Offset(target.wanted.offset), self.isolation) {
                 Err(_) => return true,
