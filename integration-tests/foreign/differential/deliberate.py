@@ -24,6 +24,11 @@ DIFFERENCES = {
     "fetch, limits: negative limits": "a negative limit is a limit of 0, Kafka says UNKNOWN_SERVER_ERROR",
 }
 
+# Stories in which our answer need not be the same twice, so that it may agree or not.
+VARYING = {
+    "fetch: the budget goes to the first partition with data": "a fetch without a session starts at another partition each time, so that none is starved",
+}
+
 # We say why where Kafka leaves the text out.
 SAYS_MORE = re.compile(r"error_message: Kafka None, we 'TEXT'$")
 
