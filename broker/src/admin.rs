@@ -46,9 +46,13 @@ pub async fn serve(
     }
 }
 
-/// The process answers.
-async fn live() -> &'static str {
-    "live\n"
+/// Everything that the broker cannot be without still runs. What does not is named: only a restart
+/// helps.
+async fn live(State(admin): State<Admin>) -> Response {
+    match admin.shared.vitals.failure() {
+        None => "live\n".into_response(),
+        Some(failed) => (StatusCode::SERVICE_UNAVAILABLE, format!("{failed}\n")).into_response(),
+    }
 }
 
 /// Clients are served; while the broker shuts down they are not.

@@ -1,19 +1,19 @@
 //! Starts a broker and stops it again.
 
-use std::collections::{BTreeMap, HashMap};
+mod bound;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
-use crate::api::{Endpoint, FetchSessions, Node, ProducerIds, Shared};
+use crate::api::{FetchSessions, Node, ProducerIds, Shared};
 use crate::catalog::command::{Command, Registration};
 use crate::catalog::image::CatalogImage;
 use crate::catalog::machine::CatalogMachine;
@@ -21,16 +21,18 @@ use crate::catalog::records::BrokerEndpoint;
 use crate::catalog::topic_name::CLUSTER_METADATA;
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::coordinator::group::GroupRouter;
-use crate::coordinator::runtime::{LoadError, Mailbox, Unavailable, load};
+use crate::coordinator::runtime::{BoxFuture, LoadError, Loaded, Mailbox, Unavailable, load};
 use crate::environment::Environment;
 use crate::machine_log::{MachineClock, MachineLog};
 use crate::metrics::Metrics;
-use crate::net::{BindError, Limits, bind, serve};
+use crate::net::{BindError, Limits, serve};
 use crate::partition::{Flusher, FlusherThread, PartitionSettings};
 use crate::reconcile::Reconciler;
 use crate::storage::{LogDir, StorageError};
 use crate::types::{LeaderEpoch, TopicPartition};
+use crate::vitals::{Pulse, Vitals};
 use crate::{admin, janitor};
+use bound::Bound;
 
 /// The id that Kafka gives its metadata topic (`Uuid.METADATA_TOPIC_ID`).
 const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
@@ -64,12 +66,11 @@ pub enum StartError {
 pub struct Handle {
     addresses: BTreeMap<String, SocketAddr>,
     http: Option<SocketAddr>,
-    data_dir: PathBuf,
     stop: watch::Sender<bool>,
     shared: Arc<Shared>,
     reconciler: Arc<Reconciler>,
     services: JoinSet<()>,
-    catalog: JoinSet<()>,
+    catalog: CatalogThread,
     flusher: FlusherThread,
 }
 
@@ -84,63 +85,100 @@ impl Broker {
         environment: Environment,
     ) -> Result<Handle, StartError> {
         let config = Arc::new(config);
-        let log_dir = Arc::new(LogDir::open(
-            Arc::clone(&environment.disk),
-            &config.data_dir,
-            &*environment.entropy,
-            config.node_id,
-        )?);
-        let (flusher, flusher_thread) = Flusher::start()?;
-        let reconciler = Arc::new(Reconciler {
-            environment: environment.clone(),
-            base_config: Arc::clone(&config),
-            config: Arc::new(ArcSwap::new(Arc::clone(&config))),
-            log_dir: Arc::clone(&log_dir),
-            flusher,
-            partitions: Arc::default(),
-            groups: Arc::new(GroupRouter::default()),
-            image: Arc::new(ArcSwap::from_pointee(CatalogImage::default())),
-            tasks: Mutex::default(),
-            doomed: Mutex::default(),
-            loading: AtomicBool::new(true),
-            checkpoints_closed: Mutex::new(false),
-            catalog_log: Mutex::default(),
-        });
-        let (catalog, catalog_task) = load_catalog(&reconciler)?;
+        // Opening logs, and perhaps recovering them, keeps the disk busy for a while: the thread
+        // that waits for this broker has other things to do, such as listening for signals.
+        let opened = tokio::task::spawn_blocking(move || open(config, environment));
+        let mut opened = opened.await.map_err(std::io::Error::other)??;
         let (stop, stopping) = watch::channel(false);
-        let bound = Bound::new(&config)?;
-        let shared = share(&reconciler, catalog, &bound, stopping.clone())?;
-        register(&shared, &log_dir).await?;
-        let limits = Limits::new(&config);
+        let shared = share(&opened, stopping.clone());
+        register(&shared, &opened.reconciler.log_dir).await?;
+        let limits = Limits::new(&opened.reconciler.base_config);
+        let vitals = &opened.reconciler.vitals;
         let mut services = JoinSet::new();
+        let mut serve_with = |pulse: Pulse, service: BoxFuture<()>| {
+            services.spawn(async move {
+                service.await;
+                pulse.rest();
+            });
+        };
         let mut addresses = BTreeMap::new();
-        for (name, listener) in bound.listeners {
+        for (name, listener) in std::mem::take(&mut opened.bound.listeners) {
             addresses.insert(name.to_string(), listener.local_addr()?);
+            let pulse = vitals.pulse(format!("the listener {name}"));
             let (shared, limits) = (Arc::clone(&shared), Arc::clone(&limits));
-            services.spawn(serve(listener, name, shared, limits, stopping.clone()));
+            let service = serve(listener, name, shared, limits, stopping.clone());
+            serve_with(pulse, Box::pin(service));
         }
         let mut http = None;
-        if let Some(listener) = bound.http {
+        if let Some(listener) = opened.bound.http {
             http = Some(listener.local_addr()?);
-            let shared = Arc::clone(&shared);
-            services.spawn(admin::serve(listener, shared, limits, stopping.clone()));
+            let service = admin::serve(listener, Arc::clone(&shared), limits, stopping.clone());
+            serve_with(vitals.pulse("the HTTP server"), Box::pin(service));
         }
-        services.spawn(janitor::run(Arc::clone(&reconciler), stopping));
-        let data_dir = config.data_dir.clone();
-        let flusher = flusher_thread;
-        let catalog = catalog_task;
+        let janitor = janitor::run(Arc::clone(&opened.reconciler), stopping);
+        serve_with(vitals.pulse("the janitor"), Box::pin(janitor));
         Ok(Handle {
             addresses,
             http,
-            data_dir,
             stop,
             shared,
-            reconciler,
+            reconciler: opened.reconciler,
             services,
-            catalog,
-            flusher,
+            catalog: opened.catalog_thread,
+            flusher: opened.flusher,
         })
     }
+}
+
+/// A broker with its logs open and nobody served yet.
+struct Opened {
+    bound: Bound,
+    reconciler: Arc<Reconciler>,
+    catalog: Mailbox<CatalogMachine>,
+    catalog_thread: CatalogThread,
+    flusher: FlusherThread,
+}
+
+/// Everything of the start that waits for the disk.
+fn open(config: Arc<BrokerConfig>, environment: Environment) -> Result<Opened, StartError> {
+    let log_dir = Arc::new(LogDir::open(
+        Arc::clone(&environment.disk),
+        &config.data_dir,
+        &*environment.entropy,
+        config.node_id,
+    )?);
+    for warning in log_dir.warnings() {
+        tracing::warn!("{warning}");
+    }
+    // Before anything is written: a port that is in use must not cost the clean shutdown.
+    let bound = Bound::new(&config)?;
+    log_dir.begin()?;
+    let vitals = Vitals::new();
+    let (flusher, flusher_thread) = Flusher::start(vitals.pulse("the flusher"))?;
+    let reconciler = Arc::new(Reconciler {
+        environment,
+        base_config: Arc::clone(&config),
+        config: Arc::new(ArcSwap::new(config)),
+        log_dir,
+        flusher,
+        partitions: Arc::default(),
+        groups: Arc::new(GroupRouter::default()),
+        image: Arc::new(ArcSwap::from_pointee(CatalogImage::default())),
+        vitals,
+        tasks: Mutex::default(),
+        doomed: Mutex::default(),
+        loading: AtomicBool::new(true),
+        checkpoints_closed: Mutex::new(false),
+        catalog_log: Mutex::default(),
+    });
+    let (catalog, catalog_thread) = load_catalog(&reconciler)?;
+    Ok(Opened {
+        bound,
+        reconciler,
+        catalog,
+        catalog_thread,
+        flusher: flusher_thread,
+    })
 }
 
 impl Handle {
@@ -164,12 +202,19 @@ impl Handle {
 
     /// Where the data is.
     pub fn data_dir(&self) -> &std::path::Path {
-        &self.data_dir
+        self.reconciler.log_dir.path()
     }
 
     /// The cluster's id.
     pub fn cluster_id(&self) -> &str {
         &self.shared.node.cluster_id
+    }
+
+    /// Ready when something has failed that the broker cannot be without, and says what. What has
+    /// been promised stays true, but the broker must be started again: [`Handle::kill`] it, or end
+    /// the process.
+    pub async fn failed(&self) -> Arc<str> {
+        self.reconciler.vitals.failed().await
     }
 
     /// Applies retention now, instead of at the next `log.retention.check.interval.ms`.
@@ -181,6 +226,7 @@ impl Handle {
     pub async fn shutdown(mut self) -> Result<(), StorageError> {
         let clock = Arc::clone(&self.reconciler.environment.clock);
         let grace = clock.sleep_until(clock.now().monotonic.plus_ms(SHUTDOWN_GRACE_MS));
+        self.reconciler.vitals.stop();
         // Parked fetches return; nothing new is read from connections.
         let _ = self.stop.send(true);
         // Parked group calls end with their coordinators.
@@ -196,7 +242,7 @@ impl Handle {
         }
         self.services.shutdown().await;
         groups.shutdown().await;
-        self.catalog.shutdown().await;
+        self.catalog.stop().await;
         let reconciler = Arc::clone(&self.reconciler);
         let closed = tokio::task::spawn_blocking(move || close(&reconciler));
         let result = match closed.await {
@@ -212,10 +258,11 @@ impl Handle {
 
     /// Ends at once, as a kill would: nothing is flushed, nothing is marked.
     pub async fn kill(mut self) {
+        self.reconciler.vitals.stop();
         self.services.shutdown().await;
         let mut groups = std::mem::take(&mut *self.reconciler.tasks.lock());
         groups.shutdown().await;
-        self.catalog.shutdown().await;
+        self.catalog.stop().await;
     }
 }
 
@@ -235,10 +282,42 @@ fn close(reconciler: &Reconciler) -> Result<(), StorageError> {
     reconciler.log_dir.mark_clean_shutdown()
 }
 
+/// The thread on which the catalog runs. A change of the catalog makes and renames directories and
+/// waits for the disk, which no thread that serves requests should.
+struct CatalogThread {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl CatalogThread {
+    fn run(loaded: Loaded<CatalogMachine>, pulse: Pulse) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        let thread = tokio::task::spawn_blocking(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = loaded.run() => {}
+                    // Also when the sender is dropped: nobody is there who could stop it later.
+                    _ = stopped => {}
+                }
+            });
+            pulse.rest();
+        });
+        Self { stop, thread }
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        if let Err(error) = self.thread.await {
+            tracing::error!(%error, "the catalog has failed");
+        }
+    }
+}
+
 /// Opens the catalog's log and replays it; topics are opened on the way.
 fn load_catalog(
     reconciler: &Arc<Reconciler>,
-) -> Result<(Mailbox<CatalogMachine>, JoinSet<()>), StartError> {
+) -> Result<(Mailbox<CatalogMachine>, CatalogThread), StartError> {
     let config = &reconciler.base_config;
     // The catalog's log has Kafka's defaults, whatever the broker sets for topics, and is never
     // cut by retention.
@@ -248,7 +327,8 @@ fn load_catalog(
     );
     settings.log.delete = false;
     let name = TopicPartition::new(CLUSTER_METADATA, 0);
-    let log = reconciler.open(name, METADATA_TOPIC_ID, LeaderEpoch(0), settings)?;
+    let parts = reconciler.parts(name, METADATA_TOPIC_ID, LeaderEpoch(0), settings);
+    let log = reconciler.open(parts)?;
     *reconciler.catalog_log.lock() = Some(Arc::clone(&log));
     let machine = CatalogMachine::new(Arc::clone(config));
     let follower = Arc::clone(reconciler);
@@ -260,98 +340,41 @@ fn load_catalog(
         Box::new(move |machine: &CatalogMachine| follower.follow(machine.image())),
     )?;
     reconciler.loading.store(false, Ordering::Release);
-    let mut task = JoinSet::new();
-    task.spawn(loaded.run());
-    Ok((mailbox, task))
+    let pulse = reconciler.vitals.pulse("the catalog");
+    Ok((mailbox, CatalogThread::run(loaded, pulse)))
 }
 
-/// The sockets, bound before anything is told of them.
-struct Bound {
-    listeners: Vec<(Arc<str>, TcpListener)>,
-    endpoints: HashMap<Arc<str>, Endpoint>,
-    http: Option<TcpListener>,
-}
-
-impl Bound {
-    fn new(config: &BrokerConfig) -> Result<Self, StartError> {
-        let mut listeners = Vec::new();
-        let mut endpoints = HashMap::new();
-        for wanted in &config.listeners {
-            let listener = bind(&wanted.host, wanted.port, config)?;
-            let port = listener.local_addr()?.port();
-            let name: Arc<str> = wanted.name.as_str().into();
-            let advertised = config.advertised_listeners.iter();
-            let advertised = advertised
-                .into_iter()
-                .find(|other| other.name == wanted.name);
-            let (host, advertised_port) =
-                advertised.map_or((&wanted.host, 0), |other| (&other.host, other.port));
-            let host = if host.is_empty() {
-                host_name()
-            } else {
-                host.clone()
-            };
-            // An advertised port 0 means the one that was taken.
-            let port = if advertised_port == 0 {
-                port
-            } else {
-                advertised_port
-            };
-            endpoints.insert(Arc::clone(&name), Endpoint { host, port });
-            listeners.push((name, listener));
-        }
-        let http = match &config.http {
-            Some(http) => Some(bind(&http.host, http.port, config)?),
-            None => None,
-        };
-        Ok(Self {
-            listeners,
-            endpoints,
-            http,
-        })
-    }
-}
-
-/// The machine's own name, for listeners on every interface that advertise nothing else.
-fn host_name() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().into_owned()
-}
-
-fn share(
-    reconciler: &Arc<Reconciler>,
-    catalog: Mailbox<CatalogMachine>,
-    bound: &Bound,
-    stopping: watch::Receiver<bool>,
-) -> Result<Arc<Shared>, StartError> {
+fn share(opened: &Opened, stopping: watch::Receiver<bool>) -> Arc<Shared> {
+    let reconciler = &opened.reconciler;
     let config = &reconciler.base_config;
     let log_dir = &reconciler.log_dir;
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let checkpoints = Arc::clone(reconciler);
-    Ok(Arc::new(Shared {
+    Arc::new(Shared {
         environment: reconciler.environment.clone(),
         config: Arc::clone(&reconciler.config),
         node: Node {
             id: config.node_id,
             cluster_id: log_dir.cluster_id().to_owned(),
             log_dir: log_dir.path().display().to_string(),
-            endpoints: bound.endpoints.clone(),
+            endpoints: opened.bound.endpoints.clone(),
         },
         catalog_image: Arc::clone(&reconciler.image),
-        catalog,
+        catalog: opened.catalog.clone(),
         partitions: Arc::clone(&reconciler.partitions),
         groups: Arc::clone(&reconciler.groups),
         fetch_sessions: Mutex::new(FetchSessions::new(slots)),
         fetch_rotation: AtomicUsize::new(0),
         producer_ids: ProducerIds::default(),
         metrics: Arc::new(Metrics::new()),
-        write_checkpoints: Box::new(move || {
+        write_log_starts: Box::new(move || {
             checkpoints
-                .write_checkpoints()
+                .write_log_starts()
                 .map_err(std::io::Error::other)
         }),
+        vitals: Arc::clone(&reconciler.vitals),
         stopping,
-    }))
+    })
 }
 
 /// Writes the broker and its addresses into the catalog, if it is not there as it is.

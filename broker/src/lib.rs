@@ -18,5 +18,6 @@ pub mod partition;
 mod reconcile;
 pub mod storage;
 pub mod types;
+pub mod vitals;
 
 pub use broker::{Broker, Handle, StartError};

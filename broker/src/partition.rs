@@ -146,6 +146,8 @@ struct State {
     unsynced: VecDeque<Unsynced>,
     /// Why the partition takes no more writes.
     offline: Option<String>,
+    /// What the checkpoint files are to keep saying while there is no log to ask.
+    last_known: Option<Checkpoint>,
     /// When the log became dirty, for `flush.ms`.
     dirty_since: Option<Monotonic>,
 }
@@ -178,9 +180,42 @@ impl Partition {
     /// a kill it may have survived in the page cache only, so what no checkpoint vouches for is
     /// synced: producers and coordinators that ask for it again wait for that.
     pub fn new(parts: PartitionParts, log: Log) -> Arc<Self> {
-        let end = log.end_offset();
-        let is_durable = log.last_flushed() >= end;
-        let partition = Arc::new(Self {
+        let (end, flushed) = (log.end_offset(), log.last_flushed());
+        let state = State {
+            log: Some(log),
+            settings: parts.settings.clone(),
+            unsynced: VecDeque::new(),
+            offline: None,
+            last_known: None,
+            dirty_since: None,
+        };
+        let partition = Self::assemble(parts, state, end, flushed);
+        if flushed < end {
+            partition.request_flush();
+        }
+        partition
+    }
+
+    /// A partition whose log cannot be opened, for this reason: it exists, and everything that
+    /// asks for its records gets KAFKA_STORAGE_ERROR. The checkpoint files keep what they say
+    /// about it, for the start after which it can be opened again.
+    pub fn offline(parts: PartitionParts, reason: String, last_known: Checkpoint) -> Arc<Self> {
+        let state = State {
+            log: None,
+            settings: parts.settings.clone(),
+            unsynced: VecDeque::new(),
+            offline: Some(reason),
+            last_known: Some(last_known),
+            dirty_since: None,
+        };
+        let partition = Self::assemble(parts, state, Offset::ZERO, Offset::ZERO);
+        partition.high_watermark.close();
+        partition.durable.close();
+        partition
+    }
+
+    fn assemble(parts: PartitionParts, state: State, end: Offset, flushed: Offset) -> Arc<Self> {
+        Arc::new(Self {
             name: parts.name,
             topic_id: parts.topic_id,
             epoch: parts.epoch,
@@ -189,19 +224,9 @@ impl Partition {
             flusher: parts.flusher,
             flush_requested: AtomicBool::new(false),
             high_watermark: Progress::new(end),
-            durable: Progress::new(log.last_flushed()),
-            state: Mutex::new(State {
-                log: Some(log),
-                settings: parts.settings,
-                unsynced: VecDeque::new(),
-                offline: None,
-                dirty_since: None,
-            }),
-        });
-        if !is_durable {
-            partition.request_flush();
-        }
-        partition
+            durable: Progress::new(flushed),
+            state: Mutex::new(state),
+        })
     }
 
     /// Topic and number.
@@ -255,11 +280,23 @@ impl Partition {
     }
 
     fn open_log(state: &State) -> Result<&Log, PartitionError> {
-        state.log.as_ref().ok_or_else(gone)
+        state.log.as_ref().ok_or_else(|| state.unavailable())
     }
 }
 
 impl State {
+    /// What is answered when there is no log: it could not be opened, or the partition has been
+    /// deleted while a request was under way.
+    fn unavailable(&self) -> PartitionError {
+        match &self.offline {
+            Some(reason) => PartitionError::new(ErrorCode::KafkaStorageError, reason.clone()),
+            None => PartitionError::new(
+                ErrorCode::UnknownTopicOrPartition,
+                "the partition has been deleted",
+            ),
+        }
+    }
+
     /// Where the high watermark stands: the end of the log, or the first unsynced acks=all batch.
     fn visible_end(&self) -> Offset {
         match (self.unsynced.front(), &self.log) {
@@ -268,14 +305,6 @@ impl State {
             (None, None) => Offset::ZERO,
         }
     }
-}
-
-/// What is answered for a partition that has been deleted while a request was under way.
-fn gone() -> PartitionError {
-    PartitionError::new(
-        ErrorCode::UnknownTopicOrPartition,
-        "the partition has been deleted",
-    )
 }
 
 fn storage_failed(error: &StorageError) -> PartitionError {

@@ -3,6 +3,9 @@
 //! The catalog's runtime calls [`Reconciler::follow`] after every change and before anybody is told
 //! of it, so that a topic whose creation was answered can be written to.
 
+mod groups;
+mod leftovers;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,13 +20,14 @@ use crate::catalog::changes::{Change, changes};
 use crate::catalog::image::{CatalogImage, Topic};
 use crate::catalog::topic_name::GROUP_METADATA;
 use crate::config::{BrokerConfig, Overrides, TopicConfig};
-use crate::coordinator::group::{Command, GroupConfig, GroupMachine, GroupRouter};
-use crate::coordinator::runtime::load;
+use crate::coordinator::group::GroupRouter;
 use crate::environment::Environment;
-use crate::machine_log::{MachineClock, MachineLog};
-use crate::partition::{Flusher, Partition, PartitionParts, PartitionSettings, PartitionTable};
+use crate::partition::{
+    Checkpoint, Flusher, Partition, PartitionParts, PartitionSettings, PartitionTable,
+};
 use crate::storage::{Checkpoints, Log, LogDir, LogStart, PendingDelete, StorageError};
 use crate::types::{LeaderEpoch, Monotonic, PartitionIndex, TopicPartition};
+use crate::vitals::Vitals;
 
 /// A renamed file or directory that is to be removed.
 pub(crate) struct Doomed {
@@ -50,7 +54,9 @@ pub(crate) struct Reconciler {
     pub groups: Arc<GroupRouter>,
     /// The latest state of the catalog, for readers.
     pub image: Arc<ArcSwap<CatalogImage>>,
-    /// Tasks of the group coordinators.
+    /// Tells when a coordinator fails.
+    pub vitals: Arc<Vitals>,
+    /// Tasks of the group coordinators, and those that tell them of deleted topics.
     pub tasks: Mutex<JoinSet<()>>,
     /// Files and directories to remove when their delay is over.
     pub doomed: Mutex<Vec<Doomed>>,
@@ -70,6 +76,9 @@ impl Reconciler {
     /// it.
     pub(crate) fn follow(&self, after: &Arc<CatalogImage>) {
         let before = self.image.load_full();
+        if self.is_loading() {
+            self.settle_leftovers(after);
+        }
         // Settings first: new topics are made with them.
         let changes = changes(&before, after);
         for change in &changes {
@@ -81,10 +90,15 @@ impl Reconciler {
         for change in &changes {
             match change {
                 Change::TopicDeleted(topic) => self.delete_topic(topic),
-                Change::TopicCreated(topic) => self.open_partitions(topic, 0),
+                Change::TopicCreated(topic) => {
+                    self.open_partitions(topic, PartitionIndex(0));
+                    if &*topic.name == GROUP_METADATA {
+                        self.start_group_coordinators(topic);
+                    }
+                }
                 Change::PartitionsAdded { topic, added } => {
-                    let first = added.first().map_or(0, |first| first.0);
-                    self.open_partitions(topic, first);
+                    let first = added.first().copied();
+                    self.open_partitions(topic, first.unwrap_or(PartitionIndex(0)));
                 }
                 Change::TopicConfigChanged(topic) => self.configure(topic),
                 Change::BrokerConfigChanged { .. } => {}
@@ -94,47 +108,61 @@ impl Reconciler {
     }
 
     /// Opens the log of one partition, creating it if it is new.
-    pub(crate) fn open(
+    pub(crate) fn open(&self, parts: PartitionParts) -> Result<Arc<Partition>, StorageError> {
+        let mut start = LogStart::default();
+        if self.is_loading() {
+            start = self.log_dir.start_of(&parts.name);
+        }
+        let opened = match self.open_log(&parts, start) {
+            // What a topic of this name left that was deleted and created again just before a
+            // kill.
+            Err(StorageError::Mismatch { .. }) if self.is_loading() => {
+                self.settle_other_topics(&parts.name)?;
+                self.open_log(&parts, LogStart::default())
+            }
+            opened => opened,
+        };
+        opened.map(|log| Partition::new(parts, log))
+    }
+
+    fn open_log(&self, parts: &PartitionParts, start: LogStart) -> Result<Log, StorageError> {
+        let (mut log, report) = Log::open(
+            Arc::clone(&self.environment.disk),
+            &self.log_dir.partition_path(&parts.name),
+            Some(parts.topic_id),
+            parts.settings.log.clone(),
+            start,
+            self.environment.clock.now(),
+        )?;
+        if report.truncated_bytes > 0 || !report.notes.is_empty() {
+            tracing::warn!(partition = %parts.name, ?report, "recovered after an unclean shutdown");
+        }
+        log.begin_epoch(parts.epoch);
+        Ok(log)
+    }
+
+    /// What a partition is made of besides its log.
+    pub(crate) fn parts(
         &self,
         name: TopicPartition,
         topic_id: Uuid,
         epoch: LeaderEpoch,
         settings: PartitionSettings,
-    ) -> Result<Arc<Partition>, StorageError> {
-        let disk = &self.environment.disk;
-        let known = match self.loading.load(Ordering::Acquire) {
-            true => self.log_dir.checkpoints(&name),
-            false => Checkpoints::default(),
-        };
-        let start = LogStart {
-            clean: self.log_dir.was_clean(),
-            recovery_point: known.recovery_point,
-            log_start: known.log_start,
-        };
-        let directory = self.log_dir.path().join(name.to_string());
-        let now = self.environment.clock.now();
-        let (mut log, report) = Log::open(
-            Arc::clone(disk),
-            &directory,
-            Some(topic_id),
-            settings.log.clone(),
-            start,
-            now,
-        )?;
-        if report.truncated_bytes > 0 || !report.notes.is_empty() {
-            tracing::warn!(partition = %name, ?report, "recovered after an unclean shutdown");
-        }
-        log.begin_epoch(epoch);
-        let parts = PartitionParts {
+    ) -> PartitionParts {
+        PartitionParts {
             name,
             topic_id,
             epoch,
             durable_acks: self.base_config.tidemark_acks_all_durable,
             settings,
-            disk: Arc::clone(disk),
+            disk: Arc::clone(&self.environment.disk),
             flusher: Arc::clone(&self.flusher),
-        };
-        Ok(Partition::new(parts, log))
+        }
+    }
+
+    /// Whether the catalog is still being replayed.
+    fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Acquire)
     }
 
     /// Writes the checkpoint files as of now.
@@ -154,86 +182,75 @@ impl Reconciler {
         self.collect_and_write()
     }
 
-    fn collect_and_write(&self) -> Result<(), StorageError> {
-        let mut checkpoints = BTreeMap::new();
-        let own = self.catalog_log.lock().clone();
-        for partition in self.partitions.all().into_iter().chain(own) {
-            if let Some(checkpoint) = partition.checkpoint() {
-                let checkpoint = Checkpoints {
-                    recovery_point: checkpoint.recovery_point,
-                    log_start: checkpoint.log_start,
-                    high_watermark: checkpoint.high_watermark,
-                };
-                checkpoints.insert(partition.name().clone(), checkpoint);
-            }
+    /// Writes only where logs begin: what DeleteRecords must do before it answers.
+    pub(crate) fn write_log_starts(&self) -> Result<(), StorageError> {
+        let closed = self.checkpoints_closed.lock();
+        match *closed {
+            true => Ok(()),
+            false => self.log_dir.write_log_starts(&self.collect_checkpoints()),
         }
-        self.log_dir.write_checkpoints(&checkpoints)
     }
 
-    fn open_partitions(&self, topic: &Arc<Topic>, first: i32) {
+    fn collect_and_write(&self) -> Result<(), StorageError> {
+        self.log_dir.write_checkpoints(&self.collect_checkpoints())
+    }
+
+    fn collect_checkpoints(&self) -> BTreeMap<TopicPartition, Checkpoints> {
+        let own = self.catalog_log.lock().clone();
+        let partitions = self.partitions.all().into_iter().chain(own);
+        let known = partitions.filter_map(|partition| {
+            let checkpoint = partition.checkpoint()?;
+            let checkpoint = Checkpoints {
+                recovery_point: checkpoint.recovery_point,
+                log_start: checkpoint.log_start,
+                high_watermark: checkpoint.high_watermark,
+            };
+            Some((partition.name().clone(), checkpoint))
+        });
+        known.collect()
+    }
+
+    /// Opens the partitions of a topic from this number on. One that cannot be opened is offline;
+    /// the others are not concerned.
+    fn open_partitions(&self, topic: &Arc<Topic>, first: PartitionIndex) {
         let settings = self.settings(topic);
         let mut opened = Vec::new();
-        for (index, partition) in topic.partitions.range(PartitionIndex(first)..) {
+        for (index, partition) in topic.partitions.range(first..) {
             let name = TopicPartition::new(Arc::clone(&topic.name), index.0);
-            match self.open(
-                name.clone(),
-                topic.id,
-                partition.leader_epoch,
-                settings.clone(),
-            ) {
-                Ok(partition) => opened.push(partition),
-                Err(error) => {
-                    // The partitions behind it could not keep their numbers in the table, so the
-                    // rest of the topic stays offline until the next start.
-                    tracing::error!(partition = %name, %error, "cannot open the log");
-                    break;
-                }
-            }
+            let epoch = partition.leader_epoch;
+            let parts = || self.parts(name.clone(), topic.id, epoch, settings.clone());
+            opened.push(self.open(parts()).unwrap_or_else(|error| {
+                tracing::error!(partition = %name, %error, "cannot open the log: it is offline");
+                let known = self.log_dir.checkpoints(&name);
+                let last_known = Checkpoint {
+                    recovery_point: known.recovery_point,
+                    log_start: known.log_start,
+                    high_watermark: known.high_watermark,
+                };
+                Partition::offline(parts(), error.to_string(), last_known)
+            }));
         }
         self.partitions.add(&topic.name, opened);
-        if &*topic.name == GROUP_METADATA {
-            self.start_group_coordinators(topic);
-        }
-    }
-
-    fn start_group_coordinators(&self, topic: &Topic) {
-        let config = group_config(&self.config.load());
-        let mut shards = Vec::new();
-        for partition in self.partitions.topic(&topic.name) {
-            let machine = GroupMachine::new(config.clone());
-            let name = partition.name().clone();
-            let log = Arc::new(MachineLog(partition));
-            let clock = Arc::new(MachineClock(Arc::clone(&self.environment.clock)));
-            match load(machine, log, clock, Box::new(|_| {})) {
-                Ok((mailbox, loaded)) => {
-                    shards.push(mailbox);
-                    self.tasks.lock().spawn(loaded.run());
-                }
-                Err(error) => {
-                    tracing::error!(partition = %name, %error, "cannot load the groups");
-                    return;
-                }
-            }
-        }
-        if shards.len() == topic.partitions.len() {
-            let count = i32::try_from(shards.len()).unwrap_or(i32::MAX);
-            self.groups.install(count, shards);
-        }
     }
 
     fn delete_topic(&self, topic: &Arc<Topic>) {
+        if &*topic.name == GROUP_METADATA {
+            // Without their log the coordinators have nothing to stand on; the next question for
+            // one makes the topic anew.
+            self.groups.clear();
+        }
         let delay_ms = self.topic_config(topic).file_delete_delay_ms;
-        let due = self.environment.clock.now().monotonic.plus_ms(delay_ms);
         for partition in self.partitions.remove(&topic.name) {
-            let Some(log) = partition.retire() else {
-                continue;
+            let unique = self.environment.entropy.kafka_uuid();
+            let marked = match partition.retire() {
+                Some(log) => log.mark_deleted(unique),
+                None => {
+                    let path = self.log_dir.partition_path(partition.name());
+                    self.log_dir.mark_deleted(&path, unique)
+                }
             };
-            match log.mark_deleted(self.environment.entropy.kafka_uuid()) {
-                Ok(path) => self.doomed.lock().push(Doomed {
-                    path,
-                    is_dir: true,
-                    due,
-                }),
+            match marked {
+                Ok(path) => self.doom_dir(path, delay_ms),
                 Err(error) => {
                     tracing::error!(partition = %partition.name(), %error, "cannot delete the log");
                 }
@@ -243,18 +260,16 @@ impl Reconciler {
         if let Err(error) = self.write_checkpoints() {
             tracing::error!(topic = %topic.name, %error, "cannot write the checkpoints");
         }
-        // Their committed offsets go too; nobody waits for that.
-        let topics = vec![Arc::clone(&topic.name)];
-        for shard in self.groups.shards() {
-            let command = Command::ForgetTopics {
-                topics: topics.clone(),
-            };
-            self.tasks.lock().spawn(async move {
-                if let Err(error) = shard.call(command).await {
-                    tracing::warn!(%error, "offsets of a deleted topic remain");
-                }
-            });
-        }
+        self.forget_offsets(topic);
+    }
+
+    fn doom_dir(&self, path: PathBuf, delay_ms: i64) {
+        let due = self.environment.clock.now().monotonic.plus_ms(delay_ms);
+        self.doomed.lock().push(Doomed {
+            path,
+            is_dir: true,
+            due,
+        });
     }
 
     fn reload_config(&self, image: &CatalogImage) {
@@ -324,19 +339,5 @@ impl Reconciler {
                 })
             });
         self.doomed.lock().extend(files);
-    }
-}
-
-/// What the group coordinators need of the broker's configuration.
-fn group_config(config: &BrokerConfig) -> GroupConfig {
-    let count = |number: i32| usize::try_from(number).unwrap_or(0);
-    GroupConfig {
-        min_session_timeout_ms: config.group_min_session_timeout_ms,
-        max_session_timeout_ms: config.group_max_session_timeout_ms,
-        initial_rebalance_delay_ms: config.group_initial_rebalance_delay_ms,
-        max_size: count(config.group_max_size),
-        offset_metadata_max_bytes: count(config.offset_metadata_max_bytes),
-        offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
-        offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
     }
 }

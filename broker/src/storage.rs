@@ -33,7 +33,7 @@ pub use log::{
     Appended, BatchScan, FlushPlan, Log, LogSlice, LogStart, PendingDelete, RecoveryReport,
     TimestampOffset,
 };
-pub use log_dir::{Checkpoints, FoundPartition, LogDir};
+pub use log_dir::{Checkpoints, FoundDir, LogDir};
 pub use producers::{BatchMeta, ProducerEntry, ProducerError, Producers, SequenceCheck};
 pub use retention::DeleteReason;
 

@@ -87,26 +87,48 @@ async fn serve(config: BrokerConfig) -> ExitCode {
         Err(error) => return fail(FAILED, &format!("cannot listen for signals: {error}")),
     };
     let durable = config.tidemark_acks_all_durable;
-    let broker = tokio::select! {
-        started = Broker::start(config, Environment::real()) => match started {
-            Ok(broker) => broker,
-            Err(error) => return fail(FAILED, &error.to_string()),
-        },
-        () = signals.next() => return ExitCode::SUCCESS,
+    let mut starting = std::pin::pin!(Broker::start(config, Environment::real()));
+    let mut stop_early = false;
+    let started = tokio::select! {
+        started = &mut starting => started,
+        () = signals.next() => {
+            // Logs are being opened, perhaps recovered: once that is done they can be closed in
+            // order, and the next start need not do it again.
+            tracing::info!("stopping when the start is done; a second signal stops at once");
+            stop_early = true;
+            tokio::select! {
+                started = &mut starting => started,
+                () = signals.next() => exit_at_once(),
+            }
+        }
     };
-    print_banner(&broker, durable);
-    signals.next().await;
+    let broker = match started {
+        Ok(broker) => broker,
+        Err(error) => return fail(FAILED, &error.to_string()),
+    };
+    if !stop_early {
+        print_banner(&broker, durable);
+        tokio::select! {
+            () = signals.next() => {}
+            failed = broker.failed() => {
+                fail(FAILED, &format!("{failed}; what was acknowledged is safe, start it again"));
+                exit_at_once();
+            }
+        }
+    }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
         stopped = broker.shutdown() => match stopped {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(FAILED, &format!("the shutdown was not clean: {error}")),
         },
-        () = signals.next() => {
-            // Not through main: threads may be waiting for a disk.
-            std::process::exit(i32::from(FAILED));
-        }
+        () = signals.next() => exit_at_once(),
     }
+}
+
+/// Not through main: threads may be waiting for a disk.
+fn exit_at_once() -> ! {
+    std::process::exit(i32::from(FAILED));
 }
 
 fn print_banner(broker: &Handle, durable: bool) {

@@ -19,6 +19,7 @@ use crate::coordinator::group;
 use crate::coordinator::runtime::{Pending, Unavailable};
 use crate::environment::clock::Sleep;
 use crate::partition::{Acks, Appended, PartitionError};
+use crate::types::Offset;
 
 type Later = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -62,7 +63,10 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
             Step::AllGroups(command, then) => {
                 let mut pending = Vec::new();
                 for shard in shared.groups.shards() {
-                    pending.push(Ok(shard.submit(command()).await));
+                    pending.push(match shard {
+                        Some(shard) => Ok(shard.submit(command()).await),
+                        None => Err(Unavailable("its log could not be read".into())),
+                    });
                 }
                 answers_later(shared, pending, then)
             }
@@ -85,22 +89,12 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
                 later(shared, async move { next_producer_id(&ids).await }, then)
             }
             Step::DeleteRecords(targets, then) => {
-                let mut moved: Vec<_> = targets
+                let moved = targets
                     .iter()
                     .map(|(partition, to)| partition.delete_records(*to))
                     .collect();
-                if let Err(error) = (shared.write_checkpoints)() {
-                    let message = format!("cannot write the checkpoint: {error}");
-                    let failed = PartitionError {
-                        code: ErrorCode::KafkaStorageError,
-                        message,
-                    };
-                    for outcome in moved.iter_mut().filter(|outcome| outcome.is_ok()) {
-                        *outcome = Err(failed.clone());
-                    }
-                }
-                let step = then(&View::new(&shared), moved);
-                start(shared, step).await
+                let writer = Arc::clone(&shared);
+                later(shared, async move { remember(&writer, moved).await }, then)
             }
         }
     })
@@ -206,6 +200,29 @@ fn answers_later(
         answers
     };
     later(shared, collect, then)
+}
+
+/// Writes the new log starts to the disk, for which a worker must not wait; if that fails, none of
+/// them may be told.
+async fn remember(
+    shared: &Arc<Shared>,
+    mut moved: Vec<Result<Offset, PartitionError>>,
+) -> Vec<Result<Offset, PartitionError>> {
+    let writer = Arc::clone(shared);
+    let written = tokio::task::spawn_blocking(move || (writer.write_log_starts)()).await;
+    let failure = match written {
+        Ok(Ok(())) => return moved,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let failed = PartitionError {
+        code: ErrorCode::KafkaStorageError,
+        message: format!("cannot write the checkpoint: {failure}"),
+    };
+    for outcome in moved.iter_mut().filter(|outcome| outcome.is_ok()) {
+        *outcome = Err(failed.clone());
+    }
+    moved
 }
 
 async fn next_producer_id(shared: &Shared) -> Result<i64, Unavailable> {

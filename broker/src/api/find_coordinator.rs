@@ -38,60 +38,68 @@ fn answer(
     request: &FindCoordinatorRequest,
     failed: Option<String>,
 ) -> Step {
-    let failed = failed
-        .or_else(|| (!view.groups.is_ready()).then(|| format!("{OFFSETS_TOPIC} is not ready yet")));
+    let failure = |key: &str| {
+        if request.key_type != GROUP {
+            let why = format!(
+                "key type {} has no coordinators here: only groups (0) do",
+                request.key_type
+            );
+            return Some((ErrorCode::InvalidRequest, why));
+        }
+        let why = match &failed {
+            Some(why) => why.clone(),
+            None if !view.groups.is_ready() => format!("{OFFSETS_TOPIC} is not ready yet"),
+            None if view.groups.route(key).is_none() => {
+                format!("the partition of {OFFSETS_TOPIC} that keeps this group is offline")
+            }
+            None => return None,
+        };
+        Some((ErrorCode::CoordinatorNotAvailable, why))
+    };
     let endpoint = view.endpoint(&context.listener);
-    context.reply(&respond(
-        context.version,
-        request,
-        view.node.id,
-        endpoint,
-        failed,
-    ))
+    let node = (view.node.id, endpoint);
+    context.reply(&respond(context.version, request, &node, &failure))
 }
 
-/// The answer; `failed` says why there is no coordinator for groups.
+/// The answer: for each key this node, or why there is no coordinator.
 fn respond(
     version: i16,
     request: &FindCoordinatorRequest,
-    node_id: i32,
-    endpoint: Endpoint,
-    failed: Option<String>,
+    node: &(i32, Endpoint),
+    failure: &dyn Fn(&str) -> Option<(ErrorCode, String)>,
 ) -> FindCoordinatorResponse {
-    let (error, text) = match (request.key_type, failed) {
-        // Kafka's text for "no error", which the one field for all cases carried.
-        (GROUP, None) if version <= 3 => (ErrorCode::None, "NONE".to_owned()),
-        (GROUP, None) => (ErrorCode::None, String::new()),
-        (GROUP, Some(why)) => (ErrorCode::CoordinatorNotAvailable, why),
-        (other, _) => {
-            let why = format!("key type {other} has no coordinators here: only groups (0) do");
-            (ErrorCode::InvalidRequest, why)
-        }
-    };
-    let found = error == ErrorCode::None;
-    let node = BrokerId(if found { node_id } else { -1 });
-    let host = StrBytes::from_string(if found { endpoint.host } else { String::new() });
-    let port = if found { i32::from(endpoint.port) } else { -1 };
-    let text = Some(StrBytes::from_string(text));
-    let response = FindCoordinatorResponse::default();
-    if version <= 3 {
-        return response
-            .with_error_code(code(error))
-            .with_error_message(text)
-            .with_node_id(node)
-            .with_host(host)
-            .with_port(port);
-    }
-    let coordinators = request.coordinator_keys.iter().map(|key| {
+    let coordinator = |key: &StrBytes| {
+        let failed = failure(key);
+        let (id, host, port) = match &failed {
+            None => (node.0, node.1.host.as_str(), i32::from(node.1.port)),
+            Some(_) => (-1, "", -1),
+        };
+        let (error, text) = failed.unwrap_or((ErrorCode::None, String::new()));
         Coordinator::default()
             .with_key(key.clone())
-            .with_node_id(node)
-            .with_host(host.clone())
+            .with_node_id(BrokerId(id))
+            .with_host(StrBytes::from_string(host.to_owned()))
             .with_port(port)
             .with_error_code(code(error))
-            .with_error_message(text.clone())
-    });
-    response.with_coordinators(coordinators.collect())
+            .with_error_message(Some(StrBytes::from_string(text)))
+    };
+    let response = FindCoordinatorResponse::default();
+    if version > 3 {
+        let coordinators = request.coordinator_keys.iter().map(coordinator);
+        return response.with_coordinators(coordinators.collect());
+    }
+    let only = coordinator(&request.key);
+    // Kafka's text for "no error", which the one field for all cases carried.
+    let text = match only.error_code {
+        0 => Some(StrBytes::from_static_str("NONE")),
+        _ => only.error_message,
+    };
+    response
+        .with_error_code(only.error_code)
+        .with_error_message(text)
+        .with_node_id(only.node_id)
+        .with_host(only.host)
+        .with_port(only.port)
 }
 
 impl ErrorCodes for FindCoordinatorResponse {
@@ -121,7 +129,12 @@ mod tests {
                 host: "host".into(),
                 port: 9092,
             };
-            respond(version, &request, 3, endpoint, failed.map(str::to_owned))
+            let failure = |_: &str| match (key_type, failed) {
+                (GROUP, None) => None,
+                (GROUP, Some(why)) => Some((ErrorCode::CoordinatorNotAvailable, why.to_owned())),
+                _ => Some((ErrorCode::InvalidRequest, "no such coordinators".to_owned())),
+            };
+            respond(version, &request, &(3, endpoint), &failure)
         };
         let text = |text: Option<StrBytes>| text.map(|text| text.to_string()).unwrap_or_default();
         let read = each_version(10, make).into_iter().map(|(version, read)| {

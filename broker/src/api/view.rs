@@ -20,6 +20,7 @@ use crate::environment::Environment;
 use crate::metrics::Metrics;
 use crate::partition::{Partition, PartitionTable};
 use crate::types::Now;
+use crate::vitals::Vitals;
 
 /// Name of the topic in which groups keep their state.
 pub(super) const OFFSETS_TOPIC: &str = topic_name::GROUP_METADATA;
@@ -86,8 +87,10 @@ pub struct Shared {
     pub producer_ids: ProducerIds,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Writes the checkpoint files; called before DeleteRecords is answered.
-    pub write_checkpoints: Box<dyn Fn() -> std::io::Result<()> + Send + Sync>,
+    /// Writes the checkpoint file of log starts; called before DeleteRecords is answered.
+    pub write_log_starts: Box<dyn Fn() -> std::io::Result<()> + Send + Sync>,
+    /// Whether what the broker cannot be without still runs.
+    pub vitals: Arc<Vitals>,
     /// Set while the broker shuts down: parked requests are answered as they stand.
     pub stopping: tokio::sync::watch::Receiver<bool>,
 }

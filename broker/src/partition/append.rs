@@ -7,7 +7,7 @@ use tidemark_protocol::error::ErrorCode;
 use tidemark_protocol::records::TimestampType;
 
 use super::{
-    Acks, Appended, Partition, PartitionError, State, Unsynced, ValidBatch, gone, storage_failed,
+    Acks, Appended, Partition, PartitionError, State, Unsynced, ValidBatch, storage_failed,
 };
 use crate::storage::{Log, ProducerError, SequenceCheck, StorageError};
 use crate::types::{Now, Offset, Timestamp};
@@ -26,13 +26,10 @@ impl Partition {
     ) -> Result<Appended, PartitionError> {
         let mut state = self.state.lock();
         let state = &mut *state;
-        if let Some(reason) = &state.offline {
-            return Err(PartitionError::new(
-                ErrorCode::KafkaStorageError,
-                reason.clone(),
-            ));
-        }
-        let log = state.log.as_mut().ok_or_else(gone)?;
+        let log = match &mut state.log {
+            Some(log) if state.offline.is_none() => log,
+            _ => return Err(state.unavailable()),
+        };
         let log_append_time = match batch.header.timestamp_type() {
             TimestampType::LogAppendTime => Timestamp(batch.header.max_timestamp),
             TimestampType::CreateTime => Timestamp(-1),
@@ -88,10 +85,7 @@ impl Partition {
         }
         self.durable.wait(end).await.map_err(|_| {
             let state = self.state.lock();
-            match &state.offline {
-                Some(reason) => PartitionError::new(ErrorCode::KafkaStorageError, reason.clone()),
-                None => gone(),
-            }
+            state.unavailable()
         })
     }
 

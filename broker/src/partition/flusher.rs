@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use parking_lot::{Condvar, Mutex};
 
 use super::Partition;
+use crate::vitals::Pulse;
 
 /// The queue between partitions and the flusher's thread. One per log directory.
 #[derive(Default)]
@@ -32,13 +33,16 @@ pub struct FlusherThread {
 }
 
 impl Flusher {
-    /// Starts the thread that serves the queue.
-    pub fn start() -> std::io::Result<(Arc<Self>, FlusherThread)> {
+    /// Starts the thread that serves the queue; `pulse` tells if it fails.
+    pub fn start(pulse: Pulse) -> std::io::Result<(Arc<Self>, FlusherThread)> {
         let flusher = Arc::new(Self::default());
         let worker = Arc::clone(&flusher);
         let thread = std::thread::Builder::new()
             .name("tidemark-flusher".into())
-            .spawn(move || worker.serve())?;
+            .spawn(move || {
+                worker.serve();
+                pulse.rest();
+            })?;
         let handle = FlusherThread {
             flusher: Arc::clone(&flusher),
             thread: Some(thread),

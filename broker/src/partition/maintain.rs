@@ -46,6 +46,9 @@ impl Partition {
     pub fn delete_records(&self, to: i64) -> Result<Offset, PartitionError> {
         let mut state = self.state.lock();
         let visible = state.visible_end();
+        let Some(log) = state.log.as_mut() else {
+            return Err(state.unavailable());
+        };
         let target = if to == -1 { visible } else { Offset(to) };
         if target < Offset::ZERO || target > visible {
             return Err(PartitionError::new(
@@ -56,7 +59,6 @@ impl Partition {
                 ),
             ));
         }
-        let log = state.log.as_mut().ok_or_else(super::gone)?;
         log.advance_start(target)
             .map_err(|error| storage_failed(&error))?;
         let start = log.start_offset();
@@ -68,7 +70,9 @@ impl Partition {
     /// What the checkpoint files should say.
     pub fn checkpoint(&self) -> Option<Checkpoint> {
         let state = self.state.lock();
-        let log = state.log.as_ref()?;
+        let Some(log) = state.log.as_ref() else {
+            return state.last_known;
+        };
         Some(Checkpoint {
             recovery_point: log.last_flushed(),
             log_start: log.start_offset(),

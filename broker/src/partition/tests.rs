@@ -15,6 +15,7 @@ use crate::environment::disk::{DiskOp, Failure, Fault};
 use crate::storage::testing::{Shape, dir, now};
 use crate::storage::{LogConfig, LogStart};
 use crate::types::Now;
+use crate::vitals::Vitals;
 
 /// A partition on a disk in memory; nothing is synced but by [`Bench::flush`].
 struct Bench {
@@ -198,7 +199,7 @@ async fn a_sync_answers_only_what_was_written_before_it_began() {
 
 #[tokio::test]
 async fn the_flushers_thread_answers_what_asks_for_it() {
-    let (flusher, thread) = Flusher::start().unwrap();
+    let (flusher, thread) = Flusher::start(Vitals::new().pulse("the flusher")).unwrap();
     let bench = Bench::new();
     // The same partition, with a flusher that works.
     let log = bench.partition.retire().unwrap();

@@ -12,10 +12,15 @@ use super::checkpoint;
 use super::error::{At, StorageError};
 use super::log::LogStart;
 use super::meta_properties::{self, MetaProperties};
-use super::names::{DELETE_DIR, parse_partition_dir, partition_dir};
+use super::names::partition_dir;
 use crate::environment::disk::LockGuard;
 use crate::environment::{Disk, Entropy};
 use crate::types::{Offset, TopicPartition, uuid_text};
+
+mod leftovers;
+
+pub use leftovers::FoundDir;
+pub(super) use leftovers::rename_marked;
 
 const LOCK: &str = ".lock";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -34,15 +39,6 @@ pub struct Checkpoints {
     pub high_watermark: Offset,
 }
 
-/// A partition's directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundPartition {
-    /// Which partition it is, by its name.
-    pub partition: TopicPartition,
-    /// Where it is.
-    pub path: PathBuf,
-}
-
 /// An open, locked data directory.
 pub struct LogDir {
     disk: Arc<dyn Disk>,
@@ -50,7 +46,7 @@ pub struct LogDir {
     identity: MetaProperties,
     directory_id: Uuid,
     clean: bool,
-    partitions: Vec<FoundPartition>,
+    found: Vec<FoundDir>,
     offsets: BTreeMap<TopicPartition, Checkpoints>,
     warnings: Vec<String>,
     _lock: Box<dyn LockGuard>,
@@ -58,8 +54,8 @@ pub struct LogDir {
 
 impl LogDir {
     /// Opens a data directory, which is made if it does not exist. Takes its lock, reads or makes
-    /// its identity, reads its checkpoints, removes the clean-shutdown marker and what is left of
-    /// deleted partitions. A checkpoint that cannot be read counts as empty, with a warning: then
+    /// its identity, reads its checkpoints and lists what is in it; nothing of it changes before
+    /// [`Self::begin`]. A checkpoint that cannot be read counts as empty, with a warning: then
     /// everything is checked and nothing is lost but the offsets of DeleteRecords.
     pub fn open(
         disk: Arc<dyn Disk>,
@@ -85,19 +81,20 @@ impl LogDir {
             })?;
         let identity = identity(disk.as_ref(), path, entropy, node_id)?;
         let directory_id = identity.directory_id.unwrap_or_default();
-        let clean = take_marker(disk.as_ref(), path)?;
+        let marker = path.join(CLEAN_SHUTDOWN);
+        let clean = disk.exists(&marker).at(&marker, "look at")?;
         let mut dir = Self {
             disk,
             path: path.to_path_buf(),
             identity,
             directory_id,
             clean,
-            partitions: Vec::new(),
+            found: Vec::new(),
             offsets: BTreeMap::new(),
             warnings: Vec::new(),
             _lock: lock,
         };
-        dir.look_around()?;
+        dir.list_partitions()?;
         dir.read_offsets(RECOVERY_POINTS, |entry, offset| {
             entry.recovery_point = offset
         })?;
@@ -128,11 +125,6 @@ impl LogDir {
         self.clean
     }
 
-    /// The partitions found when the directory was opened, by name.
-    pub fn partitions(&self) -> &[FoundPartition] {
-        &self.partitions
-    }
-
     /// What was found damaged and is taken as empty.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -144,38 +136,32 @@ impl LogDir {
     }
 
     /// What the checkpoints said about a partition when the directory was opened; zeros if
-    /// nothing.
+    /// nothing, or if the partition had no directory: then they spoke of an earlier topic of its
+    /// name.
     pub fn checkpoints(&self, partition: &TopicPartition) -> Checkpoints {
-        self.offsets.get(partition).copied().unwrap_or_default()
-    }
-
-    /// Where a partition's recovery begins.
-    pub fn recovery_point(&self, partition: &TopicPartition) -> Offset {
-        self.checkpoints(partition).recovery_point
-    }
-
-    /// The first offset of a partition that can be read.
-    pub fn log_start(&self, partition: &TopicPartition) -> Offset {
-        self.checkpoints(partition).log_start
-    }
-
-    /// A partition's high watermark.
-    pub fn high_watermark(&self, partition: &TopicPartition) -> Offset {
-        self.checkpoints(partition).high_watermark
+        let known = self.offsets.get(partition).filter(|_| self.has(partition));
+        known.copied().unwrap_or_default()
     }
 
     /// What [`super::Log::open`] wants to know about a partition.
     pub fn start_of(&self, partition: &TopicPartition) -> LogStart {
-        let Checkpoints {
-            recovery_point,
-            log_start,
-            ..
-        } = self.checkpoints(partition);
+        let known = self.checkpoints(partition);
         LogStart {
             clean: self.clean,
-            recovery_point,
-            log_start,
+            recovery_point: known.recovery_point,
+            log_start: known.log_start,
         }
+    }
+
+    /// Says that files are going to change: removes the clean-shutdown marker, durably, since it
+    /// must not vouch for what this run does.
+    pub fn begin(&self) -> Result<(), StorageError> {
+        if !self.clean {
+            return Ok(());
+        }
+        let marker = self.path.join(CLEAN_SHUTDOWN);
+        self.disk.remove_file(&marker).at(&marker, "remove")?;
+        self.disk.sync_dir(&self.path).at(&self.path, "sync")
     }
 
     /// Replaces the three checkpoint files, each of them atomically and durably: log starts first,
@@ -204,25 +190,6 @@ impl LogDir {
         self.disk
             .replace(&path, br#"{"version":0,"brokerEpoch":-1}"#)
             .at(&path, "write")
-    }
-
-    /// Lists the partitions and finishes the removal of those that were deleted.
-    fn look_around(&mut self) -> Result<(), StorageError> {
-        for entry in self.disk.list(&self.path).at(&self.path, "list")? {
-            let path = self.path.join(&entry.name);
-            if !entry.is_dir {
-                continue;
-            }
-            if entry.name.ends_with(DELETE_DIR) && entry.name.contains('.') {
-                self.disk.remove_dir_all(&path).at(&path, "remove")?;
-            } else if let Some(partition) = parse_partition_dir(&entry.name) {
-                self.partitions.push(FoundPartition { partition, path });
-            } else {
-                self.warnings
-                    .push(format!("{} is no partition", path.display()));
-            }
-        }
-        Ok(())
     }
 
     fn read_offsets(
@@ -300,20 +267,6 @@ fn identity(
     };
     disk.replace(&path, &identity.encode()).at(&path, "write")?;
     Ok(identity)
-}
-
-/// Whether the clean-shutdown marker is there. It is removed, durably, before anything is written:
-/// it must not vouch for what this run does.
-fn take_marker(disk: &dyn Disk, dir: &Path) -> Result<bool, StorageError> {
-    let path = dir.join(CLEAN_SHUTDOWN);
-    match disk.remove_file(&path) {
-        Ok(()) => {
-            disk.sync_dir(dir).at(dir, "sync")?;
-            Ok(true)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(StorageError::io(&path, "remove", error)),
-    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,12 @@ impl CatalogMachine {
             .topic(&request.name)
             .ok_or_else(|| Refusal::bare(ErrorCode::UnknownTopicOrPartition))?;
         let additional = check_count(request, topic)?;
+        if topic.internal {
+            // Groups are spread by the number of partitions: with another one, every group would
+            // be looked for where its state is not.
+            let text = format!("{} keeps its number of partitions.", request.name);
+            return Err(Refusal::new(ErrorCode::InvalidPartitions, text));
+        }
         // A topic that spans nodes can only be a foreign one that was opened here.
         let replicas = topic
             .partitions

@@ -8,53 +8,45 @@ use crate::coordinator::runtime::Mailbox;
 /// The ways to the group machines of this broker, one per partition of `__consumer_offsets`.
 ///
 /// Empty until that topic exists and its machines have replayed their logs, and again when the
-/// broker shuts down: dropping the mailboxes is what makes the machines finish.
+/// topic is deleted or the broker shuts down: dropping the mailboxes is what makes the machines
+/// finish.
 #[derive(Default)]
-pub struct GroupRouter(RwLock<Shards>);
+pub struct GroupRouter(RwLock<Vec<Shard>>);
 
-#[derive(Default)]
-struct Shards {
-    /// How many partitions the topic has: what group ids are spread over.
-    partitions: i32,
-    /// The machines, by partition from 0 on.
-    mailboxes: Vec<Mailbox<GroupMachine>>,
-}
+/// The way to the machine of one partition; `None` if its log could not be read: its groups have no
+/// coordinator, those of the others are not concerned.
+pub(crate) type Shard = Option<Mailbox<GroupMachine>>;
 
 impl GroupRouter {
-    /// Whether every partition has its machine, so that every group has a coordinator.
+    /// Whether groups have coordinators here.
     pub fn is_ready(&self) -> bool {
-        let shards = self.0.read();
-        shards.partitions > 0 && i32::try_from(shards.mailboxes.len()) == Ok(shards.partitions)
+        !self.0.read().is_empty()
     }
 
     /// The way to the machine of a group; `None` if it is not there. It does not depend on the
     /// machines that happen to be there which one it is.
     pub fn route(&self, group_id: &str) -> Option<Mailbox<GroupMachine>> {
         let shards = self.0.read();
-        let partition = partition_for(group_id, shards.partitions);
-        shards
-            .mailboxes
-            .get(usize::try_from(partition).ok()?)
-            .cloned()
+        let count = i32::try_from(shards.len())
+            .ok()
+            .filter(|count| *count > 0)?;
+        let partition = usize::try_from(partition_for(group_id, count)).ok()?;
+        shards.get(partition)?.clone()
     }
 
     /// The ways to all machines, by partition.
-    pub fn shards(&self) -> Vec<Mailbox<GroupMachine>> {
-        self.0.read().mailboxes.clone()
+    pub fn shards(&self) -> Vec<Shard> {
+        self.0.read().clone()
     }
 
-    /// Puts machines in use, in place of those before: those of the partitions from 0 on, of a
-    /// topic that has `partitions` of them.
-    pub fn install(&self, partitions: i32, shards: Vec<Mailbox<GroupMachine>>) {
-        *self.0.write() = Shards {
-            partitions,
-            mailboxes: shards,
-        };
+    /// Puts machines in use, in place of those before: one per partition of the topic.
+    pub fn install(&self, shards: Vec<Shard>) {
+        *self.0.write() = shards;
     }
 
     /// Lets go of all machines. Callers that hold a mailbox still get their answers.
     pub fn clear(&self) {
-        *self.0.write() = Shards::default();
+        self.0.write().clear();
     }
 }
 
@@ -119,22 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn ready_means_that_every_partition_has_its_machine() {
+    fn groups_of_a_partition_without_a_machine_have_no_coordinator() {
         let router = GroupRouter::default();
         assert!(!router.is_ready());
         assert!(router.route("group").is_none());
-        let check = |partitions: i32, machines: usize, expected: bool| {
-            let shards = (0..machines).map(|_| machine().0).collect();
-            router.install(partitions, shards);
-            assert_eq!(
-                (router.is_ready(), router.shards().len()),
-                (expected, machines)
-            );
-        };
-        check(0, 0, false);
-        check(3, 2, false);
-        check(3, 3, true);
-        check(1, 1, true);
+        router.install(vec![None, Some(machine().0), None]);
+        assert!(router.is_ready());
+        for number in 0..20 {
+            let group = format!("group-{number}");
+            let has_machine = partition_for(&group, 3) == 1;
+            assert_eq!(router.route(&group).is_some(), has_machine, "{group}");
+        }
         router.clear();
         assert!(!router.is_ready());
         assert!(router.route("group").is_none() && router.shards().is_empty());
@@ -149,12 +136,12 @@ mod tests {
             let (mut shards, mut loaded) = (Vec::new(), None);
             for partition in 0..PARTITIONS {
                 let (mailbox, machine) = machine();
-                shards.push(mailbox);
+                shards.push(Some(mailbox));
                 if partition == running {
                     loaded = Some(machine);
                 }
             }
-            router.install(PARTITIONS, shards);
+            router.install(shards);
             let machine = tokio::spawn(loaded.expect("one of them").run());
             for number in 0..20 {
                 let group_id = format!("group-{number}");

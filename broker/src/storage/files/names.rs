@@ -14,8 +14,10 @@ pub(crate) const CLEANED: &str = ".cleaned";
 pub(crate) const SWAP: &str = ".swap";
 /// A partition directory that is to be removed.
 pub(crate) const DELETE_DIR: &str = "-delete";
-/// A partition directory that is moving between data directories, or is left over.
-const OTHER_DIRS: [&str; 2] = ["-future", "-stray"];
+/// A partition directory that belongs to no topic and was set aside for a person to look at.
+pub(crate) const STRAY_DIR: &str = "-stray";
+/// A partition directory that is moving between data directories.
+const FUTURE_DIR: &str = "-future";
 
 /// What a file that belongs to an offset holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,21 +83,29 @@ pub(crate) fn partition_dir(root: &Path, partition: &TopicPartition) -> PathBuf 
 /// The partition a directory name stands for; `None` if it is none, or one that is being
 /// removed or moved.
 pub(crate) fn parse_partition_dir(name: &str) -> Option<TopicPartition> {
-    let marked = [DELETE_DIR]
-        .into_iter()
-        .chain(OTHER_DIRS)
-        .any(|suffix| name.ends_with(suffix));
+    let marked = [DELETE_DIR, STRAY_DIR, FUTURE_DIR];
+    if marked.into_iter().any(|suffix| name.ends_with(suffix)) {
+        return None;
+    }
     let (topic, number) = name.rsplit_once('-')?;
     let index = number.parse::<i32>().ok().filter(|index| *index >= 0)?;
-    let plain = number == index.to_string() && !topic.is_empty() && !marked;
+    let plain = number == index.to_string() && !topic.is_empty();
     plain.then(|| TopicPartition::new(topic, index))
 }
 
-/// The name of a directory that is to be removed: `topic-partition.id-delete`. The topic is cut
-/// so that the whole fits the 255 bytes of a file name.
-pub(crate) fn delete_dir_name(dir_name: &str, unique: Uuid) -> String {
+/// The partition that a directory which is to be removed was, by the form of
+/// [`marked_dir_name`]. Its topic's name may have been cut short.
+pub(crate) fn parse_delete_dir(name: &str) -> Option<TopicPartition> {
+    let (partition, _unique) = name.strip_suffix(DELETE_DIR)?.rsplit_once('.')?;
+    parse_partition_dir(partition)
+}
+
+/// The name of a directory that is to be removed, or has been set aside:
+/// `topic-partition.id-suffix`. The topic is cut so that the whole fits the 255 bytes of a file
+/// name.
+pub(crate) fn marked_dir_name(dir_name: &str, unique: Uuid, suffix: &str) -> String {
     let (topic, number) = dir_name.rsplit_once('-').unwrap_or((dir_name, "0"));
-    let suffix = format!("-{number}.{}{DELETE_DIR}", unique.simple());
+    let suffix = format!("-{number}.{}{suffix}", unique.simple());
     let room = 255usize.saturating_sub(suffix.len());
     let topic: String = topic.chars().take(room).collect();
     format!("{topic}{suffix}")
@@ -155,9 +165,13 @@ mod tests {
 
     #[test]
     fn a_directory_to_be_removed_fits_a_file_name() {
-        let name = delete_dir_name("a-7", Uuid::from_u128(1));
+        let name = marked_dir_name("a-7", Uuid::from_u128(1), DELETE_DIR);
         assert_eq!(name, "a-7.00000000000000000000000000000001-delete");
-        let long = delete_dir_name(&format!("{}-7", "x".repeat(249)), Uuid::from_u128(1));
+        let long = marked_dir_name(
+            &format!("{}-7", "x".repeat(249)),
+            Uuid::from_u128(1),
+            DELETE_DIR,
+        );
         assert_eq!(long.len(), 255);
         assert!(long.ends_with("x-7.00000000000000000000000000000001-delete"));
     }

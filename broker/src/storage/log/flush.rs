@@ -1,13 +1,15 @@
 //! What has to reach the disk, and the orderly end.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Log;
 use crate::environment::{Disk, DiskFile};
 use crate::storage::epochs;
 use crate::storage::error::{At, StorageError};
+use crate::storage::log_dir::rename_marked;
+use crate::storage::names::DELETE_DIR;
 use crate::types::Offset;
 
 /// What has changed since it was last synced, but for the active segment's file.
@@ -152,15 +154,6 @@ impl Log {
     /// `topic-partition.unique-delete`, and returns its new path. The files are the caller's to
     /// remove, after `file.delete.delay.ms`.
     pub fn mark_deleted(self, unique: uuid::Uuid) -> Result<PathBuf, StorageError> {
-        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
-        let target = self
-            .dir
-            .with_file_name(super::super::names::delete_dir_name(&name, unique));
-        self.disk
-            .rename(&self.dir, &target)
-            .at(&self.dir, "rename")?;
-        let parent = self.dir.parent().unwrap_or(Path::new("."));
-        self.disk.sync_dir(parent).at(parent, "sync")?;
-        Ok(target)
+        rename_marked(self.disk.as_ref(), &self.dir, unique, DELETE_DIR)
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::environment::disk::OpenMode;
 use crate::environment::{MemoryDisk, SeededEntropy};
+use crate::storage::partition_metadata;
 
 fn open(disk: &MemoryDisk, node: i32) -> Result<LogDir, StorageError> {
     let entropy = SeededEntropy::new(1);
@@ -26,7 +27,7 @@ fn a_directory_keeps_its_identity() {
     let disk = MemoryDisk::new();
     let first = open(&disk, 1).unwrap();
     let (cluster, directory) = (first.cluster_id().to_owned(), first.directory_id());
-    assert!(!first.was_clean() && first.partitions().is_empty());
+    assert!(!first.was_clean() && first.found().is_empty());
     drop(first);
     disk.crash(9);
     let again = open(&disk, 1).unwrap();
@@ -64,7 +65,12 @@ fn the_marker_vouches_for_one_start_only() {
     open(&disk, 1).unwrap().mark_clean_shutdown().unwrap();
     let marker = disk.read(Path::new("/data/.kafka_cleanshutdown")).unwrap();
     assert_eq!(marker, br#"{"version":0,"brokerEpoch":-1}"#);
+    // Looking is free: a start that comes to nothing leaves the marker where it is.
     assert!(open(&disk, 1).unwrap().was_clean());
+    let dir = open(&disk, 1).unwrap();
+    assert!(dir.was_clean());
+    dir.begin().unwrap();
+    drop(dir);
     disk.crash(4);
     assert!(!open(&disk, 1).unwrap().was_clean());
 }
@@ -72,23 +78,31 @@ fn the_marker_vouches_for_one_start_only() {
 #[test]
 fn rule_33_checkpoints_survive_a_restart() {
     let disk = MemoryDisk::new();
-    let written = offsets(&[("a", 10, 3, 9), ("b", 7, 0, 7)]);
+    let written = offsets(&[("a", 10, 3, 9), ("b", 7, 0, 7), ("gone", 5, 5, 5)]);
+    drop(open(&disk, 1).unwrap());
+    for name in ["a-0", "b-0"] {
+        disk.create_dir_all(&Path::new("/data").join(name)).unwrap();
+    }
+    disk.sync_dir(Path::new("/data")).unwrap();
     open(&disk, 1).unwrap().write_checkpoints(&written).unwrap();
     let text = disk
         .read(Path::new("/data/log-start-offset-checkpoint"))
         .unwrap();
-    assert_eq!(text, b"0\n2\na 0 3\nb 0 0\n");
+    assert_eq!(text, b"0\n3\na 0 3\nb 0 0\ngone 0 5\n");
     disk.crash(2);
     let dir = open(&disk, 1).unwrap();
     let of = |topic: &str| TopicPartition::new(topic, 0);
     assert_eq!(dir.checkpoints(&of("a")), written[&of("a")]);
     assert_eq!(dir.start_of(&of("b")).recovery_point, Offset(7));
     assert_eq!(dir.checkpoints(&of("c")), Checkpoints::default());
+    // A topic that is made under the name of one that is gone begins at 0.
+    assert_eq!(dir.checkpoints(&of("gone")), Checkpoints::default());
     dir.write_log_starts(&offsets(&[("a", 0, 8, 0)])).unwrap();
     drop(dir);
     let dir = open(&disk, 1).unwrap();
+    let known = dir.checkpoints(&of("a"));
     assert_eq!(
-        (dir.log_start(&of("a")), dir.recovery_point(&of("a"))),
+        (known.log_start, known.recovery_point),
         (Offset(8), Offset(10))
     );
 }
@@ -110,15 +124,16 @@ fn damaged_checkpoints_count_as_empty_and_warn() {
 }
 
 #[test]
-fn partitions_are_found_and_deleted_ones_removed() {
+fn partitions_are_found_and_deleted_ones_told_apart() {
     let disk = MemoryDisk::new();
     for name in [
         "a-0",
         "a-1",
         "b.c-10",
         "lost+found",
-        "x-0.0000000000000001-delete",
+        "x-3.0000000000000001-delete",
         "y-0.1-future",
+        "z-0.1-stray",
     ] {
         let dir = Path::new("/data").join(name);
         disk.create_dir_all(&dir).unwrap();
@@ -126,18 +141,62 @@ fn partitions_are_found_and_deleted_ones_removed() {
     }
     let dir = open(&disk, 1).unwrap();
     let found: Vec<_> = dir
-        .partitions()
+        .found()
         .iter()
-        .map(|found| found.partition.to_string())
+        .map(|found| (found.partition.to_string(), found.deleted))
         .collect();
-    assert_eq!(found, ["a-0", "a-1", "b.c-10"]);
-    assert_eq!(dir.warnings().len(), 2);
-    assert!(
-        !disk
-            .exists(Path::new("/data/x-0.0000000000000001-delete"))
-            .unwrap()
+    let expected = [
+        ("a-0", false),
+        ("a-1", false),
+        ("b.c-10", false),
+        ("x-3", true),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(name, deleted)| (name.to_owned(), deleted))
     );
-    assert!(disk.exists(Path::new("/data/y-0.1-future/f")).unwrap());
+    assert_eq!(dir.warnings().len(), 3);
+    assert!(dir.has(&TopicPartition::new("a", 1)));
+    assert!(!dir.has(&TopicPartition::new("x", 3)));
+    // The catalog has the last word on every one of them.
+    for name in ["x-3.0000000000000001-delete", "y-0.1-future", "z-0.1-stray"] {
+        assert!(
+            disk.exists(&Path::new("/data").join(name).join("f"))
+                .unwrap()
+        );
+    }
+}
+
+#[test]
+fn directories_are_marked_and_put_back() {
+    let disk = MemoryDisk::new();
+    let original = Path::new("/data/a-0");
+    disk.create_dir_all(original).unwrap();
+    let id = Uuid::from_u128(7);
+    let metadata = original.join(partition_metadata::FILE_NAME);
+    disk.replace(&metadata, &partition_metadata::encode(id))
+        .unwrap();
+    let dir = open(&disk, 1).unwrap();
+    let marked = dir.mark_deleted(original, Uuid::from_u128(1)).unwrap();
+    drop(dir);
+    disk.crash(3);
+    let dir = open(&disk, 1).unwrap();
+    let [found] = dir.found() else {
+        panic!("{:?}", dir.found())
+    };
+    assert_eq!((&found.path, found.deleted), (&marked, true));
+    assert_eq!(dir.topic_id(found), Some(id));
+    dir.put_back(found, &TopicPartition::new("a", 0)).unwrap();
+    drop(dir);
+    disk.crash(4);
+    let dir = open(&disk, 1).unwrap();
+    assert!(dir.has(&TopicPartition::new("a", 0)));
+    let aside = dir.set_aside(original, Uuid::from_u128(2)).unwrap();
+    assert!(
+        aside
+            .to_string_lossy()
+            .ends_with("a-0.00000000000000000000000000000002-stray")
+    );
 }
 
 #[test]
