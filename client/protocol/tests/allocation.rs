@@ -8,9 +8,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use bytes::Bytes;
-use targets::random::{Random, body};
-use targets::requests::decode_and_encode;
-use tidemark_protocol::guard::shapes;
+use targets::random::Random;
+use targets::sides::{REQUESTS, RESPONSES, SIDES, Side};
+use targets::swollen::{Fill, swollen};
 use tidemark_protocol::records::{BatchBuilder, BatchView, Compression, compress, decompress};
 
 thread_local! {
@@ -66,32 +66,115 @@ fn decoding_costs_a_constant_times_the_body() {
     // The largest structs of the codec crate take some 200 bytes for the few they are encoded in.
     const PER_BYTE: usize = 400;
     const SLACK: usize = 4096;
-    for seed in 0..20_000 {
+    for (side, seed) in SIDES
+        .into_iter()
+        .flat_map(|side| (0..20_000).map(move |seed| (side, seed)))
+    {
         let mut random = Random::new(seed);
-        let count = shapes::all().count();
-        let shape = shapes::all().nth(random.below(count)).unwrap();
-        let version = shape.min + random.below((shape.max - shape.min + 1) as usize) as i16;
-        let mut body = body(shape, version, &mut random);
+        let (shape, version, mut body) = side.any(&mut random);
         random.damage(&mut body);
         let limit = body.len() * PER_BYTE + SLACK;
         let body = Bytes::from(body);
-        let used = peak(|| decode_and_encode(shape.key, version, body));
+        let used = peak(|| side.decode_and_encode(shape.key, version, body));
         assert!(
             used <= limit,
-            "seed {seed}: {} v{version} took {used}",
-            shape.name
+            "seed {seed}: {} {} v{version} took {used}",
+            shape.name,
+            side.name
         );
     }
 }
 
 #[test]
+fn an_element_of_a_response_costs_what_its_limit_reckons_with() {
+    // The figure in the reason for `MAX_RESPONSE_ELEMENTS`.
+    const PER_ELEMENT: usize = 400;
+    const SLACK: usize = 4096;
+    for shape in (RESPONSES.shapes)() {
+        for version in shape.min..=shape.max {
+            for (which, tags) in (0..20).flat_map(|which| [(which, false), (which, true)]) {
+                let (claimed, count) = (1000, 1000);
+                let fill = Fill {
+                    claimed,
+                    count,
+                    tags,
+                };
+                let Some(body) = swollen(shape, version, which, &fill) else {
+                    continue;
+                };
+                let walked = (RESPONSES.check)(shape.key, version, &body).unwrap();
+                // What numbers take is bounded by the size, like the body encoded again.
+                let limit = (walked.elements - walked.numbers) * PER_ELEMENT + 3 * body.len();
+                let body = Bytes::from(body);
+                let used = peak(|| RESPONSES.decode_and_encode(shape.key, version, body));
+                assert!(
+                    used <= limit + SLACK,
+                    "{} v{version}, array {which}, tags {tags}: took {used}",
+                    shape.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn the_killer_bodies_cost_nothing() {
-    for (key, version, body) in [
-        (3, 0, &[0x03, 0x3c, 0x0c, 0x00, 0xb6][..]),
-        (3, 13, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
-    ] {
-        let body = Bytes::copy_from_slice(body);
-        assert!(peak(|| decode_and_encode(key, version, body)) < 4096);
+    let check = |side: &Side, key, version, body: &'static [u8]| {
+        let body = Bytes::from_static(body);
+        let used = peak(|| side.decode_and_encode(key, version, body).unwrap_err());
+        assert!(used < 4096, "{} {key} v{version} took {used}", side.name);
+    };
+    check(&REQUESTS, 3, 0, &[0x03, 0x3c, 0x0c, 0x00, 0xb6]);
+    check(&REQUESTS, 3, 13, &[0xff, 0xff, 0xff, 0xff, 0x0f]);
+    // Counts of brokers in Metadata, of API keys in ApiVersions, of partitions in OffsetFetch.
+    check(&RESPONSES, 3, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0]);
+    check(
+        &RESPONSES,
+        3,
+        12,
+        &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f],
+    );
+    check(&RESPONSES, 18, 3, &[0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+    check(
+        &RESPONSES,
+        9,
+        1,
+        &[0, 0, 0, 1, 0, 0, 0x7f, 0xff, 0xff, 0xff],
+    );
+}
+
+#[test]
+fn a_count_without_its_elements_costs_nothing_in_any_array() {
+    let fill = Fill {
+        claimed: i32::MAX as usize,
+        count: 1,
+        tags: false,
+    };
+    for side in SIDES {
+        let mut arrays = 0;
+        for shape in (side.shapes)() {
+            for version in shape.min..=shape.max {
+                for which in 0..20 {
+                    let Some(body) = swollen(shape, version, which, &fill) else {
+                        break;
+                    };
+                    arrays += 1;
+                    let body = Bytes::from(body);
+                    let decode = || {
+                        side.decode_and_encode(shape.key, version, body)
+                            .unwrap_err()
+                    };
+                    let used = peak(decode);
+                    let name = shape.name;
+                    assert!(
+                        used < 4096,
+                        "{name} {} v{version}, {which}: {used}",
+                        side.name
+                    );
+                }
+            }
+        }
+        assert!(arrays > 400, "{arrays} of {}", side.name);
     }
 }
 

@@ -3,8 +3,8 @@
 
 mod targets;
 
-use targets::random::{Random, body};
-use tidemark_protocol::guard::shapes;
+use targets::random::Random;
+use targets::sides::{REQUESTS, RESPONSES, Side};
 use tidemark_protocol::records::{Compression, compress};
 
 const DEFAULT_CASES: u64 = 4000;
@@ -49,25 +49,31 @@ fn run(name: &'static str, target: fn(&[u8]), make: impl Fn(&mut Random) -> Vec<
 }
 
 /// API key, version and a body of that shape.
-fn request(random: &mut Random) -> Vec<u8> {
-    let count = shapes::all().count();
-    let shape = shapes::all()
-        .nth(random.below(count))
-        .expect("drawn below the count");
-    let version = random.below((shape.max - shape.min + 1) as usize) as i16;
-    let body = body(shape, shape.min + version, random);
+fn message(side: &Side, random: &mut Random) -> Vec<u8> {
+    let (shape, version, body) = side.any(random);
+    let version = version - shape.min;
     [&shape.key.to_be_bytes()[..], &version.to_be_bytes(), &body].concat()
 }
 
 #[test]
 fn guard_and_decode() {
-    run("guard_and_decode", targets::guard_and_decode, request);
+    run("guard_and_decode", targets::guard_and_decode, |random| {
+        message(&REQUESTS, random)
+    });
+}
+
+#[test]
+fn guard_and_decode_response() {
+    let target = targets::guard_and_decode_response;
+    run("guard_and_decode_response", target, |random| {
+        message(&RESPONSES, random)
+    });
 }
 
 #[test]
 fn frames() {
     run("frames", targets::frames, |random| {
-        let request = request(random);
+        let request = message(&REQUESTS, random);
         let (key, body) = request.split_at(4);
         let header = [key, &[0, 0, 0, 1, 0, 1, b'c', 0]].concat();
         let length = (header.len() + body.len()) as i32;

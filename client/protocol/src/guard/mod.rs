@@ -1,4 +1,4 @@
-//! The only door to the codec crate's request decoders.
+//! The only door to the codec crate's decoders: a broker's to requests, a client's to responses.
 //!
 //! The decoders of `kafka-protocol` set memory aside for as many array elements as the peer claims:
 //! five bytes make them ask for gigabytes, and the process aborts. No wrapper around the buffer can
@@ -13,17 +13,22 @@ use bytes::Bytes;
 use kafka_protocol::protocol::Request;
 
 use crate::reader::ReadError;
+use shape::Shape;
 use walk::{Step, walk};
 
+pub mod responses;
 pub mod shape;
 pub mod shapes;
 mod walk;
+
+pub use responses::{MAX_RESPONSE_ELEMENTS, check_response, decode_response};
 
 /// Runs the guard, then the decoder. Bytes after the body are ignored, as Kafka does
 /// (`AbstractRequest.parseRequest`); [`check`] reports them.
 pub fn decode_request<T: Request>(version: i16, mut body: Bytes) -> Result<T, DecodeError> {
     check(T::KEY, version, &body)?;
     T::decode(&mut body, version).map_err(|error| DecodeError::Decoder {
+        direction: Direction::Request,
         api_key: T::KEY,
         version,
         reason: format!("{error:#}"),
@@ -33,14 +38,31 @@ pub fn decode_request<T: Request>(version: i16, mut body: Bytes) -> Result<T, De
 /// Walks the body of a request (what follows the header) and checks every length and count in it.
 /// Allocates nothing unless it fails.
 pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<Walked, GuardError> {
+    check_against(
+        shapes::find(api_key),
+        Direction::Request,
+        api_key,
+        version,
+        body,
+    )
+}
+
+fn check_against(
+    shape: Option<&'static Shape>,
+    direction: Direction,
+    api_key: i16,
+    version: i16,
+    body: &[u8],
+) -> Result<Walked, GuardError> {
     let fail = |kind| GuardError {
+        direction,
         api_key,
         version,
         kind,
         offset: 0,
         path: String::new(),
     };
-    let shape = shapes::find(api_key).ok_or_else(|| fail(GuardErrorKind::UnknownApi))?;
+    let shape = shape.ok_or_else(|| fail(GuardErrorKind::UnknownApi))?;
     if version < shape.min || version > shape.max {
         let (min, max) = (shape.min, shape.max);
         return Err(fail(GuardErrorKind::UnsupportedVersion { min, max }));
@@ -48,6 +70,7 @@ pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<Walked, GuardErr
     walk(shape, version, body).map_err(|failure| {
         let (kind, offset) = (failure.kind, failure.offset);
         GuardError {
+            direction,
             api_key,
             version,
             kind,
@@ -67,14 +90,36 @@ pub struct Walked {
     /// Array elements and tagged fields in the body, at all depths: what a decoder will allocate
     /// for. Never more than `consumed`.
     pub elements: usize,
+    /// How many of the elements are numbers or uuids: these take no more memory than bytes.
+    pub numbers: usize,
+}
+
+/// Which way a body goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From a client to a broker.
+    Request,
+    /// From a broker to a client.
+    Response,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        })
+    }
 }
 
 /// A body that must not reach the decoder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct GuardError {
-    /// The API key of the request.
+    /// Whether it is a request's or a response's.
+    pub direction: Direction,
+    /// The API key.
     pub api_key: i16,
-    /// The version of the request.
+    /// The version.
     pub version: i16,
     /// What is wrong.
     pub kind: GuardErrorKind,
@@ -87,6 +132,7 @@ pub struct GuardError {
 impl fmt::Display for GuardError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            direction,
             api_key,
             version,
             kind,
@@ -96,6 +142,9 @@ impl fmt::Display for GuardError {
         match shapes::find(*api_key) {
             Some(shape) => write!(out, "{} v{version}", shape.name)?,
             None => write!(out, "api key {api_key} v{version}")?,
+        }
+        if *direction == Direction::Response {
+            write!(out, " {direction}")?;
         }
         match path.as_str() {
             "" => write!(out, ", byte {offset}: {kind}"),
@@ -107,7 +156,7 @@ impl fmt::Display for GuardError {
 /// What is wrong with a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuardErrorKind {
-    /// No request has this key.
+    /// No API has this key.
     #[error("no such API")]
     UnknownApi,
     /// The decoder does not know the version.
@@ -156,20 +205,33 @@ pub enum GuardErrorKind {
         /// The bytes it takes.
         read: usize,
     },
+    /// A response has more elements than a client makes room for.
+    #[error("{count} elements are more than the limit of {limit}")]
+    TooManyElements {
+        /// The count found, numbers not included.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A response does not end where its body does.
+    #[error("{0} bytes follow the body")]
+    Trailing(usize),
 }
 
-/// Why a request could not be decoded.
+/// Why a body could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The guard refused it.
     #[error(transparent)]
     Guard(#[from] GuardError),
     /// The decoder refused it: a string that is not UTF-8, or a tag the version does not have.
-    #[error("request {api_key} v{version}: {reason}")]
+    #[error("{direction} {api_key} v{version}: {reason}")]
     Decoder {
-        /// The API key of the request.
+        /// Whether it is a request or a response.
+        direction: Direction,
+        /// The API key.
         api_key: i16,
-        /// The version of the request.
+        /// The version.
         version: i16,
         /// The decoder's own words.
         reason: String,

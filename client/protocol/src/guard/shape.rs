@@ -1,4 +1,4 @@
-//! What the body of a request looks like: types only, one table for all versions.
+//! What the body of a request or response looks like: types only, one table for all versions.
 
 /// "From no version on".
 pub(super) const NEVER: i16 = i16::MAX;
@@ -14,12 +14,12 @@ pub(super) const UUID: Kind = Kind::Fixed(16);
 pub(super) const STRING: Kind = Kind::String;
 pub(super) const BYTES: Kind = Kind::Bytes;
 
-/// The body of one request.
+/// The body of one request or response.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// The API key.
     pub key: i16,
-    /// Kafka's name of the API, without "Request".
+    /// Kafka's name of the API, without "Request" or "Response".
     pub name: &'static str,
     /// The lowest version the decoder knows.
     pub min: i16,

@@ -153,7 +153,8 @@ fn bytes_after_the_body_are_reported_and_ignored() {
         Walked {
             consumed: 5,
             trailing: 3,
-            elements: 0
+            elements: 0,
+            numbers: 0
         }
     );
     let body = Bytes::from_static(&[2, b'a', 2, b'b', 0, 7, 7, 7]);
@@ -197,7 +198,7 @@ fn each_element(fields: &'static [Field], version: i16, visit: &mut impl FnMut(&
 #[test]
 fn no_array_element_is_empty_in_any_version() {
     // Else a count could be as large as it likes: the bound on elements rests on this.
-    for shape in shapes::all() {
+    for shape in shapes::all().chain(responses::all()) {
         for version in shape.min..=shape.max {
             let flexible = shape.is_flexible(version);
             each_element(shape.fields, version, &mut |element| {

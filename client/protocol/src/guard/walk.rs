@@ -1,4 +1,4 @@
-//! The walk over a request's body, field by field, without building anything.
+//! The walk over a body, field by field, without building anything.
 
 use super::shape::{Field, Kind, Shape};
 use super::{GuardErrorKind, Walked};
@@ -29,15 +29,20 @@ pub(super) fn walk(shape: &Shape, version: i16, body: &[u8]) -> Result<Walked, F
         version,
         flexible,
         elements: 0,
+        numbers: 0,
     };
     walker.fields(shape.fields)?;
     let Walker {
-        reader, elements, ..
+        reader,
+        elements,
+        numbers,
+        ..
     } = walker;
     Ok(Walked {
         consumed: reader.position(),
         trailing: reader.remaining(),
         elements,
+        numbers,
     })
 }
 
@@ -46,6 +51,7 @@ struct Walker<'a> {
     version: i16,
     flexible: bool,
     elements: usize,
+    numbers: usize,
 }
 
 impl<'a> Walker<'a> {
@@ -139,6 +145,9 @@ impl<'a> Walker<'a> {
             })?;
         }
         self.elements += count;
+        if matches!(element, Kind::Fixed(_)) {
+            self.numbers += count;
+        }
         Ok(())
     }
 

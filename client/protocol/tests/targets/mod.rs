@@ -8,12 +8,14 @@
 )]
 
 pub mod random;
-pub mod requests;
+pub mod sides;
+pub mod swollen;
 
 use bytes::Bytes;
+use sides::{REQUESTS, RESPONSES, Side};
 use tidemark_protocol::api::RequestHeader;
 use tidemark_protocol::frame::FrameDecoder;
-use tidemark_protocol::guard::{self, shapes};
+use tidemark_protocol::guard;
 use tidemark_protocol::records::{
     BATCH_HEADER_SIZE, BatchView, Batches, Compression, Records, decompress, read_message_set,
     recompress, with_log_append_time,
@@ -22,25 +24,35 @@ use tidemark_protocol::records::{
 /// What may come out of a decompressor here.
 const MAX_OUTPUT: usize = 1 << 16;
 
-/// API key, version, body: through the guard and the codec crate's decoder.
+/// API key, version, body of a request: through the guard and the codec crate's decoder.
 pub fn guard_and_decode(data: &[u8]) {
+    guard_and_decode_side(&REQUESTS, data);
+}
+
+/// The same with the body of a response.
+pub fn guard_and_decode_response(data: &[u8]) {
+    guard_and_decode_side(&RESPONSES, data);
+}
+
+fn guard_and_decode_side(side: &Side, data: &[u8]) {
     let Some((&[a, b, c, d], body)) = data.split_first_chunk::<4>() else {
         return;
     };
     // Most keys and versions do not exist; those that do are folded out of any two bytes.
     let (mut key, mut version) = (i16::from_be_bytes([a, b]), i16::from_be_bytes([c, d]));
-    if let Some(shape) = shapes::find(key.rem_euclid(93)) {
+    if let Some(shape) = (side.find)(key.rem_euclid(93)) {
         key = shape.key;
         version = shape.min + version.rem_euclid(shape.max - shape.min + 1);
     }
-    if let Ok(walked) = guard::check(key, version, body) {
+    if let Ok(walked) = (side.check)(key, version, body) {
         assert_eq!(walked.consumed + walked.trailing, body.len());
         assert!(walked.elements <= walked.consumed);
+        assert!(walked.numbers <= walked.elements);
     }
     let body = Bytes::copy_from_slice(body);
-    if let Ok(Some(encoded)) = requests::decode_and_encode(key, version, body) {
+    if let Ok(Some(encoded)) = side.decode_and_encode(key, version, body) {
         // Encoding is canonical: what was decoded once decodes again, to the same bytes.
-        let again = requests::decode_and_encode(key, version, encoded.clone().freeze());
+        let again = side.decode_and_encode(key, version, encoded.clone().freeze());
         assert_eq!(again, Ok(Some(encoded)));
     }
 }

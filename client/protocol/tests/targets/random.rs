@@ -121,7 +121,9 @@ impl Writer<'_> {
             let outside = std::mem::take(&mut self.out);
             // A tagged field with its default value is left out by encoders; the defaults are
             // empty, so a value with some content is drawn.
-            while !self.out.iter().any(|byte| *byte > 1) {
+            // A bool has only 1 for content.
+            let least = u8::from(!matches!(field.kind, Kind::Fixed(1)));
+            while !self.out.iter().any(|byte| *byte > least) {
                 self.out.clear();
                 self.value(&field.kind, false, field.is_nullable(self.version));
             }

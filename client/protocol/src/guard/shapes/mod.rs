@@ -12,7 +12,7 @@ mod quorum;
 mod transactions;
 
 /// One more than the highest key.
-const KEYS: usize = 93;
+pub(super) const KEYS: usize = 93;
 
 static BY_KEY: [Option<&Shape>; KEYS] = index(&[
     data::ALL,
@@ -33,7 +33,8 @@ pub fn all() -> impl Iterator<Item = &'static Shape> {
     BY_KEY.iter().copied().flatten()
 }
 
-const fn index(rooms: &'static [&'static [Shape]]) -> [Option<&'static Shape>; KEYS] {
+/// The shapes of all rooms, each at its key.
+pub(super) const fn index(rooms: &'static [&'static [Shape]]) -> [Option<&'static Shape>; KEYS] {
     let mut table = [None; KEYS];
     let mut room = 0;
     while room < rooms.len() {
