@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
-use kafka_protocol::messages::ResponseHeader;
-use kafka_protocol::protocol::{Decodable, HeaderVersion, Request, StrBytes};
+use bytes::Bytes;
+use kafka_protocol::protocol::{HeaderVersion, Request, StrBytes};
+use tidemark_protocol::ReadError;
+use tidemark_protocol::api::decode_response_header;
 use tidemark_protocol::frame::{EncodeError, FrameDecoder, FrameError, encode_request};
+use tidemark_protocol::guard::{DecodeError, decode_response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
@@ -31,9 +33,12 @@ pub enum CallError {
     /// The response is not a frame.
     #[error("response: {0}")]
     Frame(#[from] FrameError),
-    /// The response cannot be decoded.
-    #[error("response: {0}")]
-    Decode(String),
+    /// The response ends in its header.
+    #[error("response: the header {0}")]
+    Header(#[from] ReadError),
+    /// The response is not what its request and version call for.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
     /// The response belongs to another request.
     #[error("response to request {found} where {expected} was expected")]
     OutOfOrder {
@@ -100,25 +105,14 @@ impl Connection {
 
     /// Takes the response to the oldest request without an answer.
     pub async fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response, CallError> {
-        let mut frame = self.receive_frame().await?;
+        let frame = self.receive_frame().await?;
         let header_version = <R::Response as HeaderVersion>::header_version(version);
-        let decode = |error: &dyn std::fmt::Display| CallError::Decode(format!("{error:#}"));
-        let header =
-            ResponseHeader::decode(&mut frame, header_version).map_err(|error| decode(&error))?;
+        let (found, body) = decode_response_header(header_version, &frame)?;
         let expected = self.waiting.pop_front().unwrap_or(-1);
-        if header.correlation_id != expected {
-            return Err(CallError::OutOfOrder {
-                expected,
-                found: header.correlation_id,
-            });
+        if found != expected {
+            return Err(CallError::OutOfOrder { expected, found });
         }
-        let response = R::Response::decode(&mut frame, version).map_err(|error| decode(&error))?;
-        match frame.remaining() {
-            0 => Ok(response),
-            left => Err(CallError::Decode(format!(
-                "{left} bytes follow the response"
-            ))),
-        }
+        Ok(decode_response::<R>(version, body)?)
     }
 
     /// Writes bytes as they are: for tests of what a broker does with them.
@@ -141,3 +135,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

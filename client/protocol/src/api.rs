@@ -1,4 +1,4 @@
-//! API keys, header versions and the header in front of every request.
+//! API keys, header versions and the headers in front of requests and responses.
 
 use std::ops::RangeInclusive;
 
@@ -105,6 +105,20 @@ impl RequestHeader {
     }
 }
 
+/// Takes the header off a response frame of a [`response_header_version`]: the correlation id and
+/// what follows, the body. Tagged fields are skipped: none is defined so far.
+pub fn decode_response_header(
+    header_version: i16,
+    frame: &Bytes,
+) -> Result<(i32, Bytes), ReadError> {
+    let mut reader = Reader::new(frame);
+    let correlation_id = reader.i32()?;
+    if header_version >= 1 {
+        skip_tagged_fields(&mut reader)?;
+    }
+    Ok((correlation_id, frame.slice_ref(reader.rest())))
+}
+
 /// Why a frame has no usable request header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
@@ -144,7 +158,7 @@ fn skip_tagged_fields(reader: &mut Reader<'_>) -> Result<(), ReadError> {
 mod tests {
     use super::*;
     use bytes::BytesMut;
-    use kafka_protocol::messages::RequestHeader as WireHeader;
+    use kafka_protocol::messages::{RequestHeader as WireHeader, ResponseHeader};
     use kafka_protocol::protocol::Encodable;
 
     #[test]
@@ -232,6 +246,34 @@ mod tests {
         let frame = Bytes::from_static(&[0, 3, 0, 0, 0, 0, 0, 0, 0, 2, b'a', 0xff]);
         let (header, _) = RequestHeader::decode(&frame).unwrap();
         assert_eq!(header.client_id.as_deref(), Some("a\u{fffd}"));
+    }
+
+    #[test]
+    fn response_headers_are_taken_off() {
+        let wire = ResponseHeader::default().with_correlation_id(-7);
+        for header_version in [0, 1] {
+            let wire = match header_version {
+                1 => wire
+                    .clone()
+                    .with_unknown_tagged_field(9, Bytes::from_static(b"tagged")),
+                _ => wire.clone(),
+            };
+            let mut frame = BytesMut::new();
+            wire.encode(&mut frame, header_version).unwrap();
+            let header_size = frame.len();
+            frame.extend_from_slice(b"body");
+            let frame = frame.freeze();
+            let decoded = decode_response_header(header_version, &frame);
+            assert_eq!(decoded, Ok((-7, Bytes::from_static(b"body"))));
+            for end in 0..header_size {
+                let part = frame.slice(..end);
+                assert!(decode_response_header(header_version, &part).is_err());
+            }
+        }
+        // A count of tagged fields far beyond the bytes.
+        let frame = Bytes::from_static(&[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 0]);
+        let short = ReadError::Short { need: 1, have: 0 };
+        assert_eq!(decode_response_header(1, &frame), Err(short));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`frame`] | length-delimited frames with caps, whole responses and requests as frames |
-//! | [`api`] | API keys, names and header versions, the header in front of a request |
-//! | [`guard`] | the only door to the request decoders: lengths and counts are checked first |
+//! | [`api`] | API keys, names and header versions, the headers in front of bodies |
+//! | [`guard`] | the only door to the decoders: lengths and counts are checked first |
 //! | [`error`] | Kafka's error codes as a type |
 //! | [`records`] | v2 batches as views, building and compressing them, old message sets |
 //!
