@@ -7,6 +7,7 @@
     reason = "each user of this folder needs a part of it"
 )]
 
+pub mod dense;
 pub mod random;
 pub mod requests;
 
