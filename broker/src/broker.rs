@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
-use crate::api::{FetchSessions, Node, ProducerIds, Shared};
+use crate::api::{FetchSessions, Memory, Node, ProducerIds, Shared};
 use crate::catalog::command::{Command, Registration};
 use crate::catalog::image::CatalogImage;
 use crate::catalog::machine::CatalogMachine;
@@ -365,6 +365,7 @@ fn share(opened: &Opened, stopping: watch::Receiver<bool>) -> Arc<Shared> {
         groups: Arc::clone(&reconciler.groups),
         fetch_sessions: Mutex::new(FetchSessions::new(slots)),
         fetch_rotation: AtomicUsize::new(0),
+        memory: Memory::new(config),
         producer_ids: ProducerIds::default(),
         metrics: Arc::new(Metrics::new()),
         write_log_starts: Box::new(move || {

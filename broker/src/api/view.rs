@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::fetch::sessions::FetchSessions;
+use super::memory::Memory;
 use crate::catalog::image::{CatalogImage, Topic};
 use crate::catalog::machine::CatalogMachine;
 use crate::catalog::topic_name;
@@ -83,6 +84,8 @@ pub struct Shared {
     pub fetch_sessions: Mutex<FetchSessions>,
     /// Where the next fetch outside of a session starts among its partitions.
     pub fetch_rotation: AtomicUsize,
+    /// What is left for requests and answers.
+    pub memory: Memory,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
     /// Counters.
