@@ -19,7 +19,7 @@ use crate::catalog::image::CatalogImage;
 use crate::catalog::machine::CatalogMachine;
 use crate::catalog::records::BrokerEndpoint;
 use crate::catalog::topic_name::CLUSTER_METADATA;
-use crate::config::{BrokerConfig, TopicConfig};
+use crate::config::{BrokerConfig, ConfigError, TopicConfig};
 use crate::coordinator::group::GroupRouter;
 use crate::coordinator::runtime::{BoxFuture, LoadError, Loaded, Mailbox, Unavailable, load};
 use crate::environment::Environment;
@@ -44,6 +44,9 @@ const SHUTDOWN_GRACE_MS: i64 = 5_000;
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// An option whose value only shows to be wrong when it is put to use.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The data directory or a log in it.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -85,6 +88,7 @@ impl Broker {
         environment: Environment,
     ) -> Result<Handle, StartError> {
         let config = Arc::new(config);
+        let limits = Limits::new(&config).await?;
         // Opening logs, and perhaps recovering them, keeps the disk busy for a while: the thread
         // that waits for this broker has other things to do, such as listening for signals.
         let opened = tokio::task::spawn_blocking(move || open(config, environment));
@@ -92,7 +96,6 @@ impl Broker {
         let (stop, stopping) = watch::channel(false);
         let shared = share(&opened, stopping.clone());
         register(&shared, &opened.reconciler.log_dir).await?;
-        let limits = Limits::new(&opened.reconciler.base_config);
         let vitals = &opened.reconciler.vitals;
         let mut services = JoinSet::new();
         let mut serve_with = |pulse: Pulse, service: BoxFuture<()>| {
