@@ -232,8 +232,8 @@ async fn frames_may_come_in_pieces() {
 
 /// Sends bytes and closes the sending side, as `printf ... | nc -N` does.
 async fn send_and_half_close(stream: &mut TcpStream, bytes: &[u8]) {
-    stream.write_all(bytes).await.unwrap();
-    stream.shutdown().await.unwrap();
+    stream.write_all(bytes).await.expect("it is sent");
+    stream.shutdown().await.expect("it closes");
 }
 
 /// Correlation id and bytes of every answer up to the end of the connection.
@@ -241,10 +241,11 @@ async fn answers_to_the_end(mut stream: TcpStream) -> Vec<(i32, Bytes)> {
     let mut decoder = FrameDecoder::new(64 << 20);
     let mut answers = Vec::new();
     loop {
-        while let Some(mut frame) = decoder.decode(&|_| usize::MAX).unwrap() {
+        while let Some(mut frame) = decoder.decode(&|_| usize::MAX).expect("frames") {
             answers.push((frame.get_i32(), frame));
         }
-        if stream.read_buf(decoder.buffer_mut()).await.unwrap() == 0 {
+        let read = stream.read_buf(decoder.buffer_mut()).await;
+        if read.expect("it ends in order") == 0 {
             assert_eq!(decoder.buffered(), 0, "the last answer is whole");
             return answers;
         }
