@@ -5,7 +5,7 @@ mod bound;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -367,7 +367,6 @@ fn share(opened: &Opened, stopping: watch::Receiver<bool>) -> Arc<Shared> {
         partitions: Arc::clone(&reconciler.partitions),
         groups: Arc::clone(&reconciler.groups),
         fetch_sessions: Mutex::new(FetchSessions::new(slots)),
-        fetch_rotation: AtomicUsize::new(0),
         memory: Memory::new(config),
         producer_ids: ProducerIds::default(),
         metrics: Arc::new(Metrics::new()),

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -82,8 +81,6 @@ pub struct Shared {
     pub groups: Arc<GroupRouter>,
     /// Incremental fetch sessions (KIP-227).
     pub fetch_sessions: Mutex<FetchSessions>,
-    /// Where the next fetch outside of a session starts among its partitions.
-    pub fetch_rotation: AtomicUsize,
     /// What is left for requests and answers.
     pub memory: Memory,
     /// Ids for idempotent producers.

@@ -172,3 +172,23 @@ fn bombs_cost_their_limit_and_not_their_size() {
     let batch = BatchView::parse(&batch).unwrap();
     assert!(peak(|| batch.uncompressed_records(limit).unwrap_err()) < 4 * limit);
 }
+
+#[test]
+fn a_walk_holds_its_window_and_not_what_it_walks_over() {
+    let zeros = vec![0; 1 << 20];
+    for codec in Compression::ALL {
+        let mut builder = BatchBuilder::new().compression(codec, None);
+        for _ in 0..64 {
+            builder.append(0, None, Some(&zeros), &[]).unwrap();
+        }
+        let bytes = builder.build().unwrap();
+        let batch = BatchView::parse(&bytes).unwrap();
+        // A window, an inflater's tables, two LZ4 blocks or one of Snappy's. zstd's memory is not
+        // Rust's: see `zstd_window.rs`.
+        let used = peak(|| batch.walk_records(100 << 20, |_| ()).unwrap());
+        assert!(used < 200 * 1024, "{codec} took {used}");
+        if codec != Compression::None {
+            assert!(peak(|| batch.walk_records(1000, |_| ()).unwrap_err()) < 200 * 1024);
+        }
+    }
+}

@@ -8,21 +8,38 @@ use tidemark_protocol::guard::GuardErrorKind;
 use super::*;
 
 #[test]
-fn the_registry_is_in_order_and_within_what_the_codec_speaks() {
+fn the_registry_is_in_order() {
     for pair in REGISTRY.windows(2) {
         assert!((pair[0].key as i16) < pair[1].key as i16, "{:?}", pair[1]);
     }
     for api in REGISTRY {
-        let spoken = decodable_versions(api.key as i16).unwrap();
-        assert!(
-            *spoken.start() <= api.min && api.max <= *spoken.end(),
-            "{api:?}"
-        );
         assert!(
             api.advertised_min <= api.min && api.min <= api.max,
             "{api:?}"
         );
     }
+}
+
+/// What the codec can read, of the APIs that are here; the protocol crate's tests hold that against
+/// what its messages are defined for. An API that leaves versions out is named here with the
+/// versions that it leaves out.
+#[test]
+fn every_version_that_the_codec_can_read_is_served() {
+    let mut left_out = Vec::new();
+    for api in REGISTRY {
+        let readable = decodable_versions(api.key as i16).unwrap();
+        for version in readable.clone() {
+            if !(api.min..=api.max).contains(&version) {
+                left_out.push((api.key, version));
+            }
+        }
+        let served = api.min..=api.max;
+        assert!(
+            readable.contains(served.start()) && readable.contains(served.end()),
+            "{api:?}"
+        );
+    }
+    assert_eq!(left_out, []);
 }
 
 /// Reads and writes the file itself: the document belongs to the repository, not to a
