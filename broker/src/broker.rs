@@ -269,7 +269,8 @@ impl Handle {
     }
 }
 
-/// Puts all logs on disk and closes them. The shutdown counts as clean only if every log did.
+/// Puts all logs on disk and closes them. The shutdown counts as clean only if every log did: the
+/// marker also vouches for a log that could not be opened, and that one may still need recovery.
 fn close(reconciler: &Reconciler) -> Result<(), StorageError> {
     let own = reconciler.catalog_log.lock().clone();
     let partitions: Vec<_> = reconciler.partitions.all().into_iter().chain(own).collect();
@@ -277,12 +278,21 @@ fn close(reconciler: &Reconciler) -> Result<(), StorageError> {
         partition.flush_now();
     }
     reconciler.write_last_checkpoints()?;
+    let mut offline = None;
     for partition in &partitions {
-        if let Some(log) = partition.retire() {
-            log.close()?;
+        let Some(log) = partition.retire() else {
+            offline = Some(partition.name());
+            continue;
+        };
+        log.close()?;
+    }
+    match offline {
+        None => reconciler.log_dir.mark_clean_shutdown(),
+        Some(partition) => {
+            tracing::warn!(%partition, "is offline: the shutdown is not marked as clean");
+            Ok(())
         }
     }
-    reconciler.log_dir.mark_clean_shutdown()
 }
 
 /// The thread on which the catalog runs. A change of the catalog makes and renames directories and
