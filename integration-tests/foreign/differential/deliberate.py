@@ -16,17 +16,9 @@ DIFFERENCES = {
     "produce, refused: garbage body": "INVALID_RECORD says what is wrong, Kafka only UNKNOWN_SERVER_ERROR",
     "produce, refused: transactional without producer": "transactions are not served",
     "produce, refused: codec [57]": "CORRUPT_MESSAGE says what is wrong, Kafka only UNKNOWN_SERVER_ERROR",
-    "produce, refused: broken gzip": "compressed records are not opened without a reason",
-    "produce, refused: gzip": "compressed records are not opened without a reason",
-    "produce, refused: gzip, empty": "compressed records are not opened without a reason",
-    "produce, refused: gzip, cut off": "compressed records are not opened without a reason",
-    "produce, refused: negative timestamp": "the header keeps the records' largest timestamp, below -1 too",
+    "produce, refused: broken gzip": "CORRUPT_MESSAGE says what is wrong, Kafka only UNKNOWN_SERVER_ERROR",
+    "produce, refused: gzip, cut off": "CORRUPT_MESSAGE says what is wrong, Kafka only UNKNOWN_SERVER_ERROR",
     "fetch, limits: negative limits": "a negative limit is a limit of 0, Kafka says UNKNOWN_SERVER_ERROR",
-}
-
-# Stories in which our answer need not be the same twice, so that it may agree or not.
-VARYING = {
-    "fetch: the budget goes to the first partition with data": "a fetch without a session starts at another partition each time, so that none is starved",
 }
 
 # We say why where Kafka leaves the text out.

@@ -3,9 +3,10 @@
 //! The decoders of `kafka-protocol` set memory aside for as many array elements as the peer claims:
 //! five bytes make them ask for gigabytes, and the process aborts. No wrapper around the buffer can
 //! tell a count from any other integer, so a walk over the body comes first. It follows a table of
-//! shapes, types only, and holds every length and every count against the bytes that remain. What
-//! passes holds at least one byte per element, so the decoder's memory is bounded by a constant
-//! times the size of the body.
+//! shapes, types only, and holds every length and every count against the bytes that remain, and
+//! counts the elements. Strings and bytes stay where they are, so what the decoder sets aside is a
+//! constant times the number of elements ([`ELEMENT_BYTES`]): that number has a limit too, since an
+//! element can be a single byte.
 
 use std::fmt::{self, Write};
 
@@ -23,27 +24,81 @@ mod walk;
 
 pub use responses::{MAX_RESPONSE_ELEMENTS, check_response, decode_response};
 
-/// Runs the guard, then the decoder. Bytes after the body are ignored, as Kafka does
-/// (`AbstractRequest.parseRequest`); [`check`] reports them.
-pub fn decode_request<T: Request>(version: i16, mut body: Bytes) -> Result<T, DecodeError> {
-    check(T::KEY, version, &body)?;
-    T::decode(&mut body, version).map_err(|error| DecodeError::Decoder {
-        direction: Direction::Request,
-        api_key: T::KEY,
-        version,
-        reason: format!("{error:#}"),
-    })
+/// The most memory that the decoder sets aside for one element, in bytes; what it takes without any
+/// is no more than a few of them. `tests/allocation.rs` measures every request.
+pub const ELEMENT_BYTES: usize = 512;
+
+/// A body that has passed the guard and may be decoded.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    api_key: i16,
+    version: i16,
+    body: Bytes,
+    walked: Walked,
+}
+
+impl Checked {
+    /// Runs the guard over the body of a request (what follows the header).
+    pub fn new(
+        api_key: i16,
+        version: i16,
+        body: Bytes,
+        max_elements: usize,
+    ) -> Result<Self, GuardError> {
+        let shape = shapes::find(api_key);
+        let direction = Direction::Request;
+        let walked = check_against(shape, direction, api_key, version, &body, max_elements)?;
+        Ok(Self {
+            api_key,
+            version,
+            body,
+            walked,
+        })
+    }
+
+    /// Array elements and tagged fields in the body: see [`Walked::elements`].
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.walked.elements
+    }
+
+    /// Runs the decoder. Bytes after the body are ignored, as Kafka does
+    /// (`AbstractRequest.parseRequest`); [`check`] reports them.
+    pub fn decode<T: Request>(mut self) -> Result<T, DecodeError> {
+        let version = self.version;
+        let failed = |reason| DecodeError::Decoder {
+            direction: Direction::Request,
+            api_key: T::KEY,
+            version,
+            reason,
+        };
+        if self.api_key != T::KEY {
+            return Err(failed(format!(
+                "it was checked as API key {}",
+                self.api_key
+            )));
+        }
+        T::decode(&mut self.body, version).map_err(|error| failed(format!("{error:#}")))
+    }
+}
+
+/// Runs the guard, then the decoder, without a limit on elements: for bodies whose size is limit
+/// enough.
+pub fn decode_request<T: Request>(version: i16, body: Bytes) -> Result<T, DecodeError> {
+    Checked::new(T::KEY, version, body, usize::MAX)?.decode()
 }
 
 /// Walks the body of a request (what follows the header) and checks every length and count in it.
 /// Allocates nothing unless it fails.
 pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<Walked, GuardError> {
+    let shape = shapes::find(api_key);
     check_against(
-        shapes::find(api_key),
+        shape,
         Direction::Request,
         api_key,
         version,
         body,
+        usize::MAX,
     )
 }
 
@@ -53,6 +108,7 @@ fn check_against(
     api_key: i16,
     version: i16,
     body: &[u8],
+    max_elements: usize,
 ) -> Result<Walked, GuardError> {
     let fail = |kind| GuardError {
         direction,
@@ -67,7 +123,7 @@ fn check_against(
         let (min, max) = (shape.min, shape.max);
         return Err(fail(GuardErrorKind::UnsupportedVersion { min, max }));
     }
-    walk(shape, version, body).map_err(|failure| {
+    walk(shape, version, body, max_elements).map_err(|failure| {
         let (kind, offset) = (failure.kind, failure.offset);
         GuardError {
             direction,
@@ -192,6 +248,15 @@ pub enum GuardErrorKind {
         /// Bytes left after it.
         remaining: usize,
     },
+    /// More elements, all arrays taken together, than a message of this kind may have. Numbers and
+    /// uuids are not counted: they take no more memory than bytes.
+    #[error("{elements} elements or more, where {max} are the most")]
+    TooManyElements {
+        /// The elements counted so far, those of the array that was one too many included.
+        elements: usize,
+        /// The limit.
+        max: usize,
+    },
     /// The marker before a nullable struct is neither 1 nor -1.
     #[error("struct marker {0}")]
     BadPresence(i8),
@@ -204,14 +269,6 @@ pub enum GuardErrorKind {
         size: usize,
         /// The bytes it takes.
         read: usize,
-    },
-    /// A response has more elements than a client makes room for.
-    #[error("{count} elements are more than the limit of {limit}")]
-    TooManyElements {
-        /// The count found, numbers not included.
-        count: usize,
-        /// The limit.
-        limit: usize,
     },
     /// A response does not end where its body does.
     #[error("{0} bytes follow the body")]

@@ -22,7 +22,12 @@ pub(super) enum Step {
     Element(usize),
 }
 
-pub(super) fn walk(shape: &Shape, version: i16, body: &[u8]) -> Result<Walked, Failure> {
+pub(super) fn walk(
+    shape: &Shape,
+    version: i16,
+    body: &[u8],
+    max_elements: usize,
+) -> Result<Walked, Failure> {
     let flexible = shape.is_flexible(version);
     let mut walker = Walker {
         reader: Reader::new(body),
@@ -30,6 +35,7 @@ pub(super) fn walk(shape: &Shape, version: i16, body: &[u8]) -> Result<Walked, F
         flexible,
         elements: 0,
         numbers: 0,
+        max_elements,
     };
     walker.fields(shape.fields)?;
     let Walker {
@@ -52,6 +58,7 @@ struct Walker<'a> {
     flexible: bool,
     elements: usize,
     numbers: usize,
+    max_elements: usize,
 }
 
 impl<'a> Walker<'a> {
@@ -138,15 +145,27 @@ impl<'a> Walker<'a> {
             self.reader = start;
             return self.fail(GuardErrorKind::TooMany { count, remaining });
         }
+        if matches!(element, Kind::Fixed(_)) {
+            self.numbers += count;
+        }
+        self.count(count, start)?;
         for index in 0..count {
             self.value(element, false).map_err(|mut failure| {
                 failure.path.push(Step::Element(index));
                 failure
             })?;
         }
+        Ok(())
+    }
+
+    /// Counts the elements of an array or a set of tagged fields that begins at `start`.
+    fn count(&mut self, count: usize, start: Reader<'a>) -> Result<(), Failure> {
+        // Each takes a byte at least, so the sum is no more than the body's size.
         self.elements += count;
-        if matches!(element, Kind::Fixed(_)) {
-            self.numbers += count;
+        let (elements, max) = (self.elements - self.numbers, self.max_elements);
+        if elements > max {
+            self.reader = start;
+            return self.fail(GuardErrorKind::TooManyElements { elements, max });
         }
         Ok(())
     }
@@ -180,10 +199,10 @@ impl<'a> Walker<'a> {
             self.reader = start;
             return self.fail(GuardErrorKind::TooMany { count, remaining });
         }
+        self.count(count, start)?;
         for _ in 0..count {
             self.tagged_field(fields)?;
         }
-        self.elements += count;
         Ok(())
     }
 

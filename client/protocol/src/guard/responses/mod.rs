@@ -71,14 +71,14 @@ pub fn decode_response<R: Request>(
 /// and that its elements are no more than [`MAX_RESPONSE_ELEMENTS`]. Allocates nothing unless it
 /// fails.
 pub fn check_response(api_key: i16, version: i16, body: &[u8]) -> Result<Walked, GuardError> {
-    let shape = find(api_key);
-    let walked = check_against(shape, Direction::Response, api_key, version, body)?;
-    let (count, limit) = (walked.elements - walked.numbers, MAX_RESPONSE_ELEMENTS);
-    if count > limit {
-        let kind = GuardErrorKind::TooManyElements { count, limit };
-        return Err(refused(api_key, version, kind, 0));
-    }
-    Ok(walked)
+    check_against(
+        find(api_key),
+        Direction::Response,
+        api_key,
+        version,
+        body,
+        MAX_RESPONSE_ELEMENTS,
+    )
 }
 
 /// An error about a response as a whole.

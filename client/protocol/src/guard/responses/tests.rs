@@ -102,9 +102,12 @@ fn elements_have_a_limit() {
     let limit = MAX_RESPONSE_ELEMENTS;
     let walked = check_response(17, 0, &body(limit)).unwrap();
     assert_eq!((walked.elements, walked.numbers), (limit, 0));
-    let count = limit + 1;
-    let refused = GuardErrorKind::TooManyElements { count, limit };
-    assert_eq!(kind_of(17, 0, &body(count)), refused);
+    let elements = limit + 1;
+    let refused = GuardErrorKind::TooManyElements {
+        elements,
+        max: limit,
+    };
+    assert_eq!(kind_of(17, 0, &body(elements)), refused);
 }
 
 #[test]
