@@ -13,6 +13,7 @@ DIFFERENCES = {
     "list offsets, version: 11": "version 11 is not served: the codec cannot read it",
     "list offsets, special: * at 11": "version 11 is not served: the codec cannot read it",
     "produce, refused: offsets backwards": "Kafka stores it with its offsets out of order",
+    "produce, refused: gzip, offsets backwards": "Kafka numbers the records anew",
     "produce, refused: garbage body": "INVALID_RECORD says what is wrong, Kafka only UNKNOWN_SERVER_ERROR",
     "produce, refused: transactional without producer": "transactions are not served",
     "produce, refused: codec [57]": "CORRUPT_MESSAGE says what is wrong, Kafka only UNKNOWN_SERVER_ERROR",

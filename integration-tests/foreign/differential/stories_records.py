@@ -70,6 +70,15 @@ TWO = record(0, b"a") + record(1, b"b")
         "gzip, count too large": batch([b"a", b"b"], attributes=1, body=gzip.compress(TWO, mtime=0), count=3),
         "gzip, empty": batch([b"a", b"b"], attributes=1, body=gzip.compress(b"", mtime=0)),
         "gzip, cut off": batch([b"a", b"b"], attributes=1, body=gzip.compress(TWO, mtime=0)[:-9]),
+        "gzip, one more claimed": batch([b"a", b"b"], attributes=1, body=gzip.compress(TWO, mtime=0), count=3, last_delta=2),
+        "gzip, one less claimed": batch([b"a", b"b"], attributes=1, body=gzip.compress(TWO, mtime=0), count=1, last_delta=0),
+        "gzip, as many as there can be": batch([b"a"], attributes=1, body=gzip.compress(TWO, mtime=0), count=2**31 - 1, last_delta=2**31 - 2),
+        "gzip, a time ahead that the header hides": batch(
+            [b"a", b"b"], attributes=1, max_time=START,
+            body=gzip.compress(record(0, b"a") + record(1, b"b", time_delta=FAR_AHEAD - START), mtime=0),
+        ),
+        "gzip, offsets backwards": batch([b"a", b"b"], attributes=1, body=gzip.compress(record(1, b"a") + record(0, b"b"), mtime=0)),
+        "gzip, garbage inside": batch([b"a", b"b"], attributes=1, body=gzip.compress(b"\xff" * 20, mtime=0)),
         "two gzip batches": batch([b"a", b"b"], attributes=1, body=gzip.compress(TWO, mtime=0)) * 2,
         "too far ahead": batch(time=FAR_AHEAD),
         "max time wrong": batch([b"a", b"b"], max_time=START),
@@ -95,6 +104,10 @@ def produce_refused(broker, names, records):
     "produce, config",
     {
         "compacted, null key": ({"cleanup_policy": "compact"}, batch([b"a", b"b"], key=None)),
+        "compacted, null keys and times ahead": (
+            {"cleanup_policy": "compact"},
+            batch([b"a", b"b"], body=record(0, b"a", key=None) + record(1, b"b", time_delta=FAR_AHEAD - START), max_time=START),
+        ),
         "compacted, key": ({"cleanup_policy": "compact"}, batch()),
         "compacted and deleted, null key": ({"cleanup_policy": "compact,delete"}, batch(key=None)),
         "at the limit": ({"max_message_bytes": str(len(batch()))}, batch()),

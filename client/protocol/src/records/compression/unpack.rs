@@ -1,7 +1,7 @@
 //! A compressed section unpacked piece by piece, into a buffer of the caller's.
 //!
-//! What a codec holds besides is its own: gzip 32 KiB; LZ4 up to 12 MiB, as the largest blocks of a
-//! frame ask for; Snappy a whole block, which a raw section is, and which is below 22 times its
+//! What a codec holds besides is its own: gzip 32 KiB; LZ4 up to 16 MiB, as the largest blocks that a
+//! frame can have ask for; Snappy a whole block, which a raw section is, and which is below 22 times its
 //! packed size; zstd its window, see [`ZSTD_WINDOW_LOG_MAX`].
 
 use std::io::Read;
