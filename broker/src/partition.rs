@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 pub use flusher::{Flusher, FlusherThread};
 pub use progress::{Closed, Progress, Registration, Signal};
-pub use read::Available;
+pub use read::Miss;
 pub use settings::PartitionSettings;
 pub use table::PartitionTable;
 pub use validate::{BatchRules, MAX_UNCOMPRESSED_BYTES, Refused, ValidBatch, validate};

@@ -11,11 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use integration_tests::harness::calls::{
-    batch, commit, committed, connect, create_topic, metadata, produce, producer_id, read_all,
+    FETCH, batch, commit, committed, connect, create_topic, fetch_request, fetched, metadata,
+    produce, producer_id, read_all,
 };
 use integration_tests::harness::embedded::start;
 use integration_tests::harness::files::{is_marked_clean, names};
 use tidemark_broker::Handle;
+use tidemark_broker::environment::disk::{DiskOp, Failure, Fault};
 use tidemark_broker::environment::{Environment, MemoryDisk};
 use tidemark_client::Connection;
 use tidemark_protocol::error::ErrorCode;
@@ -208,6 +210,34 @@ async fn rule_01_a_batch_sent_again_with_more_acks_waits_for_the_disk() {
     let broker = start(Path::new(DATA), on(&disk), &[]).await;
     let mut connection = client(&broker).await;
     assert_eq!(read_all(&mut connection, "once").await.len(), 1);
+    broker.shutdown().await.expect("an orderly shutdown");
+}
+
+/// Data that is not in memory is read all the same, whichever of a fetch's looks finds it missing.
+#[tokio::test]
+async fn what_is_on_the_disk_only_is_fetched_too() {
+    let disk = MemoryDisk::new();
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    create_topic(&mut connection, "cold", 1, &[]).await;
+    let mut expected = Vec::new();
+    for number in 0..200 {
+        let value = format!("record {number}");
+        let record = batch(&value, None);
+        assert_eq!(produce(&mut connection, "cold", record, 1).await, number);
+        expected.push((number, value));
+    }
+    for failure in [Failure::Io, Failure::Short(100)] {
+        // The fetch may look at what there is, then find it, then read it; all within one file.
+        for (after, max_wait_ms) in [(0, 0), (1, 0), (0, 60_000), (1, 60_000), (2, 60_000)] {
+            let cold = Fault::next(DiskOp::ReadCached, failure).on(".log");
+            disk.inject(cold.after(after));
+            let request = fetch_request("cold", 100, max_wait_ms, 1);
+            let response = connection.call(FETCH, &request).await.expect("an answer");
+            assert_eq!(fetched(&response), expected[100..], "{failure:?} {after}");
+            assert_eq!(disk.armed_faults(), 0, "{after}: the look was made");
+        }
+    }
     broker.shutdown().await.expect("an orderly shutdown");
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tidemark_protocol::error::ErrorCode;
 
 use super::context::Response;
-use super::step::{AppendStep, GroupCall, Step, Then};
+use super::step::{AppendStep, Found, GroupCall, LookUp, Step, Then};
 use super::view::{Shared, View};
 use crate::catalog::command::{Command, PRODUCER_ID_BLOCK_SIZE, Reply};
 use crate::coordinator::group;
@@ -55,6 +55,7 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
             Step::Silent => Outcome::Done(None),
             Step::Close(reason) => Outcome::Close(reason),
             Step::Append(append) => start_append(shared, append).await,
+            Step::LookUp(look_ups, then) => start_look_ups(shared, look_ups, then),
             Step::Fetch(fetch) => Outcome::Pending(Box::pin(async move {
                 let step = fetch.run(&shared).await;
                 start(shared, step).await
@@ -165,6 +166,23 @@ async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
         outcomes
     };
     later(shared, wait, then)
+}
+
+/// Starts the look-ups on a thread that may wait for the disk.
+fn start_look_ups(shared: Arc<Shared>, look_ups: Vec<LookUp>, then: Then<Vec<Found>>) -> Outcome {
+    let count = look_ups.len();
+    let looking =
+        tokio::task::spawn_blocking(move || look_ups.into_iter().map(LookUp::run).collect());
+    let found = async move {
+        looking.await.unwrap_or_else(|error| {
+            let failed = PartitionError {
+                code: ErrorCode::KafkaStorageError,
+                message: error.to_string(),
+            };
+            vec![Err(failed); count]
+        })
+    };
+    later(shared, found, then)
 }
 
 async fn start_groups(

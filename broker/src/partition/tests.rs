@@ -13,7 +13,7 @@ use crate::config::{BrokerConfig, TopicConfig};
 use crate::environment::MemoryDisk;
 use crate::environment::disk::{DiskOp, Failure, Fault};
 use crate::storage::testing::{Shape, dir, now};
-use crate::storage::{LogConfig, LogStart};
+use crate::storage::{LogConfig, LogStart, Reach};
 use crate::types::Now;
 use crate::vitals::Vitals;
 
@@ -97,7 +97,13 @@ impl Bench {
     fn visible(&self, from: i64) -> Vec<i64> {
         let slice = self
             .partition
-            .read(Offset(from), Isolation::ReadUncommitted, u32::MAX, true)
+            .read(
+                Offset(from),
+                Isolation::ReadUncommitted,
+                u32::MAX,
+                true,
+                Reach::Disk,
+            )
             .unwrap();
         let bytes = slice.map_or_else(Bytes::new, |slice| slice.read().unwrap());
         Batches::new(&bytes)
@@ -434,13 +440,12 @@ fn rule_33_records_are_deleted_up_to_the_high_watermark_at_most() {
             high_watermark: Offset(8),
         }
     );
+    let uncommitted = Isolation::ReadUncommitted;
     let below = bench
         .partition
-        .read(Offset(5), Isolation::ReadUncommitted, 1, true);
-    assert_eq!(
-        below.err().map(|e| e.code),
-        Some(ErrorCode::OffsetOutOfRange)
-    );
+        .read(Offset(5), uncommitted, 1, true, Reach::Disk);
+    let below = below.err().map(|miss| PartitionError::from(miss).code);
+    assert_eq!(below, Some(ErrorCode::OffsetOutOfRange));
 }
 
 #[test]
@@ -565,10 +570,50 @@ fn appended_batches_carry_offset_and_epoch_and_keep_their_crc() {
     assert_eq!(appended.base_offset, Offset(3));
     assert_eq!(appended.log_append_time, Timestamp(-1));
     let slice = partition
-        .read(Offset(4), Isolation::ReadCommitted, 1, true)
+        .read(Offset(4), Isolation::ReadCommitted, 1, true, Reach::Disk)
         .unwrap();
     let stored = slice.unwrap().read().unwrap();
     let stored = BatchView::parse(&stored).unwrap();
     stored.validate_crc().unwrap();
     assert_eq!((stored.base_offset, stored.partition_leader_epoch), (3, 6));
+}
+
+#[test]
+fn rule_30_look_ups_stay_right_while_segments_go() {
+    let config = LogConfig {
+        segment_bytes: 1_000,
+        index_interval_bytes: 150,
+        file_delete_delay_ms: 0,
+        ..LogConfig::default()
+    };
+    let bench = Bench::with(config, true);
+    for number in 0..600 {
+        bench.append(&Shape::of(1, number), Acks::Leader).unwrap();
+    }
+    let partition = &bench.partition;
+    let disk = &bench.disk;
+    std::thread::scope(|scope| {
+        let deleting = scope.spawn(move || {
+            for start in (0..=590).step_by(10) {
+                partition.delete_records(start).unwrap();
+                for pending in partition.maintain(at(1_000)).unwrap() {
+                    pending.run(disk).unwrap();
+                }
+            }
+        });
+        while !deleting.is_finished() {
+            let before = partition.bounds().unwrap().start.0;
+            let first = partition.offset_for_timestamp(Timestamp(0), Isolation::ReadUncommitted);
+            let (time, offset, _) = first.unwrap().expect("the last records stay");
+            assert!(offset.0 >= before && time.0 == offset.0, "{offset}");
+            let last = partition.max_timestamp().unwrap();
+            let last = last.expect("the last record stays");
+            assert_eq!((last.0.0, last.1.0), (599, 599));
+        }
+        deleting.join().unwrap();
+    });
+    let uncommitted = Isolation::ReadUncommitted;
+    let first = partition.offset_for_timestamp(Timestamp(0), uncommitted);
+    let first = first.unwrap().map(|(_, offset, _)| offset);
+    assert_eq!(first, Some(Offset(590)));
 }

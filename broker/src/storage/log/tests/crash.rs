@@ -448,7 +448,7 @@ fn spoil(seed: u64) {
         let _ = log
             .read(Offset(offset), end, 500, true)
             .map(|slice| slice.map(|s| s.read()));
-        let _ = log.bytes_between(Offset(offset), end);
+        let _ = find_available(log, Offset(offset), end, Reach::Disk);
     }
     let _ = log.offset_for_timestamp(Timestamp(1_000), end);
     let _ = log.max_timestamp(end);
