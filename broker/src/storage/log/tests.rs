@@ -672,16 +672,56 @@ fn rule_08_producers_survive_a_restart_with_their_last_five_batches() {
 }
 
 #[test]
-fn rule_05_producers_expire_in_maintenance() {
+fn rule_05_producers_expire_when_they_are_checked_and_not_in_maintenance() {
     let config = LogConfig {
         producer_id_expiration_ms: 10_000,
         ..small()
     };
     let mut bench = Bench::new(config);
     bench.append(&Shape::from_producer(7, 0, 0, 1)).unwrap();
-    bench.log().maintain(now(10_999), Offset(1)).unwrap();
-    assert_eq!(bench.log().producers().len(), 1);
+    bench.log().expire_producers(now(10_999));
     bench.log().maintain(now(11_000), Offset(1)).unwrap();
+    assert_eq!(bench.log().producers().len(), 1);
+    bench.log().expire_producers(now(11_000));
+    assert!(bench.log().producers().is_empty());
+}
+
+#[test]
+fn rule_08_a_batch_with_an_old_timestamp_is_recognised_after_a_crash() {
+    // The records are older than the expiration from the start.
+    let config = LogConfig {
+        producer_id_expiration_ms: 1_000,
+        ..small()
+    };
+    let mut bench = Bench::new(config);
+    let shape = |sequence| Shape::from_producer(7, 0, sequence, 1);
+    let check = |bench: &mut Bench, sequence| {
+        let header = shape(sequence).build().0;
+        bench.log().producers().check(&header)
+    };
+    for sequence in 0..3 {
+        bench.append(&shape(sequence)).unwrap();
+    }
+    for seed in 0..2 {
+        // Killed, then without power.
+        match seed {
+            0 => {
+                bench.log = None;
+                bench.reopen().unwrap();
+                bench.flush().unwrap();
+            }
+            _ => drop(bench.crash(seed).unwrap()),
+        }
+        for sequence in 0..3 {
+            let found = check(&mut bench, sequence);
+            let Ok(crate::storage::SequenceCheck::Duplicate { base, .. }) = found else {
+                panic!("sequence {sequence}: {found:?}");
+            };
+            assert_eq!(base, Offset(i64::from(sequence)));
+        }
+    }
+    // Of what a snapshot holds, expired producers are left out.
+    bench.restart();
     assert!(bench.log().producers().is_empty());
 }
 
