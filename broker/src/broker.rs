@@ -26,7 +26,7 @@ use crate::environment::Environment;
 use crate::machine_log::{MachineClock, MachineLog};
 use crate::metrics::Metrics;
 use crate::net::{BindError, Limits, serve};
-use crate::partition::{Flusher, FlusherThread, PartitionSettings};
+use crate::partition::{Flusher, FlusherThread, PartitionSettings, PartitionTable};
 use crate::reconcile::Reconciler;
 use crate::storage::{LogDir, StorageError};
 use crate::types::{LeaderEpoch, TopicPartition};
@@ -92,6 +92,7 @@ impl Broker {
         let (stop, stopping) = watch::channel(false);
         let shared = share(&opened, stopping.clone());
         register(&shared, &opened.reconciler.log_dir).await?;
+        settle(&opened.reconciler.partitions).await;
         let limits = Limits::new(&opened.reconciler.base_config);
         let vitals = &opened.reconciler.vitals;
         let mut services = JoinSet::new();
@@ -375,6 +376,19 @@ fn share(opened: &Opened, stopping: watch::Receiver<bool>) -> Arc<Shared> {
         vitals: Arc::clone(&reconciler.vitals),
         stopping,
     })
+}
+
+/// Waits until what recovery has found is on the disk. Until then consumers do not see it, and
+/// nobody is to find logs shorter than they were before the start.
+async fn settle(partitions: &PartitionTable) {
+    for partition in partitions.all() {
+        let Ok(bounds) = partition.bounds() else {
+            continue;
+        };
+        if let Err(error) = partition.wait_durable(bounds.end).await {
+            tracing::error!(partition = %partition.name(), %error, "cannot sync the log");
+        }
+    }
 }
 
 /// Writes the broker and its addresses into the catalog, if it is not there as it is.
