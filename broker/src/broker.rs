@@ -1,9 +1,11 @@
 //! Starts a broker and stops it again.
 
 mod bound;
+mod metadata_log;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -47,6 +49,14 @@ pub enum StartError {
     /// The data directory or a log in it.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A part of the catalog is not in its log: another program has taken it out.
+    #[error("cannot take over {}: {why}", path.display())]
+    PartOfCatalog {
+        /// The file that shows it.
+        path: PathBuf,
+        /// Why this broker cannot go on from there.
+        why: String,
+    },
     /// A listener.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -151,6 +161,7 @@ fn open(config: Arc<BrokerConfig>, environment: Environment) -> Result<Opened, S
     for warning in log_dir.warnings() {
         tracing::warn!("{warning}");
     }
+    metadata_log::check_whole(&*environment.disk, &log_dir, &catalog_partition())?;
     // Before anything is written: a port that is in use must not cost the clean shutdown.
     let bound = Bound::new(&config)?;
     log_dir.begin()?;
@@ -315,6 +326,11 @@ impl CatalogThread {
     }
 }
 
+/// The partition that is the catalog's log.
+fn catalog_partition() -> TopicPartition {
+    TopicPartition::new(CLUSTER_METADATA, 0)
+}
+
 /// Opens the catalog's log and replays it; topics are opened on the way.
 fn load_catalog(
     reconciler: &Arc<Reconciler>,
@@ -327,7 +343,7 @@ fn load_catalog(
         &BrokerConfig::default(),
     );
     settings.log.delete = false;
-    let name = TopicPartition::new(CLUSTER_METADATA, 0);
+    let name = catalog_partition();
     let parts = reconciler.parts(name, METADATA_TOPIC_ID, LeaderEpoch(0), settings);
     let log = reconciler.open(parts)?;
     *reconciler.catalog_log.lock() = Some(Arc::clone(&log));

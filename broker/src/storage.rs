@@ -35,6 +35,7 @@ pub use log::{
     max_timestamp, offset_for_timestamp,
 };
 pub use log_dir::{Checkpoints, FoundDir, LogDir};
+pub(crate) use names::{Kind, parse_file_name};
 pub use producers::{BatchMeta, ProducerEntry, ProducerError, Producers, SequenceCheck};
 pub use retention::DeleteReason;
 pub use segment::view::Reach;
