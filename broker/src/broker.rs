@@ -1,9 +1,11 @@
 //! Starts a broker and stops it again.
 
 mod bound;
+mod metadata_log;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,7 +28,7 @@ use crate::environment::Environment;
 use crate::machine_log::{MachineClock, MachineLog};
 use crate::metrics::Metrics;
 use crate::net::{BindError, Limits, serve};
-use crate::partition::{Flusher, FlusherThread, PartitionSettings};
+use crate::partition::{Flusher, FlusherThread, PartitionSettings, PartitionTable};
 use crate::reconcile::Reconciler;
 use crate::storage::{LogDir, StorageError};
 use crate::types::{LeaderEpoch, TopicPartition};
@@ -50,6 +52,14 @@ pub enum StartError {
     /// The data directory or a log in it.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A part of the catalog is not in its log: another program has taken it out.
+    #[error("cannot take over {}: {why}", path.display())]
+    PartOfCatalog {
+        /// The file that shows it.
+        path: PathBuf,
+        /// Why this broker cannot go on from there.
+        why: String,
+    },
     /// A listener.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -96,6 +106,7 @@ impl Broker {
         let (stop, stopping) = watch::channel(false);
         let shared = share(&opened, stopping.clone());
         register(&shared, &opened.reconciler.log_dir).await?;
+        settle(&opened.reconciler.partitions).await;
         let vitals = &opened.reconciler.vitals;
         let mut services = JoinSet::new();
         let mut serve_with = |pulse: Pulse, service: BoxFuture<()>| {
@@ -153,6 +164,7 @@ fn open(config: Arc<BrokerConfig>, environment: Environment) -> Result<Opened, S
     for warning in log_dir.warnings() {
         tracing::warn!("{warning}");
     }
+    metadata_log::check_whole(&*environment.disk, &log_dir, &catalog_partition())?;
     // Before anything is written: a port that is in use must not cost the clean shutdown.
     let bound = Bound::new(&config)?;
     log_dir.begin()?;
@@ -327,6 +339,11 @@ impl CatalogThread {
     }
 }
 
+/// The partition that is the catalog's log.
+fn catalog_partition() -> TopicPartition {
+    TopicPartition::new(CLUSTER_METADATA, 0)
+}
+
 /// Opens the catalog's log and replays it; topics are opened on the way.
 fn load_catalog(
     reconciler: &Arc<Reconciler>,
@@ -339,7 +356,7 @@ fn load_catalog(
         &BrokerConfig::default(),
     );
     settings.log.delete = false;
-    let name = TopicPartition::new(CLUSTER_METADATA, 0);
+    let name = catalog_partition();
     let parts = reconciler.parts(name, METADATA_TOPIC_ID, LeaderEpoch(0), settings);
     let log = reconciler.open(parts)?;
     *reconciler.catalog_log.lock() = Some(Arc::clone(&log));
@@ -388,6 +405,19 @@ fn share(opened: &Opened, stopping: watch::Receiver<bool>) -> Arc<Shared> {
         vitals: Arc::clone(&reconciler.vitals),
         stopping,
     })
+}
+
+/// Waits until what recovery has found is on the disk. Until then consumers do not see it, and
+/// nobody is to find logs shorter than they were before the start.
+async fn settle(partitions: &PartitionTable) {
+    for partition in partitions.all() {
+        let Ok(bounds) = partition.bounds() else {
+            continue;
+        };
+        if let Err(error) = partition.wait_durable(bounds.end).await {
+            tracing::error!(partition = %partition.name(), %error, "cannot sync the log");
+        }
+    }
 }
 
 /// Writes the broker and its addresses into the catalog, if it is not there as it is.

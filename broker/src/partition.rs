@@ -4,8 +4,10 @@
 //! offset. Every method is synchronous; the waiting itself happens in [`Progress`].
 //!
 //! **Visibility.** The high watermark stands at the end of the log, except that it stops in front
-//! of the first acks=all batch that is not on disk yet: what a consumer has seen is never taken
-//! back by a crash that the producer was promised to survive.
+//! of the first batch that was promised the disk and is not on it yet: what a consumer has seen is
+//! never taken back by a crash that the producer was promised to survive. The disk is promised to
+//! acks=all batches, and to those that make `flush.messages` due. After a restart nobody knows any
+//! more what was promised to what recovery has found, so all of it counts.
 
 mod append;
 mod flusher;
@@ -26,7 +28,7 @@ use uuid::Uuid;
 
 pub use flusher::{Flusher, FlusherThread};
 pub use progress::{Closed, Progress, Registration, Signal};
-pub use read::Available;
+pub use read::Miss;
 pub use settings::PartitionSettings;
 pub use table::PartitionTable;
 pub use validate::{BatchRules, MAX_UNCOMPRESSED_BYTES, Refused, ValidBatch, validate};
@@ -64,8 +66,11 @@ pub struct Appended {
     pub log_append_time: Timestamp,
     /// Where the log starts.
     pub log_start: Offset,
-    /// The offset after its last record: what an acks=all answer waits for.
+    /// The offset after its last record.
     pub end: Offset,
+    /// Whether the answer waits until the disk has everything below that, with
+    /// [`Partition::wait_on_disk`].
+    pub on_disk_first: bool,
 }
 
 /// Why something asked of a partition was refused.
@@ -142,7 +147,7 @@ struct State {
     /// `None` once the partition has been closed or deleted.
     log: Option<Log>,
     settings: PartitionSettings,
-    /// acks=all batches that are not on disk yet, in order.
+    /// What was promised the disk and is not on it yet, in order. A flush has been asked for.
     unsynced: VecDeque<Unsynced>,
     /// Why the partition takes no more writes.
     offline: Option<String>,
@@ -176,20 +181,25 @@ pub struct PartitionParts {
 }
 
 impl Partition {
-    /// Puts an opened log to use. Whatever recovery left in it is visible: it is what survived. Of
-    /// a kill it may have survived in the page cache only, so what no checkpoint vouches for is
-    /// synced: producers and coordinators that ask for it again wait for that.
+    /// Puts an opened log to use. What recovery has found beyond the recovery point may have
+    /// survived a kill in the page cache only: it is synced, and seen when it is.
     pub fn new(parts: PartitionParts, log: Log) -> Arc<Self> {
         let (end, flushed) = (log.end_offset(), log.last_flushed());
+        let unflushed = end.0.saturating_sub(flushed.0);
+        let promised = parts.durable_acks || unflushed >= parts.settings.log.flush_messages;
+        let recovered = (flushed < end && promised).then(|| Unsynced {
+            base: flushed.max(log.start_offset()),
+            end,
+        });
         let state = State {
             log: Some(log),
             settings: parts.settings.clone(),
-            unsynced: VecDeque::new(),
+            unsynced: recovered.into_iter().collect(),
             offline: None,
             last_known: None,
             dirty_since: None,
         };
-        let partition = Self::assemble(parts, state, end, flushed);
+        let partition = Self::assemble(parts, state, flushed);
         if flushed < end {
             partition.request_flush();
         }
@@ -208,13 +218,13 @@ impl Partition {
             last_known: Some(last_known),
             dirty_since: None,
         };
-        let partition = Self::assemble(parts, state, Offset::ZERO, Offset::ZERO);
+        let partition = Self::assemble(parts, state, Offset::ZERO);
         partition.high_watermark.close();
         partition.durable.close();
         partition
     }
 
-    fn assemble(parts: PartitionParts, state: State, end: Offset, flushed: Offset) -> Arc<Self> {
+    fn assemble(parts: PartitionParts, state: State, flushed: Offset) -> Arc<Self> {
         Arc::new(Self {
             name: parts.name,
             topic_id: parts.topic_id,
@@ -223,7 +233,7 @@ impl Partition {
             disk: parts.disk,
             flusher: parts.flusher,
             flush_requested: AtomicBool::new(false),
-            high_watermark: Progress::new(end),
+            high_watermark: Progress::new(state.visible_end()),
             durable: Progress::new(flushed),
             state: Mutex::new(state),
         })
@@ -297,7 +307,8 @@ impl State {
         }
     }
 
-    /// Where the high watermark stands: the end of the log, or the first unsynced acks=all batch.
+    /// Where the high watermark stands: the end of the log, or the first batch that was promised
+    /// the disk and is not on it.
     fn visible_end(&self) -> Offset {
         match (self.unsynced.front(), &self.log) {
             (Some(unsynced), _) => unsynced.base,

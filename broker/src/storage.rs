@@ -30,12 +30,15 @@ use files::{checkpoint, meta_properties, names, partition_metadata};
 pub use config::LogConfig;
 pub use error::StorageError;
 pub use log::{
-    Appended, BatchScan, FlushPlan, Log, LogSlice, LogStart, PendingDelete, RecoveryReport,
-    TimestampOffset,
+    Appended, Available, BatchScan, FlushPlan, Log, LogAccess, LogSlice, LogStart, PartRead,
+    PendingDelete, RecoveryReport, TimestampOffset, Wish, find_available, find_slice,
+    max_timestamp, offset_for_timestamp,
 };
 pub use log_dir::{Checkpoints, FoundDir, LogDir};
+pub(crate) use names::{Kind, parse_file_name};
 pub use producers::{BatchMeta, ProducerEntry, ProducerError, Producers, SequenceCheck};
 pub use retention::DeleteReason;
+pub use segment::view::Reach;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,13 +11,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use integration_tests::harness::calls::{
-    batch, commit, committed, connect, create_topic, delete_topic, metadata, produce, producer_id,
-    read_all,
+    FETCH, PRODUCE, batch, batch_at, commit, committed, connect, create_topic, delete_topic,
+    fetch_request, fetched, metadata, produce, produce_request, produced, producer_id, read_all,
+    read_from,
 };
-use integration_tests::harness::embedded::start;
+use integration_tests::harness::embedded::{Embedded, start};
 use integration_tests::harness::files::{is_marked_clean, names};
 use tidemark_broker::Handle;
-use tidemark_broker::environment::{Environment, MemoryDisk};
+use tidemark_broker::environment::disk::{DiskOp, Failure, Fault};
+use tidemark_broker::environment::{Clock, Disk, Environment, ManualClock, MemoryDisk};
+use tidemark_broker::types::Timestamp;
 use tidemark_client::Connection;
 use tidemark_protocol::error::ErrorCode;
 
@@ -209,6 +212,239 @@ async fn rule_01_a_batch_sent_again_with_more_acks_waits_for_the_disk() {
     let broker = start(Path::new(DATA), on(&disk), &[]).await;
     let mut connection = client(&broker).await;
     assert_eq!(read_all(&mut connection, "once").await.len(), 1);
+    broker.shutdown().await.expect("an orderly shutdown");
+}
+
+/// Data that is not in memory is read all the same, whichever of a fetch's looks finds it missing.
+#[tokio::test]
+async fn what_is_on_the_disk_only_is_fetched_too() {
+    let disk = MemoryDisk::new();
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    create_topic(&mut connection, "cold", 1, &[]).await;
+    let mut expected = Vec::new();
+    for number in 0..200 {
+        let value = format!("record {number}");
+        let record = batch(&value, None);
+        assert_eq!(produce(&mut connection, "cold", record, 1).await, number);
+        expected.push((number, value));
+    }
+    for failure in [Failure::Io, Failure::Short(100)] {
+        // The fetch may look at what there is, then find it, then read it; all within one file.
+        for (after, max_wait_ms) in [(0, 0), (1, 0), (0, 60_000), (1, 60_000), (2, 60_000)] {
+            let cold = Fault::next(DiskOp::ReadCached, failure).on(".log");
+            disk.inject(cold.after(after));
+            let request = fetch_request("cold", 100, max_wait_ms, 1);
+            let response = connection.call(FETCH, &request).await.expect("an answer");
+            assert_eq!(fetched(&response), expected[100..], "{failure:?} {after}");
+            assert_eq!(disk.armed_faults(), 0, "{after}: the look was made");
+        }
+    }
+    broker.shutdown().await.expect("an orderly shutdown");
+}
+
+/// What was seen after a kill is not taken back by the power cut that follows.
+#[tokio::test]
+async fn what_a_restart_shows_is_on_the_disk() {
+    for seed in 0..10 {
+        let disk = MemoryDisk::new();
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        let mut connection = client(&broker).await;
+        create_topic(&mut connection, "seen", 1, &[]).await;
+        for number in 0..3 {
+            let record = batch(&format!("record {number}"), None);
+            assert_eq!(produce(&mut connection, "seen", record, 1).await, number);
+        }
+        broker.kill().await;
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        let seen = read_all(&mut client(&broker).await, "seen").await;
+        assert_eq!(seen.len(), 3, "the start has waited for the disk");
+        broker.kill().await;
+        disk.crash(seed);
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        assert_eq!(read_all(&mut client(&broker).await, "seen").await, seen);
+        broker.kill().await;
+    }
+}
+
+/// With `flush.messages=1` a power cut loses nothing that was answered, whatever the acks.
+#[tokio::test]
+async fn an_append_that_makes_a_flush_due_is_answered_when_it_is_on_disk() {
+    for seed in 0..20 {
+        let disk = MemoryDisk::new();
+        let relaxed = [("tidemark.acks.all.durable", "false")];
+        let broker = start(Path::new(DATA), on(&disk), &relaxed).await;
+        let mut connection = client(&broker).await;
+        create_topic(&mut connection, "safe", 1, &[("flush.messages", "1")]).await;
+        for (number, acks) in [(0, 1), (1, -1), (2, 1)] {
+            let record = batch(&format!("record {number}"), None);
+            assert_eq!(produce(&mut connection, "safe", record, acks).await, number);
+        }
+        broker.kill().await;
+        disk.crash(seed);
+        let broker = start(Path::new(DATA), on(&disk), &relaxed).await;
+        let mut connection = client(&broker).await;
+        // Topics are not made safe by it: one that is lost took its records with it.
+        let topics = metadata(&mut connection).await.topics;
+        if !topics.is_empty() {
+            assert_eq!(read_all(&mut connection, "safe").await.len(), 3, "{seed}");
+        }
+        broker.kill().await;
+    }
+}
+
+/// Records of long ago must not make a broker forget who has just written them.
+#[tokio::test]
+async fn rule_08_a_batch_with_an_old_timestamp_sent_again_after_a_kill_is_recognised() {
+    let disk = MemoryDisk::new();
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    create_topic(&mut connection, "old", 1, &[("retention.ms", "-1")]).await;
+    let id = producer_id(&mut connection).await;
+    let record = |sequence| batch_at(1_000, &format!("record {sequence}"), Some((id, sequence)));
+    for sequence in 0..3 {
+        let base = produce(&mut connection, "old", record(sequence), -1).await;
+        assert_eq!(base, i64::from(sequence));
+    }
+    broker.kill().await;
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    let mut connection = client(&broker).await;
+    for sequence in 0..3 {
+        let base = produce(&mut connection, "old", record(sequence), -1).await;
+        assert_eq!(base, i64::from(sequence), "the original's offset");
+    }
+    assert_eq!(read_all(&mut connection, "old").await.len(), 3);
+    broker.shutdown().await.expect("an orderly shutdown");
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// A broker with a clock that the test moves, and a producer that has written sequences 0 to 3.
+struct Idle {
+    broker: Embedded,
+    clock: ManualClock,
+    connection: Connection,
+    producer: i64,
+}
+
+impl Idle {
+    async fn start(options: &[(&str, &str)]) -> Self {
+        let clock = ManualClock::new(Timestamp(1_700_000_000_000));
+        let environment = Environment {
+            clock: Arc::new(clock.clone()),
+            ..Environment::in_memory()
+        };
+        // The connection is to outlive the clock's jumps.
+        let idle = [("connections.max.idle.ms", "-1")];
+        let options: Vec<_> = options.iter().copied().chain(idle).collect();
+        let broker = start(Path::new(DATA), environment, &options).await;
+        let mut connection = client(&broker).await;
+        create_topic(&mut connection, "idle", 1, &[]).await;
+        let producer = producer_id(&mut connection).await;
+        let mut idle = Self {
+            broker,
+            clock,
+            connection,
+            producer,
+        };
+        for sequence in 0..4 {
+            assert_eq!(idle.produce(sequence).await, Ok(i64::from(sequence)));
+        }
+        idle
+    }
+
+    /// Sends a record of now; its offset or the error code.
+    async fn produce(&mut self, sequence: i32) -> Result<i64, i16> {
+        let now = self.clock.now().wall.0;
+        let record = batch_at(now, "record", Some((self.producer, sequence)));
+        let request = produce_request("idle", record, -1);
+        let response = self.connection.call(PRODUCE, &request).await;
+        let partition = produced(response.expect("Produce is answered"));
+        match partition.error_code {
+            0 => Ok(partition.base_offset),
+            error => Err(error),
+        }
+    }
+}
+
+#[tokio::test]
+async fn rule_05_idle_producers_are_forgotten_after_a_day_by_the_check_at_its_interval() {
+    let out_of_order = Err(ErrorCode::OutOfOrderSequenceNumber.code());
+    let mut idle = Idle::start(&[]).await;
+    idle.clock.advance(DAY_MS - 1);
+    assert_eq!(idle.produce(9).await, out_of_order, "a day is not over");
+    idle.clock.advance(600_000);
+    // The check runs on a thread of its own: it is done when the producer is forgotten.
+    let mut answer = out_of_order;
+    while answer == out_of_order {
+        answer = idle.produce(9).await;
+    }
+    assert_eq!(answer, Ok(4));
+    idle.broker.shutdown().await.expect("an orderly shutdown");
+    // Retention has nothing to do with it.
+    let rarely = ("producer.id.expiration.check.interval.ms", "864000000");
+    let mut idle = Idle::start(&[rarely]).await;
+    idle.clock.advance(2 * DAY_MS);
+    idle.broker.apply_retention();
+    assert_eq!(idle.produce(9).await, out_of_order);
+    idle.broker.shutdown().await.expect("an orderly shutdown");
+}
+
+#[tokio::test]
+async fn rule_04_a_producer_goes_on_after_it_was_forgotten_or_its_records_were() {
+    let mut idle = Idle::start(&[]).await;
+    // 8 days: retention takes the records, and the producer expires.
+    for sequence in 4..6 {
+        idle.clock.advance(8 * DAY_MS);
+        idle.broker.apply_retention();
+        assert_eq!(idle.produce(sequence).await, Ok(i64::from(sequence)));
+        let from = i64::from(sequence);
+        let (start, records) = read_from(&mut idle.connection, "idle", from).await;
+        assert_eq!((start, records.len()), (from, 1));
+    }
+    idle.broker.shutdown().await.expect("an orderly shutdown");
+}
+
+/// A data directory of Kafka's whose metadata is in a snapshot would come up without its topics.
+#[tokio::test]
+async fn a_catalog_that_is_not_all_in_its_log_is_refused_and_left_as_it_is() {
+    let disk = MemoryDisk::new();
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    fill(&broker).await;
+    broker.shutdown().await.expect("an orderly shutdown");
+    let metadata_dir = Path::new(DATA).join("__cluster_metadata-0");
+    let refused = async |path: &Path| {
+        let pairs = [
+            ("listeners", "PLAINTEXT://127.0.0.1:0"),
+            ("tidemark.http.listener", "none"),
+            ("log.dirs", DATA),
+        ];
+        let config = tidemark_broker::config::BrokerConfig::from_pairs(pairs);
+        let started = tidemark_broker::Broker::start(config.expect("good options"), on(&disk));
+        let error = started.await.err().expect("it is refused").to_string();
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
+        error
+    };
+    let snapshot = metadata_dir.join("00000000000000000003-0000000001.checkpoint");
+    disk.replace(&snapshot, b"records").unwrap();
+    let error = refused(&snapshot).await;
+    assert!(error.contains("snapshot of the metadata"), "{error}");
+    disk.remove_file(&snapshot).unwrap();
+    let (first, later) = (
+        metadata_dir.join("00000000000000000000.log"),
+        metadata_dir.join("00000000000000000003.log"),
+    );
+    disk.rename(&first, &later).unwrap();
+    let error = refused(&later).await;
+    assert!(error.contains("begins at offset 3"), "{error}");
+    disk.rename(&later, &first).unwrap();
+    // What formatting writes is no obstacle, and nothing has been touched meanwhile.
+    let bootstrap = metadata_dir.join("00000000000000000000-0000000000.checkpoint");
+    disk.replace(&bootstrap, b"records").unwrap();
+    let marker = Path::new(DATA).join(".kafka_cleanshutdown");
+    assert!(disk.exists(&marker).unwrap());
+    let broker = start(Path::new(DATA), on(&disk), &[]).await;
+    check_filled(&broker).await;
     broker.shutdown().await.expect("an orderly shutdown");
 }
 

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use tidemark_protocol::error::ErrorCode;
 
 use super::context::Response;
-use super::step::{AppendStep, GroupCall, Step, Then};
+use super::step::{AppendStep, Found, GroupCall, LookUp, Step, Then};
 use super::view::{Shared, View};
 use crate::catalog::command::{Command, PRODUCER_ID_BLOCK_SIZE, Reply};
 use crate::coordinator::group;
 use crate::coordinator::runtime::{Pending, Unavailable};
 use crate::environment::clock::Sleep;
 use crate::partition::{Acks, Appended, PartitionError};
-use crate::types::Offset;
+use crate::types::{Monotonic, Offset};
 
 type Later = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -55,6 +55,7 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
             Step::Silent => Outcome::Done(None),
             Step::Close(reason) => Outcome::Close(reason),
             Step::Append(append) => start_append(shared, append).await,
+            Step::LookUp(look_ups, then) => start_look_ups(shared, look_ups, then),
             Step::Fetch(fetch) => Outcome::Pending(Box::pin(async move {
                 let step = fetch.run(&shared).await;
                 start(shared, step).await
@@ -138,21 +139,32 @@ async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
             (partition, outcome)
         })
         .unzip();
-    if acks != Acks::All {
+    let waits = |outcome: &Result<Appended, PartitionError>| {
+        outcome
+            .as_ref()
+            .is_ok_and(|appended| appended.on_disk_first)
+    };
+    if acks == Acks::None || !outcomes.iter().any(waits) {
         let step = then(&View::new(&shared), outcomes);
         return start(shared, step).await;
     }
+    // As in Kafka, the time limit is for those who ask for more than the page cache; others wait
+    // as long as the write takes, of which the sync is a part.
     let clock = Arc::clone(&shared.environment.clock);
-    let deadline = now.monotonic.plus_ms(timeout_ms);
+    let deadline = match acks {
+        Acks::All => now.monotonic.plus_ms(timeout_ms),
+        Acks::Leader | Acks::None => Monotonic(u64::MAX),
+    };
     let wait = async move {
         let mut timeout = clock.sleep_until(deadline);
         for (partition, outcome) in partitions.iter().zip(&mut outcomes) {
-            let Ok(Appended { end, .. }) = outcome else {
-                continue;
+            let end = match outcome {
+                Ok(appended) if appended.on_disk_first => appended.end,
+                _ => continue,
             };
             let durable = tokio::select! {
                 biased;
-                durable = partition.wait_durable(*end) => durable,
+                durable = partition.wait_on_disk(end) => durable,
                 () = &mut timeout => Err(PartitionError {
                     code: ErrorCode::RequestTimedOut,
                     message: format!("not on disk within {timeout_ms} ms"),
@@ -165,6 +177,23 @@ async fn start_append(shared: Arc<Shared>, append: AppendStep) -> Outcome {
         outcomes
     };
     later(shared, wait, then)
+}
+
+/// Starts the look-ups on a thread that may wait for the disk.
+fn start_look_ups(shared: Arc<Shared>, look_ups: Vec<LookUp>, then: Then<Vec<Found>>) -> Outcome {
+    let count = look_ups.len();
+    let looking =
+        tokio::task::spawn_blocking(move || look_ups.into_iter().map(LookUp::run).collect());
+    let found = async move {
+        looking.await.unwrap_or_else(|error| {
+            let failed = PartitionError {
+                code: ErrorCode::KafkaStorageError,
+                message: error.to_string(),
+            };
+            vec![Err(failed); count]
+        })
+    };
+    later(shared, found, then)
 }
 
 async fn start_groups(
@@ -246,7 +275,7 @@ async fn next_producer_id(shared: &Shared) -> Result<i64, Unavailable> {
 mod tests {
     use super::*;
     use crate::environment::{Clock, ManualClock};
-    use crate::types::{Monotonic, Timestamp};
+    use crate::types::Timestamp;
 
     #[tokio::test]
     async fn waiting_ends_with_the_answer_or_with_the_timeout() {

@@ -11,10 +11,11 @@ use tidemark_protocol::error::ErrorCode;
 
 use super::context::{Context, ErrorCodes, code};
 use super::fetch::isolation;
-use super::step::Step;
+use super::step::{ByTime, Found, LookUp, Step};
 use super::view::View;
 use crate::partition::{Isolation, PartitionError};
-use crate::types::Timestamp;
+use crate::storage::TimestampOffset;
+use crate::types::{Offset, Timestamp};
 
 /// The timestamps that are questions (Kafka's `ListOffsetsRequest`).
 mod special {
@@ -26,17 +27,24 @@ mod special {
 }
 
 /// Timestamp, offset and leader epoch; -1 each where there is none.
-struct Found {
+struct Answer {
     timestamp: i64,
     offset: i64,
     epoch: i32,
 }
 
-const NOTHING: Found = Found {
+const NOTHING: Answer = Answer {
     timestamp: -1,
     offset: -1,
     epoch: -1,
 };
+
+/// What becomes of one partition of the request.
+enum Row {
+    Answered(Result<Answer, PartitionError>),
+    /// To be looked up.
+    Sought(LookUp),
+}
 
 pub(super) fn handle(view: &View, context: &Context, request: ListOffsetsRequest) -> Step {
     let isolation = isolation(request.isolation_level);
@@ -49,40 +57,68 @@ pub(super) fn handle(view: &View, context: &Context, request: ListOffsetsRequest
                 .or_insert(0) += 1;
         }
     }
-    let topics = request.topics.into_iter().map(|topic| {
+    let mut look_ups = Vec::new();
+    // For each partition its number and its answer, or `None` if it comes of a look-up.
+    let rows = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
-            let twice = seen.get(&(topic.name.clone(), partition.partition_index)) > Some(&1);
-            let found = if twice {
+            let index = partition.partition_index;
+            let row = if seen.get(&(topic.name.clone(), index)) > Some(&1) {
                 Err(error(ErrorCode::InvalidRequest))
             } else {
-                look_up(view, context.version, &topic.name, partition, isolation)
+                judge(view, context.version, &topic.name, partition, isolation)
             };
-            response(context.version, partition.partition_index, found)
+            match row.unwrap_or_else(|error| Row::Answered(Err(error))) {
+                Row::Answered(answer) => (index, Some(answer)),
+                Row::Sought(look_up) => {
+                    look_ups.push(look_up);
+                    (index, None)
+                }
+            }
         });
-        let partitions = partitions.collect();
-        ListOffsetsTopicResponse::default()
-            .with_name(topic.name)
-            .with_partitions(partitions)
+        let partitions: Vec<_> = partitions.collect();
+        (topic.name, partitions)
     });
-    let topics = topics.collect();
-    context.reply(&ListOffsetsResponse::default().with_topics(topics))
+    let rows: Vec<_> = rows.collect();
+    let context = context.clone();
+    let answer = move |found: Vec<Found>| {
+        let mut found = found.into_iter();
+        let mut next = || {
+            let found = found.next().unwrap_or(Ok(None));
+            found.map(|found| found.map_or(NOTHING, answer_of))
+        };
+        let topics = rows.into_iter().map(|(name, partitions)| {
+            let partitions = partitions.into_iter().map(|(index, answer)| {
+                response(context.version, index, answer.unwrap_or_else(&mut next))
+            });
+            let partitions = partitions.collect();
+            ListOffsetsTopicResponse::default()
+                .with_name(name)
+                .with_partitions(partitions)
+        });
+        let topics = topics.collect();
+        context.reply(&ListOffsetsResponse::default().with_topics(topics))
+    };
+    if look_ups.is_empty() {
+        return answer(Vec::new());
+    }
+    Step::LookUp(look_ups, Box::new(move |_, found| answer(found)))
 }
 
 fn response(
     version: i16,
     index: i32,
-    found: Result<Found, PartitionError>,
+    answer: Result<Answer, PartitionError>,
 ) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
-    let (response, found) = match found {
-        Ok(found) => (response, found),
+    let (response, answer) = match answer {
+        Ok(answer) => (response, answer),
         Err(error) => (response.with_error_code(code(error.code)), NOTHING),
     };
     let response = response
-        .with_timestamp(found.timestamp)
-        .with_offset(found.offset);
+        .with_timestamp(answer.timestamp)
+        .with_offset(answer.offset);
     if version >= 4 {
-        response.with_leader_epoch(found.epoch)
+        response.with_leader_epoch(answer.epoch)
     } else {
         response
     }
@@ -95,52 +131,48 @@ fn error(code: ErrorCode) -> PartitionError {
     }
 }
 
-fn look_up(
+/// Answers what the bounds of the log tell; what must be looked for in it is left for later.
+fn judge(
     view: &View,
     version: i16,
     topic: &str,
     asked: &ListOffsetsPartition,
     isolation: Isolation,
-) -> Result<Found, PartitionError> {
+) -> Result<Row, PartitionError> {
     let partition = view
         .partition(topic, asked.partition_index)
         .ok_or_else(|| error(ErrorCode::UnknownTopicOrPartition))?;
     partition.check_epoch(asked.current_leader_epoch)?;
     let bounds = partition.bounds()?;
-    let at = |offset| -> Result<Found, PartitionError> {
-        let epoch = partition.epoch_for(offset)?.map_or(-1, |epoch| epoch.0);
-        Ok(Found {
+    let answered = |offset: Offset, epoch| {
+        Row::Answered(Ok(Answer {
             timestamp: -1,
             offset: offset.0,
             epoch,
-        })
+        }))
     };
-    match asked.timestamp {
-        special::LATEST => {
-            let upper = bounds.upper(isolation);
-            Ok(Found {
-                timestamp: -1,
-                offset: upper.0,
-                epoch: bounds.epoch.0,
-            })
-        }
-        special::EARLIEST => at(bounds.start),
-        special::EARLIEST_LOCAL if version >= 8 => at(bounds.start),
-        special::LATEST_TIERED if version >= 9 => Ok(NOTHING),
-        special::MAX_TIMESTAMP if version >= 7 => Ok(found(partition.max_timestamp()?)),
-        negative if negative < 0 => Err(error(ErrorCode::UnsupportedVersion)),
-        timestamp => Ok(found(
-            partition.offset_for_timestamp(Timestamp(timestamp), isolation)?,
-        )),
-    }
+    let start = || -> Result<Row, PartitionError> {
+        let epoch = partition.epoch_for(bounds.start)?;
+        Ok(answered(bounds.start, epoch.map_or(-1, |epoch| epoch.0)))
+    };
+    let what = match asked.timestamp {
+        special::LATEST => return Ok(answered(bounds.upper(isolation), bounds.epoch.0)),
+        special::EARLIEST => return start(),
+        special::EARLIEST_LOCAL if version >= 8 => return start(),
+        special::LATEST_TIERED if version >= 9 => return Ok(Row::Answered(Ok(NOTHING))),
+        special::MAX_TIMESTAMP if version >= 7 => ByTime::Largest,
+        negative if negative < 0 => return Err(error(ErrorCode::UnsupportedVersion)),
+        timestamp => ByTime::From(Timestamp(timestamp), isolation),
+    };
+    Ok(Row::Sought(LookUp { partition, what }))
 }
 
-fn found(found: Option<crate::storage::TimestampOffset>) -> Found {
-    found.map_or(NOTHING, |(timestamp, offset, epoch)| Found {
+fn answer_of((timestamp, offset, epoch): TimestampOffset) -> Answer {
+    Answer {
         timestamp: timestamp.0,
         offset: offset.0,
         epoch: epoch.map_or(-1, |epoch| epoch.0),
-    })
+    }
 }
 
 impl ErrorCodes for ListOffsetsResponse {

@@ -7,8 +7,9 @@ use super::view::View;
 use crate::catalog::command::{Command, Reply};
 use crate::coordinator::group;
 use crate::coordinator::runtime::Unavailable;
-use crate::partition::{Acks, Appended, Partition, PartitionError, ValidBatch};
-use crate::types::Offset;
+use crate::partition::{Acks, Appended, Isolation, Partition, PartitionError, ValidBatch};
+use crate::storage::TimestampOffset;
+use crate::types::{Offset, Timestamp};
 
 /// What comes next, given what the step before has brought.
 pub(super) type Then<T> = Box<dyn FnOnce(&View, T) -> Step + Send>;
@@ -23,6 +24,9 @@ pub enum Step {
     Close(String),
     /// Append batches, then go on.
     Append(AppendStep),
+    /// Look records up by time, which may wait for the disk, then go on with what was found, in
+    /// order.
+    LookUp(Vec<LookUp>, Then<Vec<Found>>),
     /// Read, perhaps after waiting.
     Fetch(Box<super::fetch::FetchStep>),
     /// Ask the coordinators of groups, all at once, then go on with their answers, in order.
@@ -44,6 +48,38 @@ pub enum Step {
         Vec<(Arc<Partition>, i64)>,
         Then<Vec<Result<Offset, PartitionError>>>,
     ),
+}
+
+/// What a look-up has found: nothing, if no record fits.
+pub(super) type Found = Result<Option<TimestampOffset>, PartitionError>;
+
+/// A record to be looked up by time.
+pub struct LookUp {
+    /// Where.
+    pub partition: Arc<Partition>,
+    /// Which.
+    pub what: ByTime,
+}
+
+/// Which record is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByTime {
+    /// The first one with this timestamp or a later one.
+    From(Timestamp, Isolation),
+    /// The first one with the largest timestamp.
+    Largest,
+}
+
+impl LookUp {
+    /// Looks. May wait for the disk.
+    pub(super) fn run(self) -> Found {
+        match self.what {
+            ByTime::From(target, isolation) => {
+                self.partition.offset_for_timestamp(target, isolation)
+            }
+            ByTime::Largest => self.partition.max_timestamp(),
+        }
+    }
 }
 
 /// A command for the coordinator of one group.

@@ -51,12 +51,14 @@ options! {
         "How long a removed segment's files stay on disk under the suffix `.deleted`.";
     flush_messages: i64 = Long "flush.messages", Some("9223372036854775807"),
         AtLeast(1), { synonyms: &["log.flush.interval.messages"] },
-        "After how many records a log is forced to disk. Stored and reported, without effect: \
-         `tidemark.acks.all.durable` decides what an acknowledgement waits for.";
+        "After how many records a log is forced to disk. The append that reaches the number is \
+         answered, and its records are seen, when they are on disk, whatever its acks: with 1 all \
+         appends are. Apart from that `tidemark.acks.all.durable` decides what an acknowledgement \
+         waits for.";
     flush_ms: i64 = Long "flush.ms", Some("9223372036854775807"),
         AtLeast(0), { synonyms: &["log.flush.interval.ms", "log.flush.scheduler.interval.ms"] },
-        "After how much time a log is forced to disk. Stored and reported, without effect: \
-         `tidemark.acks.all.durable` decides what an acknowledgement waits for.";
+        "After how much time at the latest a record is forced to disk, give or take a second. No \
+         answer waits for it.";
     follower_replication_throttled_replicas: Vec<String> =
         List "follower.replication.throttled.replicas", Some(""),
         Rule(check_throttled_replicas, "* or [partitionId]:[brokerId],..."), {},

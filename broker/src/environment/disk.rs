@@ -107,6 +107,9 @@ pub trait DiskFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
     /// Reads up to `buffer.len()` bytes at `position`; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Reads what of it is in memory, without waiting for the disk. 0 says nothing about the file:
+    /// what is missing must be asked for with [`DiskFile::read_at`], which may wait.
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> usize;
     /// Writes all slices, one after the other, at `position`. The slices are used up.
     fn write_all_at(&self, slices: &mut [IoSlice<'_>], position: u64) -> io::Result<()>;
     /// Puts the content (and the length) on the disk: fdatasync.
@@ -133,10 +136,10 @@ pub trait DiskFile: Send + Sync {
 
 /// A file's bytes in memory, shared with the file.
 pub trait Mapping: Send + Sync {
-    /// The mapped bytes.
-    fn bytes(&self) -> &[u8];
-    /// The mapped bytes, to be changed in place.
-    fn bytes_mut(&mut self) -> &mut [u8];
+    /// Fills `buffer` with the mapped bytes from `position` on; an error if there are fewer.
+    fn read(&self, buffer: &mut [u8], position: usize) -> io::Result<()>;
+    /// Changes mapped bytes in place; an error if they would reach past the end.
+    fn write(&mut self, bytes: &[u8], position: usize) -> io::Result<()>;
     /// Puts changed bytes on the disk: msync.
     fn flush(&self) -> io::Result<()>;
 }

@@ -6,15 +6,14 @@ use std::sync::atomic::Ordering;
 use tidemark_protocol::error::ErrorCode;
 use tidemark_protocol::records::TimestampType;
 
-use super::{
-    Acks, Appended, Partition, PartitionError, State, Unsynced, ValidBatch, storage_failed,
-};
+use super::{Acks, Appended, Partition, PartitionError, Unsynced, ValidBatch, storage_failed};
 use crate::storage::{Log, ProducerError, SequenceCheck, StorageError};
 use crate::types::{Now, Offset, Timestamp};
 
 impl Partition {
-    /// Appends a validated batch. With [`Acks::All`] the caller then waits with
-    /// [`Partition::wait_durable`] for the returned end.
+    /// Appends a validated batch. If it was promised the disk, by [`Acks::All`] or because it makes
+    /// `flush.messages` due, the caller then waits with [`Partition::wait_on_disk`] for the
+    /// returned end.
     ///
     /// A batch that one of the producer's last five was already (rule 1) is not written again: its
     /// first offsets are returned, and waiting for its end means waiting for the original.
@@ -34,6 +33,7 @@ impl Partition {
             TimestampType::LogAppendTime => Timestamp(batch.header.max_timestamp),
             TimestampType::CreateTime => Timestamp(-1),
         };
+        let promised = acks == Acks::All && self.durable_acks;
         if let SequenceCheck::Duplicate {
             base,
             last,
@@ -41,7 +41,9 @@ impl Partition {
         } = check_sequence(log, batch)?
         {
             let end = last.plus(1);
-            if acks == Acks::All && self.durable_acks && end > log.last_flushed() {
+            let original_waits = |unsynced: &Unsynced| unsynced.base < end && end <= unsynced.end;
+            let on_disk_first = promised || state.unsynced.iter().any(original_waits);
+            if promised && end > log.last_flushed() {
                 // The original may have come with less than acks=all: nobody has asked yet.
                 self.request_flush();
             }
@@ -51,26 +53,29 @@ impl Partition {
                 log_append_time: timestamp,
                 log_start: log.start_offset(),
                 end,
+                on_disk_first,
             });
         }
         let written = log
             .append(&batch.header, &batch.bytes, self.epoch, now)
             .map_err(|error| append_failed(&error))?;
+        // A flush has been asked for everything that waits already.
+        let asked = state.unsynced.back().map_or(Offset::ZERO, |last| last.end);
+        let unflushed = written.end.0 - log.last_flushed().max(asked).0;
+        let on_disk_first = promised || unflushed >= state.settings.log.flush_messages;
         let appended = Appended {
             base_offset: written.base,
             log_append_time,
             log_start: log.start_offset(),
             end: written.end,
+            on_disk_first,
         };
-        let wait_for_disk = acks == Acks::All && self.durable_acks;
-        if wait_for_disk {
+        state.dirty_since.get_or_insert(now.monotonic);
+        if on_disk_first {
             state.unsynced.push_back(Unsynced {
                 base: written.base,
                 end: written.end,
             });
-        }
-        state.dirty_since.get_or_insert(now.monotonic);
-        if wait_for_disk || state.has_flush_messages_due() {
             self.request_flush();
         }
         // Under the lock, so that two appends cannot tell of their ends in the wrong order.
@@ -78,15 +83,26 @@ impl Partition {
         Ok(appended)
     }
 
-    /// Waits until everything below `end` is on disk; at once if the broker does not promise that.
-    pub async fn wait_durable(&self, end: Offset) -> Result<(), PartitionError> {
-        if !self.durable_acks {
-            return Ok(());
-        }
+    /// Waits until everything below `end` is on disk.
+    pub async fn wait_on_disk(&self, end: Offset) -> Result<(), PartitionError> {
         self.durable.wait(end).await.map_err(|_| {
             let state = self.state.lock();
             state.unavailable()
         })
+    }
+
+    /// Waits until everything below `end` is where it was promised to be: at once if that is not
+    /// the disk.
+    pub async fn wait_durable(&self, end: Offset) -> Result<(), PartitionError> {
+        let promised = {
+            let state = self.state.lock();
+            let first = state.unsynced.front();
+            self.durable_acks || first.is_some_and(|first| first.base < end)
+        };
+        match promised {
+            true => self.wait_on_disk(end).await,
+            false => Ok(()),
+        }
     }
 
     /// Puts everything that has been written on the disk and wakes those who wait for that. A
@@ -140,14 +156,6 @@ impl Partition {
         }
         drop(state);
         self.durable.close();
-    }
-}
-
-impl State {
-    fn has_flush_messages_due(&self) -> bool {
-        let Some(log) = &self.log else { return false };
-        let unflushed = log.end_offset().0 - log.last_flushed().0;
-        unflushed >= self.settings.log.flush_messages
     }
 }
 

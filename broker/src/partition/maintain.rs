@@ -9,8 +9,7 @@ use crate::storage::PendingDelete;
 use crate::types::{Now, Offset};
 
 impl Partition {
-    /// Applies retention and forgets expired producers. Returns the files that are to be unlinked
-    /// once their delay is over.
+    /// Applies retention. Returns the files that are to be unlinked once their delay is over.
     pub fn maintain(&self, now: Now) -> Result<Vec<PendingDelete>, PartitionError> {
         let mut state = self.state.lock();
         let visible = state.visible_end();
@@ -26,6 +25,13 @@ impl Partition {
             self.high_watermark.wake_all();
         }
         Ok(deleted)
+    }
+
+    /// Forgets producers that have been idle for `producer.id.expiration.ms` (rule 5).
+    pub fn expire_producers(&self, now: Now) {
+        if let Some(log) = self.state.lock().log.as_mut() {
+            log.expire_producers(now);
+        }
     }
 
     /// Asks for a sync if the log has been dirty for longer than the topic's `flush.ms`.

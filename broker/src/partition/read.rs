@@ -4,17 +4,51 @@ use bytes::Bytes;
 use tidemark_protocol::error::ErrorCode;
 
 use super::{Bounds, Isolation, Partition, PartitionError, storage_failed};
-use crate::storage::{LogSlice, TimestampOffset};
+use crate::storage::{
+    self, Available, Log, LogAccess, LogSlice, Reach, StorageError, TimestampOffset, Wish,
+};
 use crate::types::{LeaderEpoch, Offset, Timestamp};
 
-/// What a fetch would find, without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Available {
-    /// Bytes from the fetch offset on, in its segment.
-    pub bytes: u64,
-    /// The offset is in a segment that is no longer written to: the fetch need not wait for more
-    /// (rule 16, Kafka's `DelayedFetch` case F).
-    pub older_segment: bool,
+/// Why a look at the log found nothing out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// It was to look at what is in memory, and that is on the disk.
+    Cold,
+    /// It failed.
+    Failed(PartitionError),
+}
+
+impl From<PartitionError> for Miss {
+    fn from(error: PartitionError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<StorageError> for Miss {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::NotInMemory { .. } => Self::Cold,
+            error => Self::Failed(storage_failed(&error)),
+        }
+    }
+}
+
+impl From<Miss> for PartitionError {
+    fn from(miss: Miss) -> Self {
+        match miss {
+            Miss::Cold => Self::new(ErrorCode::KafkaStorageError, "the log is not in memory"),
+            Miss::Failed(error) => error,
+        }
+    }
+}
+
+impl LogAccess for Partition {
+    type Error = Miss;
+
+    fn look<T>(&self, look: impl FnOnce(&Log) -> Result<T, StorageError>) -> Result<T, Miss> {
+        let state = self.state.lock();
+        Ok(look(Self::open_log(&state)?)?)
+    }
 }
 
 impl Partition {
@@ -60,50 +94,43 @@ impl Partition {
         isolation: Isolation,
         max_bytes: u32,
         min_one: bool,
-    ) -> Result<Option<LogSlice>, PartitionError> {
-        let upper = self.bounds()?.upper(isolation);
-        let state = self.state.lock();
-        let log = Self::open_log(&state)?;
-        log.read(from, upper, max_bytes, min_one)
-            .map_err(|error| storage_failed(&error))
+        reach: Reach,
+    ) -> Result<Option<LogSlice>, Miss> {
+        let wish = Wish {
+            from,
+            upper: self.bounds()?.upper(isolation),
+            max_bytes,
+            min_one,
+        };
+        storage::find_slice(self, &wish, reach)
     }
 
-    /// How much a read from `from` would find. Cheap: asked each time a parked fetch wakes.
+    /// How much a read from `from` would find. Asked each time a parked fetch wakes.
     pub fn available(
         &self,
         from: Offset,
         isolation: Isolation,
-    ) -> Result<Available, PartitionError> {
+        reach: Reach,
+    ) -> Result<Available, Miss> {
         let upper = self.bounds()?.upper(isolation);
-        let state = self.state.lock();
-        let log = Self::open_log(&state)?;
-        let (bytes, older_segment) = log.bytes_between(from, upper);
-        Ok(Available {
-            bytes,
-            older_segment,
-        })
+        storage::find_available(self, from, upper, reach)
     }
 
-    /// The first record below `isolation`'s bound with a timestamp of at least `target`.
+    /// The first record below `isolation`'s bound with a timestamp of at least `target`. Waits for
+    /// the disk.
     pub fn offset_for_timestamp(
         &self,
         target: Timestamp,
         isolation: Isolation,
     ) -> Result<Option<TimestampOffset>, PartitionError> {
         let upper = self.bounds()?.upper(isolation);
-        let state = self.state.lock();
-        let log = Self::open_log(&state)?;
-        log.offset_for_timestamp(target, upper)
-            .map_err(|error| storage_failed(&error))
+        Ok(storage::offset_for_timestamp(self, target, upper)?)
     }
 
-    /// The first record with the largest timestamp.
+    /// The first record with the largest timestamp. Waits for the disk.
     pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, PartitionError> {
         let upper = self.bounds()?.high_watermark;
-        let state = self.state.lock();
-        let log = Self::open_log(&state)?;
-        log.max_timestamp(upper)
-            .map_err(|error| storage_failed(&error))
+        Ok(storage::max_timestamp(self, upper)?)
     }
 
     /// Where `epoch` ended in this log (rule 31).

@@ -13,7 +13,7 @@ use crate::config::{BrokerConfig, TopicConfig};
 use crate::environment::MemoryDisk;
 use crate::environment::disk::{DiskOp, Failure, Fault};
 use crate::storage::testing::{Shape, dir, now};
-use crate::storage::{LogConfig, LogStart};
+use crate::storage::{LogConfig, LogStart, Reach};
 use crate::types::Now;
 use crate::vitals::Vitals;
 
@@ -97,7 +97,13 @@ impl Bench {
     fn visible(&self, from: i64) -> Vec<i64> {
         let slice = self
             .partition
-            .read(Offset(from), Isolation::ReadUncommitted, u32::MAX, true)
+            .read(
+                Offset(from),
+                Isolation::ReadUncommitted,
+                u32::MAX,
+                true,
+                Reach::Disk,
+            )
             .unwrap();
         let bytes = slice.map_or_else(Bytes::new, |slice| slice.read().unwrap());
         Batches::new(&bytes)
@@ -360,19 +366,32 @@ fn rule_06_the_batch_after_a_failed_one_is_refused() {
 }
 
 #[tokio::test]
-async fn what_recovery_found_is_visible_at_once_and_synced_before_anybody_is_told() {
+async fn what_recovery_found_is_synced_before_anybody_sees_it_or_is_told() {
     let bench = Bench::new();
+    bench.grow(2, Acks::All);
+    bench.flush();
+    let point = bench.partition.checkpoint().unwrap().recovery_point;
     let end = bench.grow(3, Acks::Leader);
     // The process is killed: what was written is in the page cache.
     drop(bench.partition.retire());
-    let disk = bench.disk.clone();
-    let bench = Bench::on(disk, LogStart::default(), LogConfig::default(), true);
-    assert_eq!(bench.ends(), (3, 3));
+    let start = LogStart {
+        clean: false,
+        recovery_point: point,
+        log_start: Offset(0),
+    };
+    let bench = Bench::on(bench.disk.clone(), start, LogConfig::default(), true);
+    assert_eq!(bench.ends(), (2, 5), "the rest may still be lost");
+    assert_eq!(bench.visible(0), [0]);
     assert!(bench.asks_for_a_flush(), "without anybody's asking");
+    let seen = bench.partition.high_watermark_progress();
+    let mut seen = pin!(seen.wait(end));
     let mut wait = pin!(bench.partition.wait_durable(end));
+    assert_eq!(poll(&mut seen).await, None);
     assert_eq!(poll(&mut wait).await, None);
     bench.flush();
+    assert_eq!(poll(&mut seen).await, Some(Ok(())));
     assert_eq!(poll(&mut wait).await, Some(Ok(())));
+    assert_eq!(bench.ends(), (5, 5));
     let start = LogStart {
         clean: true,
         recovery_point: bench.partition.checkpoint().unwrap().recovery_point,
@@ -381,6 +400,130 @@ async fn what_recovery_found_is_visible_at_once_and_synced_before_anybody_is_tol
     bench.partition.retire().unwrap().close().unwrap();
     let bench = Bench::on(bench.disk.clone(), start, LogConfig::default(), true);
     assert!(!bench.asks_for_a_flush(), "there is nothing to sync");
+    assert_eq!(bench.ends(), (5, 5));
+}
+
+#[test]
+fn what_recovery_found_is_seen_at_once_if_nobody_was_promised_the_disk() {
+    for (flush_messages, seen) in [(i64::MAX, 3), (4, 3), (3, 0)] {
+        let config = LogConfig {
+            flush_messages,
+            ..LogConfig::default()
+        };
+        let bench = Bench::new();
+        bench.grow(3, Acks::Leader);
+        drop(bench.partition.retire());
+        let bench = Bench::on(bench.disk.clone(), LogStart::default(), config, false);
+        assert_eq!(bench.ends(), (seen, 3), "{flush_messages}");
+        assert!(bench.asks_for_a_flush());
+    }
+}
+
+#[test]
+fn a_recovered_log_is_not_seen_below_its_start() {
+    let bench = Bench::new();
+    bench.grow(8, Acks::Leader);
+    drop(bench.partition.retire());
+    let start = LogStart {
+        log_start: Offset(5),
+        ..LogStart::default()
+    };
+    let bench = Bench::on(bench.disk.clone(), start, LogConfig::default(), true);
+    let bounds = bench.partition.bounds().unwrap();
+    assert_eq!(
+        (bounds.start, bounds.high_watermark),
+        (Offset(5), Offset(5))
+    );
+    bench.flush();
+    assert_eq!(bench.ends(), (8, 8));
+}
+
+#[tokio::test]
+async fn an_append_that_makes_flush_messages_due_waits_for_the_disk() {
+    let config = LogConfig {
+        flush_messages: 3,
+        ..LogConfig::default()
+    };
+    for durable_acks in [true, false] {
+        let bench = Bench::with(config.clone(), durable_acks);
+        let append = |count| {
+            let shape = Shape::of(count, 1_000);
+            bench.append(&shape, Acks::Leader).unwrap()
+        };
+        assert!(!append(2).on_disk_first);
+        assert_eq!(bench.ends(), (2, 2));
+        let due = append(1);
+        assert!(due.on_disk_first);
+        assert!(bench.asks_for_a_flush());
+        assert_eq!(bench.ends(), (2, 3), "not seen before it is on disk");
+        // What follows is counted anew, but nothing overtakes.
+        assert!(!append(2).on_disk_first);
+        assert!(append(1).on_disk_first);
+        assert_eq!(bench.ends(), (2, 6));
+        let mut first = pin!(bench.partition.wait_on_disk(due.end));
+        assert_eq!(poll(&mut first).await, None);
+        // Machines, which wait for whatever was promised, wait for this too.
+        let mut machine = pin!(bench.partition.wait_durable(due.end));
+        assert_eq!(poll(&mut machine).await, None);
+        bench.flush();
+        assert_eq!(poll(&mut first).await, Some(Ok(())));
+        assert_eq!(poll(&mut machine).await, Some(Ok(())));
+        assert_eq!(bench.ends(), (6, 6));
+        // Whoever gets no answer makes it due all the same.
+        bench.grow(3, Acks::None);
+        assert_eq!(bench.ends(), (6, 9));
+    }
+}
+
+#[test]
+fn rule_01_a_repetition_waits_for_the_disk_if_the_original_does() {
+    let config = LogConfig {
+        flush_messages: 2,
+        ..LogConfig::default()
+    };
+    let bench = Bench::with(config, true);
+    let append = |sequence| {
+        let shape = Shape::from_producer(7, 0, sequence, 1);
+        let appended = bench.append(&shape, Acks::Leader).unwrap();
+        (appended.base_offset.0, appended.on_disk_first)
+    };
+    let first = [(0, false), (1, true), (2, false)];
+    assert_eq!([append(0), append(1), append(2)], first);
+    assert_eq!([append(0), append(1), append(2)], first);
+    bench.flush();
+    assert_eq!(append(1), (1, false), "it is on disk");
+}
+
+#[test]
+fn rule_04_a_producer_that_has_expired_may_go_on_at_any_sequence() {
+    let config = LogConfig {
+        producer_id_expiration_ms: 10_000,
+        retention_ms: 20_000,
+        ..LogConfig::default()
+    };
+    let bench = Bench::with(config, true);
+    let append = |sequence| {
+        let shape = Shape::from_producer(7, 0, sequence, 1);
+        let appended = bench.append(&shape, Acks::Leader);
+        appended.map(|a| a.base_offset.0).map_err(|e| e.code)
+    };
+    let out_of_order = Err(ErrorCode::OutOfOrderSequenceNumber);
+    for sequence in 0..4 {
+        assert_eq!(append(sequence), Ok(i64::from(sequence)));
+    }
+    bench.partition.expire_producers(at(10_999));
+    assert_eq!(append(6), out_of_order);
+    bench.partition.expire_producers(at(11_000));
+    assert_eq!(append(4), Ok(4));
+    // Retention takes the records; who wrote them is still known, as in Kafka.
+    let deleted = bench.partition.maintain(at(21_001)).unwrap();
+    assert_eq!(deleted.len(), 1);
+    assert_eq!(bench.partition.bounds().unwrap().start, Offset(5));
+    assert_eq!(append(6), out_of_order);
+    assert_eq!(append(5), Ok(5));
+    bench.partition.maintain(at(21_001)).unwrap();
+    bench.partition.expire_producers(at(21_001));
+    assert_eq!(append(9), Ok(6));
 }
 
 #[test]
@@ -434,13 +577,12 @@ fn rule_33_records_are_deleted_up_to_the_high_watermark_at_most() {
             high_watermark: Offset(8),
         }
     );
+    let uncommitted = Isolation::ReadUncommitted;
     let below = bench
         .partition
-        .read(Offset(5), Isolation::ReadUncommitted, 1, true);
-    assert_eq!(
-        below.err().map(|e| e.code),
-        Some(ErrorCode::OffsetOutOfRange)
-    );
+        .read(Offset(5), uncommitted, 1, true, Reach::Disk);
+    let below = below.err().map(|miss| PartitionError::from(miss).code);
+    assert_eq!(below, Some(ErrorCode::OffsetOutOfRange));
 }
 
 #[test]
@@ -565,10 +707,50 @@ fn appended_batches_carry_offset_and_epoch_and_keep_their_crc() {
     assert_eq!(appended.base_offset, Offset(3));
     assert_eq!(appended.log_append_time, Timestamp(-1));
     let slice = partition
-        .read(Offset(4), Isolation::ReadCommitted, 1, true)
+        .read(Offset(4), Isolation::ReadCommitted, 1, true, Reach::Disk)
         .unwrap();
     let stored = slice.unwrap().read().unwrap();
     let stored = BatchView::parse(&stored).unwrap();
     stored.validate_crc().unwrap();
     assert_eq!((stored.base_offset, stored.partition_leader_epoch), (3, 6));
+}
+
+#[test]
+fn rule_30_look_ups_stay_right_while_segments_go() {
+    let config = LogConfig {
+        segment_bytes: 1_000,
+        index_interval_bytes: 150,
+        file_delete_delay_ms: 0,
+        ..LogConfig::default()
+    };
+    let bench = Bench::with(config, true);
+    for number in 0..600 {
+        bench.append(&Shape::of(1, number), Acks::Leader).unwrap();
+    }
+    let partition = &bench.partition;
+    let disk = &bench.disk;
+    std::thread::scope(|scope| {
+        let deleting = scope.spawn(move || {
+            for start in (0..=590).step_by(10) {
+                partition.delete_records(start).unwrap();
+                for pending in partition.maintain(at(1_000)).unwrap() {
+                    pending.run(disk).unwrap();
+                }
+            }
+        });
+        while !deleting.is_finished() {
+            let before = partition.bounds().unwrap().start.0;
+            let first = partition.offset_for_timestamp(Timestamp(0), Isolation::ReadUncommitted);
+            let (time, offset, _) = first.unwrap().expect("the last records stay");
+            assert!(offset.0 >= before && time.0 == offset.0, "{offset}");
+            let last = partition.max_timestamp().unwrap();
+            let last = last.expect("the last record stays");
+            assert_eq!((last.0.0, last.1.0), (599, 599));
+        }
+        deleting.join().unwrap();
+    });
+    let uncommitted = Isolation::ReadUncommitted;
+    let first = partition.offset_for_timestamp(Timestamp(0), uncommitted);
+    let first = first.unwrap().map(|(_, offset, _)| offset);
+    assert_eq!(first, Some(Offset(590)));
 }

@@ -18,6 +18,13 @@ pub enum StorageError {
         /// The system's answer.
         source: io::Error,
     },
+    /// What was to be looked at in memory only is on the disk. Nothing is wrong: the same look
+    /// finds it there.
+    #[error("{} must be read from the disk first", path.display())]
+    NotInMemory {
+        /// The file.
+        path: PathBuf,
+    },
     /// The volume is full.
     #[error("{op} {}: no space left on the volume", path.display())]
     NoSpace {

@@ -115,12 +115,13 @@ impl<const SIZE: usize> IndexFile<SIZE> {
         if index >= self.entries {
             return Err(out_of_range());
         }
-        let bytes = self.mapped()?.bytes();
-        bytes
-            .get(index * SIZE..)
-            .and_then(|rest| rest.first_chunk())
-            .copied()
-            .ok_or_else(out_of_range)
+        let mut entry = [0; SIZE];
+        let mapping = self.mapped()?;
+        match mapping.read(&mut entry, index * SIZE) {
+            Ok(()) => Ok(entry),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(out_of_range()),
+            Err(error) => Err(StorageError::io(&self.path, "read", error)),
+        }
     }
 
     /// How many entries at the front satisfy `holds`, which must be true for a prefix.
@@ -145,18 +146,11 @@ impl<const SIZE: usize> IndexFile<SIZE> {
         let start = self.entries * SIZE;
         let end = start + SIZE;
         self.secure(end)?;
-        let path = &self.path;
-        let mapping = self.mapping.get_mut().map(|mapping| mapping.bytes_mut());
-        match mapping.and_then(|bytes| bytes.get_mut(start..end)) {
-            Some(slot) => slot.copy_from_slice(&entry),
-            None => {
-                return Err(StorageError::corrupt(
-                    path,
-                    start as u64,
-                    "the index is full",
-                ));
-            }
-        }
+        let mapping = self.mapping.get_mut();
+        let mapping = mapping.ok_or_else(|| std::io::ErrorKind::NotFound.into());
+        mapping
+            .and_then(|mapping| mapping.write(&entry, start))
+            .at(&self.path, "write to")?;
         self.entries += 1;
         Ok(())
     }

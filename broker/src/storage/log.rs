@@ -4,6 +4,7 @@
 //! it can be done without the lock: [`LogSlice`] reads bytes, [`FlushPlan`] syncs files,
 //! [`PendingDelete`] removes them.
 
+mod access;
 mod append;
 mod flush;
 mod load;
@@ -27,12 +28,13 @@ use super::segment::Segment;
 use crate::environment::Disk;
 use crate::types::{LeaderEpoch, Offset};
 
+pub use access::LogAccess;
 pub use append::Appended;
 pub use flush::FlushPlan;
-pub use lookup::TimestampOffset;
+pub use lookup::{TimestampOffset, max_timestamp, offset_for_timestamp};
 pub use maintain::PendingDelete;
 pub use open::{LogStart, RecoveryReport};
-pub use read::{BatchScan, LogSlice};
+pub use read::{Available, BatchScan, LogSlice, PartRead, Wish, find_available, find_slice};
 
 /// An open log. There is always at least one segment; the last one is the active one.
 pub struct Log {

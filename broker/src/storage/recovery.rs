@@ -148,10 +148,12 @@ fn drop_orphans(live: &mut BTreeSet<(Offset, Kind)>, actions: &mut Vec<Action>) 
     }
 }
 
-/// After an unclean stop every segment from the one that holds the recovery point on is scanned.
+/// After an unclean stop every segment is scanned from the one on that holds the last record below
+/// the recovery point. That one may end right there: then it may have been sealed after the last
+/// sync, and its records are on the disk but its indexes are not, nor its end.
 fn segments(facts: &Facts<'_>, bases: &[Offset]) -> Vec<FoundSegment> {
     let from = bases
-        .partition_point(|base| *base <= facts.recovery_point)
+        .partition_point(|base| *base < facts.recovery_point)
         .saturating_sub(1);
     let found = |(index, base): (usize, &Offset)| FoundSegment {
         base: *base,

@@ -1,9 +1,10 @@
 //! One segment: a `.log` file of consecutive batches, and its two indexes (Kafka's `LogSegment`).
 
 pub(crate) mod scan;
+pub(crate) mod view;
 
 use std::io::IoSlice;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tidemark_protocol::records::BatchHeader;
@@ -17,6 +18,7 @@ use crate::environment::disk::OpenMode;
 use crate::environment::{Disk, DiskFile};
 use crate::types::{Offset, Position, Timestamp};
 use scan::HeaderScan;
+use view::{Reach, SegmentView};
 
 /// A batch's place in its segment.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,7 @@ impl Located {
 /// An open segment.
 pub(crate) struct Segment {
     pub(crate) base: Offset,
-    pub(crate) path: PathBuf,
+    pub(crate) path: Arc<Path>,
     pub(crate) file: Arc<dyn DiskFile>,
     /// Bytes of whole batches; the file may be longer after a failed write or by preallocation.
     pub(crate) size: u32,
@@ -144,7 +146,7 @@ impl Segment {
         let time_index = file_path(dir, base, Kind::TimeIndex);
         Self {
             base,
-            path: file_path(dir, base, Kind::Log),
+            path: file_path(dir, base, Kind::Log).into(),
             file,
             size,
             offsets: OffsetIndex::empty(disk.clone(), index, base, max),
@@ -238,41 +240,24 @@ impl Segment {
             .map_or(self.modified, |(timestamp, _)| timestamp)
     }
 
-    /// The first batch that ends at or after `offset`, found by the index and a scan of headers.
-    pub(crate) fn locate(&self, offset: Offset) -> Result<Option<Located>, StorageError> {
-        let position = self.offsets.lookup(offset)?.0;
-        if position > 0 {
-            // The index has no checksum. What it points at must look like a batch at or before
-            // the offset; if not, the segment is searched from its beginning.
-            let found = self.first_ending_at(offset, position);
-            if let Ok(Some((first, found))) = found
-                && first.base_offset >= self.base.0
-                && first.base_offset <= offset.0
-            {
-                return Ok(found);
-            }
+    /// Its batches as of now.
+    pub(crate) fn view(&self) -> SegmentView {
+        SegmentView {
+            base: self.base,
+            path: Arc::clone(&self.path),
+            file: Arc::clone(&self.file),
+            size: self.size,
         }
-        Ok(self
-            .first_ending_at(offset, 0)?
-            .and_then(|(_, found)| found))
     }
 
-    /// The header at `position`, and the first batch from there on that ends at or after `offset`.
-    #[allow(clippy::type_complexity, reason = "used by one caller, right above")]
-    fn first_ending_at(
-        &self,
-        offset: Offset,
-        position: u32,
-    ) -> Result<Option<(BatchHeader, Option<Located>)>, StorageError> {
-        let mut first = None;
-        let mut scan = self.headers(position);
-        while let Some(batch) = scan.next()? {
-            let first = *first.get_or_insert(batch.header);
-            if batch.header.last_offset() >= offset.0 {
-                return Ok(Some((first, Some(batch))));
-            }
-        }
-        Ok(first.map(|first| (first, None)))
+    /// Where a search for the batch that holds `offset` may begin, by the index.
+    pub(crate) fn hint(&self, offset: Offset) -> Result<u32, StorageError> {
+        self.offsets.lookup(offset).map(|position| position.0)
+    }
+
+    /// The first batch that ends at or after `offset`, found by the index and a scan of headers.
+    pub(crate) fn locate(&self, offset: Offset) -> Result<Option<Located>, StorageError> {
+        self.view().locate(offset, self.hint(offset)?, Reach::Disk)
     }
 
     /// The position of a batch at or before `position`, by the index; 0 if there is no entry.
@@ -284,7 +269,7 @@ impl Segment {
 
     /// Walks the headers from `position` on.
     pub(crate) fn headers(&self, position: u32) -> HeaderScan {
-        HeaderScan::new(self.file.clone(), self.path.clone(), position, self.size)
+        self.view().headers(position, Reach::Disk)
     }
 
     /// Finds the end of a segment that was closed in order, by a scan from the last index entry.

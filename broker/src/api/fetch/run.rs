@@ -17,7 +17,8 @@ use super::super::step::Step;
 use super::super::view::{Shared, View};
 use super::FetchStep;
 use super::sessions::{Found, Key, Plan, TopicKey, Wanted};
-use crate::partition::{Bounds, Isolation, Partition, PartitionError, Signal};
+use crate::partition::{Bounds, Isolation, Miss, Partition, PartitionError, Signal};
+use crate::storage::{Available, LogSlice, Reach};
 use crate::types::{LeaderEpoch, Offset};
 
 /// A partition of the plan: where it is, or why it cannot be read.
@@ -65,7 +66,7 @@ impl FetchStep {
             .collect();
         self.wait(shared, &view, &targets).await;
         let (room, max_bytes) = self.room(shared, &plan);
-        let reads = self.read_all(&targets, max_bytes);
+        let reads = self.read_all(&targets, max_bytes).await;
         let read_bytes = reads.iter().map(|read| read.records.len()).sum();
         let found: Vec<Found> = reads.iter().map(Read::found).collect();
         let verdict =
@@ -108,7 +109,7 @@ impl FetchStep {
                 let next = bounds.high_watermark.plus(1);
                 registrations.push(partition.high_watermark_progress().register(next, &signal));
             }
-            if self.is_satisfied(targets) || *stopping.borrow() {
+            if self.is_satisfied(targets).await || *stopping.borrow() {
                 return;
             }
             let timeout =
@@ -122,7 +123,7 @@ impl FetchStep {
     }
 
     /// Whether the answer need not wait any longer.
-    fn is_satisfied(&self, targets: &[Target]) -> bool {
+    async fn is_satisfied(&self, targets: &[Target]) -> bool {
         let mut total = 0_u64;
         for target in targets {
             let Ok(partition) = &target.partition else {
@@ -134,17 +135,20 @@ impl FetchStep {
                 }) => {}
                 _ => return true,
             }
-            match partition.available(Offset(target.wanted.offset), self.isolation) {
-                Err(_) => return true,
-                Ok(available) if available.older_segment => return true,
-                Ok(available) => {
+            let (from, isolation) = (Offset(target.wanted.offset), self.isolation);
+            let look =
+                move |partition: &Partition, reach| partition.available(from, isolation, reach);
+            match look_into(partition, look).await {
+                // Kafka's `DelayedFetch`, case F.
+                Err(_) | Ok(Available::OlderSegment) => return true,
+                Ok(Available::Bytes(bytes)) => {
                     // A partition counts for no more than may be sent of it, and one that is full
                     // ends the wait: more will not come of it.
                     let cap = u64::try_from(target.wanted.max_bytes).unwrap_or(0);
-                    if available.bytes > 0 && available.bytes >= cap {
+                    if bytes > 0 && bytes >= cap {
                         return true;
                     }
-                    total += available.bytes.min(cap);
+                    total += bytes.min(cap);
                 }
             }
         }
@@ -169,20 +173,23 @@ impl FetchStep {
     /// Reads all partitions within the byte budget (rule 17), in the order of the plan. Rule 24, that
     /// none is starved, is the session's affair, which moves those that had data to its end; a
     /// client without one puts another first each time, and would be crossed by a broker that did
-    /// so too.
-    fn read_all(&self, targets: &[Target], max_bytes: u32) -> Vec<Read> {
+    /// so too. One after the other: what is left of the budget depends on those before.
+    async fn read_all(&self, targets: &[Target], max_bytes: u32) -> Vec<Read> {
         let mut budget = max_bytes;
         let mut nothing_yet = true;
-        let reads = targets.iter().map(|target| {
-            let read = target.read(self.context.version, self.isolation, budget, nothing_yet);
+        let mut reads = Vec::with_capacity(targets.len());
+        for target in targets {
+            let read = target
+                .read(self.context.version, self.isolation, budget, nothing_yet)
+                .await;
             if !read.records.is_empty() {
                 nothing_yet = false;
                 let taken = u32::try_from(read.records.len()).unwrap_or(u32::MAX);
                 budget = budget.saturating_sub(taken);
             }
-            read
-        });
-        reads.collect()
+            reads.push(read);
+        }
+        reads
     }
 
     fn response<'a>(
@@ -317,7 +324,7 @@ impl Target {
         })
     }
 
-    fn read(&self, version: i16, isolation: Isolation, budget: u32, min_one: bool) -> Read {
+    async fn read(&self, version: i16, isolation: Isolation, budget: u32, min_one: bool) -> Read {
         let partition = match &self.partition {
             Ok(partition) => partition,
             Err(error) => {
@@ -344,24 +351,62 @@ impl Target {
             .unwrap_or(0)
             .min(budget);
         let from = Offset(self.wanted.offset);
-        match partition.read(from, isolation, max_bytes, min_one) {
-            Ok(None) => Read {
+        let look = move |partition: &Partition, reach| {
+            partition.read(from, isolation, max_bytes, min_one, reach)
+        };
+        let slice = match look_into(partition, look).await {
+            Ok(Some(slice)) => slice,
+            Ok(None) => {
+                return Read {
+                    bounds,
+                    ..Read::nothing()
+                };
+            }
+            Err(error) => return Read::failed(error.code, bounds),
+        };
+        match bytes_of(slice).await {
+            Ok(records) => Read {
                 bounds,
+                records,
                 ..Read::nothing()
             },
-            Ok(Some(slice)) => match slice.read() {
-                Ok(records) => Read {
-                    bounds,
-                    records,
-                    ..Read::nothing()
-                },
-                Err(error) => {
-                    tracing::error!(partition = %partition.name(), %error, "cannot read the log");
-                    Read::failed(ErrorCode::KafkaStorageError, bounds)
-                }
-            },
-            Err(error) => Read::failed(error.code, bounds),
+            Err(error) => {
+                tracing::error!(partition = %partition.name(), %error, "cannot read the log");
+                Read::failed(ErrorCode::KafkaStorageError, bounds)
+            }
         }
+    }
+}
+
+/// Looks into a partition's log: here as long as all that is looked at is in memory, else on a
+/// thread that may wait for the disk.
+async fn look_into<T: Send + 'static>(
+    partition: &Arc<Partition>,
+    look: impl Fn(&Partition, Reach) -> Result<T, Miss> + Send + 'static,
+) -> Result<T, PartitionError> {
+    match look(partition, Reach::Memory) {
+        Err(Miss::Cold) => {}
+        Err(Miss::Failed(error)) => return Err(error),
+        Ok(found) => return Ok(found),
+    }
+    let partition = Arc::clone(partition);
+    let looked = tokio::task::spawn_blocking(move || look(&partition, Reach::Disk)).await;
+    match looked {
+        Ok(found) => Ok(found?),
+        Err(error) => Err(PartitionError {
+            code: ErrorCode::KafkaStorageError,
+            message: error.to_string(),
+        }),
+    }
+}
+
+/// Reads a slice: what is in memory here, the rest on a thread that may wait for the disk.
+async fn bytes_of(slice: LogSlice) -> std::io::Result<Bytes> {
+    match slice.read_in_memory() {
+        Ok(bytes) => Ok(bytes),
+        Err(part) => tokio::task::spawn_blocking(move || part.finish())
+            .await
+            .map_err(std::io::Error::other)?,
     }
 }
 

@@ -184,15 +184,13 @@ impl Disk for MemoryDisk {
             if content.len() < len as u64 {
                 content.set_len(len as u64);
             }
-            let mut bytes = vec![0; len];
-            content.read_at(&mut bytes, 0);
             state.tree.retain(id);
             let generation = state.generation;
             Ok(Box::new(MemoryMapping {
                 disk: self.clone(),
                 id,
                 generation,
-                bytes,
+                len,
             }) as Box<dyn Mapping>)
         })
     }
@@ -264,6 +262,17 @@ impl DiskFile for MemoryFile {
         })
     }
 
+    /// Everything is in memory, unless a fault says that it is not, or only so many bytes.
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> usize {
+        let mut state = self.disk.0.lock();
+        if state.generation != self.generation {
+            return 0;
+        }
+        let allowed = state.faults.pass_cached(&self.path, buffer.len());
+        let buffer = buffer.get_mut(..allowed).unwrap_or_default();
+        state.tree.content(self.id).read_at(buffer, position)
+    }
+
     fn write_all_at(&self, slices: &mut [IoSlice<'_>], position: u64) -> io::Result<()> {
         self.check_writable()?;
         let bytes: Vec<u8> = slices
@@ -315,50 +324,59 @@ impl Drop for MemoryFile {
     }
 }
 
-/// A copy of the file's bytes that is written back on flush and on drop, the moments at which
-/// the owner of an index file looks at the file by another way.
+/// The file's own bytes, reached without the count of operations and without the limit of room:
+/// as with real memory, no access can be refused.
 struct MemoryMapping {
     disk: MemoryDisk,
     id: FileId,
     generation: u64,
-    bytes: Vec<u8>,
+    len: usize,
 }
 
 impl MemoryMapping {
-    fn write_back(&self, state: &mut State) {
-        state.tree.content(self.id).write_changes(&self.bytes);
+    fn with<T>(
+        &self,
+        range: (usize, usize),
+        work: impl FnOnce(&mut Content) -> T,
+    ) -> io::Result<T> {
+        let (position, count) = range;
+        if position.checked_add(count).is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut state = self.disk.0.lock();
+        if state.generation != self.generation {
+            return Err(io::Error::other(
+                "the disk has crashed since the file was mapped",
+            ));
+        }
+        Ok(work(state.tree.content(self.id)))
     }
 }
 
 impl Mapping for MemoryMapping {
-    fn bytes(&self) -> &[u8] {
-        &self.bytes
+    fn read(&self, buffer: &mut [u8], position: usize) -> io::Result<()> {
+        self.with((position, buffer.len()), |content| {
+            content.read_at(buffer, position as u64);
+        })
     }
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+    fn write(&mut self, bytes: &[u8], position: usize) -> io::Result<()> {
+        self.with((position, bytes.len()), |content| {
+            content.write(bytes, position as u64);
+        })
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.disk.with(DiskOp::Sync, Path::new(""), |state| {
-            if state.generation != self.generation {
-                return Err(io::Error::other(
-                    "the disk has crashed since the file was mapped",
-                ));
-            }
-            self.write_back(state);
-            state.tree.content(self.id).sync();
-            Ok(())
-        })
+        self.disk
+            .with(DiskOp::Sync, Path::new(""), |_| Ok(()))
+            .and_then(|()| self.with((0, 0), Content::sync))
     }
 }
 
 impl Drop for MemoryMapping {
     fn drop(&mut self) {
-        let disk = self.disk.clone();
-        let mut state = disk.0.lock();
+        let mut state = self.disk.0.lock();
         if state.generation == self.generation {
-            self.write_back(&mut state);
             state.tree.release(self.id);
         }
     }

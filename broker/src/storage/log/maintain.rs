@@ -53,16 +53,14 @@ impl Log {
     }
 
     /// Takes out the segments that `retention.ms`, `retention.bytes` or the log start leave no
-    /// place for, never beyond the high watermark, and forgets producers that have been idle for
-    /// too long. If everything goes, an empty segment takes the place of the active one.
+    /// place for, never beyond the high watermark. If everything goes, an empty segment takes the
+    /// place of the active one.
     pub fn maintain(
         &mut self,
         now: Now,
         high_watermark: Offset,
     ) -> Result<Vec<PendingDelete>, StorageError> {
         self.check_online()?;
-        self.producers
-            .expire(now.wall, self.config.producer_id_expiration_ms);
         let facts = self.facts();
         let reasons = deletable(&facts, &self.config, self.start, high_watermark, now.wall);
         if reasons.len() == self.segments.len() {

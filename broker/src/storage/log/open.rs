@@ -76,16 +76,20 @@ impl Log {
             failed: None,
         };
         let mut report = RecoveryReport::default();
+        let parent = dir.parent().unwrap_or(Path::new("."));
         let names = match log.disk.list(dir) {
-            Ok(entries) => entries
-                .into_iter()
-                .filter(|entry| !entry.is_dir)
-                .map(|entry| entry.name)
-                .collect(),
+            Ok(entries) => {
+                if !start.clean {
+                    // Whoever was killed may not have come to sync the names it has left.
+                    log.dirty.dir(parent.to_path_buf());
+                    log.dirty.dir(dir.to_path_buf());
+                }
+                let files = entries.into_iter().filter(|entry| !entry.is_dir);
+                files.map(|entry| entry.name).collect()
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 log.disk.create_dir_all(dir).at(dir, "make")?;
-                log.dirty
-                    .dir(dir.parent().unwrap_or(Path::new(".")).to_path_buf());
+                log.dirty.dir(parent.to_path_buf());
                 Vec::new()
             }
             Err(error) => return Err(StorageError::io(dir, "list", error)),
@@ -208,6 +212,12 @@ impl Log {
                 Loaded::StopBefore => {
                     self.drop_files(&plan.segments, index, report)?;
                     break;
+                }
+                // What was cut off was no record: the next segment begins right there.
+                Loaded::StopAfter(offset)
+                    if plan.segments.get(index + 1).map(|next| next.base) == Some(offset) =>
+                {
+                    end = Some(offset);
                 }
                 Loaded::StopAfter(offset) => {
                     end = Some(offset);

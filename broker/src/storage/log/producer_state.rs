@@ -40,13 +40,20 @@ impl Log {
             self.dirty.dir(self.dir.clone());
             self.snapshots.remove(&offset);
         }
+        // Before the replay, as in Kafka: whoever wrote after the snapshot may still send it again,
+        // whatever timestamps it gave to its records.
+        self.expire_producers(now);
         if !self.producers.is_empty() {
             self.refill(from)?;
         }
         self.replay(from)?;
+        Ok(notes)
+    }
+
+    /// Forgets producers whose last record is older than `producer.id.expiration.ms`.
+    pub fn expire_producers(&mut self, now: Now) {
         self.producers
             .expire(now.wall, self.config.producer_id_expiration_ms);
-        Ok(notes)
     }
 
     /// Finds the batches before `until` that the snapshot there does not hold.

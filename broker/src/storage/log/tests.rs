@@ -2,11 +2,13 @@ use tidemark_protocol::records::{BatchView, Compression};
 
 use super::*;
 use crate::environment::disk::{DiskOp, Failure, Fault};
+use crate::storage::Reach;
 use crate::storage::testing::*;
 use crate::types::{Monotonic, Position, Timestamp};
 
 mod crash;
 mod faults;
+mod lookup;
 mod model;
 
 fn assert_shareable<T: Send + Sync>() {}
@@ -365,20 +367,55 @@ fn reads_stop_below_the_upper_bound() {
     );
     // A bound inside a batch hides the whole batch.
     assert_eq!([len(0, 2), len(0, 5)], [0, size]);
-    let mut between =
-        |from: i64, upper: i64| bench.log().bytes_between(Offset(from), Offset(upper));
-    assert_eq!(between(0, 12), (u64::from(4 * size), false));
-    assert_eq!(between(4, 9), (u64::from(2 * size), false));
-    assert_eq!(between(12, 12), (0, false));
-    assert_eq!(between(99, 99), (0, false));
+    let between = |bench: &mut Bench, from: i64, upper: i64| {
+        find_available(bench.log(), Offset(from), Offset(upper), Reach::Disk).unwrap()
+    };
+    let bytes = |batches: u32| Available::Bytes(u64::from(batches * size));
+    assert_eq!(between(&mut bench, 0, 12), bytes(4));
+    assert_eq!(between(&mut bench, 4, 9), bytes(2));
+    assert_eq!(between(&mut bench, 12, 12), bytes(0));
+    assert_eq!(between(&mut bench, 99, 99), bytes(0));
     let mut bench = filled(small(), 60);
-    let second = bench.log().segments[1].base;
-    let first_size = u64::from(bench.log().segments[0].size);
-    assert_eq!(
-        bench.log().bytes_between(Offset(0), Offset(180)),
-        (first_size, true)
-    );
-    assert!(bench.log().bytes_between(second, Offset(180)).1);
+    let second = bench.log().segments[1].base.0;
+    assert_eq!(between(&mut bench, 0, 180), Available::OlderSegment);
+    assert_eq!(between(&mut bench, second, 180), Available::OlderSegment);
+    assert_eq!(between(&mut bench, 0, second), Available::OlderSegment);
+    // More will come to a segment that is older than the last one but still not read to its end.
+    assert_eq!(between(&mut bench, 0, 6), bytes(2));
+    assert_eq!(between(&mut bench, 6, 6), bytes(0));
+}
+
+#[test]
+fn a_read_that_may_not_wait_says_what_is_not_in_memory() {
+    let mut bench = filled(LogConfig::default(), 400);
+    let wish = Wish {
+        from: Offset(600),
+        upper: Offset(900),
+        max_bytes: 1 << 20,
+        min_one: true,
+    };
+    let cold = || Fault::next(DiskOp::ReadCached, Failure::Io).on(".log");
+    let disk = bench.disk.clone();
+    let slice = |bench: &mut Bench, reach| find_slice(bench.log(), &wish, reach);
+    let expected = slice(&mut bench, Reach::Disk).unwrap().unwrap();
+    let hot = slice(&mut bench, Reach::Memory).unwrap().unwrap();
+    assert_eq!((hot.position, hot.len), (expected.position, expected.len));
+    // The header of the first batch, then that of the first one that may not be read.
+    for after in 0..2 {
+        disk.inject(cold().after(after));
+        let missed = slice(&mut bench, Reach::Memory).err();
+        assert!(matches!(missed, Some(StorageError::NotInMemory { .. })));
+        assert_eq!(disk.armed_faults(), 0);
+    }
+    disk.inject(cold());
+    let missed = find_available(bench.log(), Offset(600), Offset(900), Reach::Memory);
+    assert!(matches!(missed, Err(StorageError::NotInMemory { .. })));
+    // Of the bytes themselves only the rest is read from the disk.
+    let bytes = expected.read().unwrap();
+    assert_eq!(hot.clone().read_in_memory().ok(), Some(bytes.clone()));
+    disk.inject(Fault::next(DiskOp::ReadCached, Failure::Short(1_000)));
+    let part = hot.read_in_memory().err().unwrap();
+    assert_eq!(part.finish().unwrap(), bytes);
 }
 
 #[test]
@@ -635,16 +672,56 @@ fn rule_08_producers_survive_a_restart_with_their_last_five_batches() {
 }
 
 #[test]
-fn rule_05_producers_expire_in_maintenance() {
+fn rule_05_producers_expire_when_they_are_checked_and_not_in_maintenance() {
     let config = LogConfig {
         producer_id_expiration_ms: 10_000,
         ..small()
     };
     let mut bench = Bench::new(config);
     bench.append(&Shape::from_producer(7, 0, 0, 1)).unwrap();
-    bench.log().maintain(now(10_999), Offset(1)).unwrap();
-    assert_eq!(bench.log().producers().len(), 1);
+    bench.log().expire_producers(now(10_999));
     bench.log().maintain(now(11_000), Offset(1)).unwrap();
+    assert_eq!(bench.log().producers().len(), 1);
+    bench.log().expire_producers(now(11_000));
+    assert!(bench.log().producers().is_empty());
+}
+
+#[test]
+fn rule_08_a_batch_with_an_old_timestamp_is_recognised_after_a_crash() {
+    // The records are older than the expiration from the start.
+    let config = LogConfig {
+        producer_id_expiration_ms: 1_000,
+        ..small()
+    };
+    let mut bench = Bench::new(config);
+    let shape = |sequence| Shape::from_producer(7, 0, sequence, 1);
+    let check = |bench: &mut Bench, sequence| {
+        let header = shape(sequence).build().0;
+        bench.log().producers().check(&header)
+    };
+    for sequence in 0..3 {
+        bench.append(&shape(sequence)).unwrap();
+    }
+    for seed in 0..2 {
+        // Killed, then without power.
+        match seed {
+            0 => {
+                bench.log = None;
+                bench.reopen().unwrap();
+                bench.flush().unwrap();
+            }
+            _ => drop(bench.crash(seed).unwrap()),
+        }
+        for sequence in 0..3 {
+            let found = check(&mut bench, sequence);
+            let Ok(crate::storage::SequenceCheck::Duplicate { base, .. }) = found else {
+                panic!("sequence {sequence}: {found:?}");
+            };
+            assert_eq!(base, Offset(i64::from(sequence)));
+        }
+    }
+    // Of what a snapshot holds, expired producers are left out.
+    bench.restart();
     assert!(bench.log().producers().is_empty());
 }
 

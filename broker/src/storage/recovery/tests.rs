@@ -75,10 +75,10 @@ fn an_unclean_stop_scans_from_the_recovery_point() {
     let names = ["0.log", "10.log", "20.log"];
     let check = |point, expected: &[&str]| check(&names, &[], false, point, expected);
     check(0, &["0!", "10!", "20!"]);
-    check(9, &["0!", "10!", "20!"]);
-    check(10, &["0", "10!", "20!"]);
-    check(19, &["0", "10!", "20!"]);
-    check(20, &["0", "10", "20!"]);
+    check(10, &["0!", "10!", "20!"]);
+    check(11, &["0", "10!", "20!"]);
+    check(20, &["0", "10!", "20!"]);
+    check(21, &["0", "10", "20!"]);
     check(99, &["0", "10", "20!"]);
     check(-1, &["0!", "10!", "20!"]);
 }

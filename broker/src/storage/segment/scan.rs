@@ -1,13 +1,13 @@
 //! Walks over a `.log` file: by headers only, or batch by batch with every byte checked.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use tidemark_protocol::records::header::BATCH_HEADER_SIZE;
 use tidemark_protocol::records::{BatchHeader, BatchView};
 
 use super::Located;
+use super::view::{Reach, SegmentView};
 use crate::environment::DiskFile;
 use crate::storage::error::{At, StorageError};
 
@@ -16,12 +16,11 @@ const HEADER_CHUNK: usize = 8 << 10;
 /// Read at once when every byte is looked at.
 const FULL_CHUNK: usize = 1 << 20;
 
-/// The headers of a file, one after the other.
+/// The headers of a segment, one after the other.
 pub(crate) struct HeaderScan {
-    file: Arc<dyn DiskFile>,
-    path: PathBuf,
+    segment: SegmentView,
     position: u32,
-    end: u32,
+    reach: Reach,
     buffer: Vec<u8>,
     buffer_at: u32,
     /// Batches are larger than a chunk: reading more than the header is in vain.
@@ -29,12 +28,11 @@ pub(crate) struct HeaderScan {
 }
 
 impl HeaderScan {
-    pub(crate) fn new(file: Arc<dyn DiskFile>, path: PathBuf, position: u32, end: u32) -> Self {
+    pub(crate) fn new(segment: SegmentView, position: u32, reach: Reach) -> Self {
         Self {
-            file,
-            path,
+            segment,
             position,
-            end,
+            reach,
             buffer: Vec::new(),
             buffer_at: 0,
             sparse: false,
@@ -43,7 +41,7 @@ impl HeaderScan {
 
     /// The next batch; an error if what is there is no batch, or one that reaches past the end.
     pub(crate) fn next(&mut self) -> Result<Option<Located>, StorageError> {
-        if self.position >= self.end {
+        if self.position >= self.segment.size {
             return Ok(None);
         }
         self.fill()?;
@@ -55,7 +53,7 @@ impl HeaderScan {
             position: self.position,
             header,
         };
-        if found.end() > self.end {
+        if found.end() > self.segment.size {
             return Err(self.corrupt(self.position, "the batch reaches past the end"));
         }
         if header.last_offset_delta < 0 || header.base_offset < 0 {
@@ -67,7 +65,7 @@ impl HeaderScan {
     }
 
     pub(crate) fn corrupt(&self, position: u32, what: impl Into<String>) -> StorageError {
-        StorageError::corrupt(&self.path, u64::from(position), what)
+        StorageError::corrupt(&self.segment.path, u64::from(position), what)
     }
 
     /// Brings the header at the current position into the buffer, as far as the file has it.
@@ -87,12 +85,26 @@ impl HeaderScan {
         } else {
             HEADER_CHUNK
         };
-        let left = (self.end - self.position) as usize;
+        let left = (self.segment.size - self.position) as usize;
         self.buffer.resize(want.min(left), 0);
         self.buffer_at = self.position;
-        self.file
-            .read_exact_at(&mut self.buffer, u64::from(self.position))
-            .at(&self.path, "read")
+        let (file, path) = (&self.segment.file, &self.segment.path);
+        let position = u64::from(self.position);
+        match self.reach {
+            Reach::Disk => file
+                .read_exact_at(&mut self.buffer, position)
+                .at(path, "read"),
+            Reach::Memory => {
+                let count = file.read_cached_at(&mut self.buffer, position);
+                self.buffer.truncate(count);
+                // Enough for one header is enough for now.
+                if count >= BATCH_HEADER_SIZE.min(left) {
+                    return Ok(());
+                }
+                let path = path.to_path_buf();
+                Err(StorageError::NotInMemory { path })
+            }
+        }
     }
 }
 

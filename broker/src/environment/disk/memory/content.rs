@@ -3,9 +3,6 @@
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
-/// The unit in which changes made through a mapping reach the disk.
-const PAGE: usize = 4096;
-
 /// Bytes up to the last one ever written; the rest up to `len` reads as zeros and takes no room.
 #[derive(Clone, Default)]
 struct Bytes {
@@ -63,31 +60,31 @@ impl Content {
         self.change(Change::SetLen(len));
     }
 
+    /// Costs what has changed since the last one, not what the file has.
     pub(super) fn sync(&mut self) {
-        self.durable = self.current.clone();
-        self.unsynced.clear();
-    }
-
-    /// Writes the pages of `mapped` that differ from the file.
-    pub(super) fn write_changes(&mut self, mapped: &[u8]) {
-        for (index, page) in mapped.chunks(PAGE).enumerate() {
-            let position = index * PAGE;
-            let old = self.current.data.get(position..).unwrap_or_default();
-            let same = match old.get(..page.len()) {
-                Some(old) => old == page,
-                None => page.starts_with(old) && page.iter().skip(old.len()).all(|byte| *byte == 0),
-            };
-            if !same {
-                self.write(page, position as u64);
-            }
+        for change in self.unsynced.drain(..) {
+            self.durable.apply(&change);
         }
     }
 
     pub(super) fn flip_bit(&mut self, position: u64, bit: u8) {
-        for bytes in [&mut self.current, &mut self.durable] {
-            let at = usize::try_from(position).unwrap_or(usize::MAX);
-            if let Some(byte) = bytes.data.get_mut(at) {
+        let flip = |bytes: &mut [u8], at: u64| {
+            let at = usize::try_from(at).unwrap_or(usize::MAX);
+            if let Some(byte) = bytes.get_mut(at) {
                 *byte ^= 1 << (bit % 8);
+            }
+        };
+        flip(&mut self.current.data, position);
+        flip(&mut self.durable.data, position);
+        // What is synced later must not mend it.
+        for change in &mut self.unsynced {
+            if let Change::Write {
+                position: start,
+                bytes,
+            } = change
+                && let Some(at) = position.checked_sub(*start)
+            {
+                flip(bytes, at);
             }
         }
     }
@@ -132,9 +129,13 @@ impl Bytes {
         let count = buffer.len().min(left);
         let start = usize::try_from(position).unwrap_or(usize::MAX);
         let stored = self.data.get(start..).unwrap_or_default();
-        for (index, slot) in buffer.iter_mut().take(count).enumerate() {
-            *slot = stored.get(index).copied().unwrap_or(0);
-        }
+        let stored = stored.get(..count).unwrap_or(stored);
+        let (written, zeros) = buffer
+            .split_at_mut_checked(stored.len())
+            .unwrap_or_default();
+        written.copy_from_slice(stored);
+        let zeros = zeros.get_mut(..count - stored.len()).unwrap_or_default();
+        zeros.fill(0);
         count
     }
 

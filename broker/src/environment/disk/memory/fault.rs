@@ -10,6 +10,9 @@ pub enum DiskOp {
     Open,
     /// Reading bytes or a length.
     Read,
+    /// Reading bytes if they are in memory. Its faults are no errors: the bytes are on the disk
+    /// only, or with [`Failure::Short`] those behind the first so many.
+    ReadCached,
     /// Writing bytes.
     Write,
     /// Putting a file's bytes on the disk.
@@ -32,9 +35,10 @@ pub enum DiskOp {
 
 impl DiskOp {
     /// Every kind, for tests that walk through them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Open,
         Self::Read,
+        Self::ReadCached,
         Self::Write,
         Self::Sync,
         Self::SetLen,
@@ -54,7 +58,8 @@ pub enum Failure {
     Io,
     /// ENOSPC.
     NoSpace,
-    /// A write stops after so many bytes and then fails with EIO; other operations just fail.
+    /// A write stops after so many bytes and then fails with EIO; other operations just fail, but
+    /// for [`DiskOp::ReadCached`].
     Short(usize),
 }
 
@@ -131,6 +136,15 @@ impl Faults {
     pub(super) fn pass(&mut self, op: DiskOp, path: &Path) -> io::Result<()> {
         self.strike(op, path)
             .map_or(Ok(()), |failure| Err(error(failure)))
+    }
+
+    /// How many of `len` bytes are in memory.
+    pub(super) fn pass_cached(&mut self, path: &Path, len: usize) -> usize {
+        match self.strike(DiskOp::ReadCached, path) {
+            None => len,
+            Some(Failure::Short(bytes)) => bytes.min(len),
+            Some(_) => 0,
+        }
     }
 
     /// Like [`Self::pass`] for a write of `len` bytes, which may get half way.

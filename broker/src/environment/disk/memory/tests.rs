@@ -131,14 +131,58 @@ fn a_mapping_is_written_back_and_a_flipped_bit_stays() {
     let disk = MemoryDisk::new();
     disk.create_dir_all(Path::new("/d")).unwrap();
     let mut map = disk.map(&path("/d/i"), 10_000).unwrap();
-    map.bytes_mut()[9_000] = 5;
+    map.write(&[5], 9_000).unwrap();
     map.flush().unwrap();
     assert_eq!(disk.read(&path("/d/i")).unwrap()[9_000], 5);
-    map.bytes_mut()[1] = 1;
+    map.write(&[1], 1).unwrap();
+    let mut bytes = [9; 2];
+    map.read(&mut bytes, 9_999).unwrap_err();
+    map.read(&mut bytes, 0).unwrap();
+    assert_eq!(bytes, [0, 1]);
     drop(map);
     disk.flip_bit(&path("/d/i"), 1, 7).unwrap();
     let content = disk.read(&path("/d/i")).unwrap();
     assert_eq!((content.len(), content[1]), (10_000, 0x81));
+    let file = disk.open(&path("/d/i"), OpenMode::ReadWrite).unwrap();
+    file.sync_data().unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk.sync_dir(Path::new("/d")).unwrap();
+    disk.crash(1);
+    assert_eq!(disk.read(&path("/d/i")).unwrap(), content);
+}
+
+#[test]
+fn a_sync_makes_durable_what_a_reader_sees() {
+    let disk = MemoryDisk::new();
+    let file = written(&disk, "/d/a", b"0123456789");
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk.sync_dir(Path::new("/d")).unwrap();
+    file.sync_data().unwrap();
+    file.set_len(4).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"ab")], 8).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"c")], 0).unwrap();
+    file.set_len(20_000).unwrap();
+    file.sync_data().unwrap();
+    let seen = disk.read(&path("/d/a")).unwrap();
+    assert_eq!(&seen[..12], b"c123\0\0\0\0ab\0\0");
+    disk.crash(1);
+    assert_eq!(disk.read(&path("/d/a")).unwrap(), seen);
+}
+
+#[test]
+fn a_fault_decides_what_is_in_memory() {
+    let disk = MemoryDisk::new();
+    let file = written(&disk, "/d/a", b"0123");
+    let mut buffer = [0; 8];
+    assert_eq!(file.read_cached_at(&mut buffer, 1), 3);
+    disk.inject(Fault::next(DiskOp::ReadCached, Failure::Short(2)));
+    disk.inject(Fault::next(DiskOp::ReadCached, Failure::Io));
+    assert_eq!(file.read_cached_at(&mut buffer, 0), 2);
+    assert_eq!(file.read_cached_at(&mut buffer, 0), 0);
+    assert_eq!(file.read_cached_at(&mut buffer, 0), 4);
+    assert_eq!(&buffer[..4], b"0123");
+    disk.crash(1);
+    assert_eq!(file.read_cached_at(&mut buffer, 0), 0);
 }
 
 #[test]

@@ -16,7 +16,8 @@ struct Promise {
     start: i64,
 }
 
-/// Appends, rolls and flushes until an operation fails. Each record's timestamp is its number.
+/// Appends, rolls, flushes and kills until an operation fails. Each record's timestamp is its
+/// number.
 fn work(bench: &mut Bench, promise: &mut Promise, random: &mut StdRng) -> Option<()> {
     let mut sequences = [0, 0, 0];
     for _ in 0..60 {
@@ -34,6 +35,11 @@ fn work(bench: &mut Bench, promise: &mut Promise, random: &mut StdRng) -> Option
                 for pending in deleted {
                     pending.run(&bench.disk).ok()?;
                 }
+            }
+            // Killed: what was not synced is in the page cache.
+            4 if random.random_bool(0.3) => {
+                bench.log = None;
+                bench.reopen().ok()?;
             }
             _ => {
                 let producer = random.random_range(0..3usize);
@@ -88,6 +94,7 @@ fn check(bench: &mut Bench, promise: &Promise, story: &str) {
 
 /// Indexes and producers must be those that a log built anew from the batches has.
 fn same_as_rebuilt(bench: &mut Bench, story: &str) {
+    times_as_in_the_records(bench.log(), story);
     let log = bench.log();
     for segment in &log.segments {
         for offset in segment.base.0..log.end.0 {
@@ -142,10 +149,49 @@ fn same_as_rebuilt(bench: &mut Bench, story: &str) {
     }
 }
 
+/// The largest timestamps, by which retention goes, and look-ups by time must be those that the
+/// records tell.
+fn times_as_in_the_records(log: &Log, story: &str) {
+    for segment in &log.segments {
+        let mut largest = None;
+        let mut scan = segment.headers(0);
+        while let Some(batch) = scan.next().unwrap() {
+            largest = largest.max(Some(batch.header.max_timestamp));
+        }
+        assert_eq!(
+            segment.max_timestamp.map(|(timestamp, _)| timestamp.0),
+            largest,
+            "{story}: the largest timestamp of segment {}",
+            segment.base
+        );
+    }
+    let (start, end) = (log.start_offset(), log.end_offset());
+    let records = records(log, start, end);
+    let live = || records.iter().filter(|(offset, ..)| *offset >= start.0);
+    let plain = |found: Option<TimestampOffset>| found.map(|(time, offset, _)| (time.0, offset.0));
+    let newest = live().min_by_key(|(offset, time, _)| (-*time, *offset));
+    assert_eq!(
+        plain(log.max_timestamp(end).unwrap()),
+        newest.map(|(offset, time, _)| (*time, *offset)),
+        "{story}"
+    );
+    let past = newest.map_or(0, |(_, time, _)| time + 1);
+    for target in live().map(|(_, time, _)| *time).chain([0, past]) {
+        let first = live().find(|(_, time, _)| *time >= target);
+        let found = log.offset_for_timestamp(Timestamp(target), end).unwrap();
+        assert_eq!(
+            plain(found),
+            first.map(|(offset, time, _)| (*time, *offset)),
+            "{story}: time {target}"
+        );
+    }
+}
+
 fn round(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let config = LogConfig {
         retention_bytes: 8_000,
+        preallocate: random.random_bool(0.3),
         ..small()
     };
     let mut bench = Bench::new(config);
@@ -196,6 +242,50 @@ fn whatever_the_moment_the_power_goes_nothing_flushed_is_lost() {
     for seed in 0..500 {
         round(seed);
     }
+}
+
+/// A segment that was sealed after the last sync ends right at the recovery point: its records
+/// are on the disk, but its indexes and its end may not be.
+#[test]
+fn a_segment_that_ends_at_the_recovery_point_is_looked_at_again() {
+    for seed in 0..50 {
+        let config = LogConfig {
+            preallocate: seed % 2 == 0,
+            ..small()
+        };
+        let mut bench = filled(config, 5);
+        bench.flush().unwrap();
+        bench.log().roll(now(0)).unwrap();
+        bench.append(&Shape::of(3, 2_000)).unwrap();
+        let second = bench.log().segments[1].base;
+        assert_eq!(bench.start.recovery_point, second);
+        let report = bench.crash(seed).unwrap();
+        let story = format!("seed {seed}: {report:?}");
+        let end = bench.log().end_offset();
+        assert!(end >= Offset(15), "{story}");
+        same_as_rebuilt(&mut bench, &story);
+    }
+}
+
+#[test]
+fn what_is_cut_off_between_two_segments_that_join_costs_nothing() {
+    let mut bench = filled(small(), 30);
+    bench.flush().unwrap();
+    let first = bench.log().segments[0].size;
+    bench.log = None;
+    bench.start = LogStart::default();
+    let path = file_path(&dir(), Offset(0), Kind::Log);
+    let file = bench
+        .disk
+        .open(&path, crate::environment::disk::OpenMode::ReadWrite)
+        .unwrap();
+    file.set_len(u64::from(first) + 700).unwrap();
+    drop(file);
+    let report = bench.reopen().unwrap();
+    assert_eq!(report.truncated_bytes, 700);
+    assert_eq!(bench.log().end_offset(), Offset(90));
+    assert_eq!(bench.log().segments[0].size, first);
+    same_as_rebuilt(&mut bench, "joined");
 }
 
 #[test]
@@ -448,7 +538,7 @@ fn spoil(seed: u64) {
         let _ = log
             .read(Offset(offset), end, 500, true)
             .map(|slice| slice.map(|s| s.read()));
-        let _ = log.bytes_between(Offset(offset), end);
+        let _ = find_available(log, Offset(offset), end, Reach::Disk);
     }
     let _ = log.offset_for_timestamp(Timestamp(1_000), end);
     let _ = log.max_timestamp(end);
