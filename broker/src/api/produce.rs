@@ -20,7 +20,7 @@ use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 use uuid::Uuid;
 
-use super::context::{Context, ErrorCodes, code};
+use super::context::{Context, ErrorCodes, code, detached};
 use super::step::{AppendStep, Step};
 use super::view::View;
 use crate::catalog::topic_name;
@@ -106,7 +106,8 @@ pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) ->
             }
         })
         .collect();
-    let context = context.clone();
+    // While the disk is waited for, nothing of the request's frame is kept.
+    let context = context.detached();
     let silent = request.acks == 0;
     Step::Append(AppendStep {
         batches,
@@ -135,12 +136,11 @@ impl Named {
     /// Version 13 names topics by id, earlier ones by name.
     fn resolve(view: &View, version: i16, topic: TopicProduceData) -> Self {
         if version < 13 {
-            let (name, partitions) = (topic.name, topic.partition_data);
             return Self {
-                name,
+                name: TopicName(detached(&topic.name)),
                 id: Uuid::nil(),
                 unknown: None,
-                partitions,
+                partitions: topic.partition_data,
             };
         }
         let known = view.topic_by_id(topic.topic_id);
