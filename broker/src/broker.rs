@@ -23,7 +23,7 @@ use crate::catalog::records::BrokerEndpoint;
 use crate::catalog::topic_name::CLUSTER_METADATA;
 use crate::config::{BrokerConfig, ConfigError, TopicConfig};
 use crate::coordinator::group::GroupRouter;
-use crate::coordinator::runtime::{BoxFuture, LoadError, Loaded, Mailbox, Unavailable, load};
+use crate::coordinator::runtime::{BoxFuture, Failure, LoadError, Loaded, Mailbox, load};
 use crate::environment::Environment;
 use crate::machine_log::{MachineClock, MachineLog};
 use crate::metrics::Metrics;
@@ -38,6 +38,10 @@ use bound::Bound;
 
 /// The id that Kafka gives its metadata topic (`Uuid.METADATA_TOPIC_ID`).
 const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
+
+/// The largest batch of the catalog's log: a command writes its records as one (Kafka's
+/// `KafkaRaftClient.MAX_BATCH_SIZE_BYTES`).
+const MAX_CATALOG_BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long open requests may take to finish when the broker stops, in milliseconds. Answers that
 /// wait for the disk need a moment; a client that never reads does not get more.
@@ -68,7 +72,7 @@ pub enum StartError {
     Catalog(#[from] LoadError),
     /// The broker could not write itself into the catalog.
     #[error("the broker cannot be registered: {0}")]
-    Register(#[from] Unavailable),
+    Register(#[from] Failure),
     /// The system refused a thread or told no address.
     #[error(transparent)]
     System(#[from] std::io::Error),
@@ -356,6 +360,7 @@ fn load_catalog(
         &BrokerConfig::default(),
     );
     settings.log.delete = false;
+    settings.rules.max_message_bytes = MAX_CATALOG_BATCH_BYTES;
     let name = catalog_partition();
     let parts = reconciler.parts(name, METADATA_TOPIC_ID, LeaderEpoch(0), settings);
     let log = reconciler.open(parts)?;

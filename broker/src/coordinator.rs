@@ -58,6 +58,10 @@ pub struct Decision<M: Machine + ?Sized> {
     pub answers: Vec<Answer<M::Reply>>,
     /// Changes of the timer table.
     pub timers: Vec<TimerChange<M::Timer>>,
+    /// The events need not be written together: they may go into several batches, each of which is
+    /// applied when it is written. If one fails, those before it stand. For clearing away, of
+    /// which there may be more than a batch can hold.
+    pub in_parts: bool,
 }
 
 impl<M: Machine + ?Sized> Default for Decision<M> {
@@ -66,6 +70,7 @@ impl<M: Machine + ?Sized> Default for Decision<M> {
             events: Vec::new(),
             answers: Vec::new(),
             timers: Vec::new(),
+            in_parts: false,
         }
     }
 }
@@ -139,7 +144,8 @@ pub trait Machine: Send + 'static {
     /// change that lives in memory only.
     fn apply(&mut self, offset: Offset, event: Self::Event);
 
-    /// The record that makes `event` outlive a restart; `None` for a change in memory only.
+    /// The record that makes `event` outlive a restart; `None` for a change in memory only. The
+    /// state has no part in it.
     fn encode(&self, event: &Self::Event) -> Option<KeyValue>;
 
     /// The event that a record of the log stands for; `None` for records of a kind or version

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tidemark_protocol::records::{BatchBuilder, BatchHeader, BatchView, Records};
 
 use crate::coordinator::KeyValue;
-use crate::coordinator::runtime::{BoxFuture, LoadError, LogHandle, Timekeeper, Unavailable};
+use crate::coordinator::runtime::{
+    BoxFuture, Failure, LoadError, LogHandle, Timekeeper, Unavailable,
+};
 use crate::environment::Clock;
 use crate::partition::{Acks, MAX_UNCOMPRESSED_BYTES, Partition, PartitionError, ValidBatch};
 use crate::types::{Monotonic, Now, Offset};
@@ -20,12 +22,17 @@ impl From<PartitionError> for LoadError {
 }
 
 impl LogHandle for MachineLog {
-    fn append(&self, records: &[KeyValue], now: Now) -> Result<Offset, Unavailable> {
-        let batch = encode(records, now).map_err(Unavailable)?;
+    fn append(&self, records: &[KeyValue], now: Now) -> Result<Offset, Failure> {
+        let max = self.max_batch_bytes();
+        let batch = encode(records, now, max)?;
         let appended = self.0.append(&batch, Acks::All, now);
-        appended
-            .map(|appended| appended.base_offset)
-            .map_err(|error| unavailable(&error))
+        let appended = appended.map_err(|error| unavailable(&error))?;
+        Ok(appended.base_offset)
+    }
+
+    /// What a producer could write at most, as in Kafka.
+    fn max_batch_bytes(&self) -> usize {
+        self.0.batch_rules().max_message_bytes
     }
 
     fn end(&self) -> Offset {
@@ -75,7 +82,8 @@ fn unavailable(error: &dyn std::fmt::Display) -> Unavailable {
     Unavailable(error.to_string())
 }
 
-fn encode(records: &[KeyValue], now: Now) -> Result<ValidBatch, String> {
+/// The records as one batch of at most `max` bytes.
+fn encode(records: &[KeyValue], now: Now, max: usize) -> Result<ValidBatch, Failure> {
     let mut builder = BatchBuilder::new();
     for record in records {
         builder
@@ -85,10 +93,13 @@ fn encode(records: &[KeyValue], now: Now) -> Result<ValidBatch, String> {
                 record.value.as_deref(),
                 &[],
             )
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| unavailable(&error))?;
+        if builder.size_estimate() > max {
+            return Err(Failure::TooLarge { max });
+        }
     }
-    let bytes = builder.build().map_err(|error| error.to_string())?;
-    let header = BatchHeader::parse(&bytes).map_err(|error| error.to_string())?;
+    let bytes = builder.build().map_err(|error| unavailable(&error))?;
+    let header = BatchHeader::parse(&bytes).map_err(|error| unavailable(&error))?;
     Ok(ValidBatch { header, bytes })
 }
 
@@ -102,5 +113,26 @@ impl Timekeeper for MachineClock {
 
     fn sleep_until(&self, deadline: Monotonic) -> BoxFuture<()> {
         self.0.sleep_until(deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_exactly_as_large_as_it_may_be_or_refused() {
+        let record = KeyValue {
+            key: Some(Bytes::from_static(b"key")),
+            value: Some(Bytes::from_static(&[0; 100])),
+        };
+        let records = vec![record; 10];
+        let size = |max| encode(&records, Now::default(), max).map(|batch| batch.bytes.len());
+        let exact = size(usize::MAX).expect("it fits");
+        assert_eq!(size(exact), Ok(exact));
+        let max = exact - 1;
+        assert_eq!(size(max), Err(Failure::TooLarge { max }));
     }
 }

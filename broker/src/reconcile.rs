@@ -87,9 +87,16 @@ impl Reconciler {
                 break;
             }
         }
+        // Deletions come before creations, and all of them together: what they cost does not depend
+        // on how many they are.
+        let deleted = changes.iter().filter_map(|change| match change {
+            Change::TopicDeleted(topic) => Some(topic),
+            _ => None,
+        });
+        self.delete_topics(&deleted.collect::<Vec<_>>());
         for change in &changes {
             match change {
-                Change::TopicDeleted(topic) => self.delete_topic(topic),
+                Change::TopicDeleted(_) | Change::BrokerConfigChanged { .. } => {}
                 Change::TopicCreated(topic) => {
                     self.open_partitions(topic, PartitionIndex(0));
                     if &*topic.name == GROUP_METADATA {
@@ -101,7 +108,6 @@ impl Reconciler {
                     self.open_partitions(topic, first.unwrap_or(PartitionIndex(0)));
                 }
                 Change::TopicConfigChanged(topic) => self.configure(topic),
-                Change::BrokerConfigChanged { .. } => {}
             }
         }
         self.image.store(Arc::clone(after));
@@ -233,7 +239,22 @@ impl Reconciler {
         self.partitions.add(&topic.name, opened);
     }
 
-    fn delete_topic(&self, topic: &Arc<Topic>) {
+    fn delete_topics(&self, topics: &[&Arc<Topic>]) {
+        if topics.is_empty() {
+            return;
+        }
+        for topic in topics {
+            self.delete_logs(topic);
+        }
+        // Before a topic of the same name can come: its log must not begin where this one did. All
+        // partitions are written, so once for all topics that go.
+        if let Err(error) = self.write_checkpoints() {
+            tracing::error!(%error, "cannot write the checkpoints of what deleted topics leave");
+        }
+        self.forget_offsets(topics);
+    }
+
+    fn delete_logs(&self, topic: &Arc<Topic>) {
         if &*topic.name == GROUP_METADATA {
             // Without their log the coordinators have nothing to stand on; the next question for
             // one makes the topic anew.
@@ -256,11 +277,6 @@ impl Reconciler {
                 }
             }
         }
-        // Before a topic of the same name can come: its log must not begin where this one did.
-        if let Err(error) = self.write_checkpoints() {
-            tracing::error!(topic = %topic.name, %error, "cannot write the checkpoints");
-        }
-        self.forget_offsets(topic);
     }
 
     fn doom_dir(&self, path: PathBuf, delay_ms: i64) {

@@ -6,15 +6,15 @@ use tidemark_protocol::error::ErrorCode;
 
 use super::context::code;
 use crate::catalog::command::{Refusal, Reply};
-use crate::coordinator::runtime::Unavailable;
+use crate::coordinator::runtime::Failure;
 
 /// The results that the catalog's answer holds, or why there are none. `pick` takes them out of
 /// the kind of reply that belongs to the command.
 pub(super) fn results<T>(
-    answer: Result<Reply, Unavailable>,
+    answer: Result<Reply, Failure>,
     pick: impl FnOnce(Reply) -> Option<T>,
 ) -> Result<T, Refusal> {
-    let reply = answer.map_err(|error| unavailable(&error))?;
+    let reply = answer.map_err(|error| failed(&error))?;
     pick(reply).ok_or_else(|| {
         let text = "The catalog answered something else than it was asked.";
         Refusal::new(ErrorCode::UnknownServerError, text)
@@ -24,7 +24,7 @@ pub(super) fn results<T>(
 /// As [`results`], for an answer that was waited for no longer than the request allows; `None` is
 /// one that had not come by then.
 pub(super) fn results_in_time<T>(
-    answer: Option<Result<Reply, Unavailable>>,
+    answer: Option<Result<Reply, Failure>>,
     pick: impl FnOnce(Reply) -> Option<T>,
 ) -> Result<T, Refusal> {
     match answer {
@@ -34,9 +34,14 @@ pub(super) fn results_in_time<T>(
     }
 }
 
-/// The catalog's log cannot be written, or the broker is stopping. The client may try again.
-fn unavailable(error: &Unavailable) -> Refusal {
-    Refusal::new(ErrorCode::KafkaStorageError, error.to_string())
+/// The catalog's log cannot be written, or the broker is stopping: the client may try again. Or it
+/// has asked for too much at once.
+fn failed(error: &Failure) -> Refusal {
+    let code = match error {
+        Failure::Unavailable(_) => ErrorCode::KafkaStorageError,
+        Failure::TooLarge { .. } => ErrorCode::PolicyViolation,
+    };
+    Refusal::new(code, error.to_string())
 }
 
 /// Error code and text of a result; NONE and null if it is none.
@@ -53,8 +58,9 @@ pub(super) fn wire<T>(result: &Result<T, Refusal>) -> (i16, Option<StrBytes>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coordinator::runtime::Unavailable;
 
-    fn check(answer: Option<Result<Reply, Unavailable>>, expected: Result<i64, ErrorCode>) {
+    fn check(answer: Option<Result<Reply, Failure>>, expected: Result<i64, ErrorCode>) {
         let picked = results_in_time(answer, |reply| match reply {
             Reply::BrokerRegistered(epoch) => epoch.ok(),
             _ => None,
@@ -70,7 +76,7 @@ mod tests {
             Err(ErrorCode::UnknownServerError),
         );
         check(
-            Some(Err(Unavailable("disk".into()))),
+            Some(Err(Unavailable("disk".into()).into())),
             Err(ErrorCode::KafkaStorageError),
         );
         check(None, Err(ErrorCode::RequestTimedOut));

@@ -18,7 +18,7 @@ use crate::catalog::command::{
     AlterConfigs, AlterConfigsResult, Command, ConfigChange, ConfigResource, Reply, ResourceChange,
     ResourceKind,
 };
-use crate::coordinator::runtime::Unavailable;
+use crate::coordinator::runtime::Failure;
 
 pub(super) fn handle(_: &View, context: &Context, request: AlterConfigsRequest) -> Step {
     let command = command(request);
@@ -42,7 +42,7 @@ pub(super) fn asked(command: &AlterConfigs) -> Vec<ConfigResource> {
 /// What became of each resource, in the order of the request.
 pub(super) fn outcomes(
     asked: Vec<ConfigResource>,
-    answer: Result<Reply, Unavailable>,
+    answer: Result<Reply, Failure>,
 ) -> Vec<AlterConfigsResult> {
     let results = results(answer, |reply| match reply {
         Reply::ConfigsAltered(results) => Some(results),

@@ -67,6 +67,15 @@ impl Context {
         }
     }
 
+    /// The envelope as it is kept while the answer is waited for, without a hold on the request's
+    /// frame.
+    pub fn detached(&self) -> Self {
+        Self {
+            client_id: self.client_id.as_ref().map(detached),
+            ..self.clone()
+        }
+    }
+
     /// The client's host as Kafka shows it in group descriptions: a slash and the address.
     pub fn client_host(&self) -> String {
         format!("/{}", self.peer.ip())
@@ -76,6 +85,12 @@ impl Context {
     pub fn client_name(&self) -> &str {
         self.client_id.as_deref().unwrap_or("")
     }
+}
+
+/// A copy of a request's string, for what outlives the request: the string itself is a slice of the
+/// frame and would keep all of it in memory.
+pub(super) fn detached(string: &StrBytes) -> StrBytes {
+    StrBytes::from_string(string.to_string())
 }
 
 /// Kafka's number for an error.

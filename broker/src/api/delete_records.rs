@@ -6,6 +6,7 @@
 //! offset, as in Kafka.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kafka_protocol::messages::delete_records_request::DeleteRecordsTopic;
 use kafka_protocol::messages::delete_records_response::{
@@ -25,26 +26,31 @@ use crate::types::{Offset, PartitionIndex};
 /// The low watermark of a partition that nothing was deleted from.
 const NO_LOW_WATERMARK: i64 = -1;
 
-/// Partitions by topic and number, and what is said of each.
-type ByPartition<T> = BTreeMap<(TopicName, i32), T>;
+/// What is said of partitions, by topic and number. By topic first: a name may be long, and a
+/// request can have a million partitions of it.
+type ByPartition<T> = BTreeMap<TopicName, BTreeMap<i32, T>>;
 
 pub(super) fn handle(view: &View, context: &Context, request: DeleteRecordsRequest) -> Step {
     let config = view.config();
     let mut results = ByPartition::new();
     let (mut keys, mut targets) = (Vec::new(), Vec::new());
-    for (key, offset) in offsets(request.topics) {
-        let found = check(&view.catalog, &config, &key.0, key.1).and_then(|()| {
-            // In the catalog but not opened (or closed again just now): the client looks again.
-            view.partition(&key.0, key.1)
-                .ok_or(ErrorCode::NotLeaderOrFollower)
-        });
-        match found {
-            Ok(partition) => {
-                keys.push(key);
-                targets.push((partition, offset));
-            }
-            Err(error) => {
-                results.insert(key, Err(error));
+    for (name, partitions) in offsets(request.topics) {
+        let topic = Checked::of(&view.catalog, &config, &name);
+        let results: &mut BTreeMap<_, _> = results.entry(name.clone()).or_default();
+        for (index, offset) in partitions {
+            let found = topic.check(index).and_then(|()| {
+                // In the catalog but not opened (or closed again just now): the client looks again.
+                view.partition(&name, index)
+                    .ok_or(ErrorCode::NotLeaderOrFollower)
+            });
+            match found {
+                Ok(partition) => {
+                    keys.push((name.clone(), index));
+                    targets.push((partition, offset));
+                }
+                Err(error) => {
+                    results.insert(index, Err(error));
+                }
             }
         }
     }
@@ -52,10 +58,10 @@ pub(super) fn handle(view: &View, context: &Context, request: DeleteRecordsReque
     Step::DeleteRecords(
         targets,
         Box::new(move |_, starts: Vec<Result<Offset, PartitionError>>| {
-            let starts = starts
-                .into_iter()
-                .map(|start| start.map_err(|error| error.code));
-            results.extend(keys.into_iter().zip(starts));
+            for ((name, index), start) in keys.into_iter().zip(starts) {
+                let start = start.map_err(|error| error.code);
+                results.entry(name).or_default().insert(index, start);
+            }
             context.reply(&respond(results))
         }),
     )
@@ -63,60 +69,66 @@ pub(super) fn handle(view: &View, context: &Context, request: DeleteRecordsReque
 
 /// The offset up to which each partition is to be emptied.
 fn offsets(topics: Vec<DeleteRecordsTopic>) -> ByPartition<i64> {
-    let partitions = topics.into_iter().flat_map(|topic| {
-        let name = topic.name;
-        topic
-            .partitions
-            .into_iter()
-            .map(move |partition| ((name.clone(), partition.partition_index), partition.offset))
-    });
-    partitions.collect()
+    let mut offsets = ByPartition::new();
+    for topic in topics {
+        let partitions = topic.partitions.into_iter();
+        let numbered = partitions.map(|partition| (partition.partition_index, partition.offset));
+        offsets
+            .entry(topic.name)
+            .or_insert_with(BTreeMap::new)
+            .extend(numbered);
+    }
+    offsets
 }
 
-/// What can be said without looking at the partition: whether it exists, and whether its topic
-/// lets go of records at all.
-fn check(
-    catalog: &CatalogImage,
-    config: &BrokerConfig,
-    topic: &str,
-    partition: i32,
-) -> Result<(), ErrorCode> {
-    let exists =
-        |topic: &&std::sync::Arc<Topic>| topic.partitions.contains_key(&PartitionIndex(partition));
-    let topic = catalog
-        .topic(topic)
-        .filter(exists)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    if topic.internal {
-        return Err(ErrorCode::InvalidTopicException);
+/// A topic with what can be said of it without looking at its partitions: whether it lets go of
+/// records at all.
+struct Checked<'a> {
+    topic: Option<&'a Arc<Topic>>,
+    refusal: Option<ErrorCode>,
+}
+
+impl<'a> Checked<'a> {
+    fn of(catalog: &'a CatalogImage, config: &BrokerConfig, name: &str) -> Self {
+        let topic = catalog.topic(name);
+        let refusal = topic.and_then(|topic| {
+            if topic.internal {
+                return Some(ErrorCode::InvalidTopicException);
+            }
+            let policy = TopicConfig::resolve(config, &topic.configs).cleanup_policy;
+            (policy.compact && !policy.delete).then_some(ErrorCode::PolicyViolation)
+        });
+        Self { topic, refusal }
     }
-    let policy = TopicConfig::resolve(config, &topic.configs).cleanup_policy;
-    if policy.compact && !policy.delete {
-        return Err(ErrorCode::PolicyViolation);
+
+    fn check(&self, partition: i32) -> Result<(), ErrorCode> {
+        let index = PartitionIndex(partition);
+        match self.topic {
+            Some(topic) if topic.partitions.contains_key(&index) => {
+                self.refusal.map_or(Ok(()), Err)
+            }
+            _ => Err(ErrorCode::UnknownTopicOrPartition),
+        }
     }
-    Ok(())
 }
 
 fn respond(results: ByPartition<Result<Offset, ErrorCode>>) -> DeleteRecordsResponse {
-    let mut topics: Vec<DeleteRecordsTopicResult> = Vec::new();
-    for ((name, index), result) in results {
-        let (low_watermark, error) = match result {
-            Ok(start) => (start.0, ErrorCode::None),
-            Err(error) => (NO_LOW_WATERMARK, error),
-        };
-        let result = DeleteRecordsPartitionResult::default()
-            .with_partition_index(index)
-            .with_low_watermark(low_watermark)
-            .with_error_code(code(error));
-        match topics.last_mut().filter(|topic| topic.name == name) {
-            Some(topic) => topic.partitions.push(result),
-            None => {
-                let topic = DeleteRecordsTopicResult::default().with_name(name);
-                topics.push(topic.with_partitions(vec![result]));
-            }
-        }
-    }
-    DeleteRecordsResponse::default().with_topics(topics)
+    let topics = results.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|(index, result)| {
+            let (low_watermark, error) = match result {
+                Ok(start) => (start.0, ErrorCode::None),
+                Err(error) => (NO_LOW_WATERMARK, error),
+            };
+            DeleteRecordsPartitionResult::default()
+                .with_partition_index(index)
+                .with_low_watermark(low_watermark)
+                .with_error_code(code(error))
+        });
+        DeleteRecordsTopicResult::default()
+            .with_name(name)
+            .with_partitions(partitions.collect())
+    });
+    DeleteRecordsResponse::default().with_topics(topics.collect())
 }
 
 impl ErrorCodes for DeleteRecordsResponse {
@@ -155,7 +167,7 @@ mod tests {
             topic("a", &[(1, -1)]),
             topic("b", &[(0, 4)]),
         ];
-        let expected = [((name("a"), 1), -1), ((name("b"), 0), 4)];
+        let expected = [(name("a"), [(1, -1)].into()), (name("b"), [(0, 4)].into())];
         assert_eq!(offsets(request), expected.into());
     }
 
@@ -169,11 +181,8 @@ mod tests {
         ]);
         let config = BrokerConfig::default();
         let check = |topic: &str, partition: i32, expected: Result<(), ErrorCode>| {
-            assert_eq!(
-                super::check(&catalog, &config, topic, partition),
-                expected,
-                "{topic}"
-            );
+            let checked = Checked::of(&catalog, &config, topic);
+            assert_eq!(checked.check(partition), expected, "{topic}");
         };
         check("plain", 0, Ok(()));
         check("plain", 1, Ok(()));
@@ -197,12 +206,9 @@ mod tests {
     #[test]
     fn rule_33_every_version_carries_the_new_low_watermark() {
         let results = || -> ByPartition<Result<Offset, ErrorCode>> {
-            [
-                ((name("a"), 0), Ok(Offset(12))),
-                ((name("a"), 1), Err(ErrorCode::OffsetOutOfRange)),
-                ((name("b"), 0), Err(ErrorCode::UnknownTopicOrPartition)),
-            ]
-            .into()
+            let a = [(0, Ok(Offset(12))), (1, Err(ErrorCode::OffsetOutOfRange))];
+            let b = [(0, Err(ErrorCode::UnknownTopicOrPartition))];
+            [(name("a"), a.into()), (name("b"), b.into())].into()
         };
         for (version, read) in each_version(21, |_| respond(results())) {
             let told: Vec<_> = read

@@ -3,9 +3,10 @@
 //!
 //! Kafka's `ConfigHelper`. Loggers, client metrics subscriptions and groups have no configs here
 //! and are refused; Kafka answers for the latter two even if nothing by their name exists. A type
-//! that Kafka does not know refuses the whole request, as there.
+//! that Kafka does not know refuses the whole request, as there. A resource that is named again is
+//! described once: its configs are a thousand times as long as its name.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, hash_map};
 
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
@@ -44,25 +45,17 @@ fn respond(
 ) -> DescribeConfigsResponse {
     let known =
         |resource: &DescribeConfigsResource| config_resource::ALL.contains(&resource.resource_type);
-    let refused = request
-        .resources
-        .iter()
-        .find(|resource| !known(resource))
-        .map(|resource| {
-            let DescribeConfigsResource {
-                resource_type,
-                resource_name,
-                ..
-            } = resource;
-            let text =
-                format!("Unexpected resource type {resource_type} for resource {resource_name}");
-            Refusal::new(ErrorCode::InvalidRequest, text)
-        });
+    let unknown = request.resources.iter().find(|resource| !known(resource));
+    // The text does not repeat the resource's name: it is said to each of the request's resources.
+    let refused = unknown.map(|resource| {
+        let text = format!("Unexpected resource type {}", resource.resource_type);
+        Refusal::new(ErrorCode::InvalidRequest, text)
+    });
     let told = Told {
         synonyms: request.include_synonyms,
         documentation: request.include_documentation,
     };
-    let results = request.resources.into_iter().map(|resource| {
+    let results = each_once(request.resources).into_iter().map(|resource| {
         let entries = match &refused {
             Some(refusal) => Err(refusal.clone()),
             None => entries(catalog, config, node_id, &resource),
@@ -83,6 +76,47 @@ fn respond(
             .with_resource_name(resource.resource_name)
     });
     DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+/// The resources of a request, each where it first comes and with all configs that are asked of it.
+fn each_once(resources: Vec<DescribeConfigsResource>) -> Vec<DescribeConfigsResource> {
+    let mut places = HashMap::new();
+    let mut merged: Vec<DescribeConfigsResource> = Vec::new();
+    for resource in resources {
+        match places.entry(Resource::of(&resource)) {
+            hash_map::Entry::Vacant(new) => {
+                new.insert(merged.len());
+                merged.push(resource);
+            }
+            hash_map::Entry::Occupied(known) => {
+                if let Some(first) = merged.get_mut(*known.get()) {
+                    let again = resource.configuration_keys.filter(|keys| !keys.is_empty());
+                    match (&mut first.configuration_keys, again) {
+                        (Some(keys), Some(again)) if !keys.is_empty() => keys.extend(again),
+                        (keys, _) => *keys = None,
+                    }
+                }
+            }
+        }
+    }
+    merged
+}
+
+/// What a resource is, however it is named: there are many ways to write a broker's number.
+#[derive(PartialEq, Eq, Hash)]
+enum Resource {
+    Broker(i32),
+    Other(i8, StrBytes),
+}
+
+impl Resource {
+    fn of(resource: &DescribeConfigsResource) -> Self {
+        let (kind, name) = (resource.resource_type, &resource.resource_name);
+        match name.parse() {
+            Ok(number) if kind == config_resource::BROKER => Self::Broker(number),
+            _ => Self::Other(kind, name.clone()),
+        }
+    }
 }
 
 /// What the client wants to be told of each config besides its value.

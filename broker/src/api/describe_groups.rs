@@ -1,7 +1,7 @@
 //! DescribeGroups (key 15, versions 0 to 6): state, protocol and members of groups.
 //!
 //! A group that does not exist is in state Dead without an error up to version 5, and
-//! GROUP_ID_NOT_FOUND with a message from version 6 on. Without ACLs everybody may do everything,
+//! GROUP_ID_NOT_FOUND with a message from version 6 on. A group that is named again is described once. Without ACLs everybody may do everything,
 //! so the authorized operations (version 3 and later, if asked for) are all there are.
 
 use kafka_protocol::messages::describe_groups_response::{
@@ -13,6 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::context::{Context, ErrorCodes};
 use super::group_call::{Outcome, ask_each, failure, optional_wire, text, wire};
 use super::metadata::{GROUP_OPERATIONS, OPERATIONS_NOT_ASKED};
+use super::repeated::each_once;
 use super::step::{GroupCall, Step};
 use super::view::View;
 use crate::coordinator::group::command::DescribeGroup;
@@ -24,10 +25,11 @@ pub(super) fn handle(view: &View, context: &Context, request: DescribeGroupsRequ
         group: group.to_string(),
         command: command(version, group),
     };
-    let calls = request.groups.iter().map(call).collect();
+    let groups = each_once(request.groups);
+    let calls = groups.iter().map(call).collect();
     let with_operations = request.include_authorized_operations;
     ask_each(view, context, calls, move |_, version, outcomes| {
-        respond(version, with_operations, request.groups, outcomes)
+        respond(version, with_operations, groups, outcomes)
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! There is one log directory. No topics asked means all partitions; an empty list means none.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ pub(super) fn handle(view: &View, context: &Context, request: DescribeLogDirsReq
         let name = partition.name();
         let index = name.partition.0;
         let wanted = asked.as_ref().is_none_or(|asked| {
-            asked.contains(&(StrBytes::from_string(name.topic.to_string()), index))
+            let partitions = asked.get(name.topic.as_bytes());
+            partitions.is_some_and(|partitions| partitions.contains(&index))
         });
         // A partition that is being deleted right now takes no more room worth telling.
         if wanted && let Ok(bytes) = partition.size_bytes() {
@@ -51,15 +52,16 @@ pub(super) fn handle(view: &View, context: &Context, request: DescribeLogDirsReq
     context.reply(&respond(log_dir, sizes, room))
 }
 
-fn asked_partitions(topics: Vec<DescribableLogDirTopic>) -> HashSet<(StrBytes, i32)> {
-    let partitions = topics.into_iter().flat_map(|topic| {
-        let name = topic.topic.0;
-        topic
-            .partitions
-            .into_iter()
-            .map(move |index| (name.clone(), index))
-    });
-    partitions.collect()
+/// By topic first: a name may be long, and a request can have a million partitions of it.
+fn asked_partitions(topics: Vec<DescribableLogDirTopic>) -> HashMap<StrBytes, HashSet<i32>> {
+    let mut asked: HashMap<_, HashSet<i32>> = HashMap::new();
+    for topic in topics {
+        asked
+            .entry(topic.topic.0)
+            .or_default()
+            .extend(topic.partitions);
+    }
+    asked
 }
 
 fn respond(log_dir: &str, sizes: Sizes, room: Result<Room, ErrorCode>) -> DescribeLogDirsResponse {
@@ -197,6 +199,9 @@ mod tests {
             topic("b", vec![]),
             topic("a", vec![2]),
         ]);
-        assert_eq!(asked, HashSet::from([("a".into(), 0), ("a".into(), 2)]));
+        assert_eq!(
+            asked,
+            HashMap::from([("a".into(), [0, 2].into()), ("b".into(), [].into())])
+        );
     }
 }

@@ -19,6 +19,7 @@ use tidemark_protocol::error::ErrorCode;
 
 use super::context::{Context, ErrorCodes, code};
 use super::metadata::TOPIC_OPERATIONS;
+use super::repeated::each_once;
 use super::step::Step;
 use super::view::View;
 use crate::catalog::image::{CatalogImage, Partition, Topic};
@@ -164,7 +165,9 @@ fn refused(
 ) -> DescribeTopicPartitionsResponse {
     let asked = request.topics.iter().map(|topic| &*topic.name.0);
     let names = asked.chain(request.topics.is_empty().then_some(cursor_topic));
-    let topics = names.map(|name| named(name, ErrorCode::InvalidRequest));
+    let topics = each_once(names)
+        .into_iter()
+        .map(|name| named(name, ErrorCode::InvalidRequest));
     DescribeTopicPartitionsResponse::default().with_topics(topics.collect())
 }
 

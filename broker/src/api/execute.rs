@@ -16,7 +16,7 @@ use super::step::{AppendStep, Found, GroupCall, LookUp, Step, Then};
 use super::view::{Shared, View};
 use crate::catalog::command::{Command, PRODUCER_ID_BLOCK_SIZE, Reply};
 use crate::coordinator::group;
-use crate::coordinator::runtime::{Pending, Unavailable};
+use crate::coordinator::runtime::{Failure, Pending, Unavailable};
 use crate::environment::clock::Sleep;
 use crate::partition::{Acks, Appended, PartitionError};
 use crate::types::{Monotonic, Offset};
@@ -66,7 +66,7 @@ pub(super) fn start(shared: Arc<Shared>, step: Step) -> Later {
                 for shard in shared.groups.shards() {
                     pending.push(match shard {
                         Some(shard) => Ok(shard.submit(command()).await),
-                        None => Err(Unavailable("its log could not be read".into())),
+                        None => Err(Unavailable("its log could not be read".into()).into()),
                     });
                 }
                 answers_later(shared, pending, then)
@@ -199,15 +199,13 @@ fn start_look_ups(shared: Arc<Shared>, look_ups: Vec<LookUp>, then: Then<Vec<Fou
 async fn start_groups(
     shared: Arc<Shared>,
     calls: Vec<GroupCall>,
-    then: Then<Vec<Result<group::Reply, Unavailable>>>,
+    then: Then<Vec<Result<group::Reply, Failure>>>,
 ) -> Outcome {
     let mut pending = Vec::with_capacity(calls.len());
     for GroupCall { group, command } in calls {
         pending.push(match shared.groups.route(&group) {
             Some(shard) => Ok(shard.submit(command).await),
-            None => Err(Unavailable(format!(
-                "group {group:?} has no coordinator yet"
-            ))),
+            None => Err(Unavailable("the group has no coordinator yet".into()).into()),
         });
     }
     answers_later(shared, pending, then)
@@ -215,8 +213,8 @@ async fn start_groups(
 
 fn answers_later(
     shared: Arc<Shared>,
-    pending: Vec<Result<Pending<group::Reply>, Unavailable>>,
-    then: Then<Vec<Result<group::Reply, Unavailable>>>,
+    pending: Vec<Result<Pending<group::Reply>, Failure>>,
+    then: Then<Vec<Result<group::Reply, Failure>>>,
 ) -> Outcome {
     let collect = async move {
         let mut answers = Vec::with_capacity(pending.len());
@@ -254,7 +252,7 @@ async fn remember(
     moved
 }
 
-async fn next_producer_id(shared: &Shared) -> Result<i64, Unavailable> {
+async fn next_producer_id(shared: &Shared) -> Result<i64, Failure> {
     if let Some(id) = shared.producer_ids.take() {
         return Ok(id);
     }
@@ -262,13 +260,14 @@ async fn next_producer_id(shared: &Shared) -> Result<i64, Unavailable> {
         count: PRODUCER_ID_BLOCK_SIZE,
     };
     let Reply::ProducerIds(Ok(block)) = shared.catalog.call(command).await? else {
-        return Err(Unavailable("the catalog gave no producer ids".into()));
+        return Err(Unavailable("the catalog gave no producer ids".into()).into());
     };
     let first = block.first.0;
     let mut ids = first..first.saturating_add(i64::from(block.count));
     let first = ids.next();
     shared.producer_ids.refill(ids);
-    first.ok_or_else(|| Unavailable("the catalog gave an empty block of producer ids".into()))
+    first
+        .ok_or_else(|| Unavailable("the catalog gave an empty block of producer ids".into()).into())
 }
 
 #[cfg(test)]

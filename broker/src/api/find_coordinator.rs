@@ -11,6 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 
 use super::context::{Context, ErrorCodes, code};
+use super::repeated::each_once;
 use super::step::Step;
 use super::topic_creation;
 use super::view::{Endpoint, OFFSETS_TOPIC, View};
@@ -38,54 +39,62 @@ fn answer(
     request: &FindCoordinatorRequest,
     failed: Option<String>,
 ) -> Step {
-    let failure = |key: &str| {
-        if request.key_type != GROUP {
-            let why = format!(
-                "key type {} has no coordinators here: only groups (0) do",
-                request.key_type
-            );
-            return Some((ErrorCode::InvalidRequest, why));
-        }
-        let why = match &failed {
-            Some(why) => why.clone(),
-            None if !view.groups.is_ready() => format!("{OFFSETS_TOPIC} is not ready yet"),
-            None if view.groups.route(key).is_none() => {
-                format!("the partition of {OFFSETS_TOPIC} that keeps this group is offline")
-            }
-            None => return None,
-        };
-        Some((ErrorCode::CoordinatorNotAvailable, why))
+    let not_available = ErrorCode::CoordinatorNotAvailable;
+    let of_all = if request.key_type != GROUP {
+        let why = format!(
+            "key type {} has no coordinators here: only groups (0) do",
+            request.key_type
+        );
+        Some((ErrorCode::InvalidRequest, why))
+    } else if let Some(why) = failed {
+        Some((not_available, why))
+    } else if !view.groups.is_ready() {
+        Some((not_available, format!("{OFFSETS_TOPIC} is not ready yet")))
+    } else {
+        None
+    };
+    let of_all = of_all.map(|(error, why)| (error, StrBytes::from_string(why)));
+    let offline = StrBytes::from_string(format!(
+        "the partition of {OFFSETS_TOPIC} that keeps this group is offline"
+    ));
+    let failure = |key: &str| match &of_all {
+        Some(failure) => Some(failure.clone()),
+        None if view.groups.route(key).is_none() => Some((not_available, offline.clone())),
+        None => None,
     };
     let endpoint = view.endpoint(&context.listener);
     let node = (view.node.id, endpoint);
     context.reply(&respond(context.version, request, &node, &failure))
 }
 
-/// The answer: for each key this node, or why there is no coordinator.
+/// The answer: for each key this node, or why there is no coordinator. A key that is asked for again
+/// is answered once.
 fn respond(
     version: i16,
     request: &FindCoordinatorRequest,
     node: &(i32, Endpoint),
-    failure: &dyn Fn(&str) -> Option<(ErrorCode, String)>,
+    failure: &dyn Fn(&str) -> Option<(ErrorCode, StrBytes)>,
 ) -> FindCoordinatorResponse {
+    let this_host = StrBytes::from_string(node.1.host.clone());
     let coordinator = |key: &StrBytes| {
         let failed = failure(key);
         let (id, host, port) = match &failed {
-            None => (node.0, node.1.host.as_str(), i32::from(node.1.port)),
-            Some(_) => (-1, "", -1),
+            None => (node.0, this_host.clone(), i32::from(node.1.port)),
+            Some(_) => (-1, StrBytes::new(), -1),
         };
-        let (error, text) = failed.unwrap_or((ErrorCode::None, String::new()));
+        let (error, text) = failed.unwrap_or((ErrorCode::None, StrBytes::new()));
         Coordinator::default()
             .with_key(key.clone())
             .with_node_id(BrokerId(id))
-            .with_host(StrBytes::from_string(host.to_owned()))
+            .with_host(host)
             .with_port(port)
             .with_error_code(code(error))
-            .with_error_message(Some(StrBytes::from_string(text)))
+            .with_error_message(Some(text))
     };
     let response = FindCoordinatorResponse::default();
     if version > 3 {
-        let coordinators = request.coordinator_keys.iter().map(coordinator);
+        let keys = each_once(&request.coordinator_keys);
+        let coordinators = keys.into_iter().map(coordinator);
         return response.with_coordinators(coordinators.collect());
     }
     let only = coordinator(&request.key);
@@ -131,8 +140,11 @@ mod tests {
             };
             let failure = |_: &str| match (key_type, failed) {
                 (GROUP, None) => None,
-                (GROUP, Some(why)) => Some((ErrorCode::CoordinatorNotAvailable, why.to_owned())),
-                _ => Some((ErrorCode::InvalidRequest, "no such coordinators".to_owned())),
+                (GROUP, Some(why)) => {
+                    let why = StrBytes::from_string(why.to_owned());
+                    Some((ErrorCode::CoordinatorNotAvailable, why))
+                }
+                _ => Some((ErrorCode::InvalidRequest, "no such coordinators".into())),
             };
             respond(version, &request, &(3, endpoint), &failure)
         };
@@ -179,5 +191,22 @@ mod tests {
                     .all(|(_, told)| told.0 == -1 && told.3 == 42)
             );
         }
+    }
+
+    #[test]
+    fn a_key_that_is_asked_for_again_is_answered_once() {
+        let keys = ["a", "b", "a", "a"].map(StrBytes::from_static_str);
+        let request = FindCoordinatorRequest::default().with_coordinator_keys(keys.into());
+        let endpoint = Endpoint {
+            host: "host".into(),
+            port: 9092,
+        };
+        let response = respond(4, &request, &(3, endpoint), &|_| None);
+        let told: Vec<_> = response
+            .coordinators
+            .iter()
+            .map(|told| &*told.key)
+            .collect();
+        assert_eq!(told, ["a", "b"]);
     }
 }

@@ -4,7 +4,8 @@
 //! [`Command`] or is refused, and what the coordinator replied becomes the response. [`ask`] and
 //! [`ask_each`] do what lies between. The error codes follow Kafka's `GroupCoordinatorService`:
 //! NOT_COORDINATOR while this broker coordinates no groups, so that the client looks the
-//! coordinator up again, and COORDINATOR_NOT_AVAILABLE when its log cannot be written.
+//! coordinator up again, COORDINATOR_NOT_AVAILABLE when its log cannot be written, and
+//! UNKNOWN_SERVER_ERROR when what is to be written is larger than one batch may be.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::context::{Context, ErrorCodes, code};
 use super::step::{GroupCall, Step};
 use super::view::View;
 use crate::coordinator::group::{Command, Reply};
-use crate::coordinator::runtime::Unavailable;
+use crate::coordinator::runtime::Failure;
 
 /// What came of a question: the coordinator's reply, or why it did not get to one.
 pub(super) type Outcome = Result<Reply, ErrorCode>;
@@ -56,7 +57,7 @@ pub(super) fn ask_each<M: Encodable + HeaderVersion + ErrorCodes>(
             .collect();
         return context.reply(&respond(view, context.version, outcomes));
     }
-    let context = context.clone();
+    let context = context.detached();
     Step::Groups(
         calls,
         Box::new(move |view, answers| {
@@ -67,8 +68,11 @@ pub(super) fn ask_each<M: Encodable + HeaderVersion + ErrorCodes>(
 }
 
 /// What an answer of the executor means to a client.
-pub(super) fn outcome(answer: Result<Reply, Unavailable>) -> Outcome {
-    answer.map_err(|Unavailable(_)| ErrorCode::CoordinatorNotAvailable)
+pub(super) fn outcome(answer: Result<Reply, Failure>) -> Outcome {
+    answer.map_err(|failure| match failure {
+        Failure::Unavailable(_) => ErrorCode::CoordinatorNotAvailable,
+        Failure::TooLarge { .. } => ErrorCode::UnknownServerError,
+    })
 }
 
 /// The code for an outcome that is not the reply that belongs to the question.

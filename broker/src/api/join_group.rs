@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 use uuid::Uuid;
 
-use super::context::{Context, ErrorCodes};
+use super::context::{Context, ErrorCodes, detached};
 use super::group_call::{Outcome, ask, failure, named, optional_text, optional_wire, text, wire};
 use super::step::Step;
 use super::view::View;
@@ -23,8 +23,10 @@ use crate::coordinator::group::{Command, Joined, JoinedMember, Reply, propose_me
 pub(super) fn handle(view: &View, context: &Context, request: JoinGroupRequest) -> Step {
     let group = request.group_id.to_string();
     let command = command(context, &request, view.new_uuid());
+    // The call may be parked for minutes: nothing of its frame is kept as long.
+    let member_id = detached(&request.member_id);
     ask(view, context, group, command, move |version, outcome| {
-        respond(version, request.member_id, outcome)
+        respond(version, member_id, outcome)
     })
 }
 

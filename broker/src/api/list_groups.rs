@@ -31,11 +31,10 @@ pub(super) fn handle(view: &View, context: &Context, request: ListGroupsRequest)
 }
 
 fn filter(request: &ListGroupsRequest) -> ListGroups {
-    let names = |names: &[StrBytes]| names.iter().map(StrBytes::to_string).collect();
-    ListGroups {
-        states: names(&request.states_filter),
-        types: names(&request.types_filter),
+    fn names(names: &[StrBytes]) -> impl Iterator<Item = &str> {
+        names.iter().map(StrBytes::as_str)
     }
+    ListGroups::named(names(&request.states_filter), names(&request.types_filter))
 }
 
 /// All groups, or an error and none: half of a list would look like the whole.
@@ -88,8 +87,8 @@ mod tests {
             .with_states_filter(vec![StrBytes::from_static_str("Stable")])
             .with_types_filter(vec![StrBytes::from_static_str("classic")]);
         let expected = ListGroups {
-            states: vec!["Stable".into()],
-            types: vec!["classic".into()],
+            states: Some(vec![GroupState::Stable]),
+            types: Some(vec![GroupType::Classic]),
         };
         assert_eq!(filter(&request), expected);
     }

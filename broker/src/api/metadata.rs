@@ -4,9 +4,9 @@
 //! allow it (rule 64), and is in this very answer. Names are checked first: an invalid one is
 //! INVALID_TOPIC_EXCEPTION and never created.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -16,6 +16,7 @@ use tidemark_protocol::error::ErrorCode;
 use uuid::Uuid;
 
 use super::context::{Context, ErrorCodes, code};
+use super::repeated::each_once;
 use super::step::Step;
 use super::topic_creation;
 use super::view::View;
@@ -49,6 +50,9 @@ enum Asked {
 }
 
 pub(super) fn handle(view: &View, context: &Context, request: MetadataRequest) -> Step {
+    if is_ahead_of_its_version(context.version, &request) {
+        return context.reply(&refused(request));
+    }
     let asked = asked_topics(context.version, &request);
     let may_create = context.version < 4 || request.allow_auto_topic_creation;
     let missing = match &asked {
@@ -82,8 +86,26 @@ fn asked_topics(version: i16, request: &MetadataRequest) -> Option<Vec<Asked>> {
         Some(name) if topic.topic_id.is_nil() => Asked::Name(name.0.clone()),
         _ => Asked::Id(topic.topic_id),
     });
-    let mut seen = HashSet::new();
-    Some(asked.filter(|topic| seen.insert(topic.clone())).collect())
+    Some(each_once(asked))
+}
+
+/// Versions 10 and 11 have room for ids and null names, but brokers did not know what to do with
+/// them, so that they are refused to this day.
+fn is_ahead_of_its_version(version: i16, request: &MetadataRequest) -> bool {
+    let mut topics = request.topics.iter().flatten();
+    version < 12 && topics.any(|topic| topic.name.is_none() || !topic.topic_id.is_nil())
+}
+
+/// INVALID_REQUEST for every topic, and nothing of the cluster.
+fn refused(request: MetadataRequest) -> MetadataResponse {
+    let refused = |topic: MetadataRequestTopic| {
+        MetadataResponseTopic::default()
+            .with_error_code(code(ErrorCode::InvalidRequest))
+            .with_name(Some(topic.name.unwrap_or_default()))
+            .with_topic_id(topic.topic_id)
+    };
+    let topics = request.topics.into_iter().flatten().map(refused);
+    MetadataResponse::default().with_topics(topics.collect())
 }
 
 fn missing_names(view: &View, asked: &[Asked]) -> Vec<String> {

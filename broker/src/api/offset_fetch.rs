@@ -6,6 +6,11 @@
 //! they are on disk, and there are no transactions, so `require_stable` holds without being looked
 //! at. Version 10, which names topics by id, is prepared here and gets into the registry when the
 //! codec crate can read its requests.
+//!
+//! A group, topic or partition that is named again is answered once, with all that is asked of it:
+//! the metadata of an offset is a thousand times as long as a partition's number.
+
+mod distinct;
 
 use std::sync::Arc;
 
@@ -13,7 +18,7 @@ use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
-use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
+use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse};
 use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 use uuid::Uuid;
@@ -54,38 +59,28 @@ fn asked_groups(
     request: OffsetFetchRequest,
     name_of: impl Fn(Uuid) -> Option<Arc<str>>,
 ) -> Vec<Asked> {
-    let named = |name: &TopicName, partitions| FetchTopic {
-        topic: text(name),
-        topic_id: Uuid::nil(),
-        partitions,
-    };
-    if version < 8 {
-        let topics = request.topics.map(|topics| {
-            topics
-                .into_iter()
-                .map(|topic| named(&topic.name, topic.partition_indexes))
-                .collect()
-        });
-        return vec![Asked {
-            group: request.group_id,
-            topics,
-            unknown: Vec::new(),
-        }];
-    }
-    let groups = request.groups.into_iter().map(|group| {
+    let groups = distinct::groups(version, request).into_iter();
+    let asked = groups.map(|(group, topics)| {
         let mut unknown = Vec::new();
-        let topics = group.topics.map(|topics| {
+        let topics = topics.map(|topics| {
             let known = topics.into_iter().filter_map(|topic| {
-                let (id, partitions) = (topic.topic_id, topic.partition_indexes);
-                if version < 10 {
-                    return Some(named(&topic.name, partitions));
-                }
-                let Some(name) = name_of(id) else {
-                    unknown.push((id, partitions));
-                    return None;
+                let distinct::Topic {
+                    name,
+                    id,
+                    partitions,
+                } = topic;
+                let topic = match version {
+                    ..10 => text(&name),
+                    _ => match name_of(id) {
+                        Some(name) => name,
+                        None => {
+                            unknown.push((id, partitions));
+                            return None;
+                        }
+                    },
                 };
                 Some(FetchTopic {
-                    topic: name,
+                    topic,
                     topic_id: id,
                     partitions,
                 })
@@ -93,12 +88,12 @@ fn asked_groups(
             known.collect()
         });
         Asked {
-            group: group.group_id,
+            group,
             topics,
             unknown,
         }
     });
-    groups.collect()
+    asked.collect()
 }
 
 fn command(asked: &Asked) -> Command {

@@ -3,6 +3,11 @@
 //! Batches go to the log as they came (see `partition::validate` for what is looked at). acks=0
 //! gets no answer; if anything failed the connection is closed instead, so that the client
 //! notices. acks=1 answers from the page cache, acks=all when the batch is on disk.
+//!
+//! A partition that is named more than once counts once, with its last batch, as in Kafka, which
+//! puts the partitions of a request in a map.
+
+mod distinct;
 
 use std::sync::Arc;
 
@@ -15,10 +20,15 @@ use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 use uuid::Uuid;
 
-use super::context::{Context, ErrorCodes, code};
+use super::context::{Context, ErrorCodes, code, detached};
 use super::step::{AppendStep, Step};
-use super::view::{OFFSETS_TOPIC, View};
+use super::view::View;
+use crate::catalog::topic_name;
 use crate::partition::{Acks, Appended, Partition, PartitionError, Refused, ValidBatch, validate};
+
+/// The name that Kafka's admin client gives itself unless it is given another; who has it may write
+/// to internal topics, there and here.
+const ADMIN_CLIENT: &str = "__admin_client";
 
 /// One partition of the request: refused already, or waiting for the append of this number.
 enum Slot {
@@ -62,9 +72,12 @@ pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) ->
             format!("acks must be 0, 1 or -1 (all), not {other}"),
         )),
     };
+    let topic_data = match distinct::partitions(request.topic_data) {
+        Ok(topics) => topics,
+        Err(count) => return Step::Close(format!("a produce request names {count} partitions")),
+    };
     let mut batches = Vec::new();
-    let topics = request
-        .topic_data
+    let topics = topic_data
         .into_iter()
         .map(|topic| {
             let mut topic = Named::resolve(view, context.version, topic);
@@ -73,7 +86,7 @@ pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) ->
                 .map(|data| {
                     let index = data.index;
                     let judged = match &acks {
-                        Ok(_) => judge(view, context.version, &topic, data),
+                        Ok(_) => judge(view, context, &topic, data),
                         Err(refused) => Err(refused.clone()),
                     };
                     let slot = match judged {
@@ -93,7 +106,8 @@ pub(super) fn handle(view: &View, context: &Context, request: ProduceRequest) ->
             }
         })
         .collect();
-    let context = context.clone();
+    // While the disk is waited for, nothing of the request's frame is kept.
+    let context = context.detached();
     let silent = request.acks == 0;
     Step::Append(AppendStep {
         batches,
@@ -122,12 +136,11 @@ impl Named {
     /// Version 13 names topics by id, earlier ones by name.
     fn resolve(view: &View, version: i16, topic: TopicProduceData) -> Self {
         if version < 13 {
-            let (name, partitions) = (topic.name, topic.partition_data);
             return Self {
-                name,
+                name: TopicName(detached(&topic.name)),
                 id: Uuid::nil(),
                 unknown: None,
-                partitions,
+                partitions: topic.partition_data,
             };
         }
         let known = view.topic_by_id(topic.topic_id);
@@ -144,25 +157,22 @@ impl Named {
 
 fn judge(
     view: &View,
-    version: i16,
+    context: &Context,
     topic: &Named,
     data: PartitionProduceData,
 ) -> Result<(Arc<Partition>, ValidBatch), Refusal> {
     if let Some(unknown) = topic.unknown {
         return Err(Refusal::new(unknown, "no topic has this id"));
     }
-    if &*topic.name.0 == OFFSETS_TOPIC {
-        // Kafka lets only its own admin client write to internal topics.
-        let message = format!("{OFFSETS_TOPIC} is internal: clients cannot write to it");
-        return Err(Refusal::new(ErrorCode::InvalidTopicException, message));
-    }
+    // The text does not repeat the name: it may be long, and a request can name it a million times.
     let partition = view.partition(&topic.name, data.index).ok_or_else(|| {
-        let message = format!(
-            "there is no partition {} of topic {}",
-            data.index, &*topic.name
-        );
+        let message = "there is no such partition";
         Refusal::new(ErrorCode::UnknownTopicOrPartition, message)
     })?;
+    if topic_name::is_internal(&topic.name) && context.client_name() != ADMIN_CLIENT {
+        let message = "the topic is internal: clients cannot write to it";
+        return Err(Refusal::new(ErrorCode::InvalidTopicException, message));
+    }
     if !topic.id.is_nil() && partition.topic_id() != topic.id {
         // The topic was deleted and created again since the view was taken.
         return Err(Refusal::new(
@@ -172,7 +182,7 @@ fn judge(
     }
     match validate(
         data.records,
-        version,
+        context.version,
         &partition.batch_rules(),
         view.now.wall,
     ) {

@@ -6,7 +6,7 @@ use super::context::Response;
 use super::view::View;
 use crate::catalog::command::{Command, Reply};
 use crate::coordinator::group;
-use crate::coordinator::runtime::Unavailable;
+use crate::coordinator::runtime::Failure;
 use crate::partition::{Acks, Appended, Isolation, Partition, PartitionError, ValidBatch};
 use crate::storage::TimestampOffset;
 use crate::types::{Offset, Timestamp};
@@ -30,19 +30,19 @@ pub enum Step {
     /// Read, perhaps after waiting.
     Fetch(Box<super::fetch::FetchStep>),
     /// Ask the coordinators of groups, all at once, then go on with their answers, in order.
-    Groups(Vec<GroupCall>, Then<Vec<Result<group::Reply, Unavailable>>>),
+    Groups(Vec<GroupCall>, Then<Vec<Result<group::Reply, Failure>>>),
     /// Ask every group coordinator the same.
     AllGroups(
         Box<dyn Fn() -> group::Command + Send>,
-        Then<Vec<Result<group::Reply, Unavailable>>>,
+        Then<Vec<Result<group::Reply, Failure>>>,
     ),
     /// Ask the catalog.
-    Catalog(Command, Then<Result<Reply, Unavailable>>),
+    Catalog(Command, Then<Result<Reply, Failure>>),
     /// Ask the catalog and wait for its answer for at most this many milliseconds; then `None`. If
     /// that is none at all, nothing is asked: Kafka's controller drops what is late on arrival.
-    CatalogInTime(Command, i64, Then<Option<Result<Reply, Unavailable>>>),
+    CatalogInTime(Command, i64, Then<Option<Result<Reply, Failure>>>),
     /// Take the next free producer id.
-    ProducerId(Then<Result<i64, Unavailable>>),
+    ProducerId(Then<Result<i64, Failure>>),
     /// Move the starts of logs, durably, then go on.
     DeleteRecords(
         Vec<(Arc<Partition>, i64)>,

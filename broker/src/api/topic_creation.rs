@@ -8,7 +8,7 @@ use super::view::OFFSETS_TOPIC;
 use crate::catalog::command::{Command, CreateTopics, NewTopic, Reply, TopicDefaults};
 use crate::catalog::topic_name;
 use crate::config::BrokerConfig;
-use crate::coordinator::runtime::Unavailable;
+use crate::coordinator::runtime::Failure;
 
 /// Whether a topic with this name may be created without anybody's saying so. The broker's own
 /// topics are not made by chance with settings that are wrong for them: the offsets topic has its
@@ -35,7 +35,7 @@ pub(super) fn create(
 }
 
 /// Why the one topic of a command of [`create`] is not there now; `None` if it is, new or old.
-pub(super) fn failure(answer: Result<Reply, Unavailable>) -> Option<String> {
+pub(super) fn failure(answer: Result<Reply, Failure>) -> Option<String> {
     let results = match answer {
         Ok(Reply::TopicsCreated(results)) => results,
         Ok(_) => return Some("the catalog answered something else than it was asked".to_owned()),
@@ -86,6 +86,7 @@ fn offsets_topic(config: &BrokerConfig, id: Uuid) -> NewTopic {
 mod tests {
     use super::*;
     use crate::catalog::command::{CreateTopicResult, Refusal};
+    use crate::coordinator::runtime::Unavailable;
 
     fn config() -> BrokerConfig {
         let pairs = [
@@ -173,7 +174,7 @@ mod tests {
             refused(Refusal::bare(ErrorCode::InvalidPartitions)),
             Some("InvalidPartitions"),
         );
-        let gone = Unavailable("stopped".into());
+        let gone = Failure::from(Unavailable("stopped".into()));
         let text = gone.to_string();
         check(Err(gone), Some(&text));
     }

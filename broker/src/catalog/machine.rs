@@ -96,7 +96,7 @@ impl Machine for CatalogMachine {
         Decision {
             events,
             answers,
-            timers: Vec::new(),
+            ..Decision::default()
         }
     }
 

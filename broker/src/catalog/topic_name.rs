@@ -7,6 +7,8 @@ pub const MAX_LENGTH: usize = 249;
 pub const GROUP_METADATA: &str = "__consumer_offsets";
 /// The topic of the transactions' states.
 pub const TRANSACTION_STATE: &str = "__transaction_state";
+/// The topic of the share groups' states, which a data directory of Kafka's may have.
+pub const SHARE_GROUP_STATE: &str = "__share_group_state";
 /// The catalog's own log; not a topic that a client may create.
 pub const CLUSTER_METADATA: &str = "__cluster_metadata";
 
@@ -24,9 +26,9 @@ pub fn is_valid(name: &str) -> bool {
     fault(name).is_none()
 }
 
-/// Whether the broker keeps its own records in this topic.
+/// Whether brokers keep their own records in this topic.
 pub fn is_internal(name: &str) -> bool {
-    name == GROUP_METADATA || name == TRANSACTION_STATE
+    [GROUP_METADATA, TRANSACTION_STATE, SHARE_GROUP_STATE].contains(&name)
 }
 
 /// Whether the name has a character that metrics cannot tell from another: `.` or `_`.
@@ -134,6 +136,7 @@ mod tests {
     fn the_brokers_own_topics_are_internal() {
         assert!(is_internal("__consumer_offsets"));
         assert!(is_internal("__transaction_state"));
+        assert!(is_internal("__share_group_state"));
         assert!(!is_internal("__cluster_metadata"));
         assert!(!is_internal("orders"));
     }

@@ -1,5 +1,7 @@
 //! The operations of IncrementalAlterConfigs as pure steps (`ConfigurationControlManager`).
 
+use std::collections::{HashMap, HashSet};
+
 use super::error::ConfigError;
 use super::spec::{ConfigType, OptionSpec};
 use super::{Overrides, broker, java, topic};
@@ -54,9 +56,9 @@ impl Resource {
     }
 }
 
-/// The overrides after one operation. The result is not validated: several operations make one
-/// change, and only its end must be sound ([`topic::validate_overrides`],
-/// [`super::BrokerConfig::with_overrides`]).
+/// Carries out one operation on the overrides; a refused one leaves them as they were. The result
+/// is not validated: several operations make one change, and only its end must be sound
+/// ([`topic::validate_overrides`], [`super::BrokerConfig::with_overrides`]).
 ///
 /// APPEND and SUBTRACT start from the override, or from the default in the table when there is
 /// none; the broker's own setting of a topic default does not count, as in Kafka. APPEND skips
@@ -67,20 +69,19 @@ impl Resource {
 /// on anything that is not a known list.
 pub fn apply_op(
     resource: Resource,
-    current: &Overrides,
+    overrides: &mut Overrides,
     name: &str,
     op: AlterOp,
     value: Option<&str>,
-) -> Result<Overrides, ConfigError> {
-    let mut overrides = current.clone();
+) -> Result<(), ConfigError> {
     if op == AlterOp::Delete {
         overrides.remove(name);
-        return Ok(overrides);
+        return Ok(());
     }
     let value = value.ok_or_else(|| ConfigError::NullValue(name.to_owned()))?;
     if op == AlterOp::Set {
         overrides.insert(name.to_owned(), value.to_owned());
-        return Ok(overrides);
+        return Ok(());
     }
     let list = resource
         .option(name)
@@ -89,22 +90,40 @@ pub fn apply_op(
         op: op.name(),
         key: name.to_owned(),
     })?;
-    let start = current
+    let start = overrides
         .get(name)
         .map_or(spec.default.unwrap_or(""), String::as_str);
-    let mut entries: Vec<&str> = start.split(',').filter(|entry| !entry.is_empty()).collect();
-    for entry in java::split_commas(value) {
-        let at = entries.iter().position(|existing| *existing == entry);
-        match (op, at) {
-            (AlterOp::Append, None) => entries.push(entry),
-            (AlterOp::Subtract, Some(at)) => {
-                entries.remove(at);
-            }
-            _ => {}
-        }
+    let entries = start.split(',').filter(|entry| !entry.is_empty()).collect();
+    let given = java::split_commas(value);
+    let entries = match op {
+        AlterOp::Subtract => subtract(entries, &given),
+        _ => append(entries, given),
+    };
+    let joined = entries.join(",");
+    overrides.insert(name.to_owned(), joined);
+    Ok(())
+}
+
+/// A list may have thousands of entries, so each is looked up and not searched for.
+fn append<'a>(mut entries: Vec<&'a str>, given: Vec<&'a str>) -> Vec<&'a str> {
+    let mut there: HashSet<&str> = entries.iter().copied().collect();
+    entries.extend(given.into_iter().filter(|entry| there.insert(entry)));
+    entries
+}
+
+fn subtract<'a>(mut entries: Vec<&'a str>, given: &[&str]) -> Vec<&'a str> {
+    let mut to_go: HashMap<&str, usize> = HashMap::new();
+    for entry in given {
+        *to_go.entry(entry).or_default() += 1;
     }
-    overrides.insert(name.to_owned(), entries.join(","));
-    Ok(overrides)
+    entries.retain(|entry| match to_go.get_mut(entry) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            false
+        }
+        _ => true,
+    });
+    entries
 }
 
 #[cfg(test)]

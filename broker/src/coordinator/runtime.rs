@@ -3,13 +3,15 @@
 //! One task per machine takes commands from a bounded mailbox, one at a time: decide, append the
 //! records, apply the events, then let the answers go: at once, or when the log is on disk up to
 //! what had been written by then. If the append fails, nothing is applied and everybody who was
-//! to be answered learns that the log is unavailable.
+//! to be answered learns why: the log is unavailable, or it would not take so large a batch.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tidemark_protocol::records::BATCH_HEADER_SIZE;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Decision, KeyValue, Machine, MalformedRecord, ReplyToken, TimerChange, When};
@@ -22,13 +24,32 @@ const MAILBOX_SIZE: usize = 256;
 /// milliseconds (Kafka's `CoordinatorRuntime` backs off as long).
 const TIMER_RETRY_MS: i64 = 500;
 
+/// The most that a record takes besides its key and value: lengths, deltas and the number of its
+/// headers.
+const RECORD_OVERHEAD: usize = 32;
+
 /// A boxed future, as the traits here hand them out.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Why a command got no answer: the machine's log cannot be written or the machine has stopped.
+/// The machine's log cannot be written or the machine has stopped.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the coordinator's log is unavailable: {0}")]
 pub struct Unavailable(pub String);
+
+/// Why a command got no answer. Nothing has come of it, unless it was one that may be carried out
+/// in parts.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing can be written.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// What is to be written does not fit into one batch of the log.
+    #[error("what is to be written is larger than a batch of {max} bytes")]
+    TooLarge {
+        /// The largest batch that the log takes.
+        max: usize,
+    },
+}
 
 /// Why a machine could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +71,9 @@ pub enum LoadError {
 pub trait LogHandle: Send + Sync + 'static {
     /// Writes all records as one batch (all of them or none survive a crash) and returns the
     /// offset of the first.
-    fn append(&self, records: &[KeyValue], now: Now) -> Result<Offset, Unavailable>;
+    fn append(&self, records: &[KeyValue], now: Now) -> Result<Offset, Failure>;
+    /// The largest batch that it takes, in bytes.
+    fn max_batch_bytes(&self) -> usize;
     /// The offset that the next record will get.
     fn end(&self) -> Offset;
     /// Ready when everything below `end` survives a crash, as far as the broker promises that.
@@ -76,7 +99,7 @@ pub type Observer<M> = Box<dyn FnMut(&M) + Send>;
 
 struct Envelope<M: Machine> {
     command: M::Command,
-    reply: oneshot::Sender<Result<M::Reply, Unavailable>>,
+    reply: oneshot::Sender<Result<M::Reply, Failure>>,
 }
 
 /// The way to a running machine. Cheap to clone.
@@ -89,14 +112,13 @@ impl<M: Machine> Clone for Mailbox<M> {
 }
 
 /// An answer that is on its way.
-pub struct Pending<R>(oneshot::Receiver<Result<R, Unavailable>>);
+pub struct Pending<R>(oneshot::Receiver<Result<R, Failure>>);
 
 impl<R> Pending<R> {
     /// Waits for the answer.
-    pub async fn answer(self) -> Result<R, Unavailable> {
-        self.0
-            .await
-            .unwrap_or_else(|_| Err(Unavailable("the coordinator has stopped".into())))
+    pub async fn answer(self) -> Result<R, Failure> {
+        let stopped = || Unavailable("the coordinator has stopped".into());
+        self.0.await.unwrap_or_else(|_| Err(stopped().into()))
     }
 }
 
@@ -111,7 +133,7 @@ impl<M: Machine> Mailbox<M> {
     }
 
     /// Submits a command and waits for its answer.
-    pub async fn call(&self, command: M::Command) -> Result<M::Reply, Unavailable> {
+    pub async fn call(&self, command: M::Command) -> Result<M::Reply, Failure> {
         self.submit(command).await.answer().await
     }
 }
@@ -198,7 +220,7 @@ struct Running<M: Machine> {
     log: Arc<dyn LogHandle>,
     time: Arc<dyn Timekeeper>,
     observer: Observer<M>,
-    waiting: HashMap<ReplyToken, oneshot::Sender<Result<M::Reply, Unavailable>>>,
+    waiting: HashMap<ReplyToken, oneshot::Sender<Result<M::Reply, Failure>>>,
     next_token: u64,
     timers: Timers<M::Timer>,
     held: VecDeque<Held<M::Reply>>,
@@ -234,19 +256,13 @@ impl<M: Machine> Running<M> {
             events,
             answers,
             timers,
+            in_parts,
         } = decision;
-        let records = events
-            .iter()
-            .map(|event| self.machine.encode(event))
-            .collect();
-        match self.write(records) {
-            Ok((first, persisted)) => self.apply(first, events, &persisted),
-            Err(error) => {
-                for answer in answers {
-                    self.answer(answer.token, Err(error.clone()));
-                }
-                return false;
+        if let Err(error) = self.write_and_apply(events, in_parts) {
+            for answer in answers {
+                self.answer(answer.token, Err(error.clone()));
             }
+            return false;
         }
         for change in timers {
             self.timers.change(change);
@@ -255,30 +271,45 @@ impl<M: Machine> Running<M> {
         true
     }
 
-    /// Appends the records of the events as one batch. Returns the offset of the first one and
-    /// which events have a record.
-    fn write(&self, records: Vec<Option<KeyValue>>) -> Result<(Offset, Vec<bool>), Unavailable> {
-        let persisted: Vec<bool> = records.iter().map(Option::is_some).collect();
-        let records: Vec<KeyValue> = records.into_iter().flatten().collect();
-        let first = match records.is_empty() {
-            true => self.log.end(),
-            false => self.log.append(&records, self.time.now())?,
-        };
-        Ok((first, persisted))
+    /// Appends the records of the events as one batch, or as several if they may be written in
+    /// parts, and applies what is written. A decision may have more events than there is memory for
+    /// their records, so no more of these are made than fit into a batch.
+    fn write_and_apply(&mut self, events: Vec<M::Event>, in_parts: bool) -> Result<(), Failure> {
+        let max = self.log.max_batch_bytes();
+        let mut batch = Batch::default();
+        for event in events {
+            let record = self.machine.encode(&event);
+            let (least, most) = record.as_ref().map_or((0, 0), size);
+            if in_parts && batch.most_bytes + most > max {
+                self.append(std::mem::take(&mut batch))?;
+            }
+            if batch.least_bytes + least > max {
+                return Err(Failure::TooLarge { max });
+            }
+            batch.least_bytes += least;
+            batch.most_bytes += most;
+            batch.events.push((event, record.is_some()));
+            batch.records.extend(record);
+        }
+        self.append(batch)
     }
 
-    fn apply(&mut self, first: Offset, events: Vec<M::Event>, persisted: &[bool]) {
-        if events.is_empty() {
-            return;
+    fn append(&mut self, batch: Batch<M::Event>) -> Result<(), Failure> {
+        if batch.events.is_empty() {
+            return Ok(());
         }
-        let mut next = first;
-        for (event, persisted) in events.into_iter().zip(persisted) {
+        let mut next = match batch.records.is_empty() {
+            true => self.log.end(),
+            false => self.log.append(&batch.records, self.time.now())?,
+        };
+        for (event, persisted) in batch.events {
             self.machine.apply(next, event);
-            if *persisted {
+            if persisted {
                 next = next.plus(1);
             }
         }
         (self.observer)(&self.machine);
+        Ok(())
     }
 
     fn send_out(&mut self, answers: Vec<Answer<M::Reply>>) {
@@ -302,11 +333,12 @@ impl<M: Machine> Running<M> {
             return;
         };
         for (token, reply) in held.answers {
-            self.answer(token, outcome.clone().map(|()| reply));
+            let outcome = outcome.clone().map_err(Failure::from);
+            self.answer(token, outcome.map(|()| reply));
         }
     }
 
-    fn answer(&mut self, token: ReplyToken, reply: Result<M::Reply, Unavailable>) {
+    fn answer(&mut self, token: ReplyToken, reply: Result<M::Reply, Failure>) {
         if let Some(sender) = self.waiting.remove(&token) {
             // A caller whose connection is gone no longer listens; that is its own affair.
             let _ = sender.send(reply);
@@ -320,6 +352,32 @@ impl<M: Machine> Running<M> {
             self.release(outcome);
         }
     }
+}
+
+/// Events that are written together, each with whether it has a record.
+struct Batch<E> {
+    events: Vec<(E, bool)>,
+    records: Vec<KeyValue>,
+    least_bytes: usize,
+    most_bytes: usize,
+}
+
+impl<E> Default for Batch<E> {
+    fn default() -> Self {
+        Self {
+            events: Vec::new(),
+            records: Vec::new(),
+            least_bytes: 0,
+            most_bytes: BATCH_HEADER_SIZE,
+        }
+    }
+}
+
+/// How many bytes a record takes in a batch, at least and at most. Only the log knows it exactly.
+fn size(record: &KeyValue) -> (usize, usize) {
+    let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+    let least = length(&record.key) + length(&record.value);
+    (least, least + RECORD_OVERHEAD)
 }
 
 /// Timers as data: a key and a deadline each.

@@ -3,6 +3,7 @@
 //! Waiters are woken by the offset they wait for, never by a timed loop. High watermarks (parked
 //! fetches) and durable offsets (acks=all) are both a [`Progress`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -25,28 +26,23 @@ struct State {
     reached: Offset,
     closed: bool,
     next_id: u64,
-    waiters: Vec<Waiter>,
+    /// By what they wait for, so that neither waking nor leaving looks at those who are not
+    /// concerned: there may be a great many.
+    waiters: BTreeMap<Place, Signal>,
 }
 
-struct Waiter {
-    id: u64,
-    threshold: Offset,
-    signal: Signal,
-}
+/// A waiter's offset, and a number that tells it from others with the same one.
+type Place = (Offset, u64);
 
 /// Keeps a signal registered; dropping it takes the signal out again.
 pub struct Registration<'a> {
     progress: &'a Progress,
-    id: u64,
+    place: Place,
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.progress
-            .0
-            .lock()
-            .waiters
-            .retain(|waiter| waiter.id != self.id);
+        self.progress.0.lock().waiters.remove(&self.place);
     }
 }
 
@@ -57,7 +53,7 @@ impl Progress {
             reached,
             closed: false,
             next_id: 0,
-            waiters: Vec::new(),
+            waiters: BTreeMap::new(),
         }))
     }
 
@@ -66,38 +62,37 @@ impl Progress {
         let mut state = self.0.lock();
         if to > state.reached {
             state.reached = to;
-            state.wake(|threshold| threshold <= to);
+            state.wake_up_to(to);
         }
     }
 
     /// Wakes everybody, whatever they wait for: something else about the partition has changed
     /// (its start moved, it rolled) and the waiters should look again.
     pub fn wake_all(&self) {
-        self.0.lock().wake(|_| true);
+        self.0.lock().wake_up_to(Offset(i64::MAX));
     }
 
     /// Says that nothing more will come, and wakes everybody.
     pub fn close(&self) {
         let mut state = self.0.lock();
         state.closed = true;
-        state.wake(|_| true);
+        state.wake_up_to(Offset(i64::MAX));
     }
 
     /// Has `signal` woken when `threshold` is reached, at once if it has been.
     pub fn register(&self, threshold: Offset, signal: &Signal) -> Registration<'_> {
         let mut state = self.0.lock();
-        let id = state.next_id;
+        let place = (threshold, state.next_id);
         state.next_id += 1;
         if state.closed || threshold <= state.reached {
             signal.notify_one();
         } else {
-            state.waiters.push(Waiter {
-                id,
-                threshold,
-                signal: Arc::clone(signal),
-            });
+            state.waiters.insert(place, Arc::clone(signal));
         }
-        Registration { progress: self, id }
+        Registration {
+            progress: self,
+            place,
+        }
     }
 
     /// Waits until `threshold` is reached.
@@ -120,14 +115,13 @@ impl Progress {
 }
 
 impl State {
-    fn wake(&mut self, due: impl Fn(Offset) -> bool) {
-        self.waiters.retain(|waiter| {
-            let due = due(waiter.threshold);
-            if due {
-                waiter.signal.notify_one();
+    fn wake_up_to(&mut self, reached: Offset) {
+        while let Some(first) = self.waiters.first_entry() {
+            if first.key().0 > reached {
+                break;
             }
-            !due
-        });
+            first.remove().notify_one();
+        }
     }
 }
 
@@ -170,5 +164,30 @@ mod tests {
         progress.advance(Offset(3));
         progress.advance(Offset(2));
         assert_eq!(progress.wait(Offset(3)).await, Ok(()));
+    }
+
+    /// A fetch registers with each of its partitions and leaves them all at once. If leaving looked
+    /// at everybody who stays, this would take minutes.
+    #[tokio::test]
+    async fn a_great_many_waiters_come_and_go() {
+        const MANY: i64 = 200_000;
+        let progress = Progress::new(Offset(0));
+        let (waiting, woken) = (Signal::default(), Signal::default());
+        let register = |offset| progress.register(Offset(offset), &waiting);
+        let registrations: Vec<_> = (1..=MANY).map(register).collect();
+        let last = progress.register(Offset(MANY), &woken);
+        progress.advance(Offset(MANY / 2));
+        assert!(ready(waiting.notified()).await.is_some());
+        assert!(ready(woken.notified()).await.is_none());
+        assert_eq!(progress.0.lock().waiters.len(), MANY as usize / 2 + 1);
+        drop(registrations);
+        assert_eq!(
+            progress.0.lock().waiters.len(),
+            1,
+            "who was woken is gone already"
+        );
+        progress.wake_all();
+        assert!(ready(woken.notified()).await.is_some());
+        drop(last);
     }
 }

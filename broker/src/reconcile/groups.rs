@@ -39,16 +39,17 @@ impl Reconciler {
         self.groups.install(shards);
     }
 
-    /// Has the offsets forgotten that groups have committed for a deleted topic; nobody waits for
-    /// that.
-    pub(super) fn forget_offsets(&self, topic: &Topic) {
+    /// Has the offsets forgotten that groups have committed for deleted topics; nobody waits for
+    /// that. One task for each coordinator, however many topics there are.
+    pub(super) fn forget_offsets(&self, topics: &[&Arc<Topic>]) {
+        let names: Arc<[Arc<str>]> = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
         for shard in self.groups.shards().into_iter().flatten() {
-            let topics = vec![Arc::clone(&topic.name)];
+            let topics = Arc::clone(&names);
             tasks.spawn(async move {
                 if let Err(error) = shard.call(Command::ForgetTopics { topics }).await {
-                    tracing::warn!(%error, "offsets of a deleted topic remain");
+                    tracing::warn!(%error, "offsets of deleted topics remain");
                 }
             });
         }

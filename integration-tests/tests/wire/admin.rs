@@ -330,3 +330,63 @@ async fn topics_ids_and_configs_survive_restarts_and_crashes() {
     }
     server.stop().await;
 }
+
+/// Operations of the disk that it takes to delete these topics in one request.
+async fn cost_of_deleting(partitions: &[i32]) -> u64 {
+    let (server, _clock) = Server::with_clock(&[]).await;
+    let mut connection = server.connect().await;
+    let names: Vec<_> = (0..partitions.len())
+        .map(|n| format!("topic-{n}"))
+        .collect();
+    let topics = names.iter().zip(partitions);
+    let topics = topics.map(|(name, count)| creatable(name, *count, &[]));
+    let made = create_request(topics.collect());
+    connection.call(7, &made).await.expect("an answer");
+    let before = server.disk.operations();
+    let delete = DeleteTopicsRequest::default()
+        .with_topic_names(names.iter().map(|name| named(name)).collect())
+        .with_timeout_ms(30_000);
+    let answer = connection.call(5, &delete).await.expect("an answer");
+    assert!(answer.responses.iter().all(|told| told.error_code == 0));
+    let cost = server.disk.operations() - before;
+    server.stop().await;
+    cost
+}
+
+/// The checkpoints of all partitions are written once, not once for each topic.
+#[tokio::test]
+async fn deleting_many_topics_costs_what_deleting_their_partitions_does() {
+    let one = cost_of_deleting(&[50]).await;
+    let many = cost_of_deleting(&[1; 50]).await;
+    assert!(many < 2 * one, "{many} operations, {one} for one topic");
+}
+
+#[tokio::test]
+async fn offsets_of_topics_that_are_deleted_together_are_forgotten() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topics = [
+        create(&mut connection, "first", 1).await,
+        create(&mut connection, "second", 1).await,
+    ];
+    super::groups::find(&mut connection).await;
+    for topic in &topics {
+        let code = super::groups::commit(&mut connection, "g", ("", -1), topic, (0, 5, "")).await;
+        assert_eq!(code, 0);
+    }
+    let delete = DeleteTopicsRequest::default()
+        .with_topic_names(topics.iter().map(|topic| topic.name.clone()).collect())
+        .with_timeout_ms(30_000);
+    connection.call(5, &delete).await.expect("an answer");
+    for topic in &topics {
+        // The coordinator is told in the background, and answers in the order in which it is asked.
+        loop {
+            let told = super::groups::committed(&mut connection, "g", topic).await;
+            if told.1 == -1 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    server.stop().await;
+}

@@ -466,18 +466,21 @@ async fn rule_27_unknown_ids_and_those_of_topics_that_are_gone() {
 }
 
 #[tokio::test]
-async fn a_topic_named_twice_is_read_twice() {
+async fn a_partition_named_twice_is_read_once_as_it_comes_last() {
     let server = Server::start(&[]).await;
     let mut connection = server.connect().await;
     let topic = create(&mut connection, "twice", 1).await;
     produce(&mut connection, &topic, 0, batch(&["a"])).await;
-    let mut request = fetch_request(12, &topic, &[(0, 0, 1 << 20)]);
-    request
-        .topics
-        .push(fetch_topic(12, &topic, &[(0, 1, 1 << 20)]));
-    let data = call(&mut connection, 12, &request).await;
-    let counts: Vec<_> = data.iter().map(|data| values(data).len()).collect();
-    assert_eq!(counts, [1, 0]);
+    produce(&mut connection, &topic, 0, batch(&["b"])).await;
+    for version in [4, 12, 13] {
+        let mut request = fetch_request(version, &topic, &[(0, 0, 1 << 20), (0, 0, 1 << 20)]);
+        request
+            .topics
+            .push(fetch_topic(version, &topic, &[(0, 1, 1 << 20)]));
+        let data = call(&mut connection, version, &request).await;
+        let read: Vec<_> = data.iter().map(values).collect();
+        assert_eq!(read, [[(1, "b".to_owned())]], "version {version}");
+    }
     server.stop().await;
 }
 

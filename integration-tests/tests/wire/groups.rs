@@ -6,14 +6,18 @@ use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, HeartbeatRequest,
-    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
-    OffsetFetchRequest, SyncGroupRequest,
+    DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest, FindCoordinatorRequest,
+    GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetFetchRequest,
+    SyncGroupRequest,
 };
 use tidemark_client::Connection;
 
@@ -24,7 +28,7 @@ fn group(name: &str) -> GroupId {
 }
 
 /// Has the offsets topic made; until then no group has a coordinator.
-async fn find(connection: &mut Connection) {
+pub(crate) async fn find(connection: &mut Connection) {
     let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g")]);
     let answer = connection.call(4, &request).await.expect("an answer");
     assert_eq!(answer.coordinators[0].error_code, 0, "{answer:?}");
@@ -112,7 +116,7 @@ async fn beat(connection: &mut Connection, name: &str, member: &str, generation:
         .error_code
 }
 
-async fn commit(
+pub(crate) async fn commit(
     connection: &mut Connection,
     name: &str,
     (member, generation): (&str, i32),
@@ -136,7 +140,11 @@ async fn commit(
 }
 
 /// Error, offset and note of partition 0.
-async fn committed(connection: &mut Connection, name: &str, topic: &Topic) -> (i16, i64, String) {
+pub(crate) async fn committed(
+    connection: &mut Connection,
+    name: &str,
+    topic: &Topic,
+) -> (i16, i64, String) {
     let asked = OffsetFetchRequestTopics::default()
         .with_name(topic.name.clone())
         .with_partition_indexes(vec![0]);
@@ -558,5 +566,182 @@ async fn rule_50_three_members_that_rejoin_at_once_are_all_known() {
             assert_ne!(told, 25, "UNKNOWN_MEMBER_ID in round {round}");
         }
     }
+    server.stop().await;
+}
+
+/// A commit of offset 7 for these partitions.
+fn commit_all(name: &str, topic: &Topic, partitions: std::ops::Range<i32>) -> OffsetCommitRequest {
+    let partitions = partitions.map(|index| {
+        OffsetCommitRequestPartition::default()
+            .with_partition_index(index)
+            .with_committed_offset(7)
+    });
+    let topic = OffsetCommitRequestTopic::default()
+        .with_name(topic.name.clone())
+        .with_partitions(partitions.collect());
+    OffsetCommitRequest::default()
+        .with_group_id(group(name))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic])
+}
+
+fn commit_codes(answer: &OffsetCommitResponse) -> Vec<i16> {
+    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions.map(|told| told.error_code).collect()
+}
+
+/// How many partitions the group has offsets for.
+async fn count_committed(connection: &mut Connection, name: &str) -> usize {
+    let all = OffsetFetchRequestGroup::default()
+        .with_group_id(group(name))
+        .with_topics(None);
+    let request = OffsetFetchRequest::default().with_groups(vec![all]);
+    let answer = connection.call(9, &request).await.expect("an answer");
+    let topics = answer.groups[0].topics.iter();
+    topics.map(|topic| topic.partitions.len()).sum()
+}
+
+/// Each offset is a record that carries the group's id.
+#[tokio::test]
+async fn what_does_not_fit_into_one_batch_is_refused_and_leaves_nothing() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "wide", 60).await;
+    find(&mut connection).await;
+    let long = "g".repeat(32_000);
+    let answer = connection.call(9, &commit_all(&long, &topic, 0..60)).await;
+    let codes = commit_codes(&answer.expect("an answer"));
+    assert_eq!(codes, [-1; 60], "UNKNOWN_SERVER_ERROR, as in Kafka");
+    assert_eq!(count_committed(&mut connection, &long).await, 0);
+    for half in [0..30, 30..60] {
+        let answer = connection.call(9, &commit_all(&long, &topic, half)).await;
+        assert_eq!(commit_codes(&answer.expect("an answer")), [0; 30]);
+    }
+    let partitions =
+        (0..60).map(|index| OffsetDeleteRequestPartition::default().with_partition_index(index));
+    let all = OffsetDeleteRequestTopic::default()
+        .with_name(topic.name.clone())
+        .with_partitions(partitions.collect());
+    let delete = OffsetDeleteRequest::default()
+        .with_group_id(group(&long))
+        .with_topics(vec![all]);
+    let answer = connection.call(0, &delete).await.expect("an answer");
+    assert_eq!(answer.error_code, -1);
+    assert_eq!(count_committed(&mut connection, &long).await, 60);
+    // A group can be deleted whatever it holds: that is written in as many batches as it takes.
+    let delete = DeleteGroupsRequest::default().with_groups_names(vec![group(&long)]);
+    let answer = connection.call(2, &delete).await.expect("an answer");
+    assert_eq!(answer.results[0].error_code, 0);
+    assert_eq!(count_committed(&mut connection, &long).await, 0);
+    let server = server.restart().await;
+    let mut connection = server.connect().await;
+    assert_eq!(count_committed(&mut connection, &long).await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_partition_that_is_committed_again_and_again_is_answered_each_time_and_written_once() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "once", 1).await;
+    find(&mut connection).await;
+    // Written as often as it is named, this would be 32 MB.
+    let long = "g".repeat(32_000);
+    let mut request = commit_all(&long, &topic, 0..1);
+    let partitions = &mut request.topics[0].partitions;
+    *partitions = vec![partitions[0].clone(); 1_000];
+    partitions[999].committed_offset = 8;
+    let answer = connection.call(9, &request).await.expect("an answer");
+    assert_eq!(commit_codes(&answer), [0; 1_000]);
+    assert_eq!(committed(&mut connection, &long, &topic).await.1, 8);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn groups_that_are_named_again_are_answered_once() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "t", 2).await;
+    find(&mut connection).await;
+    let noted = (0, 7, "note");
+    assert_eq!(
+        commit(&mut connection, "g", ("", -1), &topic, noted).await,
+        0
+    );
+    let names = vec![group("g"), group("none"), group("g"), group("g")];
+    let request = DescribeGroupsRequest::default().with_groups(names);
+    let answer = connection.call(5, &request).await.expect("an answer");
+    let told: Vec<_> = answer
+        .groups
+        .iter()
+        .map(|told| told.group_id.as_str())
+        .collect();
+    assert_eq!(told, ["g", "none"]);
+    let asked = |name: &str, partitions: &[i32]| {
+        let topic = OffsetFetchRequestTopics::default()
+            .with_name(topic.name.clone())
+            .with_partition_indexes(partitions.to_vec());
+        OffsetFetchRequestGroup::default()
+            .with_group_id(group(name))
+            .with_topics(Some(vec![topic.clone(), topic]))
+    };
+    let groups = vec![
+        asked("g", &[0, 0]),
+        asked("none", &[0]),
+        asked("g", &[1, 0]),
+    ];
+    let request = OffsetFetchRequest::default().with_groups(groups);
+    let answer = connection.call(9, &request).await.expect("an answer");
+    let told = answer.groups.iter().map(|told| {
+        assert_eq!(told.topics.len(), 1);
+        let partitions = told.topics[0].partitions.iter();
+        let offsets = partitions.map(|told| (told.partition_index, told.committed_offset));
+        (told.group_id.as_str(), offsets.collect::<Vec<_>>())
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(
+        told,
+        [("g", vec![(0, 7), (1, -1)]), ("none", vec![(0, -1)])]
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn groups_begin_anew_when_their_topic_is_deleted() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "kept", 1).await;
+    find(&mut connection).await;
+    let (member, generation) = settle(&mut connection, "g").await;
+    let place = (member.as_str(), generation);
+    assert_eq!(
+        commit(&mut connection, "g", place, &topic, (0, 5, "")).await,
+        0
+    );
+    let offsets = DeleteTopicsRequest::default()
+        .with_topic_names(vec![named("__consumer_offsets")])
+        .with_timeout_ms(30_000);
+    let answer = connection.call(5, &offsets).await.expect("an answer");
+    assert_eq!(answer.responses[0].error_code, 0);
+    // Until somebody asks for a coordinator there is none, and clients are sent to ask.
+    assert_eq!(beat(&mut connection, "g", &member, generation).await, 16);
+    find(&mut connection).await;
+    assert_eq!(
+        beat(&mut connection, "g", &member, generation).await,
+        25,
+        "UNKNOWN_MEMBER_ID: the group is gone with the topic"
+    );
+    assert_eq!(committed(&mut connection, "g", &topic).await.1, -1);
+    let (member, generation) = settle(&mut connection, "g").await;
+    assert_eq!(generation, 1);
+    let place = (member.as_str(), generation);
+    assert_eq!(
+        commit(&mut connection, "g", place, &topic, (0, 6, "")).await,
+        0
+    );
+    // And what came after the deletion is what a restart finds.
+    let server = server.restart().await;
+    let mut connection = server.connect().await;
+    assert_eq!(committed(&mut connection, "g", &topic).await.1, 6);
     server.stop().await;
 }

@@ -179,6 +179,42 @@ async fn topics_are_found_by_id_and_unknown_ids_are_told() {
     server.stop().await;
 }
 
+/// They have room for ids and null names, which Kafka refuses in them to this day.
+#[tokio::test]
+async fn versions_10_and_11_find_topics_by_name_only() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "named", 2).await;
+    for version in [10, 11] {
+        let mut request = by_name(&["named"]);
+        assert_eq!(
+            told(&ask(&mut connection, version, &request).await),
+            [(0, 2)]
+        );
+        // One such topic refuses them all, and nothing is told of the cluster.
+        for wrong in [by_id(&[topic.id]), by_id(&[Uuid::nil()])] {
+            request = by_name(&["named"]);
+            let topics = request.topics.as_mut().expect("topics");
+            topics.extend(wrong.topics.into_iter().flatten());
+            let answer = ask(&mut connection, version, &request).await;
+            assert_eq!(told(&answer), [(42, 0), (42, 0)], "version {version}");
+            assert_eq!(
+                answer.topics[1].name.as_ref().map(|name| &***name),
+                Some("")
+            );
+            assert!(answer.brokers.is_empty());
+            assert_eq!((answer.controller_id.0, answer.cluster_id), (-1, None));
+        }
+        let mut with_id = by_name(&["named"]);
+        with_id.topics.as_mut().expect("topics")[0].topic_id = topic.id;
+        assert_eq!(
+            told(&ask(&mut connection, version, &with_id).await),
+            [(42, 0)]
+        );
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn no_topics_and_all_topics_differ_by_version() {
     let server = Server::start(&[]).await;

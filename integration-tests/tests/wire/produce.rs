@@ -1,7 +1,7 @@
 //! Produce: acks, refusals per partition and per record, idempotence.
 
 use bytes::Bytes;
-use kafka_protocol::messages::produce_request::TopicProduceData;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest};
 use tidemark_client::Connection;
 use tidemark_protocol::ErrorCode;
@@ -531,34 +531,81 @@ async fn unknown_topics_and_partitions_fail_alone() {
 }
 
 #[tokio::test]
-async fn a_partition_named_twice_is_answered_twice_and_what_is_told_is_true() {
+async fn a_partition_named_twice_counts_once_with_its_last_batch() {
     let server = Server::start(&[]).await;
     let mut connection = server.connect().await;
     let topic = create(&mut connection, "twice", 1).await;
-    let mut request = produce_request(9, &topic, 0, -1, Some(batch(&["a"])));
-    let again = produce_request(9, &topic, 0, -1, Some(batch(&["b"])));
-    request.topic_data.extend(again.topic_data);
-    let answer = connection.call(9, &request).await.unwrap();
+    for version in [9, 13] {
+        let mut request = produce_request(version, &topic, 0, -1, Some(batch(&["a"])));
+        let again = produce_request(version, &topic, 0, -1, Some(batch(&["b"])));
+        request.topic_data.extend(again.topic_data);
+        let answer = connection.call(version, &request).await.unwrap();
+        let told = only_produced(&answer);
+        assert_eq!((told.index, told.error_code), (0, 0));
+    }
     let data = fetch(&mut connection, &topic, 0).await;
-    let stored = values(&data);
-    let told: Vec<_> = answer
-        .responses
-        .iter()
-        .flat_map(|topic| &topic.partition_responses)
-        .map(|partition| (partition.error_code, partition.base_offset))
-        .collect();
-    assert_eq!(told, [(0, 0), (0, 1)]);
-    assert_eq!(stored, [(0, "a".into()), (1, "b".into())]);
+    assert_eq!(values(&data), [(0, "b".into()), (1, "b".into())]);
+    server.stop().await;
+}
+
+/// An entry of a request is six bytes: its refusal must not carry the topic's name.
+#[tokio::test]
+async fn a_refusal_does_not_repeat_a_long_name() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let long = Topic {
+        name: named(&"x".repeat(32_767)),
+        id: Uuid::nil(),
+    };
+    let mut request = produce_request(9, &long, 0, -1, None);
+    let entries = (0..10_000).map(|index| PartitionProduceData::default().with_index(index));
+    request.topic_data[0].partition_data = entries.collect();
+    let sent = encoded(9, 1, &request);
+    connection.send_raw(&sent).await.unwrap();
+    let answer = connection.receive_frame().await.unwrap();
+    assert!(
+        answer.len() < 20 * sent.len(),
+        "{} bytes for {}",
+        answer.len(),
+        sent.len()
+    );
     server.stop().await;
 }
 
 #[tokio::test]
-async fn clients_do_not_write_to_internal_topics() {
+async fn more_partitions_than_a_broker_can_have_close_the_connection() {
     let server = Server::start(&[]).await;
     let mut connection = server.connect().await;
-    let internal = create(&mut connection, "__consumer_offsets", 3).await;
-    let told = try_produce(&mut connection, &internal, 0, batch(&["x"])).await;
-    assert_eq!(told.error_code, number(ErrorCode::InvalidTopicException));
+    let topic = create(&mut connection, "many", 1).await;
+    let mut request = produce_request(9, &topic, 0, -1, None);
+    request.topic_data[0].partition_data = vec![PartitionProduceData::default(); 200_001];
+    connection.send(9, &request).await.unwrap();
+    closed(&mut connection, "200,001 entries").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_admin_client_writes_to_internal_topics() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let mut admin = Connection::connect(server.address(), "__admin_client")
+        .await
+        .unwrap();
+    let refused = number(ErrorCode::InvalidTopicException);
+    for name in [
+        "__transaction_state",
+        "__share_group_state",
+        "__consumer_offsets",
+    ] {
+        let internal = create(&mut connection, name, 3).await;
+        let told = try_produce(&mut connection, &internal, 0, batch(&["x"])).await;
+        assert_eq!(told.error_code, refused, "{name}");
+        // Whether the partition exists is found out first, as in Kafka.
+        let told = try_produce(&mut connection, &internal, 3, batch(&["x"])).await;
+        assert_eq!(told.error_code, number(ErrorCode::UnknownTopicOrPartition));
+        let told = try_produce(&mut admin, &internal, 0, batch(&["x"])).await;
+        assert_eq!((told.error_code, told.base_offset), (0, 0), "{name}");
+    }
     server.stop().await;
 }
 

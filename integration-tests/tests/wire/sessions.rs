@@ -151,6 +151,45 @@ async fn rule_23_a_session_is_by_name_or_by_id_but_not_both() {
 }
 
 #[tokio::test]
+async fn names_that_no_topic_can_have_are_answered_and_not_remembered() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "short", 1).await;
+    let long = Topic {
+        name: named(&"x".repeat(250)),
+        id: topic.id,
+    };
+    let place = vec![(0, 0, 100)];
+    let both = vec![(&topic, place.clone()), (&long, place.clone())];
+    let answer = call(&mut connection, 12, &step(12, 0, 0, both)).await;
+    let codes: Vec<_> = fetched(&answer)
+        .iter()
+        .map(|data| data.error_code)
+        .collect();
+    assert_eq!((answer.session_id, codes), (0, vec![0, 3]));
+    // A session that is asked to remember one ends.
+    let full = call(
+        &mut connection,
+        12,
+        &step(12, 0, 0, vec![(&topic, place.clone())]),
+    )
+    .await;
+    let session = full.session_id;
+    assert_ne!(session, 0);
+    let answer = call(
+        &mut connection,
+        12,
+        &step(12, session, 1, vec![(&long, place)]),
+    )
+    .await;
+    assert_eq!((answer.error_code, answer.session_id), (0, 0));
+    assert_eq!(only_fetched(&answer).error_code, 3);
+    let answer = call(&mut connection, 12, &step(12, session, 2, vec![])).await;
+    assert_eq!(answer.error_code, 70, "FETCH_SESSION_ID_NOT_FOUND");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn rule_23_without_slots_everything_is_answered_in_full() {
     let server = Server::start(&[("max.incremental.fetch.session.cache.slots", "0")]).await;
     let mut connection = server.connect().await;

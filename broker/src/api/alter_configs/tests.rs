@@ -5,6 +5,7 @@ use super::*;
 use crate::api::testing::{TestCatalog, each_version};
 use crate::catalog::command::Refusal;
 use crate::config::BrokerConfig;
+use crate::coordinator::runtime::Unavailable;
 
 fn resource(kind: i8, name: &str) -> ConfigResource {
     ConfigResource {
@@ -33,7 +34,7 @@ fn a_resource_of_the_request_reaches_the_catalog_whole() {
 
 #[test]
 fn kinds_without_configs_say_why_and_the_others_keep_their_result() {
-    let told = || -> Result<Reply, Unavailable> {
+    let told = || -> Result<Reply, Failure> {
         let refused = |text: &str| Err(Refusal::new(ErrorCode::InvalidRequest, text));
         let result = |kind, result| AlterConfigsResult {
             resource: resource(kind, "x"),
@@ -67,7 +68,7 @@ fn kinds_without_configs_say_why_and_the_others_keep_their_result() {
 
 #[test]
 fn every_version_carries_code_text_and_resource() {
-    let answer = || Err(Unavailable("disk".into()));
+    let answer = || Err(Unavailable("disk".into()).into());
     let asked = || vec![resource(2, "orders"), resource(4, ""), resource(8, "0")];
     let responses = each_version(33, |_| respond(outcomes(asked(), answer())));
     for (version, read) in responses {

@@ -226,3 +226,66 @@ fn an_unknown_type_refuses_the_whole_request() {
         );
     }
 }
+
+/// The resources that are answered, each with how many configs.
+fn counts(resources: Vec<DescribeConfigsResource>) -> Vec<(i8, String, usize)> {
+    let results = answer(ask(resources)).results.into_iter();
+    let told = |result: DescribeConfigsResult| {
+        let name = result.resource_name.to_string();
+        (result.resource_type, name, result.configs.len())
+    };
+    results.map(told).collect()
+}
+
+#[test]
+fn a_resource_that_is_named_again_is_described_once() {
+    let keys = |keys: &[&'static str]| {
+        let keys = keys.iter().map(|key| StrBytes::from_static_str(key));
+        resource(2, "users").with_configuration_keys(Some(keys.collect()))
+    };
+    let all = counts(vec![resource(2, "users")])[0].2;
+    let times = |resource: &DescribeConfigsResource| vec![resource.clone(); 1_000];
+    let users = |count| (2, "users".to_owned(), count);
+    assert_eq!(counts(times(&resource(2, "users"))), [users(all)]);
+    // What is asked of it at several places is told in one.
+    let twice = vec![
+        keys(&["flush.ms"]),
+        resource(2, "orders"),
+        keys(&["flush.ms", "segment.ms"]),
+    ];
+    assert_eq!(counts(twice), [users(2), (2, "orders".to_owned(), all)]);
+    let then_all = vec![
+        keys(&["flush.ms"]),
+        resource(2, "users"),
+        keys(&["segment.ms"]),
+    ];
+    assert_eq!(counts(then_all), [users(all)]);
+    let then_empty = vec![keys(&["flush.ms"]), keys(&[])];
+    assert_eq!(counts(then_empty), [users(all)]);
+}
+
+#[test]
+fn a_broker_has_one_answer_however_its_number_is_written() {
+    let spelled = vec![
+        resource(4, "03"),
+        resource(4, "3"),
+        resource(4, "+3"),
+        resource(4, ""),
+    ];
+    let told = counts(spelled);
+    let names: Vec<_> = told.iter().map(|(_, name, _)| name.as_str()).collect();
+    assert_eq!(names, ["03", ""]);
+}
+
+#[test]
+fn the_refusal_of_a_request_is_not_as_long_as_a_name_in_it() {
+    let name: &'static str = "x".repeat(30_000).leak();
+    let topics = (0..100).map(|number: i32| {
+        resource(2, "").with_resource_name(StrBytes::from_string(number.to_string()))
+    });
+    let resources = [resource(99, name)].into_iter().chain(topics);
+    let response = respond(&catalog(&[]), &config(), 3, ask(resources.collect()));
+    assert_eq!(response.results.len(), 101);
+    let size = encodes(32, 4, &response).frame.len();
+    assert!(size < 2 * 30_000, "{size} bytes");
+}

@@ -15,8 +15,8 @@ use super::super::context::code;
 use super::super::memory::Room;
 use super::super::step::Step;
 use super::super::view::{Shared, View};
-use super::FetchStep;
 use super::sessions::{Found, Key, Plan, TopicKey, Wanted};
+use super::{FetchStep, told_as};
 use crate::partition::{Bounds, Isolation, Miss, Partition, PartitionError, Signal};
 use crate::storage::{Available, LogSlice, Reach};
 use crate::types::{LeaderEpoch, Offset};
@@ -235,7 +235,10 @@ impl FetchStep {
         let offset = |pick: fn(&Bounds) -> Offset| told.as_ref().map_or(-1, |b| pick(b).0);
         let mut data = PartitionData::default()
             .with_partition_index(index)
-            .with_error_code(read.error.map_or(0, code))
+            .with_error_code(
+                read.error
+                    .map_or(0, |error| code(told_as(error, self.context.version))),
+            )
             .with_high_watermark(offset(|bounds| bounds.high_watermark))
             .with_last_stable_offset(offset(|bounds| bounds.last_stable))
             .with_log_start_offset(offset(|bounds| bounds.start))

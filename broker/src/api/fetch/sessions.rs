@@ -22,7 +22,8 @@ const STALE_AFTER_MS: i64 = 120_000;
 /// No session.
 pub(crate) const NO_SESSION: i32 = 0;
 const INITIAL_EPOCH: i32 = 0;
-const FINAL_EPOCH: i32 = -1;
+/// Closes the session, or says that there is none.
+pub(crate) const FINAL_EPOCH: i32 = -1;
 
 /// How a request names a topic: by id from version 13 on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

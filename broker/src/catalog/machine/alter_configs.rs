@@ -2,6 +2,7 @@
 //! then `ConfigurationControlManager`).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{CatalogMachine, MAX_RECORDS_PER_COMMAND};
 use crate::catalog::command::{
@@ -19,6 +20,10 @@ const NONE: &Overrides = &Overrides::new();
 
 impl CatalogMachine {
     pub(super) fn alter_configs(&self, command: AlterConfigs) -> (Vec<Record>, Reply) {
+        if size(&command.resources) > MAX_RECORDS_PER_COMMAND {
+            return (Vec::new(), Reply::ConfigsAltered(refuse_all(command)));
+        }
+        let broker = self.config_in_force();
         let mut seen = BTreeSet::new();
         let all = command.resources.iter().map(|change| &change.resource);
         let repeated: BTreeSet<_> = all.filter(|resource| !seen.insert(*resource)).collect();
@@ -31,7 +36,7 @@ impl CatalogMachine {
                     "Each resource must appear at most once.",
                 )
             } else {
-                self.alter(change)
+                self.alter(change, &broker)
             };
             let result = result.map(|mut altered| records.append(&mut altered));
             results.push(AlterConfigsResult {
@@ -39,11 +44,9 @@ impl CatalogMachine {
                 result,
             });
         }
+        // A replacement also removes what was there before.
         if records.len() > MAX_RECORDS_PER_COMMAND {
-            records.clear();
-            for result in &mut results {
-                result.result = refuse(ErrorCode::PolicyViolation, super::TOO_MANY_RECORDS);
-            }
+            return (Vec::new(), Reply::ConfigsAltered(refuse_all(command)));
         }
         if command.validate_only {
             records.clear();
@@ -51,21 +54,23 @@ impl CatalogMachine {
         (records, Reply::ConfigsAltered(results))
     }
 
-    /// Checks the overrides of a topic as they would stand.
-    pub(super) fn check_topic_configs(&self, overrides: &Overrides) -> Result<(), Refusal> {
-        check_sizes(overrides)?;
+    /// The broker's configuration with what was set at run time. It is made anew, which takes a
+    /// while: once for a command, not for each of its resources.
+    pub(super) fn config_in_force(&self) -> Arc<BrokerConfig> {
         let per_broker = self.broker_overrides(&self.node_id.to_string());
-        let broker = self
+        let with_overrides = self
             .config
             .with_overrides(self.broker_overrides(""), per_broker);
         // What was set at run time may contradict what the broker was started with since; then the
         // latter counts, as it does for the broker itself.
-        let broker = broker.as_ref().unwrap_or(&self.config);
-        let checked = config::topic::validate_overrides(broker, overrides);
-        checked.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))
+        with_overrides.map_or_else(|_| Arc::clone(&self.config), Arc::new)
     }
 
-    fn alter(&self, change: &ResourceChange) -> Result<Vec<Record>, Refusal> {
+    fn alter(
+        &self,
+        change: &ResourceChange,
+        broker: &BrokerConfig,
+    ) -> Result<Vec<Record>, Refusal> {
         let resource = &change.resource;
         check_request(&change.change)?;
         let kind = self.check_resource(resource)?;
@@ -76,7 +81,7 @@ impl CatalogMachine {
         };
         match kind {
             Resource::Broker => self.check_broker_configs(&resource.name, &after)?,
-            Resource::Topic => self.check_altered_topic(&resource.name, &after)?,
+            Resource::Topic => self.check_altered_topic(&resource.name, &after, broker)?,
         }
         let record = |name: &String| {
             Record::from(ConfigRecord {
@@ -152,7 +157,12 @@ impl CatalogMachine {
     }
 
     /// Checks values before existence, as Kafka does.
-    fn check_altered_topic(&self, name: &str, after: &Overrides) -> Result<(), Refusal> {
+    fn check_altered_topic(
+        &self,
+        name: &str,
+        after: &Overrides,
+        broker: &BrokerConfig,
+    ) -> Result<(), Refusal> {
         if name.is_empty() {
             return refuse(
                 ErrorCode::InvalidRequest,
@@ -161,13 +171,41 @@ impl CatalogMachine {
         }
         topic_name::validate(name)
             .map_err(|text| Refusal::new(ErrorCode::InvalidTopicException, text))?;
-        self.check_topic_configs(after)?;
+        check_topic_configs(broker, after)?;
         if self.image.topic(name).is_none() {
             let text = format!("The topic '{name}' does not exist.");
             return refuse(ErrorCode::UnknownTopicOrPartition, text);
         }
         Ok(())
     }
+}
+
+/// Checks the overrides of a topic as they would stand, on a broker with this configuration.
+pub(super) fn check_topic_configs(
+    broker: &BrokerConfig,
+    overrides: &Overrides,
+) -> Result<(), Refusal> {
+    check_sizes(overrides)?;
+    let checked = config::topic::validate_overrides(broker, overrides);
+    checked.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))
+}
+
+/// How much a request asks for: each resource is one thing to look at and each config another.
+/// Kafka counts the records that come of it, so that it looks at everything first.
+fn size(resources: &[ResourceChange]) -> usize {
+    let configs = |change: &ResourceChange| match &change.change {
+        ConfigChange::Replace(configs) => configs.len(),
+        ConfigChange::Incremental(operations) => operations.len(),
+    };
+    resources.iter().map(|change| 1 + configs(change)).sum()
+}
+
+fn refuse_all(command: AlterConfigs) -> Vec<AlterConfigsResult> {
+    let refused = |change: ResourceChange| AlterConfigsResult {
+        resource: change.resource,
+        result: refuse(ErrorCode::PolicyViolation, super::TOO_MANY_RECORDS),
+    };
+    command.resources.into_iter().map(refused).collect()
 }
 
 /// The overrides after the operations, and the names that these are about.
@@ -184,9 +222,8 @@ fn apply_operations(
                 format!("Unknown operations type {op}"),
             );
         };
-        let applied = config::apply_op(kind, &after, name, op, value.as_deref());
-        after =
-            applied.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))?;
+        config::apply_op(kind, &mut after, name, op, value.as_deref())
+            .map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))?;
     }
     let touched = operations.iter().map(|operation| operation.name.clone());
     Ok((after, touched.collect()))

@@ -2,7 +2,9 @@
 //! `ReplicationControlManager.createTopics`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::alter_configs::check_topic_configs;
 use super::{CatalogMachine, MAX_PARTITIONS_PER_REQUEST, MAX_RECORDS_PER_COMMAND};
 use crate::catalog::command::{
     CreateTopicResult, CreateTopics, CreatedTopic, ErrorCode, NewTopic, Refusal, Reply,
@@ -10,10 +12,12 @@ use crate::catalog::command::{
 };
 use crate::catalog::records::{ConfigRecord, Record, TopicRecord};
 use crate::catalog::topic_name;
-use crate::config::Overrides;
+use crate::config::{BrokerConfig, Overrides};
 
 /// A request as far as it is decided.
 struct Progress {
+    /// The broker's configuration, which topics' configs must get on with.
+    broker: Arc<BrokerConfig>,
     records: Vec<Record>,
     partitions: usize,
     /// The names of existing topics in the form in which colliding names are equal.
@@ -24,6 +28,9 @@ struct Progress {
 impl CatalogMachine {
     pub(super) fn create_topics(&self, command: CreateTopics) -> (Vec<Record>, Reply) {
         let topics = &command.topics;
+        if size(topics) > MAX_RECORDS_PER_COMMAND {
+            return refuse_all(topics, super::TOO_MANY_RECORDS);
+        }
         let order = Order::of(topics);
         let decided = || {
             topics
@@ -65,7 +72,12 @@ impl CatalogMachine {
             .filter(|_| needed);
         let colliding = names.filter(|name| topic_name::has_collision_chars(name));
         let taken = colliding.map(|name| (topic_name::collision_form(name), name.to_owned()));
+        let broker = match topics.iter().all(|topic| topic.configs.is_empty()) {
+            true => Arc::clone(&self.config),
+            false => self.config_in_force(),
+        };
         Progress {
+            broker,
             records: Vec::new(),
             partitions: 0,
             taken: taken.collect(),
@@ -80,7 +92,7 @@ impl CatalogMachine {
         progress: &mut Progress,
     ) -> Result<CreatedTopic, Refusal> {
         self.check_name(topic, progress)?;
-        let configs = self.check_new_configs(topic)?;
+        let configs = check_new_configs(topic, &progress.broker)?;
         let num_partitions = self.check_layout(topic, defaults)?;
         let new_partitions = usize::try_from(num_partitions).unwrap_or(usize::MAX);
         self.check_room(progress.partitions.saturating_add(new_partitions))?;
@@ -136,26 +148,6 @@ impl CatalogMachine {
             return Err(Refusal::new(ErrorCode::InvalidTopicException, text));
         }
         Ok(())
-    }
-
-    fn check_new_configs(&self, topic: &NewTopic) -> Result<Overrides, Refusal> {
-        let refuse = |text: String| Refusal::new(ErrorCode::InvalidConfig, text);
-        let null = topic.configs.iter().filter(|(_, value)| value.is_none());
-        let null: Vec<&str> = null.map(|(name, _)| name.as_str()).collect();
-        if !null.is_empty() {
-            let names = null.join(",");
-            return Err(refuse(format!(
-                "Null value not supported for topic configs: {names}"
-            )));
-        }
-        let given = topic.configs.iter();
-        let configs: Overrides = given
-            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
-            .collect();
-        if !configs.is_empty() {
-            self.check_topic_configs(&configs)?;
-        }
-        Ok(configs)
     }
 
     /// Checks partitions, replication factor and assignments; returns the number of partitions.
@@ -219,6 +211,33 @@ impl CatalogMachine {
         }
         Ok(seen.len() as i32)
     }
+}
+
+fn check_new_configs(topic: &NewTopic, broker: &BrokerConfig) -> Result<Overrides, Refusal> {
+    let refuse = |text: String| Refusal::new(ErrorCode::InvalidConfig, text);
+    let null = topic.configs.iter().filter(|(_, value)| value.is_none());
+    let null: Vec<&str> = null.map(|(name, _)| name.as_str()).collect();
+    if !null.is_empty() {
+        let names = null.join(",");
+        return Err(refuse(format!(
+            "Null value not supported for topic configs: {names}"
+        )));
+    }
+    let given = topic.configs.iter();
+    let configs: Overrides = given
+        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+        .collect();
+    if !configs.is_empty() {
+        check_topic_configs(broker, &configs)?;
+    }
+    Ok(configs)
+}
+
+/// How much a request asks for, the partitions left out: those have a limit of their own, which
+/// topics that ask for none do not come near. Kafka counts the records that come of it, so that it
+/// looks at everything first.
+fn size(topics: &[NewTopic]) -> usize {
+    topics.iter().map(|topic| 1 + topic.configs.len()).sum()
 }
 
 /// Sorts the names of a request into those to decide on and those to refuse at once.

@@ -46,6 +46,7 @@ impl CatalogMachine {
         // once for the name and never for the id; so does this.
         let named = names.iter().filter_map(|name| self.image.topic(name));
         let named: BTreeSet<Uuid> = named.map(|topic| topic.id).collect();
+        let given: BTreeSet<Uuid> = ids.iter().chain(&duplicate_ids).copied().collect();
         let mut doomed = Vec::new();
         for id in &ids {
             match self.image.topic_by_id(*id) {
@@ -73,7 +74,7 @@ impl CatalogMachine {
                     let text = "This server does not host this topic-partition.";
                     results.push(refused(text_name, Uuid::nil(), code, text));
                 }
-                Some(topic) if ids.contains(&topic.id) || duplicate_ids.contains(&topic.id) => {
+                Some(topic) if given.contains(&topic.id) => {
                     let text = "The provided topic name maps to an ID that was already supplied.";
                     results.push(refused(
                         text_name,

@@ -16,9 +16,10 @@ fn check(
     let other = ("segment.bytes".to_owned(), "2000000".to_owned());
     let before = before.map(|value| (name.to_owned(), value.to_owned()));
     let current: Overrides = before.into_iter().chain([other.clone()]).collect();
-    let after = apply_op(TOPIC, &current, name, op, value);
-    match (after, expected) {
-        (Ok(after), Ok(expected)) => {
+    let mut after = current.clone();
+    let applied = apply_op(TOPIC, &mut after, name, op, value);
+    match (applied, expected) {
+        (Ok(()), Ok(expected)) => {
             assert_eq!(
                 after.get(name).map(String::as_str),
                 expected,
@@ -26,7 +27,10 @@ fn check(
             );
             assert_eq!(after.get(&other.0), Some(&other.1), "other options stay");
         }
-        (Err(error), Err(expected)) => assert_eq!(error.to_string(), expected),
+        (Err(error), Err(expected)) => {
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(after, current, "a refused operation changes nothing");
+        }
         (found, expected) => panic!("{found:?} instead of {expected:?}"),
     }
 }
@@ -96,6 +100,13 @@ fn append_adds_what_is_not_there() {
         Some("1:1,,"),
         Ok(Some("0:1,1:1")),
     );
+    check(
+        REPLICAS,
+        Some("0:1"),
+        AlterOp::Append,
+        Some("1:1,1:1,0:1"),
+        Ok(Some("0:1,1:1")),
+    );
     check(POLICY, None, AlterOp::Append, Some(""), Ok(Some("delete,")));
     check(
         POLICY,
@@ -136,6 +147,13 @@ fn subtract_takes_what_is_there() {
         Some("0:1"),
         Ok(Some("0:1")),
     );
+    check(
+        REPLICAS,
+        Some("1:1,0:1,2:1,0:1,0:1"),
+        AlterOp::Subtract,
+        Some("0:1,2:1,0:1,9:9"),
+        Ok(Some("1:1,0:1")),
+    );
     check(REPLICAS, None, AlterOp::Subtract, Some("0:1"), Ok(Some("")));
 }
 
@@ -164,18 +182,22 @@ fn a_value_must_be_there() {
 #[test]
 fn brokers_have_their_own_lists() {
     let key = "log.cleanup.policy";
-    let after = apply_op(
+    let mut overrides = Overrides::new();
+    let applied = apply_op(
         Resource::Broker,
-        &Overrides::new(),
+        &mut overrides,
         key,
         AlterOp::Append,
         Some("compact"),
     );
-    let after = after.expect("a list of the broker");
-    assert_eq!(after.get(key).map(String::as_str), Some("delete,compact"));
+    assert_eq!(applied, Ok(()), "a list of the broker");
+    assert_eq!(
+        overrides.get(key).map(String::as_str),
+        Some("delete,compact")
+    );
     let topic = apply_op(
         TOPIC,
-        &Overrides::new(),
+        &mut Overrides::new(),
         key,
         AlterOp::Append,
         Some("compact"),

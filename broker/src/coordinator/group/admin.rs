@@ -28,20 +28,11 @@ pub(super) fn list(
     request: &ListGroups,
     token: ReplyToken,
 ) -> GroupDecision {
-    let states: Vec<String> = request
-        .states
-        .iter()
-        .map(|state| state.trim().to_lowercase())
-        .collect();
-    let types: Vec<_> = request
-        .types
-        .iter()
-        .map(|name| GroupType::parse(name))
-        .collect();
+    let states = request.states.as_deref();
+    let types = request.types.as_deref();
     let wanted = |group: &&Group| {
-        let state = group.state().name().to_lowercase();
-        (states.is_empty() || states.contains(&state))
-            && (types.is_empty() || types.contains(&Some(GroupType::Classic)))
+        states.is_none_or(|states| states.contains(&group.state()))
+            && types.is_none_or(|types| types.contains(&GroupType::Classic))
     };
     let listed = |group: &Group| ListedGroup {
         group_id: group.group_id.clone(),
@@ -53,7 +44,9 @@ pub(super) fn list(
     Decision::reply_durable(token, Reply::List(groups))
 }
 
-/// Decides a DeleteGroups call for one group: an empty group goes with all its offsets.
+/// Decides a DeleteGroups call for one group: an empty group goes with all its offsets, of which
+/// there may be any number. The group itself goes last; if it comes to that and fails, the caller is
+/// told so and can go on with it.
 pub(super) fn delete_group(
     machine: &GroupMachine,
     group_id: &GroupId,
@@ -63,7 +56,10 @@ pub(super) fn delete_group(
     match machine.group(group_id).map(Group::state) {
         None => refuse(ErrorCode::GroupIdNotFound),
         Some(GroupState::Empty) => {
-            let mut decision = Decision::default();
+            let mut decision = Decision {
+                in_parts: true,
+                ..Decision::default()
+            };
             decision
                 .events
                 .extend(offsets::removals_of_group(machine, group_id));

@@ -4,6 +4,7 @@ mod draft;
 mod join;
 mod leave;
 mod member;
+mod protocols;
 mod rebalance;
 mod session;
 mod state;
@@ -20,11 +21,12 @@ pub use join::propose_member_id;
 
 pub(super) use join::join;
 pub(super) use leave::leave;
+pub(super) use protocols::ProtocolCounts;
 pub(super) use rebalance::{on_join_timer, on_loaded};
 pub(super) use session::{heartbeat, on_session_timer, renewed_session};
 pub(super) use sync::{on_sync_timer, sync};
 
-use super::command::{GroupId, InstanceId, MemberId};
+use super::command::{GroupId, InstanceId, JoinGroup, MemberId};
 use super::reply::JoinedMember;
 use crate::types::Timestamp;
 use tidemark_protocol::ErrorCode;
@@ -51,7 +53,10 @@ pub struct Group {
     pub(super) protocol_name: Option<Arc<str>>,
     pub(super) generation: i32,
     pub(super) leader: Option<MemberId>,
+    /// Who comes and goes by [`Group::insert_member`] and [`Group::remove_member`].
     pub(super) members: BTreeMap<MemberId, Arc<Member>>,
+    /// How many of the members support each protocol.
+    pub(super) protocol_counts: ProtocolCounts,
     /// Which member holds an instance id.
     pub(super) static_members: BTreeMap<InstanceId, MemberId>,
     /// Ids given out to members that have not joined with them yet.
@@ -89,6 +94,7 @@ impl Group {
             generation: 0,
             leader: None,
             members: BTreeMap::new(),
+            protocol_counts: ProtocolCounts::default(),
             static_members: BTreeMap::new(),
             pending_join: BTreeSet::new(),
             pending_sync: BTreeSet::new(),
@@ -141,7 +147,40 @@ impl Group {
             return !protocol_type.is_empty() && protocols.next().is_some();
         }
         self.protocol_type.as_deref() == Some(protocol_type)
-            && protocols.any(|name| self.members().all(|member| member.supports(name)))
+            && protocols.any(|name| self.all_support(name))
+    }
+
+    /// Whether every member supports a protocol.
+    fn all_support(&self, protocol: &str) -> bool {
+        self.protocol_counts.of(protocol) == self.members.len()
+    }
+
+    /// Puts a member in its place, and returns who was there before.
+    pub(super) fn insert_member(&mut self, member: Member) -> Option<Arc<Member>> {
+        self.protocol_counts.add(&member);
+        let before = self
+            .members
+            .insert(member.member_id.clone(), Arc::new(member));
+        if let Some(before) = &before {
+            self.protocol_counts.remove(before);
+        }
+        before
+    }
+
+    /// Takes a member out.
+    pub(super) fn remove_member(&mut self, member_id: &str) -> Option<Arc<Member>> {
+        let member = self.members.remove(member_id)?;
+        self.protocol_counts.remove(&member);
+        Some(member)
+    }
+
+    /// Has a member take over what it brings when it rejoins.
+    pub(super) fn update_member(&mut self, member_id: &str, request: &JoinGroup) {
+        if let Some(member) = self.members.get_mut(member_id) {
+            self.protocol_counts.remove(member);
+            Arc::make_mut(member).update(request);
+            self.protocol_counts.add(member);
+        }
     }
 
     /// Checks that `member_id` is a member and, for a static member, still the one that holds its
@@ -195,7 +234,7 @@ impl Group {
                 .protocols
                 .iter()
                 .map(|(name, _)| name)
-                .find(|name| self.members().all(|other| other.supports(name)))?;
+                .find(|name| self.all_support(name))?;
             *votes.entry(choice).or_default() += 1;
         }
         let best = votes.iter().rev().max_by_key(|(_, count)| **count)?;

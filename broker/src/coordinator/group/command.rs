@@ -9,6 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::{GroupState, GroupType};
+
 /// Names a group.
 pub type GroupId = Arc<str>;
 /// Names a member of a group; the empty string stands for "none yet".
@@ -44,8 +46,9 @@ pub enum Command {
     },
     /// Topics are gone; the offsets committed for them go too.
     ForgetTopics {
-        /// Names of the deleted topics.
-        topics: Vec<Arc<str>>,
+        /// Names of the deleted topics; there may be thousands, and the command goes to every
+        /// machine.
+        topics: Arc<[Arc<str>]>,
     },
 }
 
@@ -222,8 +225,37 @@ pub struct DescribeGroup {
 /// A ListGroups call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListGroups {
-    /// Only groups in one of these states, by name in any case (v4+); empty for all.
-    pub states: Vec<String>,
-    /// Only groups of one of these types, by name in any case (v5+); empty for all.
-    pub types: Vec<String>,
+    /// Only groups in one of these states (v4+); `None` for all.
+    pub states: Option<Vec<GroupState>>,
+    /// Only groups of one of these types (v5+); `None` for all.
+    pub types: Option<Vec<GroupType>>,
+}
+
+impl ListGroups {
+    /// The filters by name, in any case; no names filter nothing. A name of nothing matches
+    /// nothing, so that a filter of any length comes down to a few states and types.
+    pub fn named<'a>(
+        states: impl Iterator<Item = &'a str>,
+        types: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        Self {
+            states: filter(states, GroupState::parse),
+            types: filter(types, GroupType::parse),
+        }
+    }
+}
+
+fn filter<'a, T: PartialEq>(
+    names: impl Iterator<Item = &'a str>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Option<Vec<T>> {
+    let mut names = names.peekable();
+    names.peek()?;
+    let mut wanted = Vec::new();
+    for value in names.filter_map(parse) {
+        if !wanted.contains(&value) {
+            wanted.push(value);
+        }
+    }
+    Some(wanted)
 }

@@ -30,6 +30,10 @@ pub(super) const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
 /// one is told to try again later; a flood of handshakes must not grow a group without end.
 pub(super) const MAX_PENDING_MEMBERS: usize = 10_000;
 
+/// The most protocols that a member may bring. A client brings one for each assignor it knows, which
+/// is a handful; every join looks at all of them.
+pub(super) const MAX_PROTOCOLS: usize = 100;
+
 /// Kafka's defaults.
 impl Default for GroupConfig {
     fn default() -> Self {

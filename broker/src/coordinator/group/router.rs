@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use crate::coordinator::KeyValue;
     use crate::coordinator::runtime::{
-        BoxFuture, LoadError, Loaded, LogHandle, Timekeeper, Unavailable, load,
+        BoxFuture, Failure, LoadError, Loaded, LogHandle, Timekeeper, Unavailable, load,
     };
     use crate::types::{Monotonic, Now, Offset, Timestamp};
 
@@ -66,8 +66,12 @@ mod tests {
     struct Nothing;
 
     impl LogHandle for Nothing {
-        fn append(&self, _: &[KeyValue], _: Now) -> Result<Offset, Unavailable> {
-            Err(Unavailable("nothing is written here".into()))
+        fn append(&self, _: &[KeyValue], _: Now) -> Result<Offset, Failure> {
+            Err(Unavailable("nothing is written here".into()).into())
+        }
+
+        fn max_batch_bytes(&self) -> usize {
+            0
         }
 
         fn end(&self) -> Offset {

@@ -1,6 +1,6 @@
 //! A toy machine over a log in memory, with every step written down in the order it happens.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -19,6 +19,8 @@ type Story = Arc<Mutex<Vec<String>>>;
 enum Command {
     /// Writes these values as one batch; answers when that is on disk.
     Put(&'static [&'static str]),
+    /// Writes these values in as many batches as it takes.
+    Clear(&'static [&'static str]),
     /// Remembers a value without writing it; answers at once.
     Note(&'static str),
     /// Answers at once, or when everything written so far is on disk.
@@ -72,6 +74,12 @@ impl Machine for Toy {
                 }],
                 ..Decision::default()
             },
+            Command::Clear(values) => Decision {
+                events: values.iter().map(|v| Event::Written((*v).into())).collect(),
+                answers: vec![self.answer(token, When::AfterDurable)],
+                in_parts: true,
+                ..Decision::default()
+            },
             Command::Note(value) => Decision {
                 events: vec![Event::Noted(value.into())],
                 answers: vec![Answer {
@@ -106,6 +114,7 @@ impl Machine for Toy {
                     timer,
                     deadline: deadline.map(Monotonic),
                 }],
+                ..Decision::default()
             },
         }
     }
@@ -165,16 +174,17 @@ struct MemoryLog {
     story: Story,
     records: Mutex<Vec<KeyValue>>,
     full: AtomicBool,
+    max_batch_bytes: AtomicUsize,
     durable: Arc<Progress>,
 }
 
 impl LogHandle for MemoryLog {
-    fn append(&self, records: &[KeyValue], _: Now) -> Result<Offset, Unavailable> {
+    fn append(&self, records: &[KeyValue], _: Now) -> Result<Offset, Failure> {
         let mut log = self.records.lock();
         let base = Offset(log.len() as i64);
         if self.full.load(Ordering::Relaxed) {
             self.story.lock().push(format!("append fails at {base}"));
-            return Err(Unavailable("no space".into()));
+            return Err(Unavailable("no space".into()).into());
         }
         let line = format!("append {} at {base}", records.len());
         self.story.lock().push(line);
@@ -184,6 +194,10 @@ impl LogHandle for MemoryLog {
 
     fn end(&self) -> Offset {
         Offset(self.records.lock().len() as i64)
+    }
+
+    fn max_batch_bytes(&self) -> usize {
+        self.max_batch_bytes.load(Ordering::Relaxed)
     }
 
     fn durable(&self, end: Offset) -> BoxFuture<Result<(), Unavailable>> {
@@ -223,6 +237,7 @@ fn stage(values: &[&'static [u8]]) -> Result<Stage, LoadError> {
         story: Arc::clone(&story),
         records: Mutex::default(),
         full: AtomicBool::new(false),
+        max_batch_bytes: AtomicUsize::new(1_000),
         durable: Arc::new(Progress::new(Offset(values.len() as i64))),
     });
     let records = values.iter().map(|value| KeyValue {
@@ -286,14 +301,18 @@ impl Stage {
     }
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<String, Unavailable>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send>>;
 
-async fn answered(answer: &mut Answering) -> Option<Result<String, Unavailable>> {
+async fn answered(answer: &mut Answering) -> Option<Result<String, Failure>> {
     poll(answer.as_mut()).await
 }
 
-fn ok(text: &str) -> Option<Result<String, Unavailable>> {
+fn ok(text: &str) -> Option<Result<String, Failure>> {
     Some(Ok(text.to_owned()))
+}
+
+fn unavailable(text: &str) -> Option<Result<String, Failure>> {
+    Some(Err(Unavailable(text.to_owned()).into()))
 }
 
 #[tokio::test]
@@ -405,7 +424,7 @@ async fn a_failed_append_applies_nothing_and_everybody_concerned_learns_of_it() 
     let mut release = stage.submit(Command::Release).await;
     let mut get = stage.submit(Command::Get(When::Now)).await;
     stage.work().await;
-    let refused = Some(Err(Unavailable("no space".into())));
+    let refused = unavailable("no space");
     assert_eq!(answered(&mut put).await, refused);
     assert_eq!(answered(&mut release).await, refused);
     assert_eq!(answered(&mut parked).await, refused);
@@ -428,13 +447,59 @@ async fn a_failed_append_applies_nothing_and_everybody_concerned_learns_of_it() 
 }
 
 #[tokio::test]
+async fn what_is_larger_than_a_batch_is_refused_and_nothing_of_it_is_applied() {
+    let mut stage = stage(&[]).unwrap();
+    stage.log.max_batch_bytes.store(3, Ordering::Relaxed);
+    stage.log.durable.advance(Offset(9));
+    let mut large = stage.submit(Command::Put(&["ab", "cd"])).await;
+    let mut small = stage.submit(Command::Put(&["a", "b", "c"])).await;
+    stage.work().await;
+    let refused = Some(Err(Failure::TooLarge { max: 3 }));
+    assert_eq!(answered(&mut large).await, refused);
+    assert_eq!(answered(&mut small).await, ok("put a,b,c"));
+    let lines = stage.lines();
+    let appends: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("append"))
+        .collect();
+    assert_eq!(appends, ["append 3 at 0"]);
+    let applied = lines.iter().filter(|line| line.starts_with("apply"));
+    assert_eq!(applied.count(), 3);
+}
+
+#[tokio::test]
+async fn what_may_be_written_in_parts_is_written_in_as_many_batches_as_it_takes() {
+    let mut stage = stage(&[]).unwrap();
+    stage.work().await;
+    stage.lines();
+    // Room for two of the records, with all that a record can take besides its value.
+    let two = BATCH_HEADER_SIZE + 2 * (RECORD_OVERHEAD + 10);
+    stage.log.max_batch_bytes.store(two, Ordering::Relaxed);
+    stage.log.durable.advance(Offset(9));
+    let values = &["1234567890"; 5];
+    let mut clear = stage.submit(Command::Clear(values)).await;
+    stage.work().await;
+    assert_eq!(answered(&mut clear).await, ok(""));
+    let lines = stage.lines();
+    let told = |start: &str| {
+        let lines = lines.iter().filter(|line| line.starts_with(start));
+        lines.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("append"),
+        ["append 2 at 0", "append 2 at 2", "append 1 at 4"]
+    );
+    assert_eq!(told("observe"), ["observe 2", "observe 4", "observe 5"]);
+}
+
+#[tokio::test]
 async fn a_disk_that_has_failed_is_told_to_those_who_wait_for_it() {
     let mut stage = stage(&[]).unwrap();
     let mut put = stage.submit(Command::Put(&["x"])).await;
     stage.work().await;
     stage.log.durable.close();
     stage.work().await;
-    let failed = Some(Err(Unavailable("the disk has failed".into())));
+    let failed = unavailable("the disk has failed");
     assert_eq!(answered(&mut put).await, failed);
     let mut later = stage.submit(Command::Put(&["y"])).await;
     stage.work().await;
@@ -543,7 +608,7 @@ async fn when_all_mailboxes_are_gone_what_was_begun_is_finished() {
     stage.log.durable.advance(Offset(1));
     assert!(!stage.work().await, "it has ended");
     assert_eq!(answered(&mut put).await, ok("put x"));
-    let stopped = Some(Err(Unavailable("the coordinator has stopped".into())));
+    let stopped = unavailable("the coordinator has stopped");
     assert_eq!(
         answered(&mut parked).await,
         stopped,
@@ -559,6 +624,6 @@ async fn a_command_after_the_end_is_told_that_the_machine_has_stopped() {
     let answer = mailbox.call(Command::Get(When::Now)).await;
     assert_eq!(
         answer,
-        Err(Unavailable("the coordinator has stopped".into()))
+        Err(Unavailable("the coordinator has stopped".into()).into())
     );
 }

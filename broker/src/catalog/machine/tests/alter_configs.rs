@@ -1,4 +1,5 @@
 use super::*;
+use crate::catalog::machine::MAX_RECORDS_PER_COMMAND;
 use crate::config::{AlterOp, Overrides};
 
 const SET: i8 = AlterOp::Set as i8;
@@ -338,4 +339,44 @@ fn a_topics_configs_are_checked_against_the_broker_as_it_runs() {
         told(&results[0].result),
         Some((ErrorCode::InvalidConfig, text))
     );
+}
+
+#[test]
+fn a_request_for_too_much_is_refused_before_it_is_looked_at() {
+    let text = "Unable to perform excessively large batch operation.";
+    let too_much = Some((PolicyViolation, text));
+    let check = |changes: Vec<(ConfigResource, ConfigChange)>, expected| {
+        let mut catalog = catalog();
+        let (count, before) = (changes.len(), catalog.log.len());
+        let results = ask(&mut catalog, changes, false);
+        assert_eq!(results.len(), count);
+        assert_eq!(told(&results[0].result), expected);
+        if expected == too_much {
+            assert!(
+                results
+                    .iter()
+                    .all(|result| told(&result.result) == expected)
+            );
+            assert_eq!(catalog.log.len(), before);
+        }
+    };
+    let names: Vec<_> = (0..MAX_RECORDS_PER_COMMAND)
+        .map(|n| format!("o{n}"))
+        .collect();
+    let operations: Vec<_> = names.iter().map(|name| (&**name, SET, Some("1"))).collect();
+    let configs: Vec<_> = names.iter().map(|name| (&**name, Some("1"))).collect();
+    // The resource counts, too. What nobody knows is kept for the broker, as in Kafka.
+    let most = incremental(&operations[1..]);
+    check(vec![(broker(""), most)], None);
+    check(vec![(broker(""), incremental(&operations))], too_much);
+    check(vec![(broker(""), replace(&configs))], too_much);
+    check(vec![(topic("missing"), incremental(&operations))], too_much);
+    let nothing = |name| (topic(name), incremental(&[]));
+    let missing = Some((UnknownTopicOrPartition, "The topic 'o0' does not exist."));
+    check(names.iter().map(|name| nothing(name)).collect(), missing);
+    let resources = names
+        .iter()
+        .map(|name| nothing(name))
+        .chain([nothing("one more")]);
+    check(resources.collect(), too_much);
 }

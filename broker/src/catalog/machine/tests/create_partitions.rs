@@ -118,6 +118,30 @@ fn each_topic_of_a_request_has_its_own_result() {
 }
 
 #[test]
+fn internal_topics_keep_their_number_of_partitions() {
+    for name in [
+        "__consumer_offsets",
+        "__transaction_state",
+        "__share_group_state",
+    ] {
+        let mut catalog = Catalog::new();
+        catalog.create_one(sized(name, 2));
+        let before = catalog.log.len();
+        let text = format!("{name} keeps its number of partitions.");
+        let expected = Some((InvalidPartitions, text.as_str()));
+        for (count, assignments) in [(3, None), (3, Some(&[&[NODE][..]][..]))] {
+            let asked = vec![widened(name, count, assignments)];
+            let results = results(ask(&mut catalog, asked, false));
+            assert_eq!(told(&results[0].result), expected);
+        }
+        let same = results(ask(&mut catalog, vec![widened(name, 2, None)], false));
+        let text = "Topic already has 2 partition(s).";
+        assert_eq!(told(&same[0].result), Some((InvalidPartitions, text)));
+        assert_eq!(catalog.log.len(), before);
+    }
+}
+
+#[test]
 fn a_topic_that_once_spanned_nodes_cannot_be_widened() {
     let mut catalog = Catalog::new();
     let id = catalog.create_one(sized("t", 1));

@@ -377,6 +377,29 @@ fn a_request_for_too_much_is_refused_as_a_whole() {
         Some(too_long),
     );
     check(vec![sized("a", MAX_RECORDS_PER_COMMAND as i32 - 1)], None);
+    // Topics that ask for no partitions are work all the same, and so are configs.
+    let names = |count: usize| (0..count).map(|number| format!("t{number}"));
+    let empty = |count| names(count).map(|name| sized(&name, 0)).collect();
+    check(empty(MAX_RECORDS_PER_COMMAND + 1), Some(too_long));
+    let configs: Vec<_> = names(MAX_RECORDS_PER_COMMAND).collect();
+    let configs: Vec<_> = configs
+        .iter()
+        .map(|name| (name.as_str(), Some("1")))
+        .collect();
+    check(vec![configured("a", &configs)], Some(too_long));
+}
+
+#[test]
+fn as_many_topics_as_a_request_may_name_have_each_its_own_answer() {
+    let names = (0..MAX_RECORDS_PER_COMMAND).map(|number| sized(&format!("t{number}"), 0));
+    let results = Catalog::new().create(names.collect());
+    let text = "Number of partitions was set to an invalid non-positive value.";
+    assert_eq!(results.len(), MAX_RECORDS_PER_COMMAND);
+    assert!(
+        results
+            .iter()
+            .all(|result| told(&result.result) == Some((InvalidPartitions, text)))
+    );
 }
 
 #[test]

@@ -139,9 +139,7 @@ impl<'a> Draft<'a> {
                 .static_members
                 .insert(instance_id.clone(), member.member_id.clone());
         }
-        group
-            .members
-            .insert(member.member_id.clone(), Arc::new(member));
+        group.insert_member(member);
     }
 
     /// Removes a member or a pending member with its timer. The leader's place falls to the first
@@ -151,7 +149,7 @@ impl<'a> Draft<'a> {
         let group = &mut self.group;
         group.pending_join.remove(member_id);
         group.pending_sync.remove(member_id);
-        if let Some(member) = group.members.remove(member_id)
+        if let Some(member) = group.remove_member(member_id)
             && let Some(instance_id) = &member.group_instance_id
         {
             group.static_members.remove(instance_id);

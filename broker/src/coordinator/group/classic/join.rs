@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::super::command::{JoinGroup, MemberId};
-use super::super::config::{GroupConfig, MAX_PENDING_MEMBERS, NEW_MEMBER_JOIN_TIMEOUT_MS};
+use super::super::config::{
+    GroupConfig, MAX_PENDING_MEMBERS, MAX_PROTOCOLS, NEW_MEMBER_JOIN_TIMEOUT_MS,
+};
 use super::super::records::MAX_STRING_BYTES;
 use super::super::reply::{Joined, Reply};
 use super::super::{GroupDecision, GroupMachine};
@@ -57,6 +59,9 @@ fn refusal(config: &GroupConfig, request: &JoinGroup) -> Option<ErrorCode> {
     }
     if !sessions.contains(&request.session_timeout_ms) {
         return Some(ErrorCode::InvalidSessionTimeout);
+    }
+    if request.protocols.len() > MAX_PROTOCOLS {
+        return Some(ErrorCode::InvalidRequest);
     }
     // The group is going to be written with 16-bit string lengths.
     let mut strings = [
@@ -193,8 +198,8 @@ impl Draft<'_> {
     /// again, so that nobody waits for ever.
     fn update_member(&mut self, member_id: &MemberId, request: &JoinGroup, token: ReplyToken) {
         self.refuse_join(member_id, member_id.clone(), ErrorCode::RebalanceInProgress);
+        self.group.update_member(member_id, request);
         if let Some(member) = self.member_mut(member_id) {
-            member.update(request);
             member.join = Some(token);
         }
     }

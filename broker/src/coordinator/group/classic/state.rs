@@ -52,6 +52,14 @@ impl GroupState {
         }
     }
 
+    /// The state of this name, in any case and with blanks around it; `None` for a name that is none.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = name.trim();
+        Self::ALL
+            .into_iter()
+            .find(|state| state.name().eq_ignore_ascii_case(name))
+    }
+
     /// The name that clients and tools see.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,8 @@
 //! OffsetCommit (Kafka's `OffsetMetadataManager.commitOffset`).
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use uuid::Uuid;
 
 use super::super::classic::{GroupState, renewed_session};
@@ -26,6 +29,8 @@ pub(in super::super) fn commit(
     };
     let mut decision = Decision::default();
     decision.timers.extend(session);
+    // A partition that is named again is answered again and written once: the last offset counts.
+    let mut places: HashMap<(&str, i32), usize> = HashMap::new();
     let mut reply = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -33,7 +38,18 @@ pub(in super::super) fn commit(
             let error = match refusal(machine, topic, partition) {
                 Some(error) => error,
                 None => {
-                    decision.events.push(event(now, request, topic, partition));
+                    let event = event(now, request, topic, partition);
+                    match places.entry((&topic.topic, partition.partition)) {
+                        Entry::Vacant(new) => {
+                            new.insert(decision.events.len());
+                            decision.events.push(event);
+                        }
+                        Entry::Occupied(known) => {
+                            if let Some(earlier) = decision.events.get_mut(*known.get()) {
+                                *earlier = event;
+                            }
+                        }
+                    }
                     ErrorCode::None
                 }
             };

@@ -1,5 +1,6 @@
 //! OffsetDelete, and the offsets of deleted groups and topics.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::classic::GroupState;
@@ -34,6 +35,8 @@ pub(in super::super) fn delete(
         return refuse(ErrorCode::NonEmptyGroup);
     }
     let mut decision = Decision::default();
+    // A partition that is named again is answered again and has one tombstone.
+    let mut seen: HashSet<(&str, i32)> = HashSet::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for (topic, partitions) in &request.topics {
         let error = if group.is_subscribed_to(topic) {
@@ -48,7 +51,7 @@ pub(in super::super) fn delete(
             let gone = partitions
                 .iter()
                 .copied()
-                .filter(|partition| stored(*partition));
+                .filter(|partition| seen.insert((topic, *partition)) && stored(*partition));
             decision
                 .events
                 .extend(gone.map(|partition| removal(&request.group_id, topic, partition)));
@@ -73,22 +76,25 @@ pub(in super::super) fn delete(
 }
 
 /// Decides what follows from the deletion of topics: no group keeps offsets for them, or a new
-/// topic of the same name would be read from the old one's offsets.
+/// topic of the same name would be read from the old one's offsets. There may be any number of
+/// them.
 pub(in super::super) fn forget_topics(
     machine: &GroupMachine,
     topics: &[Arc<str>],
     token: ReplyToken,
 ) -> GroupDecision {
-    let mut decision = Decision::default();
+    let mut decision = Decision {
+        in_parts: true,
+        ..Decision::default()
+    };
+    let gone: HashSet<&str> = topics.iter().map(AsRef::as_ref).collect();
     for (group_id, stored) in machine.offsets.groups() {
-        for topic in topics {
-            let partitions = stored.get(topic);
-            decision.events.extend(
-                partitions
-                    .into_iter()
-                    .flat_map(|offsets| removals(group_id, topic, offsets)),
-            );
-        }
+        let forgotten = stored
+            .iter()
+            .filter(|(topic, _)| gone.contains(topic.as_ref()));
+        decision
+            .events
+            .extend(forgotten.flat_map(|(topic, offsets)| removals(group_id, topic, offsets)));
     }
     let reply = Reply::ForgetTopics {
         offsets: decision.events.len(),

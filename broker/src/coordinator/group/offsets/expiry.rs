@@ -17,13 +17,16 @@ use super::{CommittedOffset, TopicOffsets};
 use crate::coordinator::{Decision, TimerChange};
 use crate::types::{Now, Timestamp};
 
-/// The most tombstones that one sweep writes, because they form one batch. When more is to be
-/// done, the next sweep follows at once.
+/// The most tombstones that one sweep writes, so that it does not keep others waiting for long. When
+/// more is to be done, the next sweep follows at once.
 pub(in super::super) const MAX_TOMBSTONES: usize = 10_000;
 
 /// Decides what has expired.
 pub(in super::super) fn on_expiry_timer(machine: &GroupMachine, now: Now) -> GroupDecision {
-    let mut decision = Decision::default();
+    let mut decision = Decision {
+        in_parts: true,
+        ..Decision::default()
+    };
     for group in machine.groups() {
         sweep_group(machine, now, group, &mut decision.events);
         if decision.events.len() >= MAX_TOMBSTONES {

@@ -129,16 +129,15 @@ fn read_member(
 }
 
 fn add_member(group: &mut Group, member: Member) -> Result<(), ReadError> {
-    let member_id = member.member_id.clone();
     if let Some(instance_id) = &member.group_instance_id {
         let holder = group
             .static_members
-            .insert(instance_id.clone(), member_id.clone());
+            .insert(instance_id.clone(), member.member_id.clone());
         if holder.is_some() {
             return Err(ReadError::Invalid("repeated group instance id"));
         }
     }
-    match group.members.insert(member_id, member.into()) {
+    match group.insert_member(member) {
         None => Ok(()),
         Some(_) => Err(ReadError::Invalid("repeated member id")),
     }

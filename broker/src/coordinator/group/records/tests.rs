@@ -174,9 +174,7 @@ fn stable_group(version: i16) -> Group {
                 .static_members
                 .insert(instance_id.clone(), member.member_id.clone());
         }
-        group
-            .members
-            .insert(member.member_id.clone(), member.into());
+        group.insert_member(member);
     }
     group
 }
@@ -440,7 +438,7 @@ fn any_group() -> impl Strategy<Value = Group> {
                 member.protocols = vec![(protocol.clone(), metadata)];
                 member.assignment = assignment;
             });
-            group.members.insert(id, member.into());
+            group.insert_member(member);
         }
         group.refresh_subscribed_topics();
         group

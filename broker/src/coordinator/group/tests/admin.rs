@@ -48,6 +48,8 @@ fn list_filters_by_state_and_type() {
         -: list j(connect,PreparingRebalance,classic) t(consumer,Stable,classic)
         > list states=dead,nonsense
         -: list
+        > list states=Stable,stable,STABLE,stable
+        -: list t(consumer,Stable,classic)
         > list types=Classic
         -: list j(connect,PreparingRebalance,classic) s(,Empty,classic) t(consumer,Stable,classic)
         > list types=consumer,share

@@ -1,7 +1,10 @@
 //! Who may join, and under which id.
 
-use super::super::config::MAX_PENDING_MEMBERS;
-use super::super::{Event, GroupConfig, Timer};
+use bytes::Bytes;
+
+use super::super::command::{JoinGroup, SyncGroup};
+use super::super::config::{MAX_PENDING_MEMBERS, MAX_PROTOCOLS};
+use super::super::{Command, Event, GroupConfig, Timer};
 use super::story::{Stage, check, check_with};
 use crate::coordinator::Machine;
 use crate::types::{Monotonic, Offset};
@@ -331,4 +334,91 @@ fn a_flood_of_handshakes_does_not_grow_a_group_without_end() {
     assert_eq!(stage.tell("join a id=a-1"), "");
     assert_eq!(stage.tell("join d inst=i"), "");
     assert_eq!(stage.tell("join e v=3"), "");
+}
+
+/// Counts protocols in both directions: what a member supports, and how many support it.
+#[test]
+fn the_protocol_that_all_support_is_found_whoever_comes_and_goes() {
+    check(
+        "
+        > join a v=3 protos=x,y,x,y
+        > join b v=3 protos=z
+        b: join INCONSISTENT_GROUP_PROTOCOL id=
+        > join b v=3 protos=z,y
+        > wait 0
+        a: joined gen=1 consumer/y leader=a-1 id=a-1 [a-1: b-3:]
+        b: joined gen=1 consumer/y leader=a-1 id=b-3
+        > join a id=a-1 v=3 protos=z,y
+        > join b id=b-3 v=3 protos=z
+        a: joined gen=2 consumer/z leader=a-1 id=a-1 [a-1: b-3:]
+        b: joined gen=2 consumer/z leader=a-1 id=b-3
+        > leave as=b b-3
+        b: leave NONE b-3:NONE
+        > join a id=a-1 v=3 protos=y
+        a: joined gen=3 consumer/y leader=a-1 id=a-1 [a-1:]
+        ",
+    );
+}
+
+#[test]
+fn a_member_brings_a_hundred_protocols_at_most() {
+    let names: Vec<_> = (0..=MAX_PROTOCOLS)
+        .map(|number| format!("p{number}"))
+        .collect();
+    let (most, all) = (names[1..].join(","), names.join(","));
+    check(&format!(
+        "
+        > join a v=3 protos={all}
+        a: join INVALID_REQUEST id=
+        > join a v=3 protos={most}
+        > wait 0
+        a: joined gen=1 consumer/p1 leader=a-2 id=a-2 [a-2:]
+        "
+    ));
+}
+
+/// A frame may have megabytes, of which a group keeps a few.
+#[test]
+fn nothing_of_a_request_is_kept_but_copies() {
+    let frame = Bytes::from(vec![7; 1_000]);
+    let mut stage = Stage::new(GroupConfig {
+        initial_rebalance_delay_ms: 0,
+        ..GroupConfig::default()
+    });
+    let join = JoinGroup {
+        group_id: "g".into(),
+        member_id: "".into(),
+        group_instance_id: None,
+        protocol_type: "x".into(),
+        protocols: vec![("range".into(), frame.slice(..10))],
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 10_000,
+        client_id: "a".into(),
+        client_host: "/127.0.0.1".into(),
+        require_known_member_id: false,
+        supports_skipping_assignment: true,
+        reason: None,
+        generated_member_id: "a-1".into(),
+    };
+    stage.call("a", Command::Join(join));
+    stage.advance_to(1);
+    stage.call(
+        "a",
+        Command::Sync(SyncGroup {
+            group_id: "g".into(),
+            generation_id: 1,
+            member_id: "a-1".into(),
+            group_instance_id: None,
+            protocol_type: None,
+            protocol_name: None,
+            assignments: vec![("a-1".into(), frame.slice(10..20))],
+        }),
+    );
+    let group = stage.machine.groups().next().expect("a group");
+    let member = group.members().next().expect("a member");
+    assert_eq!(
+        (member.protocols[0].1.len(), member.assignment.len()),
+        (10, 10)
+    );
+    assert!(frame.is_unique());
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::classic::ProtocolCounts;
 use super::super::*;
 use super::story::Stage;
 use crate::coordinator::ReplyToken;
@@ -35,6 +36,9 @@ fn check_members(group: &Group) {
             );
         }
     }
+    let mut counts = ProtocolCounts::default();
+    group.members().for_each(|member| counts.add(member));
+    assert_eq!(group.protocol_counts, counts, "{group:?}");
     let with_instance = group
         .members()
         .filter(|member| member.group_instance_id.is_some())

@@ -153,12 +153,16 @@ fn durable(group: &Group) -> Group {
     durable.previous_state = None;
     durable.pending_join.clear();
     durable.pending_sync.clear();
-    for member in durable.members.values_mut() {
-        let member = Arc::make_mut(member);
+    for member_id in group.members.keys() {
+        let Some(member) = durable.remove_member(member_id) else {
+            continue;
+        };
+        let mut member = Member::clone(&member);
         let chosen = group.protocol_name.clone();
         member
             .protocols
             .retain(|(name, _)| Some(name) == chosen.as_ref());
+        durable.insert_member(member);
     }
     durable
 }

@@ -153,6 +153,29 @@ fn rule_47_metadata_epoch_and_topic_id_come_back() {
 }
 
 #[test]
+fn a_partition_that_is_named_again_is_answered_again_and_written_once() {
+    check_with(
+        GroupConfig {
+            offset_metadata_max_bytes: 4,
+            ..GroupConfig::default()
+        },
+        "
+        > commit t-0=5 t-1=6 t-0=7 u-0=8 t-0=9:12345
+        log: g/t-0 = 7
+        log: g/t-1 = 6
+        log: g/u-0 = 8
+        -: commit t-0:NONE t-1:NONE t-0:NONE u-0:NONE t-0:OFFSET_METADATA_TOO_LARGE
+        > fetch
+        -: fetch t-0=7 t-1=6 u-0=8
+        > delete-offsets t-0 u-0 t-0 t-2 t-2
+        log: g/t-0 is gone
+        log: g/u-0 is gone
+        -: delete-offsets NONE t-0:NONE u-0:NONE t-0:NONE t-2:NONE t-2:NONE
+        ",
+    );
+}
+
+#[test]
 fn rule_47_metadata_has_a_limit_in_utf_16_units() {
     check_with(
         GroupConfig {

@@ -398,11 +398,8 @@ impl<'a> Args<'a> {
                 expects_group_id_not_found: self.number("v", 6) >= 6,
             }),
             "list" => {
-                let owned = |key| self.list(key).into_iter().map(str::to_owned).collect();
-                Command::List(ListGroups {
-                    states: owned("states"),
-                    types: owned("types"),
-                })
+                let names = |key| self.list(key).into_iter();
+                Command::List(ListGroups::named(names("states"), names("types")))
             }
             "delete-group" => Command::DeleteGroup {
                 group_id: self.group(),

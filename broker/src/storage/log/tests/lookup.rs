@@ -61,12 +61,15 @@ fn wavy() -> Bench {
     bench
 }
 
+/// What is to be found among these records, each an offset and a timestamp.
+type Wanted<'a> = &'a dyn Fn(&[(i64, i64)]) -> Option<(i64, i64)>;
+
 /// Runs `search` with the disturbance before each of its looks in turn, and compares what it
 /// finds with what is to be found in the log as it then is.
 fn race(
     disturb: Disturbance<'_>,
     search: &dyn Fn(&Racing<'_>) -> Option<TimestampOffset>,
-    wanted: &dyn Fn(&[(i64, i64)]) -> Option<(i64, i64)>,
+    wanted: Wanted<'_>,
 ) {
     for before in 0.. {
         let mut bench = wavy();
