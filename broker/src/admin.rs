@@ -1,15 +1,19 @@
 //! HTTP: is the broker alive, is it ready, what has it counted.
 
+mod doors;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::doors::Doors;
 use crate::api::Shared;
 use crate::metrics::Snapshot;
 use crate::net::Limits;
@@ -30,20 +34,30 @@ pub async fn serve(
     limits: Arc<Limits>,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let doors = Doors::new(listener, Arc::clone(&shared.environment.clock));
     let routes = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
+        .layer(map_response(last_answer))
         .with_state(Admin { shared, limits });
     let stopped = async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, routes)
+    if let Err(error) = axum::serve(doors, routes)
         .with_graceful_shutdown(stopped)
         .await
     {
         tracing::error!(%error, "HTTP has stopped");
     }
+}
+
+/// One answer per connection: so there is no idle time to limit, and a client never finds that the
+/// connection it was about to use again has just been closed.
+async fn last_answer(mut response: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 /// Everything that the broker cannot be without still runs. What does not is named: only a restart

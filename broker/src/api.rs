@@ -8,6 +8,7 @@
 mod context;
 mod entry;
 mod execute;
+mod memory;
 mod registry;
 mod step;
 mod view;
@@ -52,6 +53,7 @@ mod testing;
 pub use context::{Context, ErrorCodes, Response};
 pub use entry::{Origin, Started, begin};
 pub use fetch::sessions::FetchSessions;
+pub use memory::Memory;
 pub use registry::{Api, REGISTRY, find, frame_cap, protocol_coverage};
 pub use step::Step;
 pub use view::{Endpoint, Node, ProducerIds, Shared, View};

@@ -5,7 +5,7 @@ mod bound;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -13,13 +13,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
-use crate::api::{FetchSessions, Node, ProducerIds, Shared};
+use crate::api::{FetchSessions, Memory, Node, ProducerIds, Shared};
 use crate::catalog::command::{Command, Registration};
 use crate::catalog::image::CatalogImage;
 use crate::catalog::machine::CatalogMachine;
 use crate::catalog::records::BrokerEndpoint;
 use crate::catalog::topic_name::CLUSTER_METADATA;
-use crate::config::{BrokerConfig, TopicConfig};
+use crate::config::{BrokerConfig, ConfigError, TopicConfig};
 use crate::coordinator::group::GroupRouter;
 use crate::coordinator::runtime::{BoxFuture, LoadError, Loaded, Mailbox, Unavailable, load};
 use crate::environment::Environment;
@@ -44,6 +44,9 @@ const SHUTDOWN_GRACE_MS: i64 = 5_000;
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// An option whose value only shows to be wrong when it is put to use.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The data directory or a log in it.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -85,6 +88,7 @@ impl Broker {
         environment: Environment,
     ) -> Result<Handle, StartError> {
         let config = Arc::new(config);
+        let limits = Limits::new(&config).await?;
         // Opening logs, and perhaps recovering them, keeps the disk busy for a while: the thread
         // that waits for this broker has other things to do, such as listening for signals.
         let opened = tokio::task::spawn_blocking(move || open(config, environment));
@@ -92,7 +96,6 @@ impl Broker {
         let (stop, stopping) = watch::channel(false);
         let shared = share(&opened, stopping.clone());
         register(&shared, &opened.reconciler.log_dir).await?;
-        let limits = Limits::new(&opened.reconciler.base_config);
         let vitals = &opened.reconciler.vitals;
         let mut services = JoinSet::new();
         let mut serve_with = |pulse: Pulse, service: BoxFuture<()>| {
@@ -266,7 +269,8 @@ impl Handle {
     }
 }
 
-/// Puts all logs on disk and closes them. The shutdown counts as clean only if every log did.
+/// Puts all logs on disk and closes them. The shutdown counts as clean only if every log did: the
+/// marker also vouches for a log that could not be opened, and that one may still need recovery.
 fn close(reconciler: &Reconciler) -> Result<(), StorageError> {
     let own = reconciler.catalog_log.lock().clone();
     let partitions: Vec<_> = reconciler.partitions.all().into_iter().chain(own).collect();
@@ -274,12 +278,21 @@ fn close(reconciler: &Reconciler) -> Result<(), StorageError> {
         partition.flush_now();
     }
     reconciler.write_last_checkpoints()?;
+    let mut offline = None;
     for partition in &partitions {
-        if let Some(log) = partition.retire() {
-            log.close()?;
+        let Some(log) = partition.retire() else {
+            offline = Some(partition.name());
+            continue;
+        };
+        log.close()?;
+    }
+    match offline {
+        None => reconciler.log_dir.mark_clean_shutdown(),
+        Some(partition) => {
+            tracing::warn!(%partition, "is offline: the shutdown is not marked as clean");
+            Ok(())
         }
     }
-    reconciler.log_dir.mark_clean_shutdown()
 }
 
 /// The thread on which the catalog runs. A change of the catalog makes and renames directories and
@@ -364,7 +377,7 @@ fn share(opened: &Opened, stopping: watch::Receiver<bool>) -> Arc<Shared> {
         partitions: Arc::clone(&reconciler.partitions),
         groups: Arc::clone(&reconciler.groups),
         fetch_sessions: Mutex::new(FetchSessions::new(slots)),
-        fetch_rotation: AtomicUsize::new(0),
+        memory: Memory::new(config),
         producer_ids: ProducerIds::default(),
         metrics: Arc::new(Metrics::new()),
         write_log_starts: Box::new(move || {

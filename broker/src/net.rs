@@ -4,6 +4,7 @@
 //! order in which the requests came (rule 62). Requests are begun one after the other and answered
 //! while later ones are already under way.
 
+mod activity;
 mod connection;
 mod limits;
 mod listener;

@@ -8,7 +8,7 @@
 //! | `ports.rs` | ports that stay the same over a restart |
 //! | `http.rs` | HTTP GET and values of metrics |
 //! | `calls.rs` | the few Kafka requests that tests send by hand |
-//! | `files.rs` | what lies in a data directory |
+//! | `files.rs` | what lies in a data directory, and what tests put there |
 //!
 //! Helpers panic with what went wrong: in a test that is the report.
 

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use integration_tests::harness::calls::{
-    batch, commit, committed, connect, create_topic, metadata, produce, producer_id, read_all,
+    batch, commit, committed, connect, create_topic, delete_topic, metadata, produce, producer_id,
+    read_all,
 };
 use integration_tests::harness::embedded::start;
 use integration_tests::harness::files::{is_marked_clean, names};
@@ -254,10 +255,10 @@ async fn rule_27_a_topic_made_anew_keeps_its_records_over_a_kill() {
     use kafka_protocol::messages::delete_records_request::{
         DeleteRecordsPartition, DeleteRecordsTopic,
     };
-    use kafka_protocol::messages::{DeleteRecordsRequest, DeleteTopicsRequest, TopicName};
+    use kafka_protocol::messages::{DeleteRecordsRequest, TopicName};
     use tidemark_protocol::StrBytes;
 
-    let name = || TopicName(StrBytes::from_static_str("again"));
+    let name = TopicName(StrBytes::from_static_str("again"));
     let disk = MemoryDisk::new();
     let broker = start(Path::new(DATA), on(&disk), &[]).await;
     let mut connection = client(&broker).await;
@@ -268,7 +269,7 @@ async fn rule_27_a_topic_made_anew_keeps_its_records_over_a_kill() {
     }
     let all = DeleteRecordsPartition::default().with_offset(-1);
     let topic = DeleteRecordsTopic::default()
-        .with_name(name())
+        .with_name(name)
         .with_partitions(vec![all]);
     let request = DeleteRecordsRequest::default()
         .with_topics(vec![topic])
@@ -280,11 +281,7 @@ async fn rule_27_a_topic_made_anew_keeps_its_records_over_a_kill() {
     // This start has read that the log begins at 5.
     let broker = start(Path::new(DATA), on(&disk), &[]).await;
     let mut connection = client(&broker).await;
-    let request = DeleteTopicsRequest::default()
-        .with_topic_names(vec![name()])
-        .with_timeout_ms(30_000);
-    let response = connection.call(5, &request).await.expect("an answer");
-    assert_eq!(response.responses[0].error_code, 0);
+    delete_topic(&mut connection, "again").await;
     create_topic(&mut connection, "again", 1, &[]).await;
     for number in 0..2 {
         let record = batch(&format!("new {number}"), None);
@@ -296,4 +293,69 @@ async fn rule_27_a_topic_made_anew_keeps_its_records_over_a_kill() {
     let expected: Vec<_> = (0..2).map(|n| (n, format!("new {n}"))).collect();
     assert_eq!(read_all(&mut connection, "again").await, expected);
     broker.shutdown().await.expect("a clean end");
+}
+
+/// Power cuts behind a deletion: whatever of the renames, the new directory and the files in it
+/// had reached the disk, what was answered holds, and nothing of the old topic is in the new one.
+#[tokio::test]
+async fn a_topic_made_anew_before_a_power_cut_is_the_new_one() {
+    for seed in 1..=30 {
+        let disk = MemoryDisk::new();
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        let mut connection = client(&broker).await;
+        let mut expected = Vec::new();
+        for incarnation in 0..1 + seed % 3 {
+            if incarnation > 0 {
+                delete_topic(&mut connection, "again").await;
+            }
+            create_topic(&mut connection, "again", 2, &[]).await;
+            expected.clear();
+            for number in 0..(seed + incarnation) % 4 {
+                let value = format!("{incarnation} {number}");
+                let number = i64::try_from(number).expect("a small number");
+                let record = batch(&value, None);
+                assert_eq!(produce(&mut connection, "again", record, -1).await, number);
+                expected.push((number, value));
+            }
+        }
+        broker.kill().await;
+        disk.crash(seed);
+        // What is left over is settled once and for all.
+        for start_number in 0..2 {
+            let broker = start(Path::new(DATA), on(&disk), &[]).await;
+            let mut connection = client(&broker).await;
+            let found = read_all(&mut connection, "again").await;
+            assert_eq!(found, expected, "seed {seed}, start {start_number}");
+            broker.kill().await;
+        }
+    }
+}
+
+/// A broker whose tasks are gone, here with their runtime, says so to whoever embeds it.
+#[test]
+fn an_embedder_is_told_when_the_broker_has_failed() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("threads")
+    };
+    let disk = MemoryDisk::new();
+    let first = runtime();
+    let broker = first.block_on(async {
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        fill(&broker).await;
+        broker
+    });
+    first.shutdown_background();
+    runtime().block_on(async {
+        let failed = broker.failed().await;
+        assert!(failed.ends_with("has failed"), "{failed}");
+        broker.kill().await;
+        let broker = start(Path::new(DATA), on(&disk), &[]).await;
+        check_filled(&broker).await;
+        broker.shutdown().await.expect("an orderly shutdown");
+    });
 }

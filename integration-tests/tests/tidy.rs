@@ -150,13 +150,90 @@ fn is_test(path: &str) -> bool {
     path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("/testing")
 }
 
+/// The text up to its test module, if that is written out at the end. A `mod tests;` near the top
+/// is one line like any other: what follows it is code.
+fn without_tests(text: &str) -> &str {
+    let marks = text.match_indices("#[cfg(test)]\nmod ");
+    let inline = marks.map(|(at, _)| at).find(|at| {
+        let line = text[*at..].lines().nth(1).unwrap_or_default();
+        line.ends_with('{')
+    });
+    &text[..inline.unwrap_or(text.len())]
+}
+
 /// The text without its test module and without comments.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
-    text.lines()
+    without_tests(text)
+        .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// The modules of the crate's root that the code names: in paths, and in lists behind `crate::`,
+/// however many lines these take.
+fn modules_used(code: &str) -> BTreeSet<String> {
+    let identifier = |text: &str| {
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+        text[..end.unwrap_or(text.len())].to_owned()
+    };
+    let mut used = BTreeSet::new();
+    for (at, path) in code.match_indices("crate::") {
+        // Not `some_crate::`, nor `$crate::` of another crate's macro.
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = &code[at + path.len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            used.insert(identifier(rest));
+            continue;
+        };
+        let mut depth = 1;
+        let mut item = String::new();
+        for c in list.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 || (depth == 1 && c == ',') {
+                used.insert(identifier(item.trim_start()));
+                item.clear();
+            } else {
+                item.push(c);
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    // A list may end in a comma.
+    used.remove("");
+    used
+}
+
+#[test]
+fn what_is_looked_at_is_all_of_the_code() {
+    let code_of = |text: &str| code(text);
+    let early = "mod a;\n#[cfg(test)]\nmod tests;\nuse crate::net;\n// crate::api::x\n";
+    assert!(code_of(early).contains("crate::net"));
+    assert!(!code_of(early).contains("crate::api"));
+    let late = "use crate::net;\n#[cfg(test)]\nmod tests {\n    use crate::api;\n}\n";
+    assert!(!code_of(late).contains("crate::api"));
+    let used = |code: &str| modules_used(code).into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        used("use crate::net::Limits; crate::api::find(1)"),
+        ["api", "net"]
+    );
+    assert_eq!(used("use crate::storage;"), ["storage"]);
+    assert_eq!(
+        used(
+            "use crate::{\n    api::{self, View},\n    net,\n    types::{Now, Offset},\n};\nuse x::net2;"
+        ),
+        ["api", "net", "types"]
+    );
+    assert_eq!(used("use other_crate::net;"), [] as [&str; 0]);
 }
 
 #[test]
@@ -164,12 +241,7 @@ fn files_and_folders_stay_small() {
     let mut complaints = Vec::new();
     let mut folders: std::collections::BTreeMap<String, BTreeSet<String>> = Default::default();
     for (path, text) in sources() {
-        let lines = text
-            .split("#[cfg(test)]\nmod ")
-            .next()
-            .unwrap_or(&text)
-            .lines()
-            .count();
+        let lines = without_tests(&text).lines().count();
         if lines > MAX_LINES && !is_test(&path) {
             complaints.push(format!(
                 "{path} has {lines} lines: split it (limit {MAX_LINES})"
@@ -209,14 +281,9 @@ fn modules_use_only_what_they_may() {
         let Some((_, forbidden)) = FORBIDDEN.iter().find(|(name, _)| *name == module) else {
             continue;
         };
-        let code = code(&text);
+        let used = modules_used(&code(&text));
         for other in *forbidden {
-            let used = code.contains(&format!("crate::{other}::"))
-                || code.contains(&format!("crate::{other};"))
-                || code
-                    .lines()
-                    .any(|line| line.contains("use crate::{") && line.contains(other));
-            if !used {
+            if !used.contains(*other) {
                 continue;
             }
             match EXCEPTIONS

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use tidemark_broker::config::{self, BrokerConfig, Loaded, SourceFile};
 use tidemark_broker::environment::Environment;
-use tidemark_broker::{Broker, Handle};
+use tidemark_broker::{Broker, Handle, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -104,7 +104,13 @@ async fn serve(config: BrokerConfig) -> ExitCode {
     };
     let broker = match started {
         Ok(broker) => broker,
-        Err(error) => return fail(FAILED, &error.to_string()),
+        Err(error) => {
+            let code = match error {
+                StartError::Config(_) => BAD_CONFIGURATION,
+                _ => FAILED,
+            };
+            return fail(code, &error.to_string());
+        }
     };
     if !stop_early {
         print_banner(&broker, durable);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use tidemark_protocol::api::{FIXED_HEADER_SIZE, RequestHeader};
 use tidemark_protocol::frame::encode_response;
+use tidemark_protocol::guard::{Checked, ELEMENT_BYTES};
 
 use super::context::Context;
 use super::execute::{Outcome, start};
@@ -27,37 +28,56 @@ pub struct Started {
     api: Option<&'static Api>,
     outcome: Outcome,
     began_micros: u64,
+    decoded_bytes: usize,
 }
 
 /// Takes a request in: reads its header, decodes it behind the guard, lets its handler decide and
 /// starts what that asks for.
 pub async fn begin(shared: &Arc<Shared>, origin: &Origin, frame: Bytes) -> Started {
     let began_micros = shared.environment.clock.monotonic_micros();
-    let (api, outcome) = match open(origin, &frame) {
-        Ok((context, body)) => {
-            let view = View::new(shared);
-            let outcome = match registry::route(&view, &context, body) {
-                Ok(step) => start(Arc::clone(shared), step).await,
-                Err(error) => Outcome::Close(format!(
-                    "{} v{}: {error}",
-                    context.api.name, context.version
-                )),
-            };
-            (Some(context.api), outcome)
-        }
-        Err(outcome) => (None, outcome),
+    let (api, (outcome, decoded_bytes)) = match open(origin, &frame) {
+        Ok((context, body)) => (Some(context.api), decide(shared, &context, body).await),
+        Err(outcome) => (None, (outcome, 0)),
     };
     Started {
         api,
         outcome,
         began_micros,
+        decoded_bytes,
     }
+}
+
+/// What becomes of a request, and about how many bytes it was decoded to.
+async fn decide(shared: &Arc<Shared>, context: &Context, body: Bytes) -> (Outcome, usize) {
+    let Context { api, version, .. } = *context;
+    let body = match Checked::new(api.key as i16, version, body, api.max_elements) {
+        Ok(body) => body,
+        Err(error) => return (Outcome::Close(error.to_string()), 0),
+    };
+    let decoded_bytes = body.elements().saturating_mul(ELEMENT_BYTES);
+    let _permit = shared.memory.decode(body.elements()).await;
+    let view = View::new(shared);
+    let outcome = match registry::route(&view, context, body) {
+        Ok(step) => start(Arc::clone(shared), step).await,
+        Err(error) => Outcome::Close(format!("{} v{version}: {error}", api.name)),
+    };
+    (outcome, decoded_bytes)
 }
 
 impl Started {
     /// Whether [`Started::finish`] need not wait.
     pub fn is_ready(&self) -> bool {
         !matches!(self.outcome, Outcome::Pending(_))
+    }
+
+    /// How much memory it takes until it has been answered, in bytes: an answer that waits for its
+    /// turn, or about what the request was decoded to, of which its handler may keep a good part.
+    pub fn size(&self) -> usize {
+        match &self.outcome {
+            Outcome::Done(Some(response)) => response.frame.len(),
+            Outcome::Pending(_) => self.decoded_bytes,
+            Outcome::Done(None) | Outcome::Close(_) => 0,
+        }
     }
 
     /// Waits for the answer: a whole frame, or `None` if none is to be sent. An error says why the

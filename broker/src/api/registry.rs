@@ -1,9 +1,8 @@
 //! The one table of APIs: dispatch, ApiVersions, metric labels and docs/protocol-coverage.md are
 //! all read off it. What is not here is not served and not advertised.
 
-use bytes::Bytes;
 use kafka_protocol::messages::{self as m, ApiKey};
-use tidemark_protocol::guard::{DecodeError, decode_request};
+use tidemark_protocol::guard::{Checked, DecodeError};
 
 use super::context::Context;
 use super::step::Step;
@@ -26,7 +25,10 @@ pub struct Api {
     pub acl: &'static str,
     /// Deliberate differences from Apache Kafka; empty if there are none.
     pub differences: &'static str,
-    handle: fn(&View, &Context, Bytes) -> Result<Step, DecodeError>,
+    /// The most array elements in a request, all its arrays together; one with more closes the
+    /// connection.
+    pub max_elements: usize,
+    handle: fn(&View, &Context, Checked) -> Result<Step, DecodeError>,
 }
 
 impl Api {
@@ -63,8 +65,9 @@ macro_rules! api {
             max: $max,
             acl: $acl,
             differences: $differences,
+            max_elements: max_elements(ApiKey::$key),
             handle: |view, context, body| {
-                let request = decode_request::<m::$request>(context.version, body)?;
+                let request = body.decode::<m::$request>()?;
                 Ok(super::$module::handle(view, context, request))
             },
         }
@@ -139,8 +142,29 @@ pub fn frame_cap(key: i16, socket_request_max_bytes: usize) -> usize {
     }
 }
 
+/// The most elements of a request that names topics, partitions, configs, members or groups. A
+/// consumer or an administrator of 10,000 partitions, each in a topic of its own, sends 20,000; with
+/// as many to forget, or with ten configs each, it is still less than half of this.
+pub(super) const MAX_ELEMENTS: usize = 250_000;
+/// The most elements of a request that has no lists, or lists that are short by their nature: the
+/// assignors of a consumer, the states of a group. Clients send less than ten.
+const FEW_ELEMENTS: usize = 1_000;
+
+const fn max_elements(key: ApiKey) -> usize {
+    match key {
+        ApiKey::JoinGroup
+        | ApiKey::Heartbeat
+        | ApiKey::ListGroups
+        | ApiKey::ApiVersions
+        | ApiKey::InitProducerId
+        | ApiKey::DescribeCluster
+        | ApiKey::ListConfigResources => FEW_ELEMENTS,
+        _ => MAX_ELEMENTS,
+    }
+}
+
 /// Decodes a request and has its handler decide.
-pub(super) fn route(view: &View, context: &Context, body: Bytes) -> Result<Step, DecodeError> {
+pub(super) fn route(view: &View, context: &Context, body: Checked) -> Result<Step, DecodeError> {
     (context.api.handle)(view, context, body)
 }
 
@@ -165,52 +189,4 @@ pub fn protocol_coverage() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use tidemark_protocol::api::decodable_versions;
-
-    use super::*;
-
-    #[test]
-    fn the_registry_is_in_order_and_within_what_the_codec_speaks() {
-        for pair in REGISTRY.windows(2) {
-            assert!((pair[0].key as i16) < pair[1].key as i16, "{:?}", pair[1]);
-        }
-        for api in REGISTRY {
-            let spoken = decodable_versions(api.key as i16).unwrap();
-            assert!(
-                *spoken.start() <= api.min && api.max <= *spoken.end(),
-                "{api:?}"
-            );
-            assert!(
-                api.advertised_min <= api.min && api.min <= api.max,
-                "{api:?}"
-            );
-        }
-    }
-
-    /// Reads and writes the file itself: the document belongs to the repository, not to a
-    /// broker, so the broker's disk is not asked.
-    #[test]
-    fn the_document_is_fresh() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol-coverage.md");
-        let expected = protocol_coverage();
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(&path, &expected).expect("the document can be written");
-        }
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            found == expected,
-            "docs/protocol-coverage.md is stale; run UPDATE_DOCS=1 cargo test -p tidemark-broker \
-             --lib api::registry"
-        );
-    }
-
-    #[test]
-    fn only_produce_may_be_large() {
-        assert_eq!(frame_cap(0, 100 << 20), 100 << 20);
-        assert_eq!(frame_cap(3, 100 << 20), CONTROL_FRAME_CAP);
-        assert_eq!(frame_cap(3, 1000), 1000);
-    }
-}
+mod tests;

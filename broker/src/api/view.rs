@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::fetch::sessions::FetchSessions;
+use super::memory::Memory;
 use crate::catalog::image::{CatalogImage, Topic};
 use crate::catalog::machine::CatalogMachine;
 use crate::catalog::topic_name;
@@ -81,8 +81,8 @@ pub struct Shared {
     pub groups: Arc<GroupRouter>,
     /// Incremental fetch sessions (KIP-227).
     pub fetch_sessions: Mutex<FetchSessions>,
-    /// Where the next fetch outside of a session starts among its partitions.
-    pub fetch_rotation: AtomicUsize,
+    /// What is left for requests and answers.
+    pub memory: Memory,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
     /// Counters.

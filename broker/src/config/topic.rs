@@ -112,8 +112,8 @@ options! {
          yet.";
     min_insync_replicas: i32 = Int "min.insync.replicas", Some("1"),
         AtLeast(1), { synonyms: &["min.insync.replicas"] },
-        "How many replicas an append with acks=all needs. A single node has one: with a larger \
-         value every such append fails with NOT_ENOUGH_REPLICAS.";
+        "How many replicas an append with acks=all needs, or all that there are if they are fewer. \
+         A single node has one, so that every value is met.";
     preallocate: bool = Boolean "preallocate", Some("false"),
         Any, { synonyms: &["log.preallocate"] },
         "Whether a new segment's file takes its full size on disk at once. Stored and reported, \

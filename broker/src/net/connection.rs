@@ -1,13 +1,12 @@
 //! One connection: a reader that begins requests and a writer that answers them in order.
 //!
-//! Both run in one task. Between them is a bounded queue: a client that sends more than
-//! [`MAX_PIPELINED`] requests, or more bytes than one largest request, ahead of its answers is not
-//! read from until it has been answered. So what a connection holds in memory is bounded, also
-//! when the client never reads.
+//! Both run in one task. Between them is a bounded queue: a client that is ahead of its answers by
+//! [`MAX_PIPELINED`] requests, by the bytes of one largest request, or by [`MAX_BACKLOG`] of what
+//! the requests have become, is not read from until it has been answered. So what a connection
+//! holds in memory is bounded, also when the client never reads.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::{Buf, Bytes};
 use tidemark_protocol::frame::{FrameDecoder, LENGTH_SIZE};
@@ -16,13 +15,21 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::activity::Activity;
 use super::limits::{Limits, Place, units};
 use crate::api::{self, Origin, Shared, Started};
-use crate::environment::Clock;
-use crate::types::Monotonic;
 
 /// Requests of one connection that may be under way at once. Clients send 5 to 10 ahead.
 const MAX_PIPELINED: usize = 64;
+/// Bytes that the requests under way may take, beyond those of the last one: answers that wait for
+/// their turn, and what handlers keep of requests that have none yet. A client that pipelines small
+/// requests never comes near, and one that asks for megabytes at a time gains nothing from having
+/// several such answers wait.
+const MAX_BACKLOG: usize = 4 << 20;
+/// For how long nothing may move on a connection that will send no more requests, in milliseconds:
+/// the disk takes part of a second for the last answers. A consumer that has gone away is not to
+/// keep its place for as long as its last fetch would have waited for data.
+const LAST_ANSWERS_GRACE_MS: i64 = 10_000;
 /// Room made before each read from the socket, in bytes.
 const READ_STEP: usize = 16 * 1024;
 /// Frames up to this size are not worth counting against the memory of requests: a connection's
@@ -42,6 +49,7 @@ pub(super) struct Connection {
 struct Queued {
     started: Started,
     _memory: Option<Memory>,
+    _backlog: Option<OwnedSemaphorePermit>,
 }
 
 /// Bytes accounted for a request, with the connection and with the broker.
@@ -52,8 +60,10 @@ struct Memory {
 
 /// Why a connection ended.
 enum End {
-    /// The client closed it, or it broke.
-    Peer,
+    /// The client sends no more. It may still read.
+    Closed,
+    /// It broke.
+    Broken,
     /// The broker is stopping.
     Stopping,
     /// Nothing happened for too long.
@@ -95,6 +105,7 @@ impl Connection {
             max_frame,
             activity: Arc::clone(&activity),
             in_flight: Arc::new(Semaphore::new(units(max_frame) as usize)),
+            backlog: Arc::new(Semaphore::new(MAX_BACKLOG)),
             origin: self.origin.clone(),
             shared: Arc::clone(&self.shared),
             limits: self.limits,
@@ -104,7 +115,7 @@ impl Connection {
             write: BufWriter::with_capacity(READ_STEP, write),
             shared: self.shared,
             requests,
-            activity,
+            activity: Arc::clone(&activity),
         };
         let reading = async move {
             let end = reader.run().await;
@@ -116,14 +127,13 @@ impl Connection {
         let mut writing = Box::pin(writer.run());
         let end = tokio::select! {
             end = &mut reading => {
-                if matches!(end, End::Stopping) {
-                    // What has been begun is finished; parked requests are told to end.
-                    let _ = writing.await;
-                } else {
-                    // Nobody is there for answers that are still to come; those that are ready
-                    // go out, for a client that has only closed its sending side.
-                    drop(writing);
-                    writer.drain().await;
+                if !matches!(end, End::Broken) {
+                    // What has been begun is answered, in its order, as long as that gets on.
+                    activity.touch();
+                    tokio::select! {
+                        _ = &mut writing => {}
+                        () = activity.quiet(LAST_ANSWERS_GRACE_MS) => {}
+                    }
                 }
                 end
             }
@@ -133,7 +143,9 @@ impl Connection {
         match end {
             End::Refused(reason) => tracing::warn!(%peer, reason, "connection closed"),
             End::Idle => tracing::debug!(%peer, "connection closed: idle"),
-            End::Peer | End::Stopping => tracing::debug!(%peer, "connection closed"),
+            End::Closed | End::Broken | End::Stopping => {
+                tracing::debug!(%peer, "connection closed")
+            }
         }
     }
 }
@@ -144,6 +156,7 @@ struct Reader {
     max_frame: usize,
     activity: Arc<Activity>,
     in_flight: Arc<Semaphore>,
+    backlog: Arc<Semaphore>,
     origin: Origin,
     shared: Arc<Shared>,
     limits: Arc<Limits>,
@@ -160,16 +173,13 @@ impl Reader {
             let (frame, memory) = frame;
             self.activity.begin();
             let started = api::begin(&self.shared, &self.origin, frame).await;
-            if self
-                .queue
-                .send(Queued {
-                    started,
-                    _memory: memory,
-                })
-                .await
-                .is_err()
-            {
-                return End::Peer;
+            let queued = Queued {
+                _memory: memory,
+                _backlog: self.backlog(started.size()).await,
+                started,
+            };
+            if self.queue.send(queued).await.is_err() {
+                return End::Broken;
             }
         }
     }
@@ -193,13 +203,24 @@ impl Reader {
             self.decoder.buffer_mut().reserve(READ_STEP);
             tokio::select! {
                 read = self.read.read_buf(self.decoder.buffer_mut()) => match read {
-                    Ok(0) | Err(_) => return Err(End::Peer),
+                    Ok(0) => return Err(End::Closed),
+                    Err(_) => return Err(End::Broken),
                     Ok(_) => self.activity.touch(),
                 },
                 () = self.activity.idle() => return Err(End::Idle),
                 _ = stopping.wait_for(|stop| *stop) => return Err(End::Stopping),
             }
         }
+    }
+
+    /// Waits until a request that takes so many bytes fits in with those before it. The largest
+    /// fits when there are none.
+    async fn backlog(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes.min(MAX_BACKLOG)).unwrap_or(u32::MAX);
+        Arc::clone(&self.backlog)
+            .acquire_many_owned(bytes)
+            .await
+            .ok()
     }
 
     /// Waits for memory for the frame that has begun to arrive, if it is a large one.
@@ -236,16 +257,16 @@ impl Writer {
                 Err(_) => {
                     // Nothing more to put in the same packet.
                     if self.flush().await.is_err() {
-                        return End::Peer;
+                        return End::Broken;
                     }
                     match self.requests.recv().await {
                         Some(queued) => queued,
-                        None => return End::Peer,
+                        None => return End::Closed,
                     }
                 }
             };
             if !queued.started.is_ready() && self.flush().await.is_err() {
-                return End::Peer;
+                return End::Broken;
             }
             match queued.started.finish(&self.shared).await {
                 Ok(Some(frame)) => {
@@ -263,30 +284,17 @@ impl Writer {
         }
     }
 
-    /// Sends the answers that need no more waiting.
-    async fn drain(&mut self) {
-        while let Ok(queued) = self.requests.try_recv() {
-            if !queued.started.is_ready() {
-                break;
-            }
-            let Ok(Some(frame)) = queued.started.finish(&self.shared).await else {
-                break;
-            };
-            if self.send(frame).await.is_err() {
-                return;
-            }
-        }
-        let _ = self.flush().await;
-    }
-
     async fn send(&mut self, mut frame: Bytes) -> Result<(), End> {
         self.shared.metrics.bytes_out(frame.len());
         while frame.has_remaining() {
             let stuck = self.activity.period();
             tokio::select! {
                 written = self.write.write(&frame) => match written {
-                    Ok(0) | Err(_) => return Err(End::Peer),
-                    Ok(count) => frame.advance(count),
+                    Ok(0) | Err(_) => return Err(End::Broken),
+                    Ok(count) => {
+                        frame.advance(count);
+                        self.activity.touch();
+                    }
                 },
                 () = stuck => return Err(End::Idle),
             }
@@ -300,70 +308,5 @@ impl Writer {
             flushed = self.write.flush() => flushed,
             () = stuck => Err(io::ErrorKind::TimedOut.into()),
         }
-    }
-}
-
-/// When the connection last did something, and how many answers are still to come: they keep it
-/// alive, however long they take.
-struct Activity {
-    clock: Arc<dyn Clock>,
-    /// `connections.max.idle.ms`; negative for no limit.
-    idle_ms: i64,
-    last: AtomicU64,
-    unanswered: AtomicUsize,
-}
-
-impl Activity {
-    fn new(clock: Arc<dyn Clock>, idle_ms: i64) -> Self {
-        Self {
-            last: AtomicU64::new(clock.now().monotonic.0),
-            clock,
-            idle_ms,
-            unanswered: AtomicUsize::new(0),
-        }
-    }
-
-    /// Bytes have arrived.
-    fn touch(&self) {
-        self.last
-            .store(self.clock.now().monotonic.0, Ordering::Relaxed);
-    }
-
-    /// A request has arrived.
-    fn begin(&self) {
-        self.unanswered.fetch_add(1, Ordering::Relaxed);
-        self.touch();
-    }
-
-    /// A request has been answered.
-    fn end(&self) {
-        self.unanswered.fetch_sub(1, Ordering::Relaxed);
-        self.touch();
-    }
-
-    /// Ready when nothing has happened for too long.
-    async fn idle(&self) {
-        if self.idle_ms < 0 {
-            return std::future::pending().await;
-        }
-        loop {
-            let last = Monotonic(self.last.load(Ordering::Relaxed));
-            let deadline = last.plus_ms(self.idle_ms);
-            self.clock.sleep_until(deadline).await;
-            if self.unanswered.load(Ordering::Relaxed) > 0 {
-                self.touch();
-            } else if Monotonic(self.last.load(Ordering::Relaxed)) == last {
-                return;
-            }
-        }
-    }
-
-    /// Ready after as long as a connection may be idle: nothing could be written for that long.
-    async fn period(&self) {
-        if self.idle_ms < 0 {
-            return std::future::pending().await;
-        }
-        let deadline = self.clock.now().monotonic.plus_ms(self.idle_ms);
-        self.clock.sleep_until(deadline).await;
     }
 }

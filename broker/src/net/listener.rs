@@ -88,6 +88,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                limits.follow(&shared.config.load_full()).await;
                 if let Some(connection) = admit(stream, peer, &name, &shared, &limits) {
                     connections.spawn(connection.run());
                 }

@@ -2,24 +2,25 @@
 //! `UnifiedLog.analyzeAndValidateRecords`, `LogValidator`). Pure: bytes in, a batch to append or a
 //! refusal out.
 //!
-//! The header and the CRC are always checked. Uncompressed records are always walked. Compressed
-//! records are opened only where a rule needs them: keys on a compacted topic, timestamps that
-//! look out of bounds, another codec on the topic.
+//! The header and the CRC are always checked, and the records are always walked, packed or not: a
+//! header may say what its records do not, and whoever reads them would stumble over it.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use tidemark_protocol::error::ErrorCode;
 use tidemark_protocol::records::{
-    BatchError, BatchHeader, BatchView, Batches, Compression, Records, TimestampType, recompress,
-    with_create_time, with_log_append_time,
+    BatchError, BatchHeader, BatchView, Batches, Compression, CompressionError, NO_TIMESTAMP,
+    ReadBatchError, TimestampType, WalkError, WalkedRecord, recompress, walk_section,
+    with_timestamps,
 };
 
 use crate::types::Timestamp;
 
-/// The most that one batch's records may take uncompressed: a bomb beyond it is refused, however
-/// small it looks compressed. Kafka has no such limit; its default `socket.request.max.bytes` is
-/// the same number.
+/// The most that one batch's records may take uncompressed: a bomb beyond it is MESSAGE_TOO_LARGE,
+/// however small it looks compressed. It bounds what a walk costs in time, and what another codec
+/// costs in memory. Kafka has no such limit; its default `socket.request.max.bytes` is the same
+/// number.
 pub const MAX_UNCOMPRESSED_BYTES: usize = 100 * 1024 * 1024;
 
 /// Record errors reported for one batch; clients show the first few at best.
@@ -101,8 +102,26 @@ pub fn validate(
         ..refused
     })?;
     check_header(&batch, rules)?;
-    let max_timestamp = check_records(&batch, rules, now)?;
-    let bytes = rewrite(&batch, &bytes, rules, max_timestamp, now)?;
+    let repack = rules
+        .compression
+        .filter(|(codec, _)| batch.compression() != Ok(*codec));
+    // What is to be packed anew is unpacked whole; everything else is walked as it is unpacked.
+    let plain = repack.map(|_| open_records(&batch)).transpose()?;
+    let max_timestamp = judge_records(&batch, plain.as_deref(), rules, now)?;
+    let times = match rules.timestamp_type {
+        TimestampType::CreateTime => (TimestampType::CreateTime, max_timestamp),
+        TimestampType::LogAppendTime => (TimestampType::LogAppendTime, now.0),
+    };
+    let bytes = match (repack, plain) {
+        (Some((codec, level)), Some(plain)) => recompress(&batch, &plain, codec, level, times)
+            .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))?,
+        // The true largest timestamp where the header says another, the broker's where the topic
+        // asks for it.
+        _ if times != (batch.timestamp_type(), batch.max_timestamp) => {
+            with_timestamps(&batch, times)
+        }
+        _ => bytes.slice_ref(batch.bytes()),
+    };
     let header = BatchHeader::parse(&bytes).map_err(|error| Refused::invalid(error.to_string()))?;
     check_size(bytes.len(), rules)?;
     if bytes.len() > rules.segment_bytes {
@@ -225,89 +244,100 @@ fn check_size(size: usize, rules: &BatchRules) -> Result<(), Refused> {
     ))
 }
 
-/// Walks the records if there is a reason to, and returns their largest timestamp if it did.
-fn check_records(
+/// Walks the records, `plain` if they are unpacked already, holds them against the rules of the
+/// topic and returns their largest timestamp.
+fn judge_records(
     batch: &BatchView<'_>,
+    plain: Option<&[u8]>,
     rules: &BatchRules,
     now: Timestamp,
-) -> Result<Option<i64>, Refused> {
-    let create_time = rules.timestamp_type == TimestampType::CreateTime;
+) -> Result<i64, Refused> {
+    let bounds = match rules.timestamp_type {
+        TimestampType::CreateTime => Some(Bounds::new(rules, now)),
+        TimestampType::LogAppendTime => None,
+    };
     let stamped = batch.timestamp_type() == TimestampType::LogAppendTime;
-    if stamped && !create_time {
-        return Err(Refused::new(
-            ErrorCode::InvalidTimestamp,
-            "A producer must not send LogAppendTime timestamps: the broker sets them",
-        ));
-    }
-    let bounds = create_time.then(|| Bounds::new(rules, now));
-    let uncompressed = batch.compression() == Ok(Compression::None);
-    let open = uncompressed
-        || rules.compacted
-        || stamped
-        || bounds
-            .as_ref()
-            .is_some_and(|bounds| bounds.need_records(batch));
-    if !open {
-        return Ok(None);
-    }
-    let section = open_records(batch)?;
-    let summary = batch
-        .validate_records(&section)
-        .map_err(|error| Refused::invalid(error.to_string()))?;
-    let keyless = rules.compacted && summary.first_keyless.is_some();
-    let late = bounds.as_ref().is_some_and(|bounds| {
-        let at = |delta| batch.base_timestamp.saturating_add(delta);
-        bounds.refuse(at(summary.min_timestamp_delta)).is_some()
-            || bounds.refuse(at(summary.max_timestamp_delta)).is_some()
-    });
-    if keyless || late {
-        Err(name_faulty_records(batch, &section, rules, bounds))
-    } else {
-        Ok(Some(
-            batch
-                .base_timestamp
-                .saturating_add(summary.max_timestamp_delta),
-        ))
-    }
+    let mut largest = NO_TIMESTAMP;
+    let mut faults = Faults::default();
+    let visit = |record: WalkedRecord| {
+        let timestamp = batch.base_timestamp.saturating_add(record.timestamp_delta);
+        largest = largest.max(timestamp);
+        if rules.compacted && !record.has_key {
+            faults.note(record.index, ErrorCode::InvalidRecord, || {
+                "Compacted topic cannot accept message without key".to_owned()
+            });
+        } else if let Some(bounds) = &bounds {
+            if !bounds.allow(timestamp) {
+                let tell = || bounds.tell(timestamp);
+                faults.note(record.index, ErrorCode::InvalidTimestamp, tell);
+            }
+        } else if stamped {
+            faults.note(record.index, ErrorCode::InvalidTimestamp, || {
+                "A producer must not send LogAppendTime timestamps: the broker sets them".to_owned()
+            });
+        }
+    };
+    let walked = match plain {
+        Some(section) => walk_section(section, batch.records_count, visit),
+        None => batch.walk_records(MAX_UNCOMPRESSED_BYTES, visit),
+    };
+    walked.map_err(|error| match error {
+        WalkError::Record(error) => Refused::invalid(error.to_string()),
+        WalkError::Batch(error) => Refused::new(ErrorCode::CorruptMessage, error.to_string()),
+        WalkError::Compression(error) => unreadable(&error),
+    })?;
+    faults.verdict().map_or(Ok(largest), Err)
 }
 
 fn open_records<'a>(batch: &BatchView<'a>) -> Result<Cow<'a, [u8]>, Refused> {
     batch
         .uncompressed_records(MAX_UNCOMPRESSED_BYTES)
-        .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))
+        .map_err(|error| match error {
+            ReadBatchError::Batch(error) => {
+                Refused::new(ErrorCode::CorruptMessage, error.to_string())
+            }
+            ReadBatchError::Compression(error) => unreadable(&error),
+        })
 }
 
-/// Rules 10 and 12: says which records have no key or a timestamp out of bounds.
-fn name_faulty_records(
-    batch: &BatchView<'_>,
-    section: &[u8],
-    rules: &BatchRules,
-    bounds: Option<Bounds>,
-) -> Refused {
-    let mut records = Vec::new();
-    let mut code = ErrorCode::InvalidTimestamp;
-    for (index, record) in Records::new(section, batch.records_count).enumerate() {
-        let Ok(record) = record else { break };
-        let timestamp = batch.base_timestamp.saturating_add(record.timestamp_delta);
-        let fault = if rules.compacted && record.key.is_none() {
-            code = ErrorCode::InvalidRecord;
-            Some("Compacted topic cannot accept message without key".to_owned())
-        } else {
-            bounds.as_ref().and_then(|bounds| bounds.refuse(timestamp))
-        };
-        if let Some(message) = fault
-            && records.len() < MAX_RECORD_ERRORS
-        {
-            records.push((i32::try_from(index).unwrap_or(i32::MAX), message));
+fn unreadable(error: &CompressionError) -> Refused {
+    let code = match error {
+        CompressionError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        _ => ErrorCode::CorruptMessage,
+    };
+    Refused::new(code, error.to_string())
+}
+
+/// Rules 10 and 12: the records that break the topic's rules, each by the first rule it breaks.
+#[derive(Default)]
+struct Faults {
+    records: Vec<(i32, String)>,
+    code: Option<ErrorCode>,
+}
+
+impl Faults {
+    fn note(&mut self, index: i32, code: ErrorCode, tell: impl FnOnce() -> String) {
+        // As in Kafka one bad timestamp makes it a matter of timestamps.
+        if self.code != Some(ErrorCode::InvalidTimestamp) {
+            self.code = Some(code);
+        }
+        if self.records.len() < MAX_RECORD_ERRORS {
+            self.records.push((index, tell()));
         }
     }
-    let message = match code {
-        ErrorCode::InvalidRecord => "One or more records have been rejected",
-        _ => "One or more records have been rejected due to invalid timestamp",
-    };
-    Refused {
-        records,
-        ..Refused::new(code, message)
+
+    fn verdict(self) -> Option<Refused> {
+        let code = self.code?;
+        let message = match code {
+            ErrorCode::InvalidTimestamp => {
+                "One or more records have been rejected due to invalid timestamp"
+            }
+            _ => "One or more records have been rejected",
+        };
+        Some(Refused {
+            records: self.records,
+            ..Refused::new(code, message)
+        })
     }
 }
 
@@ -327,63 +357,17 @@ impl Bounds {
         }
     }
 
-    /// Whether the header alone cannot say that all records are within bounds.
-    fn need_records(&self, batch: &BatchView<'_>) -> bool {
-        // The smallest timestamp is not in the header; it matters only if there is a lower bound.
-        let lower_bound = self.earliest > 0;
-        lower_bound || batch.max_timestamp > self.latest || batch.base_timestamp > self.latest
-    }
-
-    fn refuse(&self, timestamp: i64) -> Option<String> {
+    fn allow(&self, timestamp: i64) -> bool {
         // -1 is "no timestamp", which Kafka lets pass.
-        let fine = timestamp == -1 || (self.earliest..=self.latest).contains(&timestamp);
-        (!fine).then(|| {
-            format!(
-                "Timestamp {timestamp} of message is out of range: it must be between {} and {} \
-                 (the broker's clock says {})",
-                self.earliest, self.latest, self.now
-            )
-        })
+        timestamp == NO_TIMESTAMP || (self.earliest..=self.latest).contains(&timestamp)
     }
-}
 
-/// Another codec or the broker's time, where the topic asks for it; the true largest timestamp
-/// where the header says another; otherwise the same bytes.
-fn rewrite(
-    batch: &BatchView<'_>,
-    bytes: &Bytes,
-    rules: &BatchRules,
-    max_timestamp: Option<i64>,
-    now: Timestamp,
-) -> Result<Bytes, Refused> {
-    let append_time = (rules.timestamp_type == TimestampType::LogAppendTime).then_some(now.0);
-    let stamped = batch.timestamp_type() == TimestampType::LogAppendTime;
-    match rules.compression {
-        Some((codec, level)) if batch.compression() != Ok(codec) => {
-            // Opened here, so walked here: a faulty record must not be packed up anew.
-            let section = open_records(batch)?;
-            let summary = batch
-                .validate_records(&section)
-                .map_err(|error| Refused::invalid(error.to_string()))?;
-            let packed = recompress(batch, codec, level, append_time, MAX_UNCOMPRESSED_BYTES)
-                .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))?;
-            let max = batch
-                .base_timestamp
-                .saturating_add(summary.max_timestamp_delta);
-            if append_time.is_some() || (max == batch.max_timestamp && !stamped) {
-                return Ok(packed);
-            }
-            let packed = BatchView::parse(&packed)
-                .map_err(|error| Refused::new(ErrorCode::CorruptMessage, error.to_string()))?;
-            Ok(with_create_time(&packed, max))
-        }
-        _ => Ok(match (append_time, max_timestamp) {
-            (Some(time), _) => with_log_append_time(batch, time),
-            (None, Some(max)) if max != batch.max_timestamp || stamped => {
-                with_create_time(batch, max)
-            }
-            (None, _) => bytes.slice_ref(batch.bytes()),
-        }),
+    fn tell(&self, timestamp: i64) -> String {
+        format!(
+            "Timestamp {timestamp} of message is out of range: it must be between {} and {} (the \
+             broker's clock says {})",
+            self.earliest, self.latest, self.now
+        )
     }
 }
 

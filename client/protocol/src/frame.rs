@@ -10,11 +10,17 @@ pub const LENGTH_SIZE: usize = 4;
 pub const RESERVE_STEP: usize = 1 << 20;
 /// Size of the API key, the first field of a request.
 const KEY_SIZE: usize = 2;
+/// A buffer that has grown beyond this is given up as soon as little is in it: one large frame must
+/// not cost its connection that much for life.
+const KEEP: usize = 64 * 1024;
 
 /// Cuts a stream of bytes into frames. Holds what has arrived and nothing else: no socket.
 #[derive(Debug)]
 pub struct FrameDecoder {
     buffer: BytesMut,
+    /// The most the buffer could hold since it was made. Its capacity alone does not tell: it
+    /// shrinks with every frame that is cut off, while the memory behind it stays.
+    largest: usize,
     max: usize,
 }
 
@@ -24,6 +30,7 @@ impl FrameDecoder {
     pub fn new(max: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
+            largest: 0,
             max,
         }
     }
@@ -86,8 +93,21 @@ impl FrameDecoder {
             }
             return Ok(None);
         }
+        self.largest = self.largest.max(self.buffer.capacity());
         self.buffer.advance(LENGTH_SIZE);
-        Ok(Some(self.buffer.split_to(length).freeze()))
+        let frame = self.buffer.split_to(length).freeze();
+        self.shrink();
+        Ok(Some(frame))
+    }
+
+    /// Moves what is left out of a buffer that is much too large for it, so that the buffer's
+    /// memory goes when its frames go. (`BytesMut::reserve` would have it back at its full size.)
+    /// At most a quarter of the buffer is copied, so a stream of small frames pays next to nothing.
+    fn shrink(&mut self) {
+        if self.largest > KEEP && self.buffer.len() <= self.largest / 4 {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+            self.largest = self.buffer.capacity();
+        }
     }
 }
 

@@ -94,38 +94,60 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// An unsigned varint of at most 5 bytes. Bits above the 32nd are dropped, as Kafka's
-    /// `ByteUtils.readUnsignedVarint` and kafka-protocol both do.
+    /// An unsigned varint of at most 5 bytes; see [`unsigned_varint`].
     pub(crate) fn unsigned_varint(&mut self) -> Result<u32, ReadError> {
-        let mut value = 0u32;
-        for shift in [0, 7, 14, 21, 28] {
-            let byte = self.u8()?;
-            value |= u32::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(ReadError::VarintTooLong { max: 5 })
+        unsigned_varint(|| self.u8())
     }
 
     /// A zigzag varint of at most 5 bytes.
     pub(crate) fn varint(&mut self) -> Result<i32, ReadError> {
-        let raw = self.unsigned_varint()?;
-        Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+        varint(|| self.u8())
     }
 
     /// A zigzag varint of at most 10 bytes.
     pub(crate) fn varlong(&mut self) -> Result<i64, ReadError> {
-        let mut raw = 0u64;
-        for index in 0..10u32 {
-            let byte = self.u8()?;
-            raw |= u64::from(byte & 0x7f) << (index * 7);
-            if byte < 0x80 {
-                return Ok((raw >> 1) as i64 ^ -((raw & 1) as i64));
-            }
-        }
-        Err(ReadError::VarintTooLong { max: 10 })
+        varlong(|| self.u8())
     }
+}
+
+/// An unsigned varint of at most 5 bytes, from bytes as `next` hands them out. Bits above the 32nd
+/// are dropped, as Kafka's `ByteUtils.readUnsignedVarint` and kafka-protocol both do.
+#[inline]
+pub(crate) fn unsigned_varint<E: From<ReadError>>(
+    mut next: impl FnMut() -> Result<u8, E>,
+) -> Result<u32, E> {
+    let mut value = 0u32;
+    for shift in [0, 7, 14, 21, 28] {
+        let byte = next()?;
+        value |= u32::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(ReadError::VarintTooLong { max: 5 }.into())
+}
+
+/// A zigzag varint of at most 5 bytes.
+#[inline]
+pub(crate) fn varint<E: From<ReadError>>(next: impl FnMut() -> Result<u8, E>) -> Result<i32, E> {
+    let raw = unsigned_varint(next)?;
+    Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+}
+
+/// A zigzag varint of at most 10 bytes.
+#[inline]
+pub(crate) fn varlong<E: From<ReadError>>(
+    mut next: impl FnMut() -> Result<u8, E>,
+) -> Result<i64, E> {
+    let mut raw = 0u64;
+    for index in 0..10u32 {
+        let byte = next()?;
+        raw |= u64::from(byte & 0x7f) << (index * 7);
+        if byte < 0x80 {
+            return Ok((raw >> 1) as i64 ^ -((raw & 1) as i64));
+        }
+    }
+    Err(ReadError::VarintTooLong { max: 10 }.into())
 }
 
 /// Appends a zigzag varint.

@@ -8,9 +8,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use bytes::Bytes;
+use targets::dense;
 use targets::random::{Random, body};
 use targets::requests::decode_and_encode;
-use tidemark_protocol::guard::shapes;
+use tidemark_protocol::guard::{Checked, ELEMENT_BYTES, check, shapes};
 use tidemark_protocol::records::{BatchBuilder, BatchView, Compression, compress, decompress};
 
 thread_local! {
@@ -61,11 +62,15 @@ fn the_counter_counts() {
     assert_eq!(peak(|| ()), 0);
 }
 
-#[test]
-fn decoding_costs_a_constant_times_the_body() {
-    // The largest structs of the codec crate take some 200 bytes for the few they are encoded in.
-    const PER_BYTE: usize = 400;
+/// What decoding a body may take, and encoding it again, which the decoder's users here do as well.
+fn allowed(key: i16, version: i16, body: &[u8]) -> usize {
     const SLACK: usize = 4096;
+    let elements = check(key, version, body).map_or(0, |walked| walked.elements);
+    elements * ELEMENT_BYTES + 2 * body.len() + SLACK
+}
+
+#[test]
+fn decoding_costs_a_constant_times_the_elements() {
     for seed in 0..20_000 {
         let mut random = Random::new(seed);
         let count = shapes::all().count();
@@ -73,7 +78,7 @@ fn decoding_costs_a_constant_times_the_body() {
         let version = shape.min + random.below((shape.max - shape.min + 1) as usize) as i16;
         let mut body = body(shape, version, &mut random);
         random.damage(&mut body);
-        let limit = body.len() * PER_BYTE + SLACK;
+        let limit = allowed(shape.key, version, &body);
         let body = Bytes::from(body);
         let used = peak(|| decode_and_encode(shape.key, version, body));
         assert!(
@@ -82,6 +87,56 @@ fn decoding_costs_a_constant_times_the_body() {
             shape.name
         );
     }
+}
+
+/// Elements of a byte or two each, in every array of every request: what a sender would choose who
+/// wants to cost the most.
+#[test]
+fn the_densest_bodies_cost_no_more_per_element() {
+    let mut most = 0;
+    for shape in shapes::all() {
+        for version in shape.min..=shape.max {
+            for array in 0..dense::arrays(shape, version) {
+                for (inner, tagged) in [(0, false), (0, true), (1, false), (1, true)] {
+                    let count = 300;
+                    let fill = dense::Fill {
+                        array,
+                        count,
+                        inner,
+                        tagged,
+                    };
+                    let body = dense::body(shape, version, fill);
+                    let story = format!("{} v{version} {fill:?}", shape.name);
+                    let walked = check(shape.key, version, &body).expect(&story);
+                    assert!(walked.elements >= count && walked.trailing == 0, "{story}");
+                    let limit = allowed(shape.key, version, &body);
+                    let body = Bytes::from(body);
+                    let used = peak(|| decode_and_encode(shape.key, version, body).expect(&story));
+                    assert!(used <= limit, "{story} took {used} of {limit}");
+                    most = most.max(used / walked.elements);
+                }
+            }
+        }
+    }
+    // The bound has a reason.
+    assert!(most > ELEMENT_BYTES / 4, "{most} bytes are the most");
+}
+
+#[test]
+fn one_element_too_many_is_refused_before_the_decoder_runs() {
+    // OffsetFetch v8 names groups, each with topics: 100,000 empty ones take 400 KB.
+    let shape = shapes::find(9).unwrap();
+    let fill = dense::Fill {
+        array: 0,
+        count: 100_000,
+        inner: 0,
+        tagged: false,
+    };
+    let body = Bytes::from(dense::body(shape, 8, fill));
+    assert!(body.len() < 500_000);
+    assert!(Checked::new(9, 8, body.clone(), 100_000).is_ok());
+    let checked = peak(|| assert!(Checked::new(9, 8, body, 99_999).is_err()));
+    assert!(checked < 4096, "{checked}");
 }
 
 #[test]
@@ -116,4 +171,24 @@ fn bombs_cost_their_limit_and_not_their_size() {
     let batch = builder.build().unwrap();
     let batch = BatchView::parse(&batch).unwrap();
     assert!(peak(|| batch.uncompressed_records(limit).unwrap_err()) < 4 * limit);
+}
+
+#[test]
+fn a_walk_holds_its_window_and_not_what_it_walks_over() {
+    let zeros = vec![0; 1 << 20];
+    for codec in Compression::ALL {
+        let mut builder = BatchBuilder::new().compression(codec, None);
+        for _ in 0..64 {
+            builder.append(0, None, Some(&zeros), &[]).unwrap();
+        }
+        let bytes = builder.build().unwrap();
+        let batch = BatchView::parse(&bytes).unwrap();
+        // A window, an inflater's tables, two LZ4 blocks or one of Snappy's. zstd's memory is not
+        // Rust's: see `zstd_window.rs`.
+        let used = peak(|| batch.walk_records(100 << 20, |_| ()).unwrap());
+        assert!(used < 200 * 1024, "{codec} took {used}");
+        if codec != Compression::None {
+            assert!(peak(|| batch.walk_records(1000, |_| ()).unwrap_err()) < 200 * 1024);
+        }
+    }
 }

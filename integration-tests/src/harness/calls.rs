@@ -14,9 +14,10 @@ use tidemark_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use tidemark_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use tidemark_protocol::messages::produce_response::PartitionProduceResponse;
 use tidemark_protocol::messages::{
-    BrokerId, CreateTopicsRequest, FetchRequest, FetchResponse, GroupId, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, MetadataResponse, OffsetCommitRequest, OffsetFetchRequest,
-    ProduceRequest, ProduceResponse, ProducerId, TopicName,
+    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, FetchResponse, GroupId,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse,
+    OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, ProduceResponse, ProducerId,
+    TopicName,
 };
 use tidemark_protocol::records::{BatchBuilder, BatchView, Batches, Records};
 
@@ -25,6 +26,7 @@ pub const PRODUCE: i16 = 12;
 /// See [`PRODUCE`].
 pub const FETCH: i16 = 12;
 const CREATE_TOPICS: i16 = 7;
+const DELETE_TOPICS: i16 = 5;
 const LIST_OFFSETS: i16 = 7;
 const METADATA: i16 = 12;
 const OFFSET_COMMIT: i16 = 8;
@@ -67,6 +69,17 @@ pub async fn create_topic(
         .with_timeout_ms(TIMEOUT_MS);
     let response = connection.call(CREATE_TOPICS, &request).await;
     for result in response.expect("CreateTopics is answered").topics {
+        assert_eq!(result.error_code, 0, "{name}: {:?}", result.error_message);
+    }
+}
+
+/// Deletes a topic.
+pub async fn delete_topic(connection: &mut Connection, name: &str) {
+    let request = DeleteTopicsRequest::default()
+        .with_topic_names(vec![topic(name)])
+        .with_timeout_ms(TIMEOUT_MS);
+    let response = connection.call(DELETE_TOPICS, &request).await;
+    for result in response.expect("DeleteTopics is answered").responses {
         assert_eq!(result.error_code, 0, "{name}: {:?}", result.error_message);
     }
 }

@@ -116,7 +116,9 @@ impl Launch {
         self.spawn().wait()
     }
 
-    fn spawn(mut self) -> Running {
+    /// Starts it and waits for nothing: the banner of what this returns is empty.
+    #[track_caller]
+    pub fn spawn(mut self) -> Running {
         let file = |path: &Path| File::create(path).expect("the output's file can be made");
         self.command.stdout(file(&self.out)).stderr(file(&self.err));
         let child = self
@@ -243,11 +245,19 @@ impl Running {
     #[track_caller]
     pub fn wait(mut self) -> Ended {
         let status = until("the broker to end", || self.exited());
+        self.check_no_panic();
         Ended {
             status,
             output: self.output(),
             errors: self.errors(),
         }
+    }
+
+    /// No thread of the broker has panicked: one that did may have taken nobody with it.
+    #[track_caller]
+    pub fn check_no_panic(&self) {
+        let errors = self.errors();
+        assert!(!errors.contains("panicked"), "{errors}");
     }
 
     /// SIGTERM, and waits for the orderly end.
@@ -260,8 +270,11 @@ impl Running {
     }
 
     /// SIGKILL: no code of the broker runs after it.
-    pub fn kill(self) {
-        drop(self);
+    #[track_caller]
+    pub fn kill(mut self) {
+        self.signal(Signal::KILL);
+        until("the broker to be killed", || self.exited());
+        self.check_no_panic();
     }
 }
 

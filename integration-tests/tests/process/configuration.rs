@@ -92,6 +92,12 @@ fn a_bad_value_ends_with_2_and_names_key_value_and_range() {
     check("num.partitions", "many", "number");
     check("offsets.topic.segment.bytes", "16384", "at least 1048576");
     check("node.id", "-7", "at least 0");
+    let unknown = "no-such-host.invalid:1";
+    check(
+        "max.connections.per.ip.overrides",
+        unknown,
+        "has no address",
+    );
     check("log.cleaner.min.cleanable.ratio", "1.5", "no more than 1");
     check(
         "log.message.timestamp.type",

@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use integration_tests::harness::calls::{
     batch, connect, create_topic, metadata, produce, read_all,
 };
-use integration_tests::harness::files::names;
+use integration_tests::harness::files::{contents, is_marked_clean, names};
 use integration_tests::harness::process::Launch;
 
-use super::{check_failed, temp_dir};
+use super::{check_failed, fill, numbered, start, temp_dir};
 
 /// Ports come from the environment; apart from that this is the bare `tidemark`.
 #[tokio::test]
@@ -81,6 +81,34 @@ fn a_port_in_use_is_named() {
     };
     check("listeners", &format!("PLAINTEXT://{address}"));
     check("tidemark.http.listener", &address);
+}
+
+/// The start that fails has done nothing yet that the mark of a clean shutdown would not vouch for.
+#[tokio::test]
+async fn a_port_in_use_does_not_cost_the_clean_shutdown() {
+    let dir = temp_dir();
+    let (broker, mut connection) = start(dir.path()).await;
+    fill(&mut connection, "kept", &["one"]).await;
+    let data = broker.data_dir();
+    broker.stop();
+    let before = contents(&data);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    for (key, value) in [
+        ("listeners", format!("PLAINTEXT://{address}")),
+        // The ports of others have been taken by then.
+        ("tidemark.http.listener", address.clone()),
+    ] {
+        let ended = Launch::new(dir.path()).set(key, &value).run_to_end();
+        check_failed(&ended, 1, &["cannot listen on", &address]);
+        assert!(is_marked_clean(&data), "{key}");
+        assert_eq!(contents(&data), before, "{key}");
+    }
+    let (broker, mut connection) = start(dir.path()).await;
+    let errors = broker.errors();
+    assert!(!errors.contains("recovered"), "{errors}");
+    assert_eq!(read_all(&mut connection, "kept").await, numbered(&["one"]));
+    broker.stop();
 }
 
 #[test]

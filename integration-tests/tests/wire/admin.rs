@@ -1,56 +1,67 @@
 //! Admin calls with bad input, and what they leave behind after a restart.
 
+use kafka_protocol::messages::alter_configs_request as legacy;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+    AlterConfigsRequest, CreatePartitionsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
     IncrementalAlterConfigsRequest, MetadataRequest,
 };
 use tidemark_client::Connection;
 
 use super::support::*;
 
-async fn codes(connection: &mut Connection, names: &[&str]) -> Vec<i16> {
+/// Topics and codes of an answer to CreateTopics with one partition each, by name.
+async fn created(connection: &mut Connection, names: &[&str]) -> Vec<(String, i16)> {
     let topics = names.iter().map(|name| creatable(name, 1, &[]));
     let request = create_request(topics.collect());
     let answer = connection.call(7, &request).await.expect("an answer");
-    answer.topics.iter().map(|topic| topic.error_code).collect()
+    let told = answer.topics.iter();
+    let mut told: Vec<_> = told
+        .map(|topic| (topic.name.to_string(), topic.error_code))
+        .collect();
+    told.sort_unstable();
+    told
 }
 
 #[tokio::test]
 async fn topics_named_twice_in_one_request_are_refused_and_the_others_are_not() {
     let server = Server::start(&[]).await;
     let mut connection = server.connect().await;
-    let told = codes(&mut connection, &["twice", "once", "twice"]).await;
-    let (refused, made): (Vec<i16>, Vec<i16>) = told.into_iter().partition(|code| *code != 0);
-    assert_eq!(made, [0]);
-    assert!(
-        !refused.is_empty() && refused.iter().all(|code| *code == 42),
-        "{refused:?}"
-    );
-    assert_eq!(
-        codes(&mut connection, &["once"]).await,
-        [36],
-        "TOPIC_ALREADY_EXISTS"
-    );
-    assert_eq!(codes(&mut connection, &["twice"]).await, [0]);
-    let delete = DeleteTopicsRequest::default()
-        .with_topic_names(vec![named("once"), named("once"), named("none")])
-        .with_timeout_ms(30_000);
-    let answer = connection.call(5, &delete).await.unwrap();
-    let gone = answer
-        .responses
-        .iter()
-        .filter(|told| told.error_code == 0)
-        .count();
-    assert!(gone <= 1, "{answer:?}");
-    assert!(
-        answer.responses.iter().any(|told| told.error_code == 3),
-        "{answer:?}"
-    );
+    let told = created(&mut connection, &["twice", "once", "twice"]).await;
+    assert_eq!(told, [("once".into(), 0), ("twice".into(), 42)]);
+    let told = created(&mut connection, &["once", "twice"]).await;
+    // 36: TOPIC_ALREADY_EXISTS.
+    assert_eq!(told, [("once".into(), 36), ("twice".into(), 0)]);
+    for version in 1..=6 {
+        let names = ["once", "once", "none", "twice"];
+        let request = DeleteTopicsRequest::default().with_timeout_ms(30_000);
+        let request = if version >= 6 {
+            let topic = |name| DeleteTopicState::default().with_name(Some(named(name)));
+            request.with_topics(names.map(topic).to_vec())
+        } else {
+            request.with_topic_names(names.map(named).to_vec())
+        };
+        let answer = connection.call(version, &request).await.unwrap();
+        let mut told: Vec<_> = answer
+            .responses
+            .iter()
+            .map(|told| {
+                let name = told.name.as_ref().map(|name| name.to_string());
+                (name.unwrap_or_default(), told.error_code)
+            })
+            .collect();
+        told.sort_unstable();
+        let expected = [("none".into(), 3), ("once".into(), 42), ("twice".into(), 0)];
+        assert_eq!(told, expected, "version {version}");
+        // What was named twice is there still, what was named once is gone.
+        let told = created(&mut connection, &["once", "twice"]).await;
+        assert_eq!(told, [("once".into(), 36), ("twice".into(), 0)]);
+    }
     server.stop().await;
 }
 
@@ -148,6 +159,131 @@ async fn rule_65_all_options_are_told_for_null_and_for_an_empty_list_of_keys() {
             );
         }
     }
+    server.stop().await;
+}
+
+/// Every topic option of Kafka 4.2 with its default and its type (1 boolean, 2 string, 3 int,
+/// 5 long, 6 double, 7 list), by name.
+const TOPIC_OPTIONS: [(&str, &str, i8); 33] = [
+    ("cleanup.policy", "delete", 7),
+    ("compression.gzip.level", "-1", 3),
+    ("compression.lz4.level", "9", 3),
+    ("compression.type", "producer", 2),
+    ("compression.zstd.level", "3", 3),
+    ("delete.retention.ms", "86400000", 5),
+    ("file.delete.delay.ms", "60000", 5),
+    ("flush.messages", "9223372036854775807", 5),
+    ("flush.ms", "9223372036854775807", 5),
+    ("follower.replication.throttled.replicas", "", 7),
+    ("index.interval.bytes", "4096", 3),
+    ("leader.replication.throttled.replicas", "", 7),
+    ("local.retention.bytes", "-2", 5),
+    ("local.retention.ms", "-2", 5),
+    ("max.compaction.lag.ms", "9223372036854775807", 5),
+    ("max.message.bytes", "1048588", 3),
+    ("message.timestamp.after.max.ms", "3600000", 5),
+    ("message.timestamp.before.max.ms", "9223372036854775807", 5),
+    ("message.timestamp.type", "CreateTime", 2),
+    ("min.cleanable.dirty.ratio", "0.5", 6),
+    ("min.compaction.lag.ms", "0", 5),
+    ("min.insync.replicas", "1", 3),
+    ("preallocate", "false", 1),
+    ("remote.log.copy.disable", "false", 1),
+    ("remote.log.delete.on.disable", "false", 1),
+    ("remote.storage.enable", "false", 1),
+    ("retention.bytes", "-1", 5),
+    ("retention.ms", "604800000", 5),
+    ("segment.bytes", "1073741824", 3),
+    ("segment.index.bytes", "10485760", 3),
+    ("segment.jitter.ms", "0", 5),
+    ("segment.ms", "604800000", 5),
+    ("unclean.leader.election.enable", "false", 1),
+];
+
+/// Name, value, source and type of every option of a topic, by name.
+async fn described(connection: &mut Connection, topic: &str) -> Vec<(String, String, i8, i8)> {
+    let resource = DescribeConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text(topic))
+        .with_configuration_keys(None);
+    let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let answer = connection.call(4, &request).await.expect("an answer");
+    let [result] = answer.results.as_slice() else {
+        panic!("one resource: {answer:?}")
+    };
+    assert_eq!(result.error_code, 0, "{result:?}");
+    let configs = result.configs.iter();
+    let mut told: Vec<_> = configs
+        .map(|config| {
+            let value = config.value.as_deref().expect("a value").to_owned();
+            let name = config.name.to_string();
+            (name, value, config.config_source, config.config_type)
+        })
+        .collect();
+    told.sort_unstable();
+    told
+}
+
+/// Sets a topic's overrides to exactly these.
+async fn alter(connection: &mut Connection, topic: &str, configs: &[(&str, &str)]) {
+    let configs = configs.iter().map(|(name, value)| {
+        legacy::AlterableConfig::default()
+            .with_name(text(name))
+            .with_value(Some(text(value)))
+    });
+    let resource = legacy::AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text(topic))
+        .with_configs(configs.collect());
+    let request = AlterConfigsRequest::default().with_resources(vec![resource]);
+    let answer = connection.call(2, &request).await.expect("an answer");
+    assert_eq!(answer.responses[0].error_code, 0, "{answer:?}");
+}
+
+#[tokio::test]
+async fn rule_65_every_option_is_told_and_what_was_told_can_be_set() {
+    const DEFAULT: i8 = 5;
+    const OF_THE_TOPIC: i8 = 1;
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    create(&mut connection, "told", 1).await;
+    let fresh = described(&mut connection, "told").await;
+    let expected =
+        TOPIC_OPTIONS.map(|(name, value, kind)| (name.to_owned(), value.to_owned(), DEFAULT, kind));
+    assert_eq!(fresh, expected);
+    // Tools read, change and write back all of it: nothing is refused, nothing else changes.
+    let mut wanted: Vec<_> = TOPIC_OPTIONS
+        .iter()
+        .map(|(name, value, _)| (*name, *value))
+        .collect();
+    alter(&mut connection, "told", &wanted).await;
+    let written = described(&mut connection, "told").await;
+    let set: Vec<_> = written.iter().map(|told| told.2).collect();
+    assert_eq!(set, [OF_THE_TOPIC; TOPIC_OPTIONS.len()]);
+    let same = |told: &[(String, String, i8, i8)]| {
+        let told = told.iter();
+        told.map(|(name, value, _, kind)| (name.clone(), value.clone(), *kind))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(same(&written), same(&fresh));
+    // One of them changed, the others as they were told.
+    for (name, value) in &mut wanted {
+        if *name == "retention.ms" {
+            *value = "1234";
+        }
+    }
+    alter(&mut connection, "told", &wanted).await;
+    let changed = described(&mut connection, "told").await;
+    let differ: Vec<_> = changed
+        .iter()
+        .zip(&written)
+        .filter(|(a, b)| a != b)
+        .collect();
+    assert_eq!(differ.len(), 1);
+    assert_eq!(differ[0].0.1, "1234");
+    // What is not said is not overridden any more.
+    alter(&mut connection, "told", &[]).await;
+    assert_eq!(described(&mut connection, "told").await, fresh);
     server.stop().await;
 }
 

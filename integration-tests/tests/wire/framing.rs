@@ -1,7 +1,7 @@
 //! Frames: truncated, oversized, garbage, in pieces, pipelined. A connection that cannot be
 //! understood is closed; the others do not notice.
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use kafka_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, FetchRequest, ListOffsetsRequest, MetadataRequest,
     ProduceRequest,
@@ -9,6 +9,9 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Request};
 use rand::{Rng, SeedableRng};
 use tidemark_broker::api::REGISTRY;
+use tidemark_protocol::frame::FrameDecoder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::support::*;
 
@@ -227,19 +230,141 @@ async fn frames_may_come_in_pieces() {
     server.stop().await;
 }
 
+/// Sends bytes and closes the sending side, as `printf ... | nc -N` does.
+async fn send_and_half_close(stream: &mut TcpStream, bytes: &[u8]) {
+    stream.write_all(bytes).await.expect("it is sent");
+    stream.shutdown().await.expect("it closes");
+}
+
+/// Correlation id and bytes of every answer up to the end of the connection.
+async fn answers_to_the_end(mut stream: TcpStream) -> Vec<(i32, Bytes)> {
+    let mut decoder = FrameDecoder::new(64 << 20);
+    let mut answers = Vec::new();
+    loop {
+        while let Some(mut frame) = decoder.decode(&|_| usize::MAX).expect("frames") {
+            answers.push((frame.get_i32(), frame));
+        }
+        let read = stream.read_buf(decoder.buffer_mut()).await;
+        if read.expect("it ends in order") == 0 {
+            assert_eq!(decoder.buffered(), 0, "the last answer is whole");
+            return answers;
+        }
+    }
+}
+
+fn ids(answers: &[(i32, Bytes)]) -> Vec<i32> {
+    answers.iter().map(|(id, _)| *id).collect()
+}
+
 #[tokio::test]
 async fn a_client_that_closes_its_sending_side_still_gets_its_answers() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let server = Server::start(&[]).await;
-    let mut stream = tokio::net::TcpStream::connect(server.address())
-        .await
-        .unwrap();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let bytes = encoded(0, 5, &ApiVersionsRequest::default());
+    send_and_half_close(&mut stream, &bytes).await;
+    assert_eq!(ids(&answers_to_the_end(stream).await), [5]);
+    server.stop().await;
+}
+
+/// acks=all waits for the disk; when the client closes its side, most of these are not ready.
+#[tokio::test]
+async fn rule_62_answers_that_are_still_to_come_at_the_half_close_come_in_their_order() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "half", 1).await;
+    let mut bytes = Vec::new();
+    for id in 0..40 {
+        let one = match id % 2 {
+            0 => encoded(
+                9,
+                id,
+                &produce_request(9, &topic, 0, -1, Some(batch(&["a"]))),
+            ),
+            _ => encoded(0, id, &ApiVersionsRequest::default()),
+        };
+        bytes.extend(&one[..]);
+    }
+    for round in 0..10 {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        send_and_half_close(&mut stream, &bytes).await;
+        let answers = answers_to_the_end(stream).await;
+        assert_eq!(ids(&answers), (0..40).collect::<Vec<_>>(), "round {round}");
+    }
+    server.stop().await;
+}
+
+/// The answer is larger than what the sockets hold: half of it is written when the client closes
+/// its side, and the rest goes out when it reads.
+#[tokio::test]
+async fn a_half_written_answer_is_finished_after_the_half_close() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "long", 1).await;
+    let large = "x".repeat(1_000_000);
+    for _ in 0..16 {
+        produce(&mut connection, &topic, 0, batch(&[&large])).await;
+    }
+    let fetch = fetch_request(12, &topic, &[(0, 0, 50 << 20)]);
+    let mut bytes = encoded(12, 1, &fetch).to_vec();
+    bytes.extend(&encoded(0, 2, &ApiVersionsRequest::default())[..]);
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(&bytes).await.unwrap();
+    stream.readable().await.unwrap();
     stream.shutdown().await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    assert_eq!(answer[4..8], 5_i32.to_be_bytes());
+    for _ in 0..50 {
+        alive(&mut connection).await;
+    }
+    let answers = answers_to_the_end(stream).await;
+    assert_eq!(ids(&answers), [1, 2]);
+    assert!(answers[0].1.len() > 16_000_000);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_parked_fetch_is_answered_after_the_half_close_when_its_data_comes() {
+    let (server, _clock) = Server::with_clock(&[]).await;
+    let mut producer = server.connect().await;
+    let topic = create(&mut producer, "late", 1).await;
+    let fetch = fetch_request(12, &topic, &[(0, 0, 1 << 20)]).with_max_wait_ms(3_600_000);
+    let mut bytes = encoded(12, 1, &fetch).to_vec();
+    bytes.extend(&encoded(0, 2, &ApiVersionsRequest::default())[..]);
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    send_and_half_close(&mut stream, &bytes).await;
+    let mut answers = Box::pin(answers_to_the_end(stream));
+    for _ in 0..20 {
+        alive(&mut producer).await;
+        assert!(poll(&mut answers).await.is_none());
+    }
+    produce(&mut producer, &topic, 0, batch(&["news"])).await;
+    assert_eq!(ids(&answers.await), [1, 2]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_half_closed_connection_does_not_wait_for_all_the_time_of_its_parked_fetch() {
+    let (server, clock) = Server::with_clock(&[]).await;
+    let mut witness = server.connect().await;
+    let topic = create(&mut witness, "gone", 1).await;
+    let fetch = fetch_request(12, &topic, &[(0, 0, 1 << 20)]).with_max_wait_ms(3_600_000);
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    send_and_half_close(&mut stream, &encoded(12, 1, &fetch)).await;
+    let mut answers = Box::pin(answers_to_the_end(stream));
+    let mut seconds = 0;
+    let answers = loop {
+        // The broker has seen what has happened so far.
+        for _ in 0..20 {
+            alive(&mut witness).await;
+        }
+        if let Some(answers) = poll(&mut answers).await {
+            break answers;
+        }
+        assert!(seconds < 60, "the connection is still there");
+        clock.advance(1_000);
+        seconds += 1;
+    };
+    assert!(answers.is_empty());
+    assert!(seconds >= 10, "{seconds}: the fetch had no time at all");
+    alive(&mut witness).await;
     server.stop().await;
 }
 

@@ -120,6 +120,47 @@ async fn rule_28_special_timestamps_by_version() {
 }
 
 #[tokio::test]
+async fn rule_28_the_latest_offset_is_the_high_watermark_and_not_the_end_of_the_log() {
+    use tidemark_broker::environment::disk::{DiskOp, Failure, Fault};
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let topic = create(&mut connection, "unsynced", 1).await;
+    produce(&mut connection, &topic, 0, batch_at(&[(10, "synced")])).await;
+    // The sync fails, so that this acks=all batch stays unsynced for good.
+    let fault = Fault::next(DiskOp::Sync, Failure::Io).on("unsynced-0/00000000000000000000.log");
+    server.disk.inject(fault);
+    let told = try_produce(&mut connection, &topic, 0, batch_at(&[(90, "not")])).await;
+    assert_eq!(told.error_code, 56, "KAFKA_STORAGE_ERROR");
+    // It is in the log: epoch 0 ends behind it.
+    let asked = OffsetForLeaderPartition::default().with_leader_epoch(0);
+    let asked = OffsetForLeaderTopic::default()
+        .with_topic(topic.name.clone())
+        .with_partitions(vec![asked]);
+    let request = OffsetForLeaderEpochRequest::default().with_topics(vec![asked]);
+    let answer = connection.call(4, &request).await.unwrap();
+    assert_eq!(answer.topics[0].partitions[0].end_offset, 2);
+    for version in 1..=10 {
+        for isolation in [0, 1] {
+            let asked = ListOffsetsPartition::default().with_timestamp(-1);
+            let asked = ListOffsetsTopic::default()
+                .with_name(topic.name.clone())
+                .with_partitions(vec![asked]);
+            let request = ListOffsetsRequest::default()
+                .with_replica_id((-1).into())
+                .with_isolation_level(if version >= 2 { isolation } else { 0 })
+                .with_topics(vec![asked]);
+            let answer = connection.call(version, &request).await.unwrap();
+            let told = &answer.topics[0].partitions[0];
+            assert_eq!((told.error_code, told.offset), (0, 1), "version {version}");
+        }
+    }
+    // Nor is it found by its time, though it has the largest.
+    assert_eq!(list(&mut connection, 7, &topic, -3).await, (0, 10, 0));
+    assert_eq!(list(&mut connection, 7, &topic, 11).await, (0, -1, -1));
+    drop(server);
+}
+
+#[tokio::test]
 async fn rule_29_by_time_the_record_is_found_inside_its_batch_packed_or_not() {
     let server = Server::start(&[]).await;
     let mut connection = server.connect().await;

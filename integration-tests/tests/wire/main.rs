@@ -2,6 +2,7 @@
 //! connection at a time with messages of the protocol.
 
 mod admin;
+mod epochs;
 mod fetch;
 mod framing;
 mod groups;

@@ -6,7 +6,7 @@ use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest};
 use tidemark_client::Connection;
 use tidemark_protocol::ErrorCode;
 use tidemark_protocol::records::header::field;
-use tidemark_protocol::records::{BatchBuilder, Compression};
+use tidemark_protocol::records::{BatchBuilder, BatchView, Compression, recompress};
 use uuid::Uuid;
 
 use super::support::*;
@@ -238,23 +238,164 @@ async fn rule_10_records_without_a_key_are_named_from_version_8_on() {
     server.stop().await;
 }
 
+/// Topics by the path that a batch takes there: as it came, keys looked at, packed anew.
+const PATHS: [(&str, &[(&str, &str)]); 4] = [
+    ("as-it-came", &[]),
+    ("compacted", &[("cleanup.policy", "compact")]),
+    ("repacked", &[("compression.type", "zstd")]),
+    ("unpacked", &[("compression.type", "uncompressed")]),
+];
+
 #[tokio::test]
-async fn compressed_bombs_on_a_compacted_topic_are_refused() {
+async fn compressed_bombs_are_refused_on_every_path() {
     let server = Server::start(&[]).await;
     let mut connection = server.connect().await;
-    let compact = [("cleanup.policy", "compact")];
-    let topic = create_with(&mut connection, "bombs", 1, &compact).await;
-    for codec in [Compression::Gzip, Compression::Zstd, Compression::Lz4] {
+    let codecs = [
+        (Compression::Gzip, 1 << 20),
+        (Compression::Zstd, 1 << 20),
+        (Compression::Lz4, 1 << 20),
+        // What Snappy packs takes a twentieth at least.
+        (Compression::Snappy, 6 << 20),
+    ];
+    let bombs = codecs.map(|(codec, limit)| {
         let records = bomb(codec, 101 << 20);
-        assert!(records.len() < 1 << 20, "{codec:?}: it looks small");
-        let told = try_produce(&mut connection, &topic, 0, records).await;
-        assert_eq!(
-            told.error_code,
-            number(ErrorCode::CorruptMessage),
-            "{codec:?}"
-        );
+        assert!(records.len() < limit, "{codec:?}: it looks small");
+        (codec, records)
+    });
+    for (name, configs) in PATHS {
+        let roomy = [configs, &[("max.message.bytes", "8388608")]].concat();
+        let topic = create_with(&mut connection, name, 1, &roomy).await;
+        for (codec, records) in &bombs {
+            let told = try_produce(&mut connection, &topic, 0, records.clone()).await;
+            let story = format!("{codec:?} {name}");
+            assert_eq!(
+                told.error_code,
+                number(ErrorCode::MessageTooLarge),
+                "{story}"
+            );
+            let text = told.error_message.unwrap_or_default();
+            assert!(text.contains("expands"), "{story}: {text}");
+        }
+        produce(&mut connection, &topic, 0, batch(&["small"])).await;
     }
-    produce(&mut connection, &topic, 0, batch(&["small"])).await;
+    server.stop().await;
+}
+
+/// A batch with some bytes of its plain form changed, packed, and with a CRC that is right.
+fn forged_and_packed(plain: &Bytes, patches: &[(usize, &[u8])], codec: Compression) -> Bytes {
+    let mut copy = plain.to_vec();
+    for (at, bytes) in patches {
+        copy[*at..*at + bytes.len()].copy_from_slice(bytes);
+    }
+    let view = BatchView::parse(&copy).expect("its frame is in order");
+    let times = (view.timestamp_type(), view.max_timestamp);
+    recompress(&view, view.records_bytes(), codec, None, times).expect("it works")
+}
+
+#[tokio::test]
+async fn rule_09_headers_that_do_not_say_what_the_records_say_are_refused_in_every_codec() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let plain = batch(&["a", "b", "c"]);
+    // Length, attributes, timestamp delta, offset delta of the second and the third record.
+    let size = 1 + usize::from(plain[field::RECORDS] / 2);
+    let delta = |record: usize| field::RECORDS + record * size + 3;
+    let claim = |count: i32| {
+        vec![
+            (field::RECORDS_COUNT, count.to_be_bytes().to_vec()),
+            (field::LAST_OFFSET_DELTA, (count - 1).to_be_bytes().to_vec()),
+        ]
+    };
+    let cases = [
+        ("a record less than there are", claim(2)),
+        ("a record more than there are", claim(4)),
+        ("all records that there can be", claim(i32::MAX)),
+        ("two records at one offset", vec![(delta(2), vec![2])]),
+        ("an offset left out", vec![(delta(2), vec![6])]),
+        (
+            "offsets that go back",
+            vec![(delta(1), vec![4]), (delta(2), vec![2])],
+        ),
+        ("an offset in front of the first", vec![(delta(0), vec![1])]),
+    ];
+    for (name, configs) in PATHS {
+        let topic = create_with(&mut connection, name, 1, configs).await;
+        for codec in Compression::ALL {
+            for (story, patches) in &cases {
+                let patches: Vec<_> = patches
+                    .iter()
+                    .map(|(at, bytes)| (*at, bytes.as_slice()))
+                    .collect();
+                let records = forged_and_packed(&plain, &patches, codec);
+                let told = try_produce(&mut connection, &topic, 0, records).await;
+                let story = format!("{story} in {codec:?} {name}");
+                assert_eq!(told.error_code, number(ErrorCode::InvalidRecord), "{story}");
+                assert_eq!(told.base_offset, -1, "{story}");
+            }
+        }
+        // Nothing of it was written, and what is in order still is.
+        for (round, codec) in (0..).zip(Compression::ALL) {
+            let records = forged_and_packed(&plain, &[], codec);
+            let base = produce(&mut connection, &topic, 0, records).await;
+            assert_eq!(base, 3 * round, "{codec:?} {name}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rule_12_a_packed_batch_hides_no_time_that_its_header_does_not_tell() {
+    let (server, _clock) = Server::with_clock(&[]).await;
+    let mut connection = server.connect().await;
+    let hour = 3_600_000;
+    let calm = START.to_be_bytes();
+    let late = batch_at(&[(START, "a"), (START + hour + 1, "b"), (START, "c")]);
+    let fine = batch_at(&[(START, "a"), (START + hour, "b"), (START, "c")]);
+    for (name, configs) in PATHS {
+        let topic = create_with(&mut connection, name, 1, configs).await;
+        for (round, codec) in (0..).zip(Compression::ALL) {
+            let story = format!("{codec:?} {name}");
+            let records = forged_and_packed(&late, &[(field::MAX_TIMESTAMP, &calm)], codec);
+            let told = try_produce(&mut connection, &topic, 0, records).await;
+            assert_eq!(
+                told.error_code,
+                number(ErrorCode::InvalidTimestamp),
+                "{story}"
+            );
+            let faulty: Vec<_> = told.record_errors.iter().map(|e| e.batch_index).collect();
+            assert_eq!(faulty, [1], "{story}");
+            // Within bounds the batch is taken, but what its header says is not believed.
+            let records = forged_and_packed(&fine, &[(field::MAX_TIMESTAMP, &calm)], codec);
+            let base = produce(&mut connection, &topic, 0, records).await;
+            assert_eq!(base, 3 * round, "{story}");
+            let data = fetch(&mut connection, &topic, base).await;
+            let stored = data.records.expect("records");
+            let stored = BatchView::parse(&stored).expect("a batch");
+            stored.validate_crc().expect("a good CRC");
+            assert_eq!(stored.max_timestamp, START + hour, "{story}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rule_13_more_in_sync_replicas_than_there_are_replicas_are_not_asked_for() {
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    let three = [("min.insync.replicas", "3")];
+    let topic = create_with(&mut connection, "three", 1, &three).await;
+    // Kafka: the effective minimum is that of the option and of the number of replicas.
+    for (offset, acks) in [(0, -1), (1, 1), (2, -1)] {
+        let request = produce_request(9, &topic, 0, acks, Some(batch(&["a"])));
+        let answer = connection.call(9, &request).await.unwrap();
+        let told = only_produced(&answer);
+        assert_eq!((told.error_code, told.base_offset), (0, offset), "{acks}");
+    }
+    let everywhere = Server::start(&three).await;
+    let mut other = everywhere.connect().await;
+    let topic = create(&mut other, "default", 1).await;
+    assert_eq!(produce(&mut other, &topic, 0, batch(&["a"])).await, 0);
+    everywhere.stop().await;
     server.stop().await;
 }
 

@@ -183,3 +183,81 @@ async fn rule_16_an_incremental_fetch_without_news_waits_too() {
     assert_eq!(told(&answer), [(0, 1)]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn rule_24_a_session_serves_its_partitions_in_turn() {
+    let server = Server::start(&[]).await;
+    let mut consumers = [server.connect().await, server.connect().await];
+    let topic = create(&mut consumers[0], "fair", 4).await;
+    for partition in 0..4 {
+        for _ in 0..5 {
+            produce(&mut consumers[0], &topic, partition, batch(&["x"])).await;
+        }
+    }
+    // Two consumers in lockstep, room for one batch per answer, and every partition has more.
+    let places: Vec<Place> = (0..4).map(|partition| (partition, 0, 1 << 20)).collect();
+    let mut sessions = [0; 2];
+    let mut served = [[0; 4]; 2];
+    for epoch in 0..=40 {
+        let lockstep = consumers.iter_mut().zip(&mut sessions).zip(&mut served);
+        for ((consumer, session), served) in lockstep {
+            let changed = match epoch {
+                0 => vec![(&topic, places.clone())],
+                _ => vec![],
+            };
+            let request = step(12, *session, epoch, changed).with_max_bytes(1);
+            let answer = call(consumer, 12, &request).await;
+            *session = answer.session_id;
+            // The first answer is in the client's order.
+            for (partition, records) in told(&answer).into_iter().filter(|_| epoch > 0) {
+                served[partition as usize] += records;
+            }
+        }
+    }
+    assert_eq!(served, [[10; 4]; 2]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rule_27_a_session_by_id_does_not_follow_a_name_to_another_topic() {
+    use kafka_protocol::messages::DeleteTopicsRequest;
+    let server = Server::start(&[]).await;
+    let mut connection = server.connect().await;
+    for version in [13, 18] {
+        let old = create(&mut connection, "again", 1).await;
+        produce(&mut connection, &old, 0, batch(&["old"])).await;
+        let places = vec![(&old, vec![(0, 0, 1 << 20)])];
+        let full = call(&mut connection, version, &step(version, 0, 0, places)).await;
+        let id = full.session_id;
+        assert_eq!(told(&full), [(0, 1)]);
+        let delete = DeleteTopicsRequest::default()
+            .with_topic_names(vec![old.name.clone()])
+            .with_timeout_ms(30_000);
+        connection.call(5, &delete).await.unwrap();
+        let gone = call(&mut connection, version, &step(version, id, 1, vec![])).await;
+        assert_eq!(only_fetched(&gone).error_code, 100, "UNKNOWN_TOPIC_ID");
+        let new = create(&mut connection, "again", 1).await;
+        produce(&mut connection, &new, 0, batch(&["new", "newer"])).await;
+        let still = call(&mut connection, version, &step(version, id, 2, vec![])).await;
+        let data = only_fetched(&still);
+        assert_eq!(
+            (data.error_code, values(data)),
+            (100, vec![]),
+            "in version {version}"
+        );
+        // It is told by its own id only.
+        let changed = vec![(&new, vec![(0, 0, 1 << 20)])];
+        let both = call(&mut connection, version, &step(version, id, 3, changed)).await;
+        let mut codes: Vec<_> = fetched(&both)
+            .into_iter()
+            .map(|data| (data.error_code, values(data).len()))
+            .collect();
+        codes.sort_unstable();
+        assert_eq!(codes, [(0, 2), (100, 0)]);
+        let delete = DeleteTopicsRequest::default()
+            .with_topic_names(vec![new.name.clone()])
+            .with_timeout_ms(30_000);
+        connection.call(5, &delete).await.unwrap();
+    }
+    server.stop().await;
+}

@@ -84,6 +84,11 @@ impl Server {
         self.handle.bootstrap()
     }
 
+    /// Where HTTP is served, if the options say that it is.
+    pub(crate) fn http(&self) -> std::net::SocketAddr {
+        self.handle.http_address().expect("HTTP is served")
+    }
+
     pub(crate) async fn connect(&self) -> Connection {
         Connection::connect(self.address(), "wire-test")
             .await

@@ -1,7 +1,6 @@
 //! Runs a fetch: session, wait, read, answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{
@@ -13,6 +12,7 @@ use tidemark_protocol::error::ErrorCode;
 use uuid::Uuid;
 
 use super::super::context::code;
+use super::super::memory::Room;
 use super::super::step::Step;
 use super::super::view::{Shared, View};
 use super::FetchStep;
@@ -64,7 +64,9 @@ impl FetchStep {
             .map(|(key, wanted)| Target::find(&view, key, *wanted))
             .collect();
         self.wait(shared, &view, &targets).await;
-        let reads = self.read_all(shared, &plan, &targets);
+        let (room, max_bytes) = self.room(shared, &plan);
+        let reads = self.read_all(&targets, max_bytes);
+        let read_bytes = reads.iter().map(|read| read.records.len()).sum();
         let found: Vec<Found> = reads.iter().map(Read::found).collect();
         let verdict =
             shared
@@ -81,7 +83,7 @@ impl FetchStep {
             .response(&view, rows)
             .with_session_id(verdict.session_id)
             .with_error_code(code(verdict.error));
-        self.context.reply(&response)
+        room.hold(read_bytes, self.context.reply(&response))
     }
 
     /// Rule 16: waits until there is enough, or something that ends the wait, or the time is up.
@@ -149,35 +151,38 @@ impl FetchStep {
         total >= self.min_bytes || total >= u64::from(self.max_bytes)
     }
 
-    /// Reads all partitions within the byte budget (rule 17). A session has its own order; other
-    /// fetches start at another partition each time, so that none is starved (rule 24).
-    fn read_all(&self, shared: &Shared, plan: &Plan, targets: &[Target]) -> Vec<Read> {
-        let count = targets.len();
-        let mut reads: Vec<Option<Read>> = targets.iter().map(|_| None).collect();
-        let first = match plan.keeps_order() || count == 0 {
-            true => 0,
-            false => shared.fetch_rotation.fetch_add(1, Ordering::Relaxed) % count,
+    /// Memory for the answer, and the most bytes that it may have: what the request allows, unless
+    /// memory is short.
+    fn room(&self, shared: &Shared, plan: &Plan) -> (Room, u32) {
+        let caps = plan.partitions.iter();
+        let caps = caps.map(|(_, wanted)| u64::try_from(wanted.max_bytes).unwrap_or(0));
+        let wanted = caps.sum::<u64>().min(u64::from(self.max_bytes));
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let room = shared.memory.answer(wanted);
+        let max_bytes = match u32::try_from(room.bytes()) {
+            Ok(short) if room.bytes() < wanted => short,
+            _ => self.max_bytes,
         };
-        let mut budget = self.max_bytes;
+        (room, max_bytes)
+    }
+
+    /// Reads all partitions within the byte budget (rule 17), in the order of the plan. Rule 24, that
+    /// none is starved, is the session's affair, which moves those that had data to its end; a
+    /// client without one puts another first each time, and would be crossed by a broker that did
+    /// so too.
+    fn read_all(&self, targets: &[Target], max_bytes: u32) -> Vec<Read> {
+        let mut budget = max_bytes;
         let mut nothing_yet = true;
-        for index in (first..count).chain(0..first) {
-            let Some(target) = targets.get(index) else {
-                continue;
-            };
+        let reads = targets.iter().map(|target| {
             let read = target.read(self.context.version, self.isolation, budget, nothing_yet);
             if !read.records.is_empty() {
                 nothing_yet = false;
                 let taken = u32::try_from(read.records.len()).unwrap_or(u32::MAX);
                 budget = budget.saturating_sub(taken);
             }
-            if let Some(slot) = reads.get_mut(index) {
-                *slot = Some(read);
-            }
-        }
-        reads
-            .into_iter()
-            .map(|read| read.unwrap_or_else(Read::nothing))
-            .collect()
+            read
+        });
+        reads.collect()
     }
 
     fn response<'a>(
@@ -271,6 +276,10 @@ impl Target {
         let partition = view
             .partition(&topic.name, index)
             .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        Self::of_topic(partition, id)
+    }
+
+    fn of_topic(partition: Arc<Partition>, id: Uuid) -> Result<Arc<Partition>, ErrorCode> {
         match partition.topic_id() == id {
             true => Ok(partition),
             false => Err(ErrorCode::InconsistentTopicId),
@@ -392,3 +401,6 @@ impl Read {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,13 +73,6 @@ enum Kind {
     Incremental { id: i32, epoch: i32 },
 }
 
-impl Plan {
-    /// Whether the order of partitions is the broker's affair: a session keeps its own.
-    pub(crate) fn keeps_order(&self) -> bool {
-        matches!(self.kind, Kind::Incremental { .. })
-    }
-}
-
 /// What was found in a partition, as far as sessions care.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {

@@ -206,7 +206,7 @@ options! {
         String "max.connections.per.ip.overrides", Some(""),
         Rule(check_connection_limits, "address:limit,..."), { dynamic: ClusterWide },
         "Limits of single addresses or host names that replace `max.connections.per.ip`, as \
-         address:limit,....";
+         address:limit,.... A name stands for the first address that is found for it.";
     max_incremental_fetch_session_cache_slots: i32 =
         Int "max.incremental.fetch.session.cache.slots", Some("1000"),
         AtLeast(0), {},

@@ -79,6 +79,34 @@ fn an_announced_length_does_not_set_memory_aside() {
 }
 
 #[test]
+fn a_large_frame_leaves_no_large_buffer_behind() {
+    const LARGE: usize = 8 << 20;
+    let mut decoder = FrameDecoder::new(LARGE);
+    let mut stream = framed(&vec![7; LARGE]);
+    stream.extend(framed(&[1, 2, 3]));
+    stream.extend([0, 0]);
+    for chunk in stream.chunks(100_000) {
+        decoder.feed(chunk);
+        if decoder.buffered() < LARGE {
+            assert_eq!(decoder.decode(&no_cap), Ok(None));
+        }
+    }
+    assert!(decoder.buffer_mut().capacity() > LARGE);
+    let frame = decoder.decode(&no_cap).unwrap().unwrap();
+    assert_eq!(frame.len(), LARGE);
+    drop(frame);
+    // What a connection does before it reads on.
+    decoder.buffer_mut().reserve(16 << 10);
+    let capacity = decoder.buffer_mut().capacity();
+    assert!(capacity <= KEEP, "{capacity}");
+    // What had arrived behind it is still there.
+    let next = decoder.decode(&no_cap).unwrap();
+    assert_eq!(next.as_deref(), Some(&[1, 2, 3][..]));
+    assert_eq!(decoder.buffered(), 2);
+    assert_eq!(decoder.decode(&no_cap), Ok(None));
+}
+
+#[test]
 fn responses_carry_the_header_of_their_version() {
     let check = |frame: BytesMut, expected: &[u8]| {
         assert_eq!(&frame[..expected.len()], expected);

@@ -3,9 +3,10 @@
 //! The decoders of `kafka-protocol` set memory aside for as many array elements as the peer claims:
 //! five bytes make them ask for gigabytes, and the process aborts. No wrapper around the buffer can
 //! tell a count from any other integer, so a walk over the body comes first. It follows a table of
-//! shapes, types only, and holds every length and every count against the bytes that remain. What
-//! passes holds at least one byte per element, so the decoder's memory is bounded by a constant
-//! times the size of the body.
+//! shapes, types only, and holds every length and every count against the bytes that remain, and
+//! counts the elements. Strings and bytes stay where they are, so what the decoder sets aside is a
+//! constant times the number of elements ([`ELEMENT_BYTES`]): that number has a limit too, since an
+//! element can be a single byte.
 
 use std::fmt::{self, Write};
 
@@ -19,20 +20,79 @@ pub mod shape;
 pub mod shapes;
 mod walk;
 
-/// Runs the guard, then the decoder. Bytes after the body are ignored, as Kafka does
-/// (`AbstractRequest.parseRequest`); [`check`] reports them.
-pub fn decode_request<T: Request>(version: i16, mut body: Bytes) -> Result<T, DecodeError> {
-    check(T::KEY, version, &body)?;
-    T::decode(&mut body, version).map_err(|error| DecodeError::Decoder {
-        api_key: T::KEY,
-        version,
-        reason: format!("{error:#}"),
-    })
+/// The most memory that the decoder sets aside for one element, in bytes; what it takes without any
+/// is no more than a few of them. `tests/allocation.rs` measures every request.
+pub const ELEMENT_BYTES: usize = 512;
+
+/// A body that has passed the guard and may be decoded.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    api_key: i16,
+    version: i16,
+    body: Bytes,
+    walked: Walked,
+}
+
+impl Checked {
+    /// Runs the guard over the body of a request (what follows the header).
+    pub fn new(
+        api_key: i16,
+        version: i16,
+        body: Bytes,
+        max_elements: usize,
+    ) -> Result<Self, GuardError> {
+        let walked = check_within(api_key, version, &body, max_elements)?;
+        Ok(Self {
+            api_key,
+            version,
+            body,
+            walked,
+        })
+    }
+
+    /// Array elements and tagged fields in the body: see [`Walked::elements`].
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.walked.elements
+    }
+
+    /// Runs the decoder. Bytes after the body are ignored, as Kafka does
+    /// (`AbstractRequest.parseRequest`); [`check`] reports them.
+    pub fn decode<T: Request>(mut self) -> Result<T, DecodeError> {
+        let version = self.version;
+        let failed = |reason| DecodeError::Decoder {
+            api_key: T::KEY,
+            version,
+            reason,
+        };
+        if self.api_key != T::KEY {
+            return Err(failed(format!(
+                "it was checked as API key {}",
+                self.api_key
+            )));
+        }
+        T::decode(&mut self.body, version).map_err(|error| failed(format!("{error:#}")))
+    }
+}
+
+/// Runs the guard, then the decoder, without a limit on elements: for bodies whose size is limit
+/// enough.
+pub fn decode_request<T: Request>(version: i16, body: Bytes) -> Result<T, DecodeError> {
+    Checked::new(T::KEY, version, body, usize::MAX)?.decode()
 }
 
 /// Walks the body of a request (what follows the header) and checks every length and count in it.
 /// Allocates nothing unless it fails.
 pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<Walked, GuardError> {
+    check_within(api_key, version, body, usize::MAX)
+}
+
+fn check_within(
+    api_key: i16,
+    version: i16,
+    body: &[u8],
+    max_elements: usize,
+) -> Result<Walked, GuardError> {
     let fail = |kind| GuardError {
         api_key,
         version,
@@ -45,7 +105,7 @@ pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<Walked, GuardErr
         let (min, max) = (shape.min, shape.max);
         return Err(fail(GuardErrorKind::UnsupportedVersion { min, max }));
     }
-    walk(shape, version, body).map_err(|failure| {
+    walk(shape, version, body, max_elements).map_err(|failure| {
         let (kind, offset) = (failure.kind, failure.offset);
         GuardError {
             api_key,
@@ -142,6 +202,14 @@ pub enum GuardErrorKind {
         count: usize,
         /// Bytes left after it.
         remaining: usize,
+    },
+    /// More elements, all arrays taken together, than a request of this kind may have.
+    #[error("{elements} elements or more, where {max} are the most")]
+    TooManyElements {
+        /// The elements counted so far, those of the array that was one too many included.
+        elements: usize,
+        /// The limit.
+        max: usize,
     },
     /// The marker before a nullable struct is neither 1 nor -1.
     #[error("struct marker {0}")]

@@ -35,6 +35,48 @@ fn counts_are_held_against_what_an_element_takes_at_least() {
 }
 
 #[test]
+fn elements_are_counted_over_all_arrays() {
+    // ListOffsets v1: two topics, "a" with one partition and "b" with two.
+    let mut body = vec![0xff; 4];
+    body.extend_from_slice(&[0, 0, 0, 2, 0, 1, b'a', 0, 0, 0, 1]);
+    body.extend_from_slice(&[0; 12]);
+    body.extend_from_slice(&[0, 1, b'b', 0, 0, 0, 2]);
+    body.extend_from_slice(&[0; 24]);
+    let body = Bytes::from(body);
+    let new = |max| Checked::new(2, 1, body.clone(), max);
+    assert_eq!(new(5).map(|checked| checked.elements()), Ok(5));
+    let error = new(4).unwrap_err();
+    let (elements, max) = (5, 4);
+    assert_eq!(
+        error.kind,
+        GuardErrorKind::TooManyElements { elements, max }
+    );
+    assert_eq!(
+        error.to_string(),
+        "ListOffsets v1, topics[1].partitions at byte 30: 5 elements or more, where 4 are the most"
+    );
+    // Tagged fields count as well: Heartbeat v4 with two that nobody knows.
+    let body = Bytes::from_static(&[1, 0, 0, 0, 0, 1, 0, 2, 100, 0, 101, 0]);
+    assert_eq!(
+        Checked::new(12, 4, body.clone(), 2).map(|checked| checked.elements()),
+        Ok(2)
+    );
+    assert!(Checked::new(12, 4, body, 1).is_err());
+}
+
+#[test]
+fn a_body_is_decoded_as_what_it_was_checked_as() {
+    let body = Bytes::from_static(&[2, b'a', 2, b'b', 0]);
+    let checked = Checked::new(18, 3, body, usize::MAX).unwrap();
+    assert!(checked.clone().decode::<ApiVersionsRequest>().is_ok());
+    let error = checked.decode::<MetadataRequest>().unwrap_err();
+    assert!(
+        matches!(error, DecodeError::Decoder { api_key: 3, .. }),
+        "{error}"
+    );
+}
+
+#[test]
 fn bad_values_have_typed_errors() {
     use GuardErrorKind::*;
     assert_eq!(kind_of(4, 0, &[]), UnknownApi);

@@ -22,13 +22,19 @@ pub(super) enum Step {
     Element(usize),
 }
 
-pub(super) fn walk(shape: &Shape, version: i16, body: &[u8]) -> Result<Walked, Failure> {
+pub(super) fn walk(
+    shape: &Shape,
+    version: i16,
+    body: &[u8],
+    max_elements: usize,
+) -> Result<Walked, Failure> {
     let flexible = shape.is_flexible(version);
     let mut walker = Walker {
         reader: Reader::new(body),
         version,
         flexible,
         elements: 0,
+        max_elements,
     };
     walker.fields(shape.fields)?;
     let Walker {
@@ -46,6 +52,7 @@ struct Walker<'a> {
     version: i16,
     flexible: bool,
     elements: usize,
+    max_elements: usize,
 }
 
 impl<'a> Walker<'a> {
@@ -132,13 +139,25 @@ impl<'a> Walker<'a> {
             self.reader = start;
             return self.fail(GuardErrorKind::TooMany { count, remaining });
         }
+        self.count(count, start)?;
         for index in 0..count {
             self.value(element, false).map_err(|mut failure| {
                 failure.path.push(Step::Element(index));
                 failure
             })?;
         }
+        Ok(())
+    }
+
+    /// Counts the elements of an array or a set of tagged fields that begins at `start`.
+    fn count(&mut self, count: usize, start: Reader<'a>) -> Result<(), Failure> {
+        // Each takes a byte at least, so the sum is no more than the body's size.
         self.elements += count;
+        let (elements, max) = (self.elements, self.max_elements);
+        if elements > max {
+            self.reader = start;
+            return self.fail(GuardErrorKind::TooManyElements { elements, max });
+        }
         Ok(())
     }
 
@@ -171,10 +190,10 @@ impl<'a> Walker<'a> {
             self.reader = start;
             return self.fail(GuardErrorKind::TooMany { count, remaining });
         }
+        self.count(count, start)?;
         for _ in 0..count {
             self.tagged_field(fields)?;
         }
-        self.elements += count;
         Ok(())
     }
 

@@ -5,7 +5,6 @@ use std::ops::Deref;
 
 use super::compression::{Compression, CompressionError, decompress};
 use super::header::{BATCH_HEADER_SIZE, BatchError, BatchHeader, field};
-use super::record::{RecordError, Records, RecordsSummary};
 
 /// A v2 batch in place: its decoded header and all its bytes. Dereferences to [`BatchHeader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +80,6 @@ impl<'a> BatchView<'a> {
                 max_output,
             )?)),
         }
-    }
-
-    /// Walks `section`, the uncompressed records of this batch, and checks their number, their
-    /// offsets and that nothing follows. See [`Records::validate`].
-    pub fn validate_records(&self, section: &[u8]) -> Result<RecordsSummary, RecordError> {
-        Records::new(section, self.header.records_count).validate()
     }
 
     /// Timestamp in milliseconds of a record of this batch, given its delta: the batch's max

@@ -1,13 +1,12 @@
 //! The four codecs of Kafka's batches, each with a hard limit on what may come out.
 //!
-//! A batch of a few kilobytes can claim to hold gigabytes. [`decompress`] therefore takes the most
-//! bytes the caller can use, stops with an error at the first byte beyond, and lets its output grow
-//! only as it is produced. Besides that a codec has working memory of its own, which frame headers
-//! choose within limits: up to 12 MiB for LZ4 blocks, and for zstd a window of up to 128 MiB of
-//! address space (`ZSTD_d_windowLogMax`, as in Kafka), touched only as far as output reaches.
+//! A batch of a few kilobytes can claim to hold gigabytes. [`Unpacker`] and [`decompress`] therefore
+//! take the most bytes the caller can use and stop with an error at the first byte beyond;
+//! [`decompress`] lets its output grow only as it is produced. What a codec needs besides, and what
+//! bounds that, is told in `compression/unpack.rs`.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -15,8 +14,10 @@ use super::header::BATCH_HEADER_SIZE;
 
 mod lz4;
 mod snappy;
+mod unpack;
 
 pub(crate) use lz4::repair_v0_header;
+pub use unpack::{Unpacker, ZSTD_WINDOW_LOG_MAX};
 
 /// Output grows in steps of this size, so a bomb costs one step more than its limit at most.
 const STEP: usize = 64 * 1024;
@@ -187,23 +188,20 @@ pub fn decompress(
     input: &[u8],
     max_output: usize,
 ) -> Result<Vec<u8>, CompressionError> {
-    match codec {
-        Compression::None if input.len() > max_output => Err(CompressionError::TooLarge {
-            codec,
-            limit: max_output,
-        }),
-        Compression::None => Ok(input.to_vec()),
-        Compression::Gzip => read_capped(
-            codec,
-            flate2::bufread::MultiGzDecoder::new(input),
-            max_output,
-        ),
-        Compression::Snappy => snappy::decompress(input, max_output),
-        Compression::Lz4 => lz4::decompress(input, max_output),
-        Compression::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(input)
-                .map_err(|error| CompressionError::corrupt(codec, error))?;
-            read_capped(codec, decoder, max_output)
+    let mut unpacker = Unpacker::new(codec, input, max_output)?;
+    let mut output = Vec::new();
+    loop {
+        let start = output.len();
+        // What is set aside already is filled before more is.
+        let step = match output.capacity() - start {
+            0 => STEP,
+            spare => spare.min(STEP),
+        };
+        output.resize(start + step.min(unpacker.left().saturating_add(1)), 0);
+        let read = unpacker.read(output.get_mut(start..).unwrap_or_default())?;
+        output.truncate(start + read);
+        if read == 0 {
+            return Ok(output);
         }
     }
 }
@@ -222,29 +220,6 @@ fn gzip(level: Option<i32>, input: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
     encoder.write_all(input)?;
     encoder.finish()
-}
-
-/// Reads `source` to its end, in steps, and gives up at the first byte beyond `limit`.
-fn read_capped(
-    codec: Compression,
-    mut source: impl Read,
-    limit: usize,
-) -> Result<Vec<u8>, CompressionError> {
-    let mut output = Vec::new();
-    loop {
-        // One byte more than allowed is asked for, so that reaching the limit exactly is no error.
-        let step = STEP.min((limit - output.len()).saturating_add(1));
-        let read = (&mut source)
-            .take(step as u64)
-            .read_to_end(&mut output)
-            .map_err(|error| CompressionError::corrupt(codec, error))?;
-        if output.len() > limit {
-            return Err(CompressionError::TooLarge { codec, limit });
-        }
-        if read < step {
-            return Ok(output);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! | `header.rs` | the 61 bytes in front of every v2 batch |
 //! | `batch.rs` | one batch as a view over bytes, and the walk over consecutive batches |
 //! | `record.rs` | the records inside an uncompressed records section, decoded one by one |
+//! | `walk.rs` | the walk over a batch's records as they are unpacked, without keeping them |
 //! | `builder.rs` | building a batch |
 //! | `rewrite.rs` | changing a batch without touching its records: recompression, LogAppendTime |
 //! | `compression.rs` | the four codecs, each with a hard limit on what may come out |
@@ -19,20 +20,22 @@ pub mod header;
 pub mod legacy;
 pub mod record;
 pub mod rewrite;
+pub mod walk;
 
 #[cfg(test)]
 mod fixtures;
 
 pub use batch::{BatchView, Batches, ReadBatchError};
 pub use builder::{BatchBuilder, BuildError};
-pub use compression::{Compression, CompressionError, compress, decompress};
+pub use compression::{
+    Compression, CompressionError, Unpacker, ZSTD_WINDOW_LOG_MAX, compress, decompress,
+};
 pub use control::{ControlError, ControlType, EndTxnMarker};
 pub use header::{BATCH_HEADER_SIZE, BatchError, BatchHeader, LOG_OVERHEAD, TimestampType};
 pub use legacy::{LegacyError, LegacyRecord, read_message_set};
-pub use record::{
-    HeaderView, Headers, RecordError, RecordErrorKind, RecordView, Records, RecordsSummary,
-};
-pub use rewrite::{RewriteError, recompress, with_create_time, with_log_append_time};
+pub use record::{HeaderView, Headers, RecordError, RecordErrorKind, RecordView, Records};
+pub use rewrite::{RewriteError, recompress, with_timestamps};
+pub use walk::{WalkError, WalkedRecord, walk_section};
 
 /// The timestamp that means "none" (Kafka's `RecordBatch.NO_TIMESTAMP`).
 pub const NO_TIMESTAMP: i64 = -1;

@@ -1,4 +1,5 @@
-//! The records inside an uncompressed records section, decoded one by one without copying.
+//! The records inside an uncompressed records section, decoded one by one without copying. Whether
+//! they are what a batch must hold is for `walk.rs` to say.
 
 use crate::reader::{ReadError, Reader};
 
@@ -47,8 +48,8 @@ pub enum RecordErrorKind {
     #[error("the batch claims {0} records")]
     NegativeCount(i32),
     /// Bytes follow the last record.
-    #[error("{0} bytes follow the last record")]
-    TrailingBytes(usize),
+    #[error("bytes follow the last record")]
+    TrailingBytes,
 }
 
 /// One record, borrowed from the records section.
@@ -138,63 +139,6 @@ impl<'a> Records<'a> {
     #[must_use]
     pub fn position(&self) -> usize {
         self.reader.position()
-    }
-
-    /// Walks all records and checks what a produced batch must keep: as many records as claimed,
-    /// offset deltas 0, 1, 2 ..., nothing after the last one (Kafka: `LogValidator`).
-    pub fn validate(mut self) -> Result<RecordsSummary, RecordError> {
-        let fail = |index, kind| Err(RecordError { index, kind });
-        if self.count < 0 {
-            return fail(0, RecordErrorKind::NegativeCount(self.count));
-        }
-        let mut summary = RecordsSummary::default();
-        for expected in 0..self.count {
-            let index = self.index;
-            let record = match self.next() {
-                Some(record) => record?,
-                None => break,
-            };
-            if record.offset_delta != expected {
-                let found = record.offset_delta;
-                return fail(index, RecordErrorKind::OffsetDelta { expected, found });
-            }
-            summary.add(&record);
-        }
-        match self.reader.remaining() {
-            0 => Ok(summary),
-            left => fail(self.index, RecordErrorKind::TrailingBytes(left)),
-        }
-    }
-}
-
-/// What a walk over valid records found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecordsSummary {
-    /// Number of records.
-    pub count: i32,
-    /// Largest timestamp delta; 0 for an empty batch.
-    pub max_timestamp_delta: i64,
-    /// Offset delta of the first record with that timestamp.
-    pub max_timestamp_offset_delta: i32,
-    /// Smallest timestamp delta; 0 for an empty batch.
-    pub min_timestamp_delta: i64,
-    /// Offset delta of the first record without a key, which a compacted topic refuses.
-    pub first_keyless: Option<i32>,
-}
-
-impl RecordsSummary {
-    fn add(&mut self, record: &RecordView<'_>) {
-        if self.count == 0 || record.timestamp_delta > self.max_timestamp_delta {
-            self.max_timestamp_delta = record.timestamp_delta;
-            self.max_timestamp_offset_delta = record.offset_delta;
-        }
-        if self.count == 0 || record.timestamp_delta < self.min_timestamp_delta {
-            self.min_timestamp_delta = record.timestamp_delta;
-        }
-        if record.key.is_none() && self.first_keyless.is_none() {
-            self.first_keyless = Some(record.offset_delta);
-        }
-        self.count += 1;
     }
 }
 

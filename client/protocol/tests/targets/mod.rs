@@ -7,6 +7,7 @@
     reason = "each user of this folder needs a part of it"
 )]
 
+pub mod dense;
 pub mod random;
 pub mod requests;
 
@@ -15,8 +16,8 @@ use tidemark_protocol::api::RequestHeader;
 use tidemark_protocol::frame::FrameDecoder;
 use tidemark_protocol::guard::{self, shapes};
 use tidemark_protocol::records::{
-    BATCH_HEADER_SIZE, BatchView, Batches, Compression, Records, decompress, read_message_set,
-    recompress, with_log_append_time,
+    BATCH_HEADER_SIZE, BatchView, Batches, Compression, Records, TimestampType, decompress,
+    read_message_set, recompress, walk_section, with_timestamps,
 };
 
 /// What may come out of a decompressor here.
@@ -73,18 +74,24 @@ pub fn batches(data: &[u8]) {
             batch.last_sequence(),
             batch.next_offset(),
         );
+        let mut walked = Vec::new();
+        let walk = batch.walk_records(MAX_OUTPUT, |record| walked.push(record));
         let Ok(section) = batch.uncompressed_records(MAX_OUTPUT) else {
+            assert!(walk.is_err(), "a walk ends at what does not unpack");
             continue;
         };
-        let _ = batch.validate_records(&section);
+        let mut again = Vec::new();
+        let over = walk_section(&section, batch.records_count, |record| again.push(record));
+        assert_eq!((walk.is_ok(), walked), (over.is_ok(), again));
         for record in Records::new(&section, batch.records_count).map_while(Result::ok) {
             assert_eq!(record.headers().count(), record.header_count());
         }
-        let stamped = with_log_append_time(&batch, 5);
+        let stamped = with_timestamps(&batch, (TimestampType::LogAppendTime, 5));
         let stamped = BatchView::parse(&stamped).expect("a stamped batch is a batch");
         assert_eq!(stamped.validate_crc(), Ok(()));
-        let plain = recompress(&batch, Compression::None, None, None, MAX_OUTPUT);
-        let plain = plain.expect("what decompressed once does so again");
+        let times = (batch.timestamp_type(), batch.max_timestamp);
+        let plain = recompress(&batch, &section, Compression::None, None, times);
+        let plain = plain.expect("it is not too large");
         assert_eq!(plain[BATCH_HEADER_SIZE..], *section);
     }
 }
@@ -92,7 +99,18 @@ pub fn batches(data: &[u8]) {
 /// The records section alone, its count first.
 pub fn records(data: &[u8]) {
     if let Some((count, section)) = data.split_first() {
-        let _ = Records::new(section, i32::from(*count)).validate();
+        let count = i32::from(*count);
+        let mut walked = Vec::new();
+        let walk = walk_section(section, count, |record| {
+            walked.push((record.timestamp_delta, record.has_key));
+        });
+        let read: Vec<_> = Records::new(section, count)
+            .map_while(Result::ok)
+            .map(|record| (record.timestamp_delta, record.key.is_some()))
+            .collect();
+        // Both read the same; the walk asks for more, so that it may end earlier.
+        assert!(read.starts_with(&walked));
+        assert!(walk.is_err() || read.len() == walked.len());
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-use super::{Compression, CompressionError, read_capped};
+use super::{Compression, CompressionError};
 
 /// Compresses into one frame of independent 64 KiB blocks without block checksums, the only shape
 /// that Kafka's `Lz4BlockInputStream` is sure to read.
@@ -17,27 +17,33 @@ pub(super) fn compress(input: &[u8]) -> io::Result<Vec<u8>> {
     Ok(encoder.finish()?)
 }
 
-pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
-    let codec = Compression::Lz4;
-    let mut decoder = FrameDecoder::new(Source {
-        rest: input,
-        ran_dry: false,
-    });
-    let output = read_capped(codec, &mut decoder, limit)?;
-    // The decoder takes a frame that stops between two blocks for a finished one, so whether it
-    // asked for bytes that were not there is noted on the way.
-    let source = decoder.get_ref();
-    if source.ran_dry {
-        return Err(CompressionError::corrupt(
-            codec,
-            "the frame has no end mark",
-        ));
+/// One frame, read piece by piece.
+pub(super) struct Frame<'a>(FrameDecoder<Source<'a>>);
+
+impl<'a> Frame<'a> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Self(FrameDecoder::new(Source {
+            rest: input,
+            ran_dry: false,
+        }))
     }
-    if !source.rest.is_empty() {
-        let reason = format!("{} bytes follow the frame", source.rest.len());
-        return Err(CompressionError::corrupt(codec, reason));
+
+    /// Fills the start of `target`; 0 at the end of a frame that is whole and alone. Not to be
+    /// called again after that: the decoder would look for another frame.
+    pub(super) fn read(&mut self, target: &mut [u8]) -> Result<usize, CompressionError> {
+        let corrupt =
+            |reason: &dyn std::fmt::Display| CompressionError::corrupt(Compression::Lz4, reason);
+        let read = self.0.read(target).map_err(|error| corrupt(&error))?;
+        // The decoder takes a frame that stops between two blocks for a finished one, so whether it
+        // asked for bytes that were not there is noted on the way.
+        let source = self.0.get_ref();
+        match source.rest.len() {
+            _ if read > 0 => Ok(read),
+            _ if source.ran_dry => Err(corrupt(&"the frame has no end mark")),
+            0 => Ok(0),
+            left => Err(corrupt(&format!("{left} bytes follow the frame"))),
+        }
     }
-    Ok(output)
 }
 
 /// Compressed bytes that remember whether more was asked of them than they had.
@@ -105,6 +111,7 @@ fn xxh32_short(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::decompress;
     use super::*;
 
     #[test]
@@ -120,9 +127,9 @@ mod tests {
     fn a_magic_0_frame_reads_after_repair() {
         let mut frame = compress(b"hello hello hello").unwrap();
         frame[6] ^= 0xff;
-        assert!(decompress(&frame, 1000).is_err());
+        assert!(decompress(Compression::Lz4, &frame, 1000).is_err());
         assert_eq!(
-            decompress(&repair_v0_header(&frame), 1000).unwrap(),
+            decompress(Compression::Lz4, &repair_v0_header(&frame), 1000).unwrap(),
             b"hello hello hello"
         );
     }
