@@ -1,6 +1,13 @@
 """The records every client has to carry unharmed, and the codecs it has to carry them with."""
 
+import random
+import string
+
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+# As much as a value may have under the limits that a broker has by itself, with room for the rest of
+# its batch.
+MEGABYTE = 1_000_000
 
 # A fixed instant, so that timestamps can be compared exactly.
 START = 1_700_000_000_000
@@ -45,6 +52,9 @@ def samples(null_headers=True):
 
 def incompressible(size):
     """Bytes that no codec makes smaller, the same in every run."""
-    import random
-
     return random.Random(size).randbytes(size)
+
+
+def unpredictable_text(size):
+    """As many letters, for tools that take lines of text."""
+    return "".join(random.Random(size).choices(string.ascii_letters + string.digits, k=size))

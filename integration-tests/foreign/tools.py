@@ -51,7 +51,8 @@ class Names:
 def wait_until(condition, what, deadline=60.0, pause=0.05):
     """Polls until `condition()` is truthy and returns its value.
 
-    The deadline is generous: it bounds a hang, it is never what a test measures.
+    The deadline is generous: it bounds a hang, it is never what a test measures. `what` is a text
+    or a function that gives one at the end.
     """
     end = time.monotonic() + deadline
     while True:
@@ -59,6 +60,7 @@ def wait_until(condition, what, deadline=60.0, pause=0.05):
         if value:
             return value
         if time.monotonic() > end:
+            what = what() if callable(what) else what
             raise AssertionError(f"gave up after {deadline} s waiting for {what}")
         time.sleep(pause)
 

@@ -5,6 +5,7 @@ and returns what it was answered, as plain data. The same story runs against Apa
 against the broker under test, and both must return the same once what may differ is replaced.
 """
 
+import hashlib
 import re
 
 ALL = {}
@@ -34,6 +35,8 @@ def table(prefix, cases):
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ZERO = "00000000-0000-0000-0000-000000000000"
+# How the names of a run begin (tools.Names): the numbers differ from run to run.
+RUN = re.compile(r"differential-\d+-[0-9a-f]{8}-(?=\d{3}-)")
 NODES = {"node_id", "leader_id", "leader", "controller_id", "broker_id", "coordinator"}
 LISTS_OF_NODES = {"replica_nodes", "isr_nodes", "replicas", "isr"}
 # Numbers that each broker draws for itself; the special values below zero (and zero) are compared.
@@ -41,6 +44,9 @@ DRAWN = {"producer_id", "session_id", "log_append_time_ms"}
 # What is said in each broker's own words: only whether anything is said is compared.
 WORDS = {"error_message", "message", "documentation", "batch_index_error_message"}
 IGNORED = {"throttle_time_ms", "cluster_id", "node_endpoints", "log_dir", "total_bytes", "usable_bytes"}
+
+
+LONGEST_SHOWN = 300
 
 
 def normal(value, broker, key=None):
@@ -61,7 +67,7 @@ def normal(value, broker, key=None):
     if key in DRAWN and isinstance(value, int) and value > 0:
         return "DRAWN"
     if isinstance(value, str) and value != ZERO:
-        return UUID.sub("UUID", value)
+        return RUN.sub("", UUID.sub("UUID", value))
     return value
 
 
@@ -79,7 +85,23 @@ def differences(oracle, ours, path="answer"):
             for index, pair in enumerate(zip(oracle, ours))
             for line in differences(*pair, f"{path}[{index}]")
         ]
-    return [] if oracle == ours else [f"{path}: Kafka {oracle!r}, we {ours!r}"]
+    return [] if oracle == ours else [f"{path}: Kafka {shown(oracle)}, we {shown(ours)}"]
+
+
+def shown(value):
+    """A value in few letters: two that differ are shown differently."""
+    text = repr(value)
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"{text[:LONGEST_SHOWN]}... ({len(text)} letters, {digest})"
+
+
+def changes(wanted, found):
+    """The lines that make the difference between two lists of differences, in words."""
+    missing = [f"no longer: {line}" for line in wanted if line not in found]
+    new = [f"differs: {line}" for line in found if line not in wanted]
+    return [*missing, *new[:40]]
 
 
 def only(items):

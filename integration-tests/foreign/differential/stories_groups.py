@@ -270,8 +270,7 @@ def delete_groups(broker, names, version):
 # Committed offsets
 
 
-def committed(broker, group, topic, offset, member="", generation=-1, metadata="", partition=0, instance=None, version=8, topic_id=None):
-    name = {"topic_id": topic_id} if version >= 10 else {"name": topic}
+def committed(broker, group, topic, offset, member="", generation=-1, metadata="", partition=0, instance=None, version=8):
     of_partition = {"partition_index": partition, "committed_offset": offset, "committed_metadata": metadata}
     if version >= 6:
         of_partition["committed_leader_epoch"] = -1
@@ -280,7 +279,7 @@ def committed(broker, group, topic, offset, member="", generation=-1, metadata="
         fields["retention_time_ms"] = -1
     return broker.call(
         "OffsetCommit", version, group_id=group, generation_id_or_member_epoch=generation, member_id=member,
-        topics=[{**name, "partitions": [of_partition]}], **fields,
+        topics=[{"name": topic, "partitions": [of_partition]}], **fields,
     )
 
 
@@ -318,13 +317,23 @@ def commit_versions(broker, names, version):
 def commit_by_id(broker, names):
     group, topic = names("group"), names("topic")
     topic_id = broker.topic(topic)
-    other = "11111111-2222-3333-4444-555555555555"
-    answers = [committed(broker, group, None, 5, version=10, topic_id=one) for one in (topic_id, other)]
-    for one in (topic_id, other):
-        asked = [{"topic_id": one, "partition_indexes": [0]}]
-        answers.append(broker.call("OffsetFetch", 10, groups=[{"group_id": group, "topics": asked}], require_stable=False))
-    answers.append(broker.call("OffsetFetch", 10, groups=[{"group_id": group, "topics": None}], require_stable=True))
-    return answers
+    committing, asked = [], []
+    for one in (topic_id, "11111111-2222-3333-4444-555555555555"):
+        partition = {"partition_index": 0, "committed_offset": 5, "committed_leader_epoch": -1, "committed_metadata": ""}
+        committing.append([{"topic_id": one, "partitions": [partition]}])
+        asked.append([{"topic_id": one, "partition_indexes": [0]}])
+    commits = [
+        broker.answer(
+            "OffsetCommit", 10, group_id=group, generation_id_or_member_epoch=-1, member_id="", group_instance_id=None,
+            topics=topics,
+        )
+        for topics in committing
+    ]
+    fetches = [
+        broker.answer("OffsetFetch", 10, groups=[{"group_id": group, "topics": topics}], require_stable=topics is None)
+        for topics in (*asked, None)
+    ]
+    return commits, fetches
 
 
 @table("offset commit, metadata", {"4096 bytes": 4096, "4097 bytes": 4097})

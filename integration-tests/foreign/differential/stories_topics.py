@@ -1,5 +1,6 @@
 """Creating, changing, describing and deleting topics."""
 
+import tools
 from stories import ZERO, only, story, table
 from wire import CLOSED
 
@@ -424,3 +425,37 @@ def describe_log_dirs(broker, names, version):
         for topic in directory["topics"]:
             topic["partitions"].sort(key=lambda partition: partition["partition_index"])
     return answer
+
+
+# The topic of the groups. The last stories of all: what they delete is what other stories stand on.
+
+
+@table("offsets topic, create partitions", {"validated": True, "done": False})
+def widen_offsets(broker, names, validate_only):
+    wanted = [{"name": "__consumer_offsets", "count": 6, "assignments": None}]
+    return broker.call("CreatePartitions", 3, topics=wanted, timeout_ms=30_000, validate_only=validate_only)
+
+
+@story("offsets topic: deleted, the groups are gone and new ones come")
+def delete_offsets_topic(broker, names):
+    from stories_groups import committed, coordinator, looked_up
+
+    group, topic = names("group"), names("topic")
+    broker.topic(topic)
+    committed(broker, group, topic, 5)
+
+    def found():
+        return only(only(only(looked_up(broker, group, [(topic, [0])])["groups"])["topics"])["partitions"])
+
+    before = found()
+    answer = deleted(broker, 6, topics=[{"name": "__consumer_offsets", "topic_id": ZERO}])
+
+    def replaced():
+        # Who looks for the coordinator has its topic made again.
+        coordinator(broker, 4, key_type=0, coordinator_keys=[group])
+        found = only(looked_up(broker, group, [(topic, [0])])["groups"])
+        return found["error_code"] == 0 and only(only(found["topics"])["partitions"])["committed_offset"] == -1
+
+    tools.wait_until(replaced, "a new topic of the groups")
+    after = found()
+    return before, answer, after, committed(broker, group, topic, 6), found(), broker.stable(names("group"))[1]

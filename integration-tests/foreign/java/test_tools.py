@@ -10,8 +10,9 @@ import subprocess
 
 import pytest
 
+import members
 import tools
-from samples import CODECS, START
+from samples import CODECS, MEGABYTE, START, unpredictable_text
 
 MAIN = {
     "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
@@ -30,8 +31,11 @@ MAIN = {
 
 
 def start(tool, *arguments, **options):
-    command = tools.java_command(MAIN[tool], *bootstrapped(tool, arguments))
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(command(tool, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def command(tool, *arguments):
+    return tools.java_command(MAIN[tool], *bootstrapped(tool, arguments))
 
 
 def bootstrapped(tool, arguments):
@@ -185,21 +189,37 @@ def test_broker_configs(admin):
 # Records
 
 
+def properties(option, *pairs):
+    return [part for pair in pairs for part in (option, pair)]
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_console_producer_and_consumer(topic, codec):
-    text = "".join(f"a:1,b:2,a:3\tkey-{number}\tvalue {number}\n" for number in range(50))
-    properties = ["parse.headers=true", "parse.key=true", "null.marker=NULL"]
+    text = "".join(f"a:1,b:,a:NULL,a:3\tkey-{number}\tvalue {number}\n" for number in range(50))
+    large = unpredictable_text(MEGABYTE)
     run(
         *("kafka-console-producer", "--topic", topic, "--compression-codec", codec),
-        *(part for item in properties for part in ("--reader-property", item)),
-        text=text + "NULL\tdeleted\tNULL\n",
+        # The large line shares no batch with others, or it would be beyond the broker's limit.
+        *("--command-property", "linger.ms=0"),
+        *properties("--reader-property", "parse.headers=true", "parse.key=true", "null.marker=NULL"),
+        text=f"{text}NULL\tdeleted\tNULL\nNULL\tempty\t\nNULL\tlarge\t{large}\n",
     )
     wanted = ["print.headers=true", "print.key=true", "print.offset=true", "print.partition=true"]
-    lines = consume(topic, 51, *(part for item in wanted for part in ("--formatter-property", item)))
+    lines = consume(topic, 53, *properties("--formatter-property", *wanted))
     assert lines[:50] == [
-        f"Partition:0\tOffset:{number}\ta:1,b:2,a:3\tkey-{number}\tvalue {number}" for number in range(50)
+        f"Partition:0\tOffset:{number}\ta:1,b:,a:null,a:3\tkey-{number}\tvalue {number}" for number in range(50)
     ]
     assert lines[50] == "Partition:0\tOffset:50\tNO_HEADERS\tdeleted\tnull"
+    assert lines[51] == "Partition:0\tOffset:51\tNO_HEADERS\tempty\t"
+    *before, last = lines[52].split("\t")
+    assert before == ["Partition:0", "Offset:52", "NO_HEADERS", "large"]
+    assert len(last) == MEGABYTE and last == large
+
+
+def test_console_consumer_prints_timestamps(topic):
+    fill(topic, 3)
+    lines = consume(topic, 3, "--formatter-property", "print.timestamp=true")
+    assert lines == [f"CreateTime:{START + number * 1000}\t{number}" for number in range(3)]
 
 
 @pytest.mark.parametrize("acks", [0, 1, "all"])
@@ -222,15 +242,19 @@ def test_a_console_consumer_group_resumes(topic, name):
 
 
 @pytest.mark.topic(num_partitions=3)
-def test_producer_and_consumer_performance(topic):
+@pytest.mark.parametrize(
+    ("codec", "count", "size"), [*((codec, 50_000, 100) for codec in CODECS), ("none", 100, MEGABYTE)]
+)
+def test_producer_and_consumer_performance(topic, codec, count, size):
     written = run_performance(
-        *("kafka-producer-perf-test", "--topic", topic, "--num-records", 50_000, "--record-size", 100),
-        *("--throughput", -1, "--command-property", "compression.type=lz4"),
+        *("kafka-producer-perf-test", "--topic", topic, "--num-records", count, "--record-size", size),
+        *("--throughput", -1, "--command-property", f"compression.type={codec}"),
     )
-    assert re.search(r"^50000 records sent, ", written, re.M), written
-    read = run_performance("kafka-consumer-perf-test", "--topic", topic, "--num-records", 50_000)
+    assert re.search(rf"^{count} records sent, ", written, re.M), written
+    read = run_performance("kafka-consumer-perf-test", "--topic", topic, "--num-records", count)
     head, line = [text.split(", ") for text in read.splitlines() if ", " in text][:2]
-    assert int(line[head.index("data.consumed.in.nMsg")]) >= 50_000
+    assert int(line[head.index("data.consumed.in.nMsg")]) == count
+    assert float(line[head.index("data.consumed.in.MB")]) == pytest.approx(count * size / 2**20, abs=0.001)
 
 
 def run_performance(tool, *arguments):
@@ -323,6 +347,54 @@ def test_a_live_group_is_described(topic, name):
     assert group not in run("kafka-consumer-groups", "--list").splitlines()
 
 
+@pytest.mark.topic(num_partitions=4)
+def test_console_consumers_share_and_one_is_killed(topic, name):
+    from kafka import KafkaProducer
+
+    producer, group = KafkaProducer(bootstrap_servers=tools.bootstrap()), name("group")
+
+    def send(value, partition):
+        producer.send(topic, value.encode(), partition=partition).get(30)
+
+    def told():
+        """What the tool tells of the group's members: the partitions of each by its client id."""
+        described = rows(run("kafka-consumer-groups", "--describe", "--group", group, "--members"))
+        return {row["CLIENT-ID"]: row["#PARTITIONS"] for row in described}
+
+    with members.Stream(send) as stream, members.Members(ConsoleConsumer) as consumers:
+        first = consumers.add(topic=topic, group=group, client="first")
+        # The tool knows no group before its first member has come.
+        consumers.wait_for_values(stream.next(), "one consumer")
+        second = consumers.add(topic=topic, group=group, client="second")
+        shared = {"first": "2", "second": "2"}
+        tools.wait_until(lambda: told() == shared, "fair shares", pause=0)
+        consumers.wait_for_values(stream.next(), "two consumers")
+        second.kill()
+        tools.wait_until(lambda: told() == {"first": "4"}, "the takeover", pause=0)
+        late = stream.next()
+        consumers.wait_for_values(late, "the survivor")
+        assert set(late) <= set(first.values), "the survivor reads every partition"
+        consumers.wait_for_values(stream.stop(), "everything that was written")
+        assert consumers.values() <= set(stream.sent), "nothing else was read"
+    producer.close()
+
+
+class ConsoleConsumer(members.Member):
+    """kafka-console-consumer as a member of a group; it prints the values and nothing else."""
+
+    def __init__(self, topic, group, client):
+        settings = [
+            f"client.id={client}", "auto.commit.interval.ms=100",
+            f"session.timeout.ms={members.SHORT_SESSION}", "heartbeat.interval.ms=300",
+        ]  # fmt: skip
+        arguments = ["--topic", topic, "--group", group, "--from-beginning"]
+        arguments += properties("--command-property", *settings)
+        super().__init__(command("kafka-console-consumer", *arguments))
+
+    def take(self, line):
+        self.values.append(line.strip())
+
+
 def run_both(tool, *arguments):
     """Standard output and error together, for notes that a tool writes to the latter."""
     process = start(tool, *arguments)
@@ -346,6 +418,7 @@ def test_reset_and_delete_offsets(admin, topic, name, tmp_path):
 
     plan = tmp_path / "plan.csv"
     plan.write_text(f'"{topic}",0,2\n')
+    # Half a second past the fourth record: the fifth is the first that is not older.
     iso = "2023-11-14T22:13:23.500"
     for mode, expected in [
         (["--to-earliest"], 0),
@@ -353,13 +426,14 @@ def test_reset_and_delete_offsets(admin, topic, name, tmp_path):
         (["--to-offset", 7], 7),
         (["--shift-by", -3], 4),
         (["--to-current"], 4),
-        (["--to-datetime", iso], 4),
         (["--by-duration", "P1D"], 10),
         (["--from-file", plan], 2),
+        (["--to-datetime", iso], 4),
     ]:
         assert reset(*mode) == expected, mode
-    dry = ["--reset-offsets", "--group", group, "--topic", topic, "--dry-run", "--to-latest"]
-    assert rows(run("kafka-consumer-groups", *dry))[0]["NEW-OFFSET"] == "10"
-    assert admin.list_group_offsets({group: None})[group][partition].offset == 2
+    assert consume(topic, 6, "--group", group) == ["4", "5", "6", "7", "8", "9"]
+    dry = ["--reset-offsets", "--group", group, "--topic", topic, "--dry-run", "--to-earliest"]
+    assert rows(run("kafka-consumer-groups", *dry))[0]["NEW-OFFSET"] == "0"
+    assert admin.list_group_offsets({group: None})[group][partition].offset == 10
     run("kafka-consumer-groups", "--delete-offsets", "--group", group, "--topic", topic)
     assert admin.list_group_offsets({group: None})[group] == {}

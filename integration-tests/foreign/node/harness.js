@@ -4,10 +4,9 @@
 const path = require('node:path')
 const { createRequire } = require('node:module')
 
-const modules = process.env.TIDEMARK_TOOLS
-  ? path.resolve(process.env.TIDEMARK_TOOLS, 'node')
-  : path.resolve(__dirname, '../../../.tools/node')
-const load = createRequire(path.join(modules, 'package.json'))
+const tools = path.resolve(process.env.TIDEMARK_TOOLS || path.resolve(__dirname, '../../../.tools'))
+const python = path.join(tools, 'python', 'bin', 'python')
+const load = createRequire(path.join(tools, 'node', 'package.json'))
 
 const kafkajs = load('kafkajs')
 const { CompressionTypes, CompressionCodecs, Kafka, logLevel } = kafkajs
@@ -51,4 +50,4 @@ async function waitUntil(condition, what, deadline = 60_000) {
 
 const START = 1_700_000_000_000
 
-module.exports = { ...kafkajs, bootstrap, name, client, waitUntil, START, seed }
+module.exports = { ...kafkajs, bootstrap, name, client, python, waitUntil, START, seed }

@@ -1,6 +1,8 @@
 """One member of a consumer group, as a process of its own, so that a test can kill it.
 
-    member.py CLIENT BOOTSTRAP GROUP TOPIC STRATEGY [INSTANCE]
+    member.py CLIENT BOOTSTRAP GROUP TOPIC STRATEGY SESSION [INSTANCE]
+
+SESSION is the session timeout in milliseconds, INSTANCE makes the member static.
 
 Prints one JSON object a line: {"assignment": [partitions]} whenever it changes, {"value": text}
 for every record (whose offset is committed afterwards), {"closed": true} at the end. SIGTERM makes
@@ -23,7 +25,7 @@ def say(**fields):
     print(json.dumps(fields), flush=True)
 
 
-def kafka_python(bootstrap, group, topic, strategy, instance):
+def kafka_python(bootstrap, group, topic, strategy, session, instance):
     from kafka import KafkaConsumer
     from kafka.coordinator.assignors import range as ranges, roundrobin, sticky
 
@@ -39,7 +41,7 @@ def kafka_python(bootstrap, group, topic, strategy, instance):
         group_instance_id=instance,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        session_timeout_ms=6000,
+        session_timeout_ms=session,
         heartbeat_interval_ms=300,
         metadata_max_age_ms=1000,
         partition_assignment_strategy=[assignors[strategy]],
@@ -52,7 +54,7 @@ def kafka_python(bootstrap, group, topic, strategy, instance):
     return poll, consumer.commit, lambda: [tp.partition for tp in consumer.assignment()], consumer.close
 
 
-def confluent(bootstrap, group, topic, strategy, instance):
+def confluent(bootstrap, group, topic, strategy, session, instance):
     from confluent_kafka import Consumer
 
     consumer = Consumer(
@@ -62,7 +64,7 @@ def confluent(bootstrap, group, topic, strategy, instance):
             **({"group.instance.id": instance} if instance else {}),
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
-            "session.timeout.ms": 6000,
+            "session.timeout.ms": session,
             "heartbeat.interval.ms": 300,
             "partition.assignment.strategy": strategy,
         }
@@ -84,10 +86,12 @@ def confluent(bootstrap, group, topic, strategy, instance):
 
 
 def main():
-    client, bootstrap, group, topic, strategy, *instance = sys.argv[1:]
+    client, bootstrap, group, topic, strategy, session, *instance = sys.argv[1:]
     signal.signal(signal.SIGTERM, stop)
     make = {"kafka-python": kafka_python, "confluent": confluent}[client]
-    poll, commit, assignment, close = make(bootstrap, group, topic, strategy, *instance or [None])
+    poll, commit, assignment, close = make(
+        bootstrap, group, topic, strategy, int(session), *instance or [None]
+    )
     known = None
     while running:
         values = poll()

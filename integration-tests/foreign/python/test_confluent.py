@@ -30,7 +30,7 @@ from kafka import KafkaAdminClient
 
 import members
 import tools
-from samples import CODECS, START, incompressible, samples
+from samples import CODECS, MEGABYTE, START, incompressible, samples
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +173,11 @@ def test_records_come_back_as_they_went(bootstrap, reading, topic, codec, acks):
         assert seen == (sample.key, sample.value, sample.headers, (1, sample.timestamp))
 
 
-@pytest.mark.topic(num_partitions=1, config={"max.message.bytes": "2097152"})
+@one_partition
 @pytest.mark.parametrize("codec", CODECS)
 def test_messages_of_one_megabyte(bootstrap, reading, topic, codec):
     writer = Writer(bootstrap, compression_codec=codec, message_max_bytes=4 << 20)
-    values = [incompressible(1 << 20), b"x" * (1 << 20), b""]
+    values = [incompressible(MEGABYTE), b"x" * MEGABYTE, b""]
     for value in values:
         writer.send(topic, value, key=b"key")
         writer.flush()
@@ -301,24 +301,34 @@ def test_list_offsets(admin, bootstrap, topic):
 # Groups
 
 
-def produce_everywhere(bootstrap, topic):
-    def produce(values):
-        writer = Writer(bootstrap)
-        for number, value in enumerate(values):
-            writer.send(topic, value.encode(), partition=number % 4)
-        writer.flush()
+@pytest.fixture
+def group_of(bootstrap, topic, name):
+    """A function from an assignor to what starts a member of a new group, and what writes to its topic."""
+    group, producer = name("group"), Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
 
-    return produce
+    def send(value, partition):
+        errors = []
+        producer.produce(topic, value.encode(), partition=partition, on_delivery=lambda error, _: errors.append(error))
+        producer.flush(60)
+        assert errors == [None], errors
+
+    def make(strategy):
+        def start(**options):
+            return members.Member(members.python_member("confluent", group, topic, strategy, **options))
+
+        return start, send
+
+    return make
 
 
 @pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky"])
-def test_members_come_go_and_are_killed(bootstrap, topic, name, strategy):
-    members.rebalance_story("confluent", strategy, name("group"), topic, produce_everywhere(bootstrap, topic))
+def test_members_come_go_and_are_killed(group_of, strategy):
+    members.rebalance_story(*group_of(strategy))
 
 
 @pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
-def test_static_member_keeps_its_partitions(topic, name, strategy):
-    members.static_story("confluent", strategy, name("group"), topic)
+def test_static_member_keeps_its_partitions(group_of, strategy):
+    members.static_story(group_of(strategy)[0])
 
 
 @one_partition

@@ -8,7 +8,7 @@ from kafka.admin import AlterConfigOp, ConfigResource, MemberToRemove, OffsetSpe
 
 import members
 import tools
-from samples import CODECS, START, incompressible, samples
+from samples import CODECS, MEGABYTE, START, incompressible, samples
 
 
 @pytest.fixture(scope="module")
@@ -100,18 +100,33 @@ def test_records_come_back_as_they_went(bootstrap, topic, codec, acks):
         assert record.timestamp_type == 0
 
 
-@pytest.mark.topic(num_partitions=1, configs={"max.message.bytes": "2097152"})
+@one_partition
 @pytest.mark.parametrize("codec", CODECS)
 def test_messages_of_one_megabyte(bootstrap, topic, codec):
     compression = None if codec == "none" else codec
     producer = producing(bootstrap, compression_type=compression, max_request_size=4 << 20)
-    values = [incompressible(1 << 20), b"x" * (1 << 20), b""]
+    values = [incompressible(MEGABYTE), b"x" * MEGABYTE, b""]
     for value in values:
         producer.send(topic, value, key=b"key").get(30)
     producer.close()
     consumer = reading(bootstrap, TopicPartition(topic, 0), max_partition_fetch_bytes=4096)
     assert [record.value for record in read(consumer, len(values))] == values
     consumer.close()
+
+
+@one_partition
+def test_a_header_without_a_value_is_read(bootstrap, topic):
+    """kafka-python cannot send one, so confluent-kafka does."""
+    from confluent_kafka import Producer
+
+    headers = [("null", None), ("empty", b""), ("null", b"not this one")]
+    writer = Producer({"bootstrap.servers": bootstrap})
+    writer.produce(topic, b"value", headers=headers)
+    assert writer.flush(30) == 0
+    consumer = reading(bootstrap, TopicPartition(topic, 0))
+    (record,) = read(consumer, 1)
+    consumer.close()
+    assert list(record.headers) == headers
 
 
 @one_partition
@@ -235,24 +250,28 @@ def test_list_partition_offsets(admin, bootstrap, topic):
 # Groups
 
 
-def produce_everywhere(bootstrap, topic):
-    def produce(values):
-        producer = producing(bootstrap)
-        for number, value in enumerate(values):
-            producer.send(topic, value.encode(), partition=number % 4)
-        producer.flush()
-        producer.close()
+@pytest.fixture
+def group_of(bootstrap, topic, name):
+    """A function from an assignor to what starts a member of a new group, and what writes to its topic."""
+    group, producer = name("group"), producing(bootstrap)
 
-    return produce
+    def make(strategy):
+        def start(**options):
+            return members.Member(members.python_member("kafka-python", group, topic, strategy, **options))
+
+        return start, lambda value, partition: producer.send(topic, value.encode(), partition=partition).get(30)
+
+    yield make
+    producer.close()
 
 
 @pytest.mark.parametrize("strategy", ["range", "roundrobin", "sticky"])
-def test_members_come_go_and_are_killed(bootstrap, topic, name, strategy):
-    members.rebalance_story("kafka-python", strategy, name("group"), topic, produce_everywhere(bootstrap, topic))
+def test_members_come_go_and_are_killed(group_of, strategy):
+    members.rebalance_story(*group_of(strategy))
 
 
-def test_static_member_keeps_its_partitions(topic, name):
-    members.static_story("kafka-python", "range", name("group"), topic)
+def test_static_member_keeps_its_partitions(group_of):
+    members.static_story(group_of("range")[0])
 
 
 @one_partition

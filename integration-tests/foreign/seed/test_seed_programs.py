@@ -4,6 +4,7 @@ The Python blocks are taken out of the document; the only change is mechanical: 
 document shows commented out at the end of a block are uncommented. The programs talk to their own
 default address, localhost:9092. When the broker under test is elsewhere, the default argument of
 `KafkaManager.__init__` is replaced at run time, after the class was made; the text stays as it is.
+scripts/try-readme has them meet the broker at that very address.
 """
 
 import ast
