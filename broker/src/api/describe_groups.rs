@@ -1,8 +1,9 @@
 //! DescribeGroups (key 15, versions 0 to 6): state, protocol and members of groups.
 //!
 //! A group that does not exist is in state Dead without an error up to version 5, and
-//! GROUP_ID_NOT_FOUND with a message from version 6 on. A group that is named again is described once. Without ACLs everybody may do everything,
-//! so the authorized operations (version 3 and later, if asked for) are all there are.
+//! GROUP_ID_NOT_FOUND with a message from version 6 on. A group that is named again is described
+//! once. Without ACLs everybody may do everything, so the authorized operations (version 3 and
+//! later, if asked for) are all there are.
 
 use kafka_protocol::messages::describe_groups_response::{
     DescribedGroup as WireGroup, DescribedGroupMember,

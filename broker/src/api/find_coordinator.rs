@@ -67,8 +67,8 @@ fn answer(
     context.reply(&respond(context.version, request, &node, &failure))
 }
 
-/// The answer: for each key this node, or why there is no coordinator. A key that is asked for again
-/// is answered once.
+/// The answer: for each key this node, or why there is no coordinator. A key that is asked for
+/// again is answered once.
 fn respond(
     version: i16,
     request: &FindCoordinatorRequest,

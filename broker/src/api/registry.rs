@@ -78,11 +78,11 @@ macro_rules! api {
 pub static REGISTRY: &[Api] = &[
     api!(Produce 3..=13, produce(ProduceRequest), "Write on Topic", advertised 0,
         "Transactional batches are refused with INVALID_TXN_STATE. acks=all answers when the batch \
-         is on disk. Versions 0 to 2 are advertised for old librdkafka (KAFKA-18659) and refused. A \
-         request that names more than 200,000 partitions closes the connection."),
+         is on disk. Versions 0 to 2 are advertised for old librdkafka (KAFKA-18659) and refused. \
+         A request that names more than 200,000 partitions closes the connection."),
     api!(Fetch 4..=18, fetch(FetchRequest), "Read on Topic",
-        "Followers do not exist: every fetch is a consumer's. One that names a topic with more than 249 \
-         bytes has no session."),
+        "Followers do not exist: every fetch is a consumer's. One that names a topic with more than \
+         249 bytes has no session."),
     api!(ListOffsets 1..=10, list_offsets(ListOffsetsRequest), "Describe on Topic",
         "Nothing is tiered: -5 (latest tiered) finds nothing, -4 (earliest local) is the log start."),
     api!(Metadata 0..=13, metadata(MetadataRequest), "Describe on Topic",
@@ -91,8 +91,8 @@ pub static REGISTRY: &[Api] = &[
     api!(OffsetFetch 1..=9, offset_fetch(OffsetFetchRequest), "Describe on Group",
         "Groups, topics and partitions that are named again are answered once."),
     api!(FindCoordinator 0..=6, find_coordinator(FindCoordinatorRequest), "Describe on Group",
-        "Only groups have coordinators: transactions and share groups are not served. A key that is named \
-         again is answered once."),
+        "Only groups have coordinators: transactions and share groups are not served. A key that \
+         is named again is answered once."),
     api!(JoinGroup 0..=9, join_group(JoinGroupRequest), "Read on Group",
         "A member that brings more than 100 protocols is refused with INVALID_REQUEST."),
     api!(Heartbeat 0..=4, heartbeat(HeartbeatRequest), "Read on Group"),
@@ -103,8 +103,8 @@ pub static REGISTRY: &[Api] = &[
     api!(ListGroups 0..=5, list_groups(ListGroupsRequest), "Describe on Group"),
     api!(ApiVersions 0..=4, api_versions(ApiVersionsRequest), "none"),
     api!(CreateTopics 2..=7, create_topics(CreateTopicsRequest), "Create on Topic",
-        "The only possible replication factor is 1 (or -1, the default). More than 10,000 topics and \
-         configs in a request are POLICY_VIOLATION; Kafka counts what would be written."),
+        "The only possible replication factor is 1 (or -1, the default). More than 10,000 topics \
+         and configs in a request are POLICY_VIOLATION; Kafka counts what would be written."),
     api!(DeleteTopics 1..=6, delete_topics(DeleteTopicsRequest), "Delete on Topic"),
     api!(DeleteRecords 0..=2, delete_records(DeleteRecordsRequest), "Delete on Topic"),
     api!(InitProducerId 0..=5, init_producer_id(InitProducerIdRequest), "IdempotentWrite on Cluster",
@@ -115,16 +115,17 @@ pub static REGISTRY: &[Api] = &[
         "Only topics and the broker have configs: loggers, client metrics subscriptions and groups \
          are refused with INVALID_REQUEST. A resource that is named again is described once."),
     api!(AlterConfigs 0..=2, alter_configs(AlterConfigsRequest), "AlterConfigs",
-        "Only topics and the broker have configs, as with DescribeConfigs. More than 10,000 resources and \
-         configs in a request are POLICY_VIOLATION; Kafka counts what would be written."),
+        "Only topics and the broker have configs, as with DescribeConfigs. More than 10,000 \
+         resources and configs in a request are POLICY_VIOLATION; Kafka counts what would be written."),
     api!(DescribeLogDirs 1..=4, describe_log_dirs(DescribeLogDirsRequest), "Describe on Cluster"),
     api!(CreatePartitions 0..=3, create_partitions(CreatePartitionsRequest), "Alter on Topic",
-        "Internal topics keep their number of partitions (INVALID_PARTITIONS): groups are spread by it."),
+        "Internal topics keep their number of partitions (INVALID_PARTITIONS): groups are spread \
+         by it."),
     api!(DeleteGroups 0..=2, delete_groups(DeleteGroupsRequest), "Delete on Group"),
     api!(IncrementalAlterConfigs 0..=1, incremental_alter_configs(IncrementalAlterConfigsRequest),
         "AlterConfigs", "Only topics and the broker have configs, as with DescribeConfigs. An unknown \
-         operation is INVALID_REQUEST for topics too; Kafka fails with UNKNOWN_SERVER_ERROR. Requests have \
-         the same bound as those of AlterConfigs."),
+         operation is INVALID_REQUEST for topics too; Kafka fails with UNKNOWN_SERVER_ERROR. Requests \
+         have the same bound as those of AlterConfigs."),
     api!(OffsetDelete 0..=0, offset_delete(OffsetDeleteRequest), "Delete on Group"),
     api!(DescribeCluster 0..=2, describe_cluster(DescribeClusterRequest), "Describe on Cluster"),
     api!(ListConfigResources 0..=1, list_config_resources(ListConfigResourcesRequest),

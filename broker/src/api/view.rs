@@ -114,8 +114,8 @@ impl View {
         }
     }
 
-    /// A partition by topic name. No topic has a name that is longer than the longest, and a request
-    /// that names one a million times is not to have it hashed as often.
+    /// A partition by topic name. No topic has a name that is longer than the longest, and a
+    /// request that names one a million times is not to have it hashed as often.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
         let partitions = &self.shared.partitions;
         let may_exist = topic.len() <= topic_name::MAX_LENGTH;

@@ -45,7 +45,7 @@ pub(super) fn list(
 }
 
 /// Decides a DeleteGroups call for one group: an empty group goes with all its offsets, of which
-/// there may be any number. The group itself goes last; if it comes to that and fails, the caller is
+/// there may be any number. The group itself goes last; if something fails before, the caller is
 /// told so and can go on with it.
 pub(super) fn delete_group(
     machine: &GroupMachine,
