@@ -1,47 +1,38 @@
 //! Starts a broker and stops it again.
 
 mod bound;
+mod catalog;
 mod metadata_log;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
-use uuid::Uuid;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::api::{FetchSessions, Memory, Node, ProducerIds, Shared};
 use crate::catalog::command::{Command, Registration};
 use crate::catalog::image::CatalogImage;
 use crate::catalog::machine::CatalogMachine;
 use crate::catalog::records::BrokerEndpoint;
-use crate::catalog::topic_name::CLUSTER_METADATA;
-use crate::config::{BrokerConfig, ConfigError, TopicConfig};
+use crate::config::{BrokerConfig, ConfigError};
 use crate::coordinator::group::GroupRouter;
-use crate::coordinator::runtime::{BoxFuture, Failure, LoadError, Loaded, Mailbox, load};
+use crate::coordinator::runtime::{BoxFuture, Failure, LoadError, Mailbox};
 use crate::environment::Environment;
-use crate::machine_log::{MachineClock, MachineLog};
 use crate::metrics::Metrics;
 use crate::net::{BindError, Limits, serve};
-use crate::partition::{Flusher, FlusherThread, PartitionSettings, PartitionTable};
+use crate::partition::{Flusher, FlusherThread, PartitionTable};
 use crate::reconcile::Reconciler;
 use crate::storage::{LogDir, StorageError};
-use crate::types::{LeaderEpoch, TopicPartition};
 use crate::vitals::{Pulse, Vitals};
 use crate::{admin, janitor};
 use bound::Bound;
-
-/// The id that Kafka gives its metadata topic (`Uuid.METADATA_TOPIC_ID`).
-const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
-
-/// The largest batch of the catalog's log: a command writes its records as one (Kafka's
-/// `KafkaRaftClient.MAX_BATCH_SIZE_BYTES`).
-const MAX_CATALOG_BATCH_BYTES: usize = 8 * 1024 * 1024;
+use catalog::{CatalogThread, catalog_partition, load_catalog};
 
 /// How long open requests may take to finish when the broker stops, in milliseconds. Answers that
 /// wait for the disk need a moment; a client that never reads does not get more.
@@ -81,7 +72,7 @@ pub enum StartError {
 /// A running broker. Dropping it without [`Handle::shutdown`] is what a kill is to a process: the
 /// next start recovers.
 pub struct Handle {
-    addresses: BTreeMap<String, SocketAddr>,
+    addresses: Vec<(String, SocketAddr)>,
     http: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     shared: Arc<Shared>,
@@ -119,9 +110,9 @@ impl Broker {
                 pulse.rest();
             });
         };
-        let mut addresses = BTreeMap::new();
+        let mut addresses = Vec::new();
         for (name, listener) in std::mem::take(&mut opened.bound.listeners) {
-            addresses.insert(name.to_string(), listener.local_addr()?);
+            addresses.push((name.to_string(), listener.local_addr()?));
             let pulse = vitals.pulse(format!("the listener {name}"));
             let (shared, limits) = (Arc::clone(&shared), Arc::clone(&limits));
             let service = serve(listener, name, shared, limits, stopping.clone());
@@ -201,17 +192,24 @@ fn open(config: Arc<BrokerConfig>, environment: Environment) -> Result<Opened, S
 }
 
 impl Handle {
-    /// The address of each listener, by its name.
-    pub fn addresses(&self) -> &BTreeMap<String, SocketAddr> {
+    /// The name and address of each listener, in the order of `listeners`.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
     }
 
-    /// `host:port` of the first listener: what a client needs as its bootstrap server.
+    /// `host:port` of the first listener: what a client on this machine needs as its bootstrap
+    /// server. A listener on all interfaces is told as the loopback address.
     pub fn bootstrap(&self) -> String {
-        self.addresses
-            .values()
-            .next()
-            .map_or_else(String::new, ToString::to_string)
+        let Some((_, mut address)) = self.addresses.first().cloned() else {
+            return String::new();
+        };
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        address.to_string()
     }
 
     /// The address of the HTTP server, if there is one.
@@ -309,74 +307,6 @@ fn close(reconciler: &Reconciler) -> Result<(), StorageError> {
             Ok(())
         }
     }
-}
-
-/// The thread on which the catalog runs. A change of the catalog makes and renames directories and
-/// waits for the disk, which no thread that serves requests should.
-struct CatalogThread {
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl CatalogThread {
-    fn run(loaded: Loaded<CatalogMachine>, pulse: Pulse) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Handle::current();
-        let thread = tokio::task::spawn_blocking(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = loaded.run() => {}
-                    // Also when the sender is dropped: nobody is there who could stop it later.
-                    _ = stopped => {}
-                }
-            });
-            pulse.rest();
-        });
-        Self { stop, thread }
-    }
-
-    async fn stop(self) {
-        let _ = self.stop.send(());
-        if let Err(error) = self.thread.await {
-            tracing::error!(%error, "the catalog has failed");
-        }
-    }
-}
-
-/// The partition that is the catalog's log.
-fn catalog_partition() -> TopicPartition {
-    TopicPartition::new(CLUSTER_METADATA, 0)
-}
-
-/// Opens the catalog's log and replays it; topics are opened on the way.
-fn load_catalog(
-    reconciler: &Arc<Reconciler>,
-) -> Result<(Mailbox<CatalogMachine>, CatalogThread), StartError> {
-    let config = &reconciler.base_config;
-    // The catalog's log has Kafka's defaults, whatever the broker sets for topics, and is never
-    // cut by retention.
-    let mut settings = PartitionSettings::new(
-        &TopicConfig::resolve(&BrokerConfig::default(), &BTreeMap::new()),
-        &BrokerConfig::default(),
-    );
-    settings.log.delete = false;
-    settings.rules.max_message_bytes = MAX_CATALOG_BATCH_BYTES;
-    let name = catalog_partition();
-    let parts = reconciler.parts(name, METADATA_TOPIC_ID, LeaderEpoch(0), settings);
-    let log = reconciler.open(parts)?;
-    *reconciler.catalog_log.lock() = Some(Arc::clone(&log));
-    let machine = CatalogMachine::new(Arc::clone(config));
-    let follower = Arc::clone(reconciler);
-    let clock = MachineClock(Arc::clone(&reconciler.environment.clock));
-    let (mailbox, loaded) = load(
-        machine,
-        Arc::new(MachineLog(log)),
-        Arc::new(clock),
-        Box::new(move |machine: &CatalogMachine| follower.follow(machine.image())),
-    )?;
-    reconciler.loading.store(false, Ordering::Release);
-    let pulse = reconciler.vitals.pulse("the catalog");
-    Ok((mailbox, CatalogThread::run(loaded, pulse)))
 }
 
 fn share(opened: &Opened, stopping: watch::Receiver<bool>) -> Arc<Shared> {
