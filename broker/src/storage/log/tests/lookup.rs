@@ -11,6 +11,9 @@ use crate::storage::{max_timestamp, offset_for_timestamp};
 /// What happens to the log while it is searched.
 type Disturbance<'a> = &'a dyn Fn(&mut Log);
 
+/// The offset and timestamp of a record.
+type Seen = (i64, i64);
+
 /// A log to which something happens before a certain look at it.
 struct Racing<'a> {
     log: RefCell<Log>,
@@ -34,7 +37,7 @@ impl LogAccess for Racing<'_> {
 }
 
 /// Offset and timestamp of every record a consumer may see.
-fn seen(log: &Log, upper: Offset) -> Vec<(i64, i64)> {
+fn seen(log: &Log, upper: Offset) -> Vec<Seen> {
     let records = records(log, log.start_offset(), upper);
     let records = records.into_iter().map(|(offset, time, _)| (offset, time));
     records
@@ -61,15 +64,12 @@ fn wavy() -> Bench {
     bench
 }
 
-/// What is to be found among these records, each an offset and a timestamp.
-type Wanted<'a> = &'a dyn Fn(&[(i64, i64)]) -> Option<(i64, i64)>;
-
 /// Runs `search` with the disturbance before each of its looks in turn, and compares what it
 /// finds with what is to be found in the log as it then is.
 fn race(
     disturb: Disturbance<'_>,
     search: &dyn Fn(&Racing<'_>) -> Option<TimestampOffset>,
-    wanted: Wanted<'_>,
+    wanted: &dyn Fn(&[Seen]) -> Option<Seen>,
 ) {
     for before in 0.. {
         let mut bench = wavy();
@@ -112,8 +112,8 @@ fn rule_30_a_look_up_finds_the_first_record_left_whatever_is_deleted_meanwhile()
 
 #[test]
 fn rule_28_the_largest_timestamp_is_that_of_a_record_left() {
-    let first_largest = |records: &[(i64, i64)]| {
-        let by_time = |(offset, time): &(i64, i64)| (-*time, *offset);
+    let first_largest = |records: &[Seen]| {
+        let by_time = |(offset, time): &Seen| (-*time, *offset);
         records.iter().copied().min_by_key(by_time)
     };
     for start in [1, 31, 90, 148, 150] {
