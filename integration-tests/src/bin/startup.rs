@@ -59,7 +59,8 @@ async fn one_start(binary: &str) -> Result<(Duration, u64)> {
                 "--set",
                 &format!("listeners=PLAINTEXT://{address}"),
             ])
-            .args(["--set", "tidemark.http.listener=none"])
+            // As by default, but on a port that is free for certain.
+            .args(["--set", "tidemark.http.listener=127.0.0.1:0"])
             .args([
                 "--set",
                 &format!("log.dirs={}", directory.path().join("data").display()),
