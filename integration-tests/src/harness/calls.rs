@@ -25,8 +25,10 @@ use tidemark_protocol::records::{BatchBuilder, BatchView, Batches, Records};
 pub const PRODUCE: i16 = 12;
 /// See [`PRODUCE`].
 pub const FETCH: i16 = 12;
-const CREATE_TOPICS: i16 = 7;
-const DELETE_TOPICS: i16 = 5;
+/// See [`PRODUCE`].
+pub const CREATE_TOPICS: i16 = 7;
+/// See [`PRODUCE`].
+pub const DELETE_TOPICS: i16 = 5;
 const LIST_OFFSETS: i16 = 7;
 const METADATA: i16 = 12;
 const OFFSET_COMMIT: i16 = 8;
@@ -47,13 +49,12 @@ pub async fn connect(address: &str) -> Connection {
         .unwrap_or_else(|error| panic!("{address}: {error}"))
 }
 
-/// Creates a topic.
-pub async fn create_topic(
-    connection: &mut Connection,
+/// A request that creates a topic.
+pub fn create_topic_request(
     name: &str,
     partitions: i32,
     configs: &[(&str, &str)],
-) {
+) -> CreateTopicsRequest {
     let configs = configs.iter().map(|(name, value)| {
         CreatableTopicConfig::default()
             .with_name(text(name))
@@ -64,20 +65,35 @@ pub async fn create_topic(
         .with_num_partitions(partitions)
         .with_replication_factor(1)
         .with_configs(configs.collect());
-    let request = CreateTopicsRequest::default()
+    CreateTopicsRequest::default()
         .with_topics(vec![topic])
-        .with_timeout_ms(TIMEOUT_MS);
+        .with_timeout_ms(TIMEOUT_MS)
+}
+
+/// Creates a topic.
+pub async fn create_topic(
+    connection: &mut Connection,
+    name: &str,
+    partitions: i32,
+    configs: &[(&str, &str)],
+) {
+    let request = create_topic_request(name, partitions, configs);
     let response = connection.call(CREATE_TOPICS, &request).await;
     for result in response.expect("CreateTopics is answered").topics {
         assert_eq!(result.error_code, 0, "{name}: {:?}", result.error_message);
     }
 }
 
+/// A request that deletes a topic.
+pub fn delete_topic_request(name: &str) -> DeleteTopicsRequest {
+    DeleteTopicsRequest::default()
+        .with_topic_names(vec![topic(name)])
+        .with_timeout_ms(TIMEOUT_MS)
+}
+
 /// Deletes a topic.
 pub async fn delete_topic(connection: &mut Connection, name: &str) {
-    let request = DeleteTopicsRequest::default()
-        .with_topic_names(vec![topic(name)])
-        .with_timeout_ms(TIMEOUT_MS);
+    let request = delete_topic_request(name);
     let response = connection.call(DELETE_TOPICS, &request).await;
     for result in response.expect("DeleteTopics is answered").responses {
         assert_eq!(result.error_code, 0, "{name}: {:?}", result.error_message);

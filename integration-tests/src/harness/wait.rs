@@ -8,18 +8,26 @@ const STEP: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks `probe` until it gives a value. Gives up with `what` was waited for.
+#[track_caller]
+pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    let value = within(PATIENCE, probe);
+    value.unwrap_or_else(|| panic!("still waiting for {what}"))
+}
+
+/// Asks `probe` until it gives a value, or for this long: for what may be given up.
 #[allow(
     clippy::disallowed_methods,
     reason = "another process can only be polled, and this is the one place that does it"
 )]
-#[track_caller]
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn within<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
     loop {
         if let Some(value) = probe() {
-            return value;
+            return Some(value);
         }
-        assert!(started.elapsed() < PATIENCE, "still waiting for {what}");
+        if started.elapsed() >= patience {
+            return None;
+        }
         std::thread::sleep(STEP);
     }
 }

@@ -1,17 +1,18 @@
-//! The consumer group: a static member that reads and commits, and what its commits must be.
+//! The consumer group: three members that read and commit, and what their commits must be.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use integration_tests::harness::wait::until;
+use integration_tests::harness::wait::{until, within};
+use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::plan::Round;
+use super::plan::{Round, Turn};
 use super::trigger::Trigger;
 use super::{PARTITIONS, TOPICS};
 
@@ -24,15 +25,19 @@ const PAUSE: Duration = Duration::from_millis(5);
 const COMMITS_PER_WAIT: usize = 3;
 /// How many records are taken in one go.
 const GULP: usize = 200;
+/// The member that has a name of its own (KIP-345): the next in its place takes its partitions
+/// over. The others come and go with rebalances.
+const STATIC: usize = 0;
 
-type Offsets = BTreeMap<(String, i32), i64>;
+type TopicPartition = (String, i32);
+type Offsets = BTreeMap<TopicPartition, i64>;
 
 /// The group.
 pub(crate) struct Members {
     address: String,
     trigger: Arc<Trigger>,
     commits: Commits,
-    member: Option<Member>,
+    members: [Option<Member>; 3],
     /// Members that are being closed.
     closing: Vec<JoinHandle<()>>,
     /// The committed offsets when the broker had started.
@@ -40,11 +45,32 @@ pub(crate) struct Members {
 }
 
 struct Member {
-    consumer: BaseConsumer,
-    /// Where it goes on: only known once it has read from a partition.
+    consumer: BaseConsumer<Changes>,
+    /// Where it goes on: only known once it has read from a partition since it got it.
     next: Offsets,
     /// How often it has committed.
     commits: usize,
+}
+
+/// The partitions that were given or taken since somebody looked.
+#[derive(Default)]
+struct Changes(Mutex<Vec<TopicPartition>>);
+
+impl ClientContext for Changes {}
+
+impl ConsumerContext for Changes {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(list) | Rebalance::Revoke(list) = rebalance {
+            let elements = list.elements();
+            let partitions = elements
+                .iter()
+                .map(|element| (element.topic().to_owned(), element.partition()));
+            self.0
+                .lock()
+                .expect("nobody panics with it")
+                .extend(partitions);
+        }
+    }
 }
 
 /// What has been tried and what has succeeded, by all members so far.
@@ -60,7 +86,7 @@ impl Members {
             address,
             trigger: Arc::clone(trigger),
             commits: Commits::default(),
-            member: None,
+            members: [const { None }; 3],
             closing: Vec::new(),
             committed: Offsets::new(),
         }
@@ -69,20 +95,7 @@ impl Members {
     /// Compares what the restarted broker has with what members know: nothing that a commit has
     /// succeeded with is lost, and nothing is there that nobody tried.
     pub(crate) fn check_commits(&mut self) {
-        let mut list = TopicPartitionList::new();
-        for (topic, partition) in partitions() {
-            list.add_partition(&topic, partition);
-        }
-        let list = self.observer().committed_offsets(list, CALL);
-        let list = list.expect("the broker knows the group's offsets");
-        self.committed.clear();
-        for element in list.elements() {
-            element.error().expect("an offset has no error of its own");
-            let partition = (element.topic().to_owned(), element.partition());
-            if let Offset::Offset(offset) = element.offset() {
-                self.committed.insert(partition, offset);
-            }
-        }
+        self.committed = self.committed_now();
         let Commits { tried, succeeded } = &self.commits;
         for (partition, offset) in &self.committed {
             assert!(
@@ -100,53 +113,173 @@ impl Members {
         }
     }
 
+    fn committed_now(&self) -> Offsets {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in partitions() {
+            list.add_partition(&topic, partition);
+        }
+        let list = self.observer().committed_offsets(list, CALL);
+        let list = list.expect("the broker knows the group's offsets");
+        let mut committed = Offsets::new();
+        for element in list.elements() {
+            element.error().expect("an offset has no error of its own");
+            let partition = (element.topic().to_owned(), element.partition());
+            if let Offset::Offset(offset) = element.offset() {
+                committed.insert(partition, offset);
+            }
+        }
+        committed
+    }
+
     /// A client of the group that is no member.
     fn observer(&self) -> BaseConsumer {
         config(&self.address).create().expect("a consumer")
     }
 
-    /// Closes the member if the next round replaces it. Without a broker that takes until its
-    /// session would have ended, so nobody waits for it.
+    /// Gives members up while there is no broker. To close one takes until its session would have
+    /// ended, so nobody waits for it.
     pub(crate) fn give_up(&mut self, next: &Round) {
-        if let Some(member) = self.member.take_if(|_| next.new_member) {
+        self.close_those(next, Turn::Vanishes);
+    }
+
+    fn close_those(&mut self, round: &Round, turn: Turn) {
+        for (member, of_this) in self.members.iter_mut().zip(round.members) {
+            if let Some(member) = member.take_if(|_| of_this == turn) {
+                self.closing.push(std::thread::spawn(move || drop(member)));
+            }
+        }
+    }
+
+    /// Has all members leave, and waits for that and for those that have been given up. All at
+    /// once: one that is not heard of holds the others up.
+    ///
+    /// One that librdkafka never comes back from is let be: if a member is closed while it is being
+    /// given partitions, `rd_kafka_assign` may wait for a thread that serves nobody any more.
+    pub(crate) fn close(&mut self) {
+        for member in self.members.iter_mut().filter_map(Option::take) {
             self.closing.push(std::thread::spawn(move || drop(member)));
         }
-    }
-
-    /// Waits for the members that have been given up.
-    pub(crate) fn close(self) {
-        for closing in self.closing {
-            closing.join().expect("closing does not panic");
+        for closing in self.closing.drain(..) {
+            if within(CALL, || closing.is_finished().then_some(())).is_some() {
+                closing.join().expect("closing does not panic");
+            }
         }
     }
 
-    /// Makes a member if there is none. It has the name of the one before it (KIP-345).
-    pub(crate) fn renew(&mut self) {
-        if self.member.is_some() {
-            return;
+    /// Leaves the members as they are.
+    pub(crate) fn abandon(&mut self) {
+        self.members
+            .iter_mut()
+            .for_each(|member| std::mem::forget(member.take()));
+    }
+
+    /// Has members leave that are to, and makes those that are missing.
+    pub(crate) fn renew(&mut self, round: &Round) {
+        self.close_those(round, Turn::Leaves);
+        self.fill();
+    }
+
+    fn fill(&mut self) {
+        for index in 0..self.members.len() {
+            if self.members[index].is_some() {
+                continue;
+            }
+            let mut config = config(&self.address);
+            config.set("auto.offset.reset", "earliest");
+            match index {
+                STATIC => config.set("group.instance.id", "the-member"),
+                // What one leaves behind that vanishes is waited for.
+                _ => config.set("session.timeout.ms", "1500"),
+            };
+            let consumer = config.create_with_context(Changes::default());
+            let consumer: BaseConsumer<Changes> = consumer.expect("a consumer");
+            let topics = TOPICS.map(|(name, _)| name);
+            consumer.subscribe(&topics).expect("a subscription");
+            self.members[index] = Some(Member {
+                consumer,
+                next: Offsets::new(),
+                commits: 0,
+            });
         }
-        let consumer = config(&self.address)
-            .set("group.instance.id", "the-member")
-            .set("auto.offset.reset", "earliest")
-            .create();
-        let consumer: BaseConsumer = consumer.expect("a consumer");
-        let topics = TOPICS.map(|(name, _)| name);
-        consumer.subscribe(&topics).expect("a subscription");
-        self.member = Some(Member {
-            consumer,
-            next: Offsets::new(),
-            commits: 0,
+    }
+
+    /// Reads what is there and commits it, one member after the other as long as there is a
+    /// broker: a commit that is waited for would wait for the next one.
+    pub(crate) fn work(&mut self, there_is_a_broker: impl Fn() -> bool) {
+        let Self {
+            members,
+            committed,
+            commits,
+            trigger,
+            ..
+        } = self;
+        for member in members.iter_mut().flatten() {
+            if there_is_a_broker() {
+                member.read(committed, commits, trigger);
+            }
+        }
+    }
+
+    /// Reads until nothing is left, and until each partition has one owner.
+    pub(crate) fn read_to_the_end(&mut self) {
+        self.fill();
+        let observer = self.observer();
+        let ends: Offsets = partitions()
+            .map(|partition| {
+                let watermarks = observer.fetch_watermarks(&partition.0, partition.1, CALL);
+                let (_, end) = watermarks.expect("the broker knows its partitions");
+                (partition, end)
+            })
+            .filter(|(_, end)| *end > 0)
+            .collect();
+        until("the group to read to the end", || {
+            self.work(|| true);
+            (self.committed_now() == ends).then_some(())
+        });
+        let all: Vec<TopicPartition> = partitions().collect();
+        until("each partition to have one owner", || {
+            self.work(|| true);
+            let mut owned: Vec<_> = self
+                .members
+                .iter()
+                .flatten()
+                .flat_map(Member::owned)
+                .collect();
+            owned.sort_unstable();
+            let mut all = all.clone();
+            all.sort_unstable();
+            (owned == all).then_some(())
         });
     }
+}
 
-    /// Reads what is there and commits it.
-    pub(crate) fn work(&mut self) {
-        let Some(member) = &mut self.member else {
-            return;
+impl Member {
+    fn owned(&self) -> Vec<TopicPartition> {
+        let assignment = self.consumer.assignment();
+        let assignment = assignment.expect("a member knows what it owns");
+        let elements = assignment.elements();
+        let name = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            (element.topic().to_owned(), element.partition())
         };
+        elements.iter().map(name).collect()
+    }
+
+    fn read(&mut self, committed: &Offsets, commits: &mut Commits, trigger: &Trigger) {
         let mut any = false;
         for _ in 0..GULP {
-            let Some(message) = member.consumer.poll(PAUSE) else {
+            let message = self.consumer.poll(PAUSE);
+            let changed = std::mem::take(
+                &mut *self
+                    .consumer
+                    .context()
+                    .0
+                    .lock()
+                    .expect("nobody panics with it"),
+            );
+            for partition in changed {
+                self.next.remove(&partition);
+            }
+            let Some(message) = message else {
                 break;
             };
             let Ok(message) = message else {
@@ -154,56 +287,23 @@ impl Members {
                 continue;
             };
             let partition = (message.topic().to_owned(), message.partition());
-            let of = |offsets: &Offsets| offsets.get(&partition).copied().unwrap_or(0);
-            let (committed, tried) = (of(&self.committed), of(&self.commits.tried));
-            member.check_position(committed, tried, &partition, message.offset());
-            member.next.insert(partition, message.offset() + 1);
+            let next = self.next.get(&partition);
+            check_position(next, committed, commits, &partition, message.offset());
+            self.next.insert(partition, message.offset() + 1);
             any = true;
         }
         if any {
-            member.commit(&mut self.commits, &self.trigger);
+            self.commit(commits, trigger);
         }
-    }
-
-    /// Reads until nothing is left.
-    pub(crate) fn read_to_the_end(&mut self) {
-        self.renew();
-        let observer = self.observer();
-        for partition in partitions() {
-            let (_, end) = observer
-                .fetch_watermarks(&partition.0, partition.1, CALL)
-                .expect("the broker knows its partitions");
-            until("the group to read to the end", || {
-                self.work();
-                let member = self.member.as_ref()?;
-                let next = member.next.get(&partition);
-                // Nothing is read of a partition of which all is committed.
-                (next.or(self.committed.get(&partition)) == Some(&end)).then_some(())
-            });
-        }
-    }
-}
-
-impl Member {
-    /// A member begins where the group has committed and leaves nothing out. One that got over a
-    /// restart may go back to what is committed. (A commit of the member before it may have
-    /// succeeded since it was asked for.)
-    fn check_position(&self, committed: i64, tried: i64, partition: &(String, i32), offset: i64) {
-        let (from, to) = match self.next.get(partition) {
-            None => (committed, tried),
-            Some(next) => (committed.min(*next), *next),
-        };
-        assert!(
-            (from..=to).contains(&offset),
-            "{partition:?}: {offset} is read, after {:?}; {committed} is committed",
-            self.next.get(partition)
-        );
     }
 
     /// Commits what has been read, sometimes without waiting: such commits are under way when the
     /// broker is killed. The others are known to have succeeded. (The callback for commits is
     /// never called by this version of the client.)
     fn commit(&mut self, commits: &mut Commits, trigger: &Trigger) {
+        if self.next.is_empty() {
+            return;
+        }
         let mut list = TopicPartitionList::new();
         for (partition, next) in &self.next {
             list.add_partition_offset(&partition.0, partition.1, Offset::Offset(*next))
@@ -218,7 +318,8 @@ impl Member {
             CommitMode::Async
         };
         // Refused while the member is being taken in again: the next commit will do.
-        if self.consumer.commit(&list, mode).is_ok() && wait {
+        let done = self.consumer.commit(&list, mode);
+        if done.is_ok() && wait {
             for (partition, next) in &self.next {
                 raise(&mut commits.succeeded, partition, *next);
             }
@@ -227,13 +328,36 @@ impl Member {
     }
 }
 
+/// A member leaves nothing out and never goes back in a partition that it has. One that it got it
+/// reads from where the group has committed: at least what is known to have succeeded, at most
+/// what was tried.
+fn check_position(
+    next: Option<&i64>,
+    committed: &Offsets,
+    commits: &Commits,
+    partition: &TopicPartition,
+    offset: i64,
+) {
+    let of = |offsets: &Offsets| offsets.get(partition).copied().unwrap_or(0);
+    let from = of(committed).max(of(&commits.succeeded));
+    let (from, to) = match next {
+        None => (from, of(&commits.tried)),
+        Some(next) => (*next, *next),
+    };
+    assert!(
+        (from..=to).contains(&offset),
+        "{partition:?}: {offset} is read, after {next:?}; {from} is committed, {to} was tried"
+    );
+}
+
 fn config(address: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", address)
         .set("group.id", GROUP)
+        .set("partition.assignment.strategy", "roundrobin")
         .set("enable.auto.commit", "false")
-        .set("heartbeat.interval.ms", "200")
+        .set("heartbeat.interval.ms", "100")
         .set("coordinator.query.interval.ms", "100")
         .set("reconnect.backoff.ms", "2")
         .set("reconnect.backoff.max.ms", "10")

@@ -9,7 +9,7 @@ use super::trigger::Moment;
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
-/// A run.
+/// A run. Dropped by a panic it says how to repeat it.
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) rounds: usize,
@@ -28,8 +28,25 @@ impl Plan {
         }
     }
 
+    /// What repeats the choices.
+    pub(crate) fn replay(&self) -> String {
+        let Self { seed, rounds } = self;
+        format!(
+            "TIDEMARK_CRASH_SEED={seed} TIDEMARK_CRASH_ROUNDS={rounds} \
+             cargo test -p integration-tests --test crash"
+        )
+    }
+
     pub(crate) fn random(&self) -> StdRng {
         StdRng::seed_from_u64(self.seed)
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("to repeat: {}", self.replay());
+        }
     }
 }
 
@@ -54,26 +71,63 @@ pub(crate) struct Round {
     pub(crate) batch_sizes: [usize; 2],
     /// How many records each producer has under way.
     pub(crate) ahead: usize,
-    /// Whether the group's member is replaced by a new one.
-    pub(crate) new_member: bool,
+    /// What becomes of the group's members.
+    pub(crate) members: [Turn; 3],
+    /// How a topic is made anew, if one is.
+    pub(crate) renewing: Option<Renewing>,
+}
+
+/// What becomes of a member at the end of the round before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It gets over the restart.
+    Stays,
+    /// It is given up while there is no broker: its session goes on without it.
+    Vanishes,
+    /// It leaves in order once the broker is there.
+    Leaves,
+}
+
+/// How a topic is deleted and made anew.
+#[derive(Debug)]
+pub(crate) struct Renewing {
+    /// Whether the creation is sent before the deletion was answered.
+    pub(crate) at_once: bool,
+    /// How many records the new one gets.
+    pub(crate) records: usize,
+    /// How many of them are under way.
+    pub(crate) ahead: usize,
 }
 
 impl Round {
     pub(crate) fn choose(random: &mut StdRng) -> Self {
-        let moment = if random.random_bool(0.6) {
-            Moment::Delivered(random.random_range(0..600))
-        } else {
-            Moment::Committed(random.random_range(1..=4))
+        let moment = match random.random_range(0..100) {
+            0..15 => Moment::Starting(random.random_range(0..20)),
+            15..40 => Moment::Renewed(random.random_range(1..=14)),
+            40..75 => Moment::Delivered(random.random_range(0..600)),
+            _ => Moment::Committed(random.random_range(1..=4)),
         };
+        let renews = matches!(moment, Moment::Renewed(_)) || random.random_bool(0.2);
+        let renewing = renews.then(|| Renewing {
+            at_once: random.random_bool(0.5),
+            records: random.random_range(4..12),
+            ahead: random.random_range(1..6),
+        });
         let mut codec = || *CODECS.choose(random).expect("there are codecs");
         let codecs = [codec(), codec()];
+        let mut turn = || match random.random_range(0..10) {
+            0..7 => Turn::Stays,
+            7 => Turn::Vanishes,
+            _ => Turn::Leaves,
+        };
         Self {
             moment,
+            members: [turn(), turn(), turn()],
             new_producers: [random.random_bool(0.5), random.random_bool(0.5)],
             codecs,
             batch_sizes: [random.random_range(1..40), random.random_range(1..40)],
             ahead: random.random_range(20..400),
-            new_member: random.random_bool(0.5),
+            renewing,
         }
     }
 }

@@ -77,6 +77,18 @@ impl Producers {
         }
     }
 
+    /// Closes all.
+    pub(crate) fn close(&mut self) {
+        self.slots = [None, None];
+    }
+
+    /// Leaves them as they are.
+    pub(crate) fn abandon(&mut self) {
+        self.slots
+            .iter_mut()
+            .for_each(|slot| std::mem::forget(slot.take()));
+    }
+
     /// Makes the producers that are missing.
     pub(crate) fn renew(&mut self, round: &Round) {
         for index in 0..self.slots.len() {

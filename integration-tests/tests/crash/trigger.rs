@@ -7,10 +7,14 @@ use rustix::process::{Pid, Signal, kill_process};
 /// When.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
+    /// Before the broker has said that it is ready, after so many looks: while it recovers.
+    Starting(usize),
     /// When so many records have been acknowledged in this round; 0 is at once.
     Delivered(usize),
     /// When so many commits have succeeded in this round.
     Committed(usize),
+    /// After so many steps of making a topic anew.
+    Renewed(usize),
 }
 
 /// Counts what happens and kills when the moment has come.
@@ -50,6 +54,14 @@ impl Trigger {
         });
     }
 
+    /// A step has been done of making a topic anew.
+    pub(crate) fn renewed(&self) {
+        self.count(|moment| match moment {
+            Moment::Renewed(left) => Moment::Renewed(left.saturating_sub(1)),
+            other => other,
+        });
+    }
+
     fn count(&self, step: impl Fn(Moment) -> Moment) {
         if let Some(armed) = self.0.lock().expect("nobody panics with it").as_mut() {
             armed.moment = step(armed.moment);
@@ -59,8 +71,12 @@ impl Trigger {
 
     fn fire_if_due(&self) {
         let mut armed = self.0.lock().expect("nobody panics with it");
-        let due =
-            |armed: &mut Armed| matches!(armed.moment, Moment::Delivered(0) | Moment::Committed(0));
+        let due = |armed: &mut Armed| {
+            matches!(
+                armed.moment,
+                Moment::Delivered(0) | Moment::Committed(0) | Moment::Renewed(0)
+            )
+        };
         if let Some(Armed { broker, .. }) = armed.take_if(due) {
             kill_process(broker, Signal::KILL).expect("the broker runs");
         }

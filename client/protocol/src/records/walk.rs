@@ -1,7 +1,7 @@
 //! The walk over the records of a batch, as they are unpacked: what a broker does before it takes a
 //! batch, so that its header cannot say what its records do not.
 //!
-//! Nothing that is unpacked is kept: packed records pass through a buffer of [`WINDOW`] bytes, plain
+//! Nothing that is unpacked is kept: packed records pass through a buffer of `WINDOW` bytes, plain
 //! ones are walked where they lie. Keys, values and headers are skipped; their lengths are checked.
 
 use super::batch::BatchView;
