@@ -8,6 +8,7 @@
 //! | `ports.rs` | ports that stay the same over a restart |
 //! | `http.rs` | HTTP GET and values of metrics |
 //! | `calls.rs` | the few Kafka requests that tests send by hand |
+//! | `rebalance.rs` | what librdkafka does when partitions are given and taken |
 //! | `files.rs` | what lies in a data directory, and what tests put there |
 //!
 //! Helpers panic with what went wrong: in a test that is the report.
@@ -18,4 +19,5 @@ pub mod files;
 pub mod http;
 pub mod ports;
 pub mod process;
+pub mod rebalance;
 pub mod wait;

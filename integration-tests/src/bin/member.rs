@@ -7,13 +7,13 @@
 
 use std::io::{Read, StdoutLock, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rdkafka::ClientContext;
+use integration_tests::harness::rebalance::Changes;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 
 /// How long a poll waits. The client works in its own threads.
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
             .set("group.instance.id", instance)
             .set("session.timeout.ms", "30000");
     }
-    let consumer: BaseConsumer<Changes> = config.create_with_context(Changes::default())?;
+    let consumer: BaseConsumer<Changes> = config.create_with_context(Changes::new(strategy))?;
     consumer.subscribe(&[topic])?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
@@ -75,18 +75,6 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Counts what is given and taken.
-#[derive(Default)]
-struct Changes(AtomicUsize);
-
-impl ClientContext for Changes {}
-
-impl ConsumerContext for Changes {
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 struct Voice {
     out: StdoutLock<'static>,
     changes_said: usize,
@@ -94,7 +82,7 @@ struct Voice {
 
 impl Voice {
     fn say_what_is_owned(&mut self, consumer: &BaseConsumer<Changes>) -> Result<()> {
-        let changes = consumer.context().0.load(Ordering::Relaxed);
+        let changes = consumer.context().count();
         if changes == self.changes_said {
             return Ok(());
         }

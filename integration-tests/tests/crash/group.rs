@@ -1,14 +1,14 @@
 //! The consumer group: three members that read and commit, and what their commits must be.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use integration_tests::harness::rebalance::{Changes, TopicPartition};
 use integration_tests::harness::wait::{until, within};
-use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -17,6 +17,7 @@ use super::trigger::Trigger;
 use super::{PARTITIONS, TOPICS};
 
 const GROUP: &str = "crash";
+const STRATEGY: &str = "roundrobin";
 /// How long a call of the client may take: longer than a restart by far.
 const CALL: Duration = Duration::from_secs(30);
 /// How long a poll waits for the next record. The client does next to nothing without waiting.
@@ -29,7 +30,6 @@ const GULP: usize = 200;
 /// over. The others come and go with rebalances.
 const STATIC: usize = 0;
 
-type TopicPartition = (String, i32);
 type Offsets = BTreeMap<TopicPartition, i64>;
 
 /// The group.
@@ -50,27 +50,6 @@ struct Member {
     next: Offsets,
     /// How often it has committed.
     commits: usize,
-}
-
-/// The partitions that were given or taken since somebody looked.
-#[derive(Default)]
-struct Changes(Mutex<Vec<TopicPartition>>);
-
-impl ClientContext for Changes {}
-
-impl ConsumerContext for Changes {
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(list) | Rebalance::Revoke(list) = rebalance {
-            let elements = list.elements();
-            let partitions = elements
-                .iter()
-                .map(|element| (element.topic().to_owned(), element.partition()));
-            self.0
-                .lock()
-                .expect("nobody panics with it")
-                .extend(partitions);
-        }
-    }
 }
 
 /// What has been tried and what has succeeded, by all members so far.
@@ -151,10 +130,8 @@ impl Members {
     }
 
     /// Has all members leave, and waits for that and for those that have been given up. All at
-    /// once: one that is not heard of holds the others up.
-    ///
-    /// One that librdkafka never comes back from is let be: if a member is closed while it is being
-    /// given partitions, `rd_kafka_assign` may wait for a thread that serves nobody any more.
+    /// once: one that is not heard of holds the others up. One that the client never comes back from
+    /// is let be: it is not the broker's.
     pub(crate) fn close(&mut self) {
         for member in self.members.iter_mut().filter_map(Option::take) {
             self.closing.push(std::thread::spawn(move || drop(member)));
@@ -191,7 +168,7 @@ impl Members {
                 // What one leaves behind that vanishes is waited for.
                 _ => config.set("session.timeout.ms", "1500"),
             };
-            let consumer = config.create_with_context(Changes::default());
+            let consumer = config.create_with_context(Changes::new(STRATEGY));
             let consumer: BaseConsumer<Changes> = consumer.expect("a consumer");
             let topics = TOPICS.map(|(name, _)| name);
             consumer.subscribe(&topics).expect("a subscription");
@@ -268,15 +245,7 @@ impl Member {
         let mut any = false;
         for _ in 0..GULP {
             let message = self.consumer.poll(PAUSE);
-            let changed = std::mem::take(
-                &mut *self
-                    .consumer
-                    .context()
-                    .0
-                    .lock()
-                    .expect("nobody panics with it"),
-            );
-            for partition in changed {
+            for partition in self.consumer.context().take() {
                 self.next.remove(&partition);
             }
             let Some(message) = message else {
@@ -318,8 +287,7 @@ impl Member {
             CommitMode::Async
         };
         // Refused while the member is being taken in again: the next commit will do.
-        let done = self.consumer.commit(&list, mode);
-        if done.is_ok() && wait {
+        if self.consumer.commit(&list, mode).is_ok() && wait {
             for (partition, next) in &self.next {
                 raise(&mut commits.succeeded, partition, *next);
             }
@@ -355,7 +323,7 @@ fn config(address: &str) -> ClientConfig {
     config
         .set("bootstrap.servers", address)
         .set("group.id", GROUP)
-        .set("partition.assignment.strategy", "roundrobin")
+        .set("partition.assignment.strategy", STRATEGY)
         .set("enable.auto.commit", "false")
         .set("heartbeat.interval.ms", "100")
         .set("coordinator.query.interval.ms", "100")

@@ -361,17 +361,6 @@ async fn records_are_deleted_or_the_code_says_why_not() {
     site.stop();
 }
 
-fn member(site: &Site, group: &str) -> BaseConsumer {
-    let mut config = site.client();
-    config
-        .set("group.id", group)
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest");
-    let member: BaseConsumer = config.create().expect("a consumer");
-    member.subscribe(&["read"]).expect("a subscription");
-    member
-}
-
 #[tokio::test]
 async fn groups_are_listed_and_deleted_or_the_code_says_why_not() {
     let site = Site::start();
@@ -406,9 +395,9 @@ async fn groups_are_listed_and_deleted_or_the_code_says_why_not() {
     assert_eq!(states(None), told(&[]));
     assert_eq!(delete("live").await, Err(Code::GroupIdNotFound));
 
-    let live = member(&site, "live");
+    let live = site.member("live", "read", &[]);
     assert_eq!(poll(&live).offset(), 0);
-    let left = member(&site, "left");
+    let left = site.member("left", "read", &[]);
     assert_eq!(poll(&left).offset(), 0);
     left.commit_consumer_state(CommitMode::Sync)
         .expect("a commit");
@@ -431,7 +420,7 @@ async fn groups_are_listed_and_deleted_or_the_code_says_why_not() {
     assert_eq!(delete("left").await, Err(Code::GroupIdNotFound));
     assert_eq!(states(None), told(&all[..1]));
     // Its offsets went with it.
-    let anew = member(&site, "left");
+    let anew = site.member("left", "read", &[]);
     assert_eq!(poll(&anew).offset(), 0);
     drop((live, anew));
     site.stop();

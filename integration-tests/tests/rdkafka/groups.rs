@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use integration_tests::harness::rebalance::Changes;
 use integration_tests::harness::wait::until;
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::groups::GroupMemberInfo;
 use rdkafka::message::Message;
@@ -251,18 +251,8 @@ async fn a_static_member_that_is_killed_and_comes_back_moves_nothing() {
     site.stop();
 }
 
-fn member(site: &Site, options: &[(&str, &str)]) -> BaseConsumer {
-    let mut config: ClientConfig = site.client();
-    config
-        .set("group.id", GROUP)
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest");
-    for (key, value) in options {
-        config.set(*key, *value);
-    }
-    let consumer: BaseConsumer = config.create().expect("a consumer");
-    consumer.subscribe(&[TOPIC]).expect("a subscription");
-    consumer
+fn member(site: &Site, options: &[(&str, &str)]) -> BaseConsumer<Changes> {
+    site.member(GROUP, TOPIC, options)
 }
 
 async fn ten_messages(site: &Site) {

@@ -15,12 +15,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use integration_tests::harness::process::{Launch, Running};
+use integration_tests::harness::rebalance::Changes;
 use integration_tests::harness::wait::until;
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message, OwnedMessage, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
@@ -81,6 +82,22 @@ impl Site {
         config.create().expect("a consumer")
     }
 
+    /// A member of a group that reads one topic from the start.
+    fn member(&self, group: &str, topic: &str, options: &[(&str, &str)]) -> BaseConsumer<Changes> {
+        let mut config = self.client();
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest");
+        for (key, value) in options {
+            config.set(*key, *value);
+        }
+        let member = config.create_with_context(Changes::new("range"));
+        let member: BaseConsumer<Changes> = member.expect("a consumer");
+        member.subscribe(&[topic]).expect("a subscription");
+        member
+    }
+
     fn producer(&self, options: &[(&str, &str)]) -> BaseProducer<Reports> {
         let mut config = self.client();
         for (key, value) in options {
@@ -135,7 +152,7 @@ impl Site {
 
 /// The next message.
 #[track_caller]
-fn poll(consumer: &BaseConsumer) -> OwnedMessage {
+fn poll<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> OwnedMessage {
     let message = until("a message", || consumer.poll(LOOK));
     message.expect("messages, no errors").detach()
 }
