@@ -3,11 +3,21 @@
 //! So far there is the lowest layer: [`Connection`], one ordered connection to one broker on which
 //! typed requests are called or pipelined. Producer, consumer and admin are built on it next.
 
+mod client;
 mod clock;
+mod cluster;
+mod config;
 mod connection;
+mod error;
 mod retry;
 mod topic_partition;
 
+pub use client::Client;
 pub use clock::{Clock, ManualClock, Now};
-pub use connection::{CallError, Connection};
+pub use cluster::metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
+pub use config::{ClientConfig, SaslConfig, SaslMechanism};
+pub use connection::{
+    BoxStream, CallError, ConnectError, Connection, RawError, Stream, Tcp, TlsConfig, Transport,
+};
+pub use error::ClientError;
 pub use topic_partition::TopicPartition;

@@ -22,6 +22,7 @@ pub struct FrameDecoder {
     /// shrinks with every frame that is cut off, while the memory behind it stays.
     largest: usize,
     max: usize,
+    reserve_at_once: usize,
 }
 
 impl FrameDecoder {
@@ -32,7 +33,17 @@ impl FrameDecoder {
             buffer: BytesMut::new(),
             largest: 0,
             max,
+            reserve_at_once: RESERVE_STEP,
         }
+    }
+
+    /// Sets memory for up to so many bytes aside as soon as a frame announces them, instead of
+    /// [`RESERVE_STEP`] at a time: frames that are expected to be large are then not moved while
+    /// they arrive. For a client, that asked for what is coming.
+    #[must_use]
+    pub fn reserve_at_once(mut self, bytes: usize) -> Self {
+        self.reserve_at_once = bytes;
+        self
     }
 
     /// Adds bytes that arrived.
@@ -89,7 +100,8 @@ impl FrameDecoder {
         if arrived < length {
             // Nothing is set aside before the key has shown which cap applies.
             if arrived >= KEY_SIZE {
-                self.buffer.reserve((length - arrived).min(RESERVE_STEP));
+                self.buffer
+                    .reserve((length - arrived).min(self.reserve_at_once));
             }
             return Ok(None);
         }

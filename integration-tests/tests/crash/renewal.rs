@@ -9,7 +9,7 @@ use integration_tests::harness::calls::{
     CREATE_TOPICS, DELETE_TOPICS, FETCH, PRODUCE, batch, connect, create_topic_request,
     delete_topic_request, fetch_request, fetched, metadata, produce_request, produced,
 };
-use tidemark_client::{CallError, Connection};
+use tidemark_client::{Connection, RawError};
 use tidemark_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, ProduceRequest};
 use uuid::Uuid;
 
@@ -93,7 +93,7 @@ impl Renewal {
     /// Deletes the topic, makes it anew and writes to it. Ends early when the broker is killed.
     pub(crate) async fn run(&mut self, address: &str, plan: &Renewing, trigger: &Trigger) {
         if let Err(error) = self.steps(address, plan, trigger).await {
-            let killed = matches!(error, CallError::Io(_) | CallError::Closed);
+            let killed = matches!(error, RawError::Io(_) | RawError::Closed);
             assert!(killed, "{error}");
         }
     }
@@ -103,7 +103,7 @@ impl Renewal {
         address: &str,
         plan: &Renewing,
         trigger: &Trigger,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), RawError> {
         let mut connection = Connection::connect(address, "renewal").await?;
         let is_there = self.possible.iter().any(Option::is_some);
         if is_there {
@@ -142,7 +142,7 @@ impl Renewal {
         &mut self,
         connection: &mut Connection,
         trigger: &Trigger,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), RawError> {
         let new = Incarnation {
             number: self.incarnations,
             id: None,
@@ -169,7 +169,7 @@ impl Renewal {
         connection: &mut Connection,
         plan: &Renewing,
         trigger: &Trigger,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), RawError> {
         let [Some(topic)] = &mut self.possible[..] else {
             panic!("its creation was answered");
         };

@@ -19,7 +19,7 @@ use tidemark_broker::config::BrokerConfig;
 use tidemark_broker::environment::{Environment, ManualClock, MemoryDisk};
 use tidemark_broker::types::Timestamp;
 use tidemark_broker::{Broker, Handle};
-use tidemark_client::{CallError, Connection};
+use tidemark_client::{Connection, RawError};
 use tidemark_protocol::ErrorCode;
 use tidemark_protocol::records::{BatchBuilder, Batches, Compression, Records};
 use uuid::Uuid;
@@ -141,7 +141,7 @@ pub(crate) async fn alive(connection: &mut Connection) {
 /// The broker has closed the connection, and said nothing before.
 pub(crate) async fn closed(connection: &mut Connection, story: &str) {
     match connection.receive_frame().await {
-        Err(CallError::Closed | CallError::Io(_)) => {}
+        Err(RawError::Closed | RawError::Io(_)) => {}
         other => panic!("{story}: {other:?}"),
     }
 }

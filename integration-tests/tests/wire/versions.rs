@@ -71,7 +71,7 @@ impl Caller {
         key: ApiKey,
         version: i16,
         expected: i16,
-        answer: Result<A, tidemark_client::CallError>,
+        answer: Result<A, tidemark_client::RawError>,
     ) -> Option<A> {
         self.asked.entry(key as i16).or_default().push(version);
         match answer {

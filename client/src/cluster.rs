@@ -1,0 +1,273 @@
+//! The cluster as one thing: who leads what, which broker coordinates which group, and calls that
+//! find their broker and are tried again on the terms that their errors set.
+
+mod calls;
+mod coordinator;
+pub(crate) mod metadata;
+mod refresh;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::config::{Address, ClientConfig};
+use crate::connection::link::Link;
+use crate::connection::pool::Pool;
+use crate::connection::{CallError, ConnectError};
+use crate::error::ClientError;
+
+pub(crate) use crate::connection::pool::Lane;
+pub(crate) use calls::{Node, Tries, api_error};
+pub(crate) use coordinator::CoordinatorKind;
+pub(crate) use metadata::{Metadata, TopicMetadata};
+
+/// A cheap handle; the clones share connections and metadata. The last one to go ends them.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    inner: Arc<Inner>,
+    /// Ends the refresher when the last handle goes.
+    _alive: Arc<Alive>,
+}
+
+struct Alive(Arc<Inner>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+struct Inner {
+    config: ClientConfig,
+    bootstrap: Vec<Address>,
+    pool: Pool,
+    metadata: ArcSwap<Metadata>,
+    changed: watch::Sender<u64>,
+    wanted: Mutex<Wanted>,
+    wake: Notify,
+    closed: watch::Sender<bool>,
+    coordinators: Mutex<HashMap<(CoordinatorKind, String), i32>>,
+    /// Why the last refresh failed, if it did.
+    trouble: Mutex<Option<ClientError>>,
+}
+
+/// What the refresher is to ask for.
+#[derive(Default)]
+struct Wanted {
+    topics: BTreeSet<Arc<str>>,
+    /// How many users want to know of all topics: those that subscribe by a pattern.
+    all: usize,
+    /// Somebody asks for a refresh now.
+    now: bool,
+}
+
+impl Inner {
+    fn close(&self) {
+        self.closed.send_replace(true);
+        self.wake.notify_one();
+        self.pool.clear();
+    }
+}
+
+impl Cluster {
+    /// Starts a client's view of the cluster. Connects to nothing yet. Must be called within a
+    /// tokio runtime.
+    pub(crate) fn start(config: ClientConfig) -> Result<Self, ClientError> {
+        let bootstrap = config.addresses()?;
+        let inner = Arc::new(Inner {
+            bootstrap,
+            pool: Pool::new(config.clone()),
+            metadata: ArcSwap::default(),
+            changed: watch::Sender::new(0),
+            wanted: Mutex::default(),
+            wake: Notify::new(),
+            closed: watch::Sender::new(false),
+            coordinators: Mutex::default(),
+            trouble: Mutex::default(),
+            config,
+        });
+        tokio::spawn(refresh::run(Arc::clone(&inner)));
+        Ok(Self {
+            _alive: Arc::new(Alive(Arc::clone(&inner))),
+            inner,
+        })
+    }
+
+    /// Closes all connections now; calls that wait fail.
+    pub(crate) fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Where time and chance come from.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.config.clock
+    }
+
+    /// The client's configuration.
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.inner.config
+    }
+
+    /// The newest picture.
+    pub(crate) fn metadata(&self) -> Arc<Metadata> {
+        self.inner.metadata.load_full()
+    }
+
+    /// Changes with every new picture, and when a refresh has failed.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changed.subscribe()
+    }
+
+    /// Keeps these topics in the picture from now on.
+    pub(crate) fn want_topics(&self, topics: impl IntoIterator<Item = Arc<str>>) {
+        let mut wanted = self.inner.wanted.lock();
+        let mut new = false;
+        for topic in topics {
+            new |= wanted.topics.insert(topic);
+        }
+        wanted.now |= new;
+        drop(wanted);
+        if new {
+            self.inner.wake.notify_one();
+        }
+    }
+
+    /// Keeps all topics in the picture as long as what it returns lives.
+    pub(crate) fn want_all(&self) -> AllTopics {
+        let mut wanted = self.inner.wanted.lock();
+        wanted.all += 1;
+        wanted.now = true;
+        drop(wanted);
+        self.inner.wake.notify_one();
+        AllTopics(Arc::clone(&self.inner))
+    }
+
+    /// Asks for a new picture soon. However many ask, it is not taken more often than
+    /// `retry.backoff.ms` allows.
+    pub(crate) fn refresh(&self) {
+        self.inner.wanted.lock().now = true;
+        self.inner.wake.notify_one();
+    }
+
+    /// The topic's description; waits until it is known or `deadline` (clock milliseconds) comes.
+    pub(crate) async fn topic(
+        &self,
+        name: &str,
+        deadline: u64,
+    ) -> Result<Arc<TopicMetadata>, ClientError> {
+        let mut changes = self.changes();
+        if let Some(topic) = self.inner.metadata.load().topic(name) {
+            return Ok(Arc::clone(topic));
+        }
+        self.want_topics([Arc::from(name)]);
+        let started = self.clock().now().millis;
+        loop {
+            changes.borrow_and_update();
+            let metadata = self.metadata();
+            if let Some(topic) = metadata.topic(name) {
+                return Ok(Arc::clone(topic));
+            }
+            let last = match metadata.errors.get(name) {
+                Some(tidemark_protocol::ErrorCode::UnknownTopicOrPartition) => {
+                    Some(ClientError::UnknownTopic {
+                        topic: name.to_owned(),
+                    })
+                }
+                Some(code) if !code.retriable() => {
+                    return Err(ClientError::broker(format!("topic {name:?}"), *code));
+                }
+                Some(code) => Some(ClientError::broker(format!("topic {name:?}"), *code)),
+                None => self.inner.trouble.lock().clone(),
+            };
+            if let Some(ClientError::Connect(error)) = &last
+                && !error.retriable()
+            {
+                return Err(ClientError::Connect(error.clone()));
+            }
+            if metadata.errors.contains_key(name) {
+                self.refresh();
+            }
+            let waited = self.clock().until(deadline, changes.changed()).await;
+            if waited.is_none() {
+                let after = deadline.saturating_sub(started);
+                return Err(ClientError::Timeout {
+                    what: format!("finding topic {name:?}"),
+                    after: std::time::Duration::from_millis(after),
+                    last: last.map(Box::new),
+                });
+            }
+            if *self.inner.closed.borrow() {
+                return Err(ClientError::Closed);
+            }
+        }
+    }
+
+    /// The link to a broker of the cluster.
+    pub(crate) async fn link(&self, node: i32, lane: Lane) -> Result<Link, CallError> {
+        let address = self.metadata().broker(node).map(metadata::Broker::address);
+        let Some(address) = address else {
+            self.refresh();
+            return Err(ConnectError::UnknownNode { node }.into());
+        };
+        let link = self.inner.pool.link(&address, lane).await;
+        if link.is_err() {
+            // It may have moved.
+            self.refresh();
+        }
+        link
+    }
+
+    /// A link to any broker: one that there is already, the least busy one; else the first that
+    /// lets itself be made, to the brokers that are known, then to the bootstrap addresses (KIP-899).
+    pub(crate) async fn any_link(&self) -> Result<Link, CallError> {
+        self.inner.any_link().await
+    }
+}
+
+impl Inner {
+    async fn any_link(&self) -> Result<Link, CallError> {
+        let metadata = self.metadata.load_full();
+        let mut known: Vec<Address> = metadata.brokers().map(metadata::Broker::address).collect();
+        let open = known
+            .iter()
+            .filter_map(|address| self.pool.existing(address, Lane::General))
+            .min_by_key(Link::waiting);
+        if let Some(link) = open {
+            return Ok(link);
+        }
+        let mut bootstrap = self.bootstrap.clone();
+        for addresses in [&mut known, &mut bootstrap] {
+            let len = addresses.len().max(1);
+            addresses.rotate_left(usize::try_from(self.config.clock.random()).unwrap_or(0) % len);
+        }
+        let addresses = known
+            .iter()
+            .chain(bootstrap.iter().filter(|a| !known.contains(a)));
+        let mut last = None;
+        for address in addresses {
+            match self.pool.link(address, Lane::General).await {
+                Ok(link) => return Ok(link),
+                // What a change of configuration has to cure is told first.
+                Err(error) => match &last {
+                    Some(CallError::Connect(first)) if !first.retriable() => {}
+                    _ => last = Some(error),
+                },
+            }
+        }
+        Err(last.unwrap_or(ConnectError::UnknownNode { node: -1 }.into()))
+    }
+}
+
+/// As long as it lives, the picture holds all topics.
+pub(crate) struct AllTopics(Arc<Inner>);
+
+impl Drop for AllTopics {
+    fn drop(&mut self) {
+        let mut wanted = self.0.wanted.lock();
+        wanted.all = wanted.all.saturating_sub(1);
+    }
+}

@@ -1,0 +1,139 @@
+//! The links to all brokers: made when first needed, replaced when they break or their session
+//! ends, and not tried again too soon after a failure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use super::error::CallError;
+use super::handshake::establish;
+use super::link::Link;
+use crate::config::{Address, ClientConfig};
+use crate::retry::Backoff;
+
+/// What a connection is for. Each has its own, so that an answer that takes its time (a fetch that
+/// waits for data, a join that waits for members) delays nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Metadata, coordinators, admin calls.
+    General,
+    /// Produce requests.
+    Produce,
+    /// Fetch requests.
+    Fetch,
+    /// A group member's joining and syncing.
+    Join,
+}
+
+/// Connections by address and use.
+pub(crate) struct Pool {
+    config: ClientConfig,
+    slots: Mutex<HashMap<(Address, Lane), Arc<Slot>>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// The link in use, without a lock to look at it.
+    current: ArcSwapOption<Held>,
+    /// Held by whoever connects; others wait for the outcome.
+    connecting: tokio::sync::Mutex<Retry>,
+}
+
+struct Held {
+    link: Link,
+    retire_at: Option<u64>,
+}
+
+#[derive(Default)]
+struct Retry {
+    backoff: Option<Backoff>,
+    not_before: u64,
+}
+
+impl Pool {
+    pub(crate) fn new(config: ClientConfig) -> Self {
+        Self {
+            config,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// The link to a broker, made if there is none. After a failure the next attempt waits for its
+    /// time.
+    pub(crate) async fn link(&self, address: &Address, lane: Lane) -> Result<Link, CallError> {
+        let slot = self.slot(address, lane);
+        if let Some(link) = self.usable(&slot) {
+            return Ok(link);
+        }
+        let mut retry = slot.connecting.lock().await;
+        // Another caller may have connected meanwhile.
+        if let Some(link) = self.usable(&slot) {
+            return Ok(link);
+        }
+        let clock = &self.config.clock;
+        clock.sleep_until(retry.not_before).await;
+        // The time until the next attempt runs from here, also if the caller gives this one up.
+        let first = u64::try_from(self.config.reconnect_backoff.as_millis()).unwrap_or(u64::MAX);
+        let longest =
+            u64::try_from(self.config.reconnect_backoff_max.as_millis()).unwrap_or(u64::MAX);
+        let wait = retry
+            .backoff
+            .get_or_insert_with(|| Backoff::new(first, longest))
+            .next(clock.random());
+        retry.not_before = clock.now().millis.saturating_add(wait);
+        match establish(&self.config, address).await {
+            Ok(made) => {
+                if let Some(backoff) = &mut retry.backoff {
+                    backoff.reset();
+                }
+                tracing::debug!(%address, ?lane, "connected");
+                let link = made.link.clone();
+                slot.current.store(Some(Arc::new(Held {
+                    link: made.link,
+                    retire_at: made.retire_at,
+                })));
+                Ok(link)
+            }
+            Err(error) => {
+                tracing::debug!(%address, ?lane, %error, "no connection");
+                retry.not_before = clock.now().millis.saturating_add(wait);
+                Err(CallError::Connect(error))
+            }
+        }
+    }
+
+    /// The link to a broker if there is one already.
+    pub(crate) fn existing(&self, address: &Address, lane: Lane) -> Option<Link> {
+        let slot = self.slots.lock().get(&(address.clone(), lane)).cloned()?;
+        self.usable(&slot)
+    }
+
+    /// Closes the links to brokers that are not in use any more.
+    pub(crate) fn keep(&self, wanted: impl Fn(&Address) -> bool) {
+        self.slots.lock().retain(|(address, _), _| wanted(address));
+    }
+
+    /// Closes all links.
+    pub(crate) fn clear(&self) {
+        self.slots.lock().clear();
+    }
+
+    fn slot(&self, address: &Address, lane: Lane) -> Arc<Slot> {
+        let mut slots = self.slots.lock();
+        if let Some(slot) = slots.get(&(address.clone(), lane)) {
+            return Arc::clone(slot);
+        }
+        Arc::clone(slots.entry((address.clone(), lane)).or_default())
+    }
+
+    fn usable(&self, slot: &Slot) -> Option<Link> {
+        let held = slot.current.load();
+        let held = held.as_ref()?;
+        let retired = held
+            .retire_at
+            .is_some_and(|at| self.config.clock.now().millis >= at);
+        (!retired && held.link.is_open()).then(|| held.link.clone())
+    }
+}

@@ -1,0 +1,118 @@
+//! What can go wrong with a call to the cluster.
+
+use std::time::Duration;
+
+use tidemark_protocol::ErrorCode;
+
+use crate::connection::{CallError, ConnectError};
+
+/// Why a call failed. Producers and consumers have errors of their own for their records; this one
+/// is for everything that is asked of the cluster.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// An option has a value that cannot be meant.
+    #[error("{option} = {value:?}: {reason}")]
+    Config {
+        /// The option.
+        option: &'static str,
+        /// The value found.
+        value: String,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
+    /// No broker could be reached, or none let the client in.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The time allowed was not enough for all tries.
+    #[error("{what} did not succeed within {after:?}{}", last_words(.last.as_deref()))]
+    Timeout {
+        /// What was to be done.
+        what: String,
+        /// The time allowed.
+        after: Duration,
+        /// Why the last try failed, if one ended.
+        last: Option<Box<ClientError>>,
+    },
+    /// The broker refused.
+    #[error("{what}: {code}{}", explained(.message.as_deref()))]
+    Broker {
+        /// What was to be done, and to what.
+        what: String,
+        /// The broker's reason.
+        code: ErrorCode,
+        /// The broker's own words, if it had any.
+        message: Option<String>,
+    },
+    /// The topic does not exist.
+    #[error("topic {topic:?} does not exist")]
+    UnknownTopic {
+        /// The topic.
+        topic: String,
+    },
+    /// The topic has no such partition.
+    #[error("topic {topic:?} has no partition {partition}: it has {count}")]
+    UnknownPartition {
+        /// The topic.
+        topic: String,
+        /// The partition asked for.
+        partition: i32,
+        /// How many partitions there are.
+        count: usize,
+    },
+    /// One request failed in a way that trying again does not help.
+    #[error(transparent)]
+    Call(CallError),
+    /// The client has been closed.
+    #[error("the client has been closed")]
+    Closed,
+}
+
+impl ClientError {
+    pub(crate) fn config(
+        option: &'static str,
+        value: impl ToString,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Config {
+            option,
+            value: value.to_string(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn broker(what: impl Into<String>, code: ErrorCode) -> Self {
+        Self::Broker {
+            what: what.into(),
+            code,
+            message: None,
+        }
+    }
+
+    /// The broker's error code, if it was the broker that refused; with a timeout, that of the last
+    /// try.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Broker { code, .. } => Some(*code),
+            Self::Timeout { last, .. } => last.as_ref()?.code(),
+            _ => None,
+        }
+    }
+}
+
+impl From<CallError> for ClientError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Connect(error) => Self::Connect(error),
+            error => Self::Call(error),
+        }
+    }
+}
+
+fn last_words(last: Option<&ClientError>) -> String {
+    last.map_or_else(String::new, |last| format!("; last: {last}"))
+}
+
+fn explained(message: Option<&str>) -> String {
+    message.map_or_else(String::new, |message| format!(": {message}"))
+}
