@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::cluster::{Cluster, Metadata};
 use crate::config::ClientConfig;
+use crate::consumer::{Consumer, ConsumerConfig};
 use crate::error::ClientError;
 
 /// A client of one cluster. Clones share its connections and its picture of the cluster.
@@ -32,6 +33,11 @@ impl Client {
     #[must_use]
     pub fn metadata(&self) -> Arc<Metadata> {
         self.cluster.metadata()
+    }
+
+    /// A consumer of its own, which reads what it is told to.
+    pub fn consumer(&self, config: ConsumerConfig) -> Result<Consumer, ClientError> {
+        Consumer::start(self.cluster.clone(), config)
     }
 
     /// Closes all connections. Calls that wait, and later ones, fail.

@@ -8,6 +8,7 @@ mod clock;
 mod cluster;
 mod config;
 mod connection;
+pub mod consumer;
 mod error;
 mod retry;
 mod topic_partition;
