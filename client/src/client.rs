@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, Metadata};
 use crate::config::ClientConfig;
 use crate::consumer::{Consumer, ConsumerConfig};
 use crate::error::ClientError;
+use crate::producer::{Producer, ProducerConfig};
 
 /// A client of one cluster. Clones share its connections and its picture of the cluster.
 ///
@@ -33,6 +34,11 @@ impl Client {
     #[must_use]
     pub fn metadata(&self) -> Arc<Metadata> {
         self.cluster.metadata()
+    }
+
+    /// A producer of its own.
+    pub fn producer(&self, config: ProducerConfig) -> Result<Producer, ClientError> {
+        Producer::start(self.cluster.clone(), config)
     }
 
     /// A consumer of its own, which reads what it is told to.

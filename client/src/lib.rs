@@ -10,6 +10,7 @@ mod config;
 mod connection;
 pub mod consumer;
 mod error;
+pub mod producer;
 mod retry;
 mod topic_partition;
 

@@ -11,13 +11,13 @@ use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 use kafka_protocol::messages::{
-    GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    GroupId, OffsetCommitRequest, OffsetFetchRequest, OffsetFetchResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::ErrorCode;
 
 use super::messages::{by_topic, topic_name};
-use crate::cluster::{Cluster, CoordinatorKind, Lane, Node, api_error};
+use crate::cluster::{Cluster, CoordinatorKind, Lane, Node, Tries, api_error};
 use crate::error::ClientError;
 use crate::retry::{Remedy, remedy};
 use crate::topic_partition::TopicPartition;
@@ -101,13 +101,7 @@ pub(crate) async fn fetch_committed(
         match outcome {
             Ok(found) => return Ok(found),
             Err(error) => {
-                let moved = match &error {
-                    ClientError::Broker { code, .. } => remedy(*code) == Remedy::FindCoordinator,
-                    _ => true,
-                };
-                if moved {
-                    cluster.forget_coordinator(CoordinatorKind::Group, group, node);
-                }
+                forget_if_moved(cluster, group, node, &error);
                 // Transactions with offsets of the group are still open.
                 let remedy = match &error {
                     ClientError::Broker {
@@ -219,22 +213,72 @@ fn offset_fetch_answer(
     Ok(found)
 }
 
-/// Writes offsets, once, to the coordinator that is known or found. Partitions that were refused
-/// come with their code.
-pub(crate) async fn commit_once(
+/// Writes offsets at the coordinator; tries again as long as that can help and `limit` allows.
+pub(crate) async fn commit(
     cluster: &Cluster,
     group: &str,
-    node: i32,
     identity: &CommitIdentity,
     offsets: &[(TopicPartition, CommittedOffset)],
-    timeout: Duration,
-) -> Result<Vec<(TopicPartition, ErrorCode)>, crate::connection::CallError> {
-    let response = cluster
-        .call::<OffsetCommitRequest>(&Node::Id(node), Lane::General, COMMIT, timeout, |version| {
-            offset_commit(version, group, identity, offsets)
-        })
-        .await?;
-    Ok(refused(&response))
+    limit: Duration,
+) -> Result<(), ClientError> {
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let mut tries = cluster.tries(format!("committing offsets of group {group:?}"), limit);
+    loop {
+        let node = cluster
+            .coordinator_within(CoordinatorKind::Group, group, &mut tries)
+            .await?;
+        let error = match commit_to(cluster, group, identity, offsets, node, &tries).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        forget_if_moved(cluster, group, node, &error);
+        tries.again(error).await?;
+    }
+}
+
+/// One try.
+async fn commit_to(
+    cluster: &Cluster,
+    group: &str,
+    identity: &CommitIdentity,
+    offsets: &[(TopicPartition, CommittedOffset)],
+    node: i32,
+    tries: &Tries<'_>,
+) -> Result<(), ClientError> {
+    let coordinator = Node::Id(node);
+    let call = cluster.call::<OffsetCommitRequest>(
+        &coordinator,
+        Lane::General,
+        COMMIT,
+        tries.timeout(),
+        |version| offset_commit(version, group, identity, offsets),
+    );
+    let response = tries.attempt(call).await?;
+    for topic in &response.topics {
+        for part in &topic.partitions {
+            let name = || {
+                let partition = part.partition_index;
+                format!("{}, {}-{partition}", tries.what(), topic.name.0)
+            };
+            api_error(name, part.error_code, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the next try look for the coordinator, unless the error says that this is the one.
+fn forget_if_moved(cluster: &Cluster, group: &str, node: i32, error: &ClientError) {
+    let moved = match error {
+        ClientError::Broker { code, .. } => {
+            remedy(*code) == Remedy::FindCoordinator || *code == ErrorCode::RequestTimedOut
+        }
+        _ => true,
+    };
+    if moved {
+        cluster.forget_coordinator(CoordinatorKind::Group, group, node);
+    }
 }
 
 fn offset_commit(
@@ -268,17 +312,4 @@ fn offset_commit(
         Some(instance) if version >= 7 => request.with_group_instance_id(Some(text(instance))),
         _ => request,
     }
-}
-
-fn refused(response: &OffsetCommitResponse) -> Vec<(TopicPartition, ErrorCode)> {
-    let topics = response.topics.iter();
-    topics
-        .flat_map(|topic| {
-            let failed = topic.partitions.iter().filter(|part| part.error_code != 0);
-            failed.map(|part| {
-                let name = TopicPartition::new(topic.name.0.as_str(), part.partition_index);
-                (name, ErrorCode::from(part.error_code))
-            })
-        })
-        .collect()
 }
