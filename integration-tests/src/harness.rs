@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `process.rs` | the built binary as a child process: start, banner, signals, exit |
 //! | `embedded.rs` | a broker inside the test's process |
+//! | `proxy.rs` | what goes wrong between clients and a broker: cuts, silence, garbage, scripted answers |
 //! | `wait.rs` | the one loop that polls until something has happened |
 //! | `ports.rs` | ports that stay the same over a restart |
 //! | `http.rs` | HTTP GET and values of metrics |
@@ -19,5 +20,6 @@ pub mod files;
 pub mod http;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod rebalance;
 pub mod wait;
