@@ -11,9 +11,10 @@ that holds the other end. It is the oracle of the differential tests and the jud
 suite.
 
 PLAINTEXT listens always. Each --listener is another one, named as its security protocol, or
-NAME:PROTOCOL; its address is printed as one more line, `NAME host:port`, as that of PLAINTEXT is; `ready` is the last. --advertise NAME=host:port
-has clients sent somewhere else. Every --user may log in by PLAIN and SCRAM. --tls names a directory
-with `server.pem` (key and certificates) and `ca.pem` (whom a client's certificate has to be from).
+NAME:PROTOCOL. After the bootstrap address each listener's is printed as `NAME host:port`; the last
+line is `ready`. --advertise NAME=host:port has clients sent somewhere else. Every --user may log in
+by PLAIN and SCRAM. --tls names a directory with `server.pem` (key and certificates) and `ca.pem`
+(whom a client's certificate has to be from).
 """
 
 import argparse
@@ -54,19 +55,25 @@ class Kafka:
     def __init__(
         self, port=None, overrides=None, heap="512m", listeners=(), advertise=None, users=None, tls=None
     ):
-        self.port = port or tools.free_port()
+        # Kafka takes seconds to listen, and meanwhile others look for free ports.
+        self.held = []
+        self.port = port or self._hold_port()
         # Name to (security protocol, port).
         self.listeners = {"PLAINTEXT": ("PLAINTEXT", self.port)}
         for listener in listeners:
             name, _, protocol = listener.partition(":")
-            self.listeners[name] = (protocol or name, tools.free_port())
+            self.listeners[name] = (protocol or name, self._hold_port())
         self.advertise = advertise or {}
         self.users = users or {}
         self.tls = tls
-        self.controller_port = tools.free_port()
+        self.controller_port = self._hold_port()
         self.overrides = overrides or {}
         self.heap = heap
         self.process = None
+
+    def _hold_port(self):
+        self.held.append(tools.hold_port())
+        return self.held[-1].getsockname()[1]
 
     @property
     def address(self):
@@ -95,6 +102,8 @@ class Kafka:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        for holder in self.held:
+            holder.close()
         self.log.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
