@@ -153,7 +153,9 @@ fn rdkafka_consume(bootstrap: &str, topic: &str, records: u64) -> Result<u64> {
     consumer.assign(&list)?;
     let mut bytes = 0;
     for _ in 0..records {
-        let message = consumer.poll(std::time::Duration::from_secs(30)).context("no record came")?;
+        let message = consumer
+            .poll(std::time::Duration::from_secs(30))
+            .context("no record came")?;
         bytes += message?.payload_len();
     }
     anyhow::ensure!(bytes as u64 == records * VALUE as u64, "{bytes} bytes");

@@ -14,12 +14,20 @@ async fn reads_what_is_there_and_what_comes() {
     let mut connection = calls::connect(&bootstrap).await;
     calls::create_topic(&mut connection, "t", 2, &[]).await;
     for at in 0..10 {
-        calls::produce(&mut connection, "t", calls::batch(&format!("value {at}"), None), 1).await;
+        calls::produce(
+            &mut connection,
+            "t",
+            calls::batch(&format!("value {at}"), None),
+            1,
+        )
+        .await;
     }
     let client = Client::connect(&bootstrap).unwrap();
     let config = ConsumerConfig::new().offset_reset(OffsetReset::Earliest);
     let mut consumer = client.consumer(config).unwrap();
-    consumer.assign([0, 1].map(|index| TopicPartition::new("t", index))).unwrap();
+    consumer
+        .assign([0, 1].map(|index| TopicPartition::new("t", index)))
+        .unwrap();
     let mut seen = Vec::new();
     for _ in 0..10 {
         let record = consumer.recv().await.unwrap();
