@@ -273,6 +273,7 @@ impl Core {
             return Ok((Append::UnknownTopic, false));
         };
         let timestamp = parts.timestamp.unwrap_or(now.wall);
+        let before = builder.size_estimate();
         builder
             .append(timestamp, parts.key, parts.value, parts.headers)
             .map_err(|error| ProduceError::Build {
@@ -285,6 +286,7 @@ impl Core {
             Delivery::new(Arc::clone(outcome), *count, timestamp)
         });
         *count += 1;
+        let size = builder.size_estimate() - before;
         *memory += size;
         self.memory += size;
         let full = builder.size_estimate() >= batch_size;
@@ -545,10 +547,10 @@ impl Core {
                 queue.close_open();
             }
             let (idempotent, max) = (self.settings.idempotent, self.settings.max_in_flight);
-            if queue.waiting.is_empty() || !queue.may_send(node, idempotent, max) {
+            let Some(place) = queue.next(node, idempotent, max) else {
                 continue;
-            }
-            let next = queue.waiting.front().map_or(0, wire_size);
+            };
+            let next = queue.waiting.get(place).map_or(0, wire_size);
             if !items.is_empty() && size + next > self.settings.max_request_size {
                 continue;
             }
@@ -556,7 +558,7 @@ impl Core {
             if let Some(identity) = identity {
                 queue.stamp_front(identity);
             }
-            let Some(mut batch) = queue.waiting.pop_front() else {
+            let Some(mut batch) = queue.waiting.remove(place) else {
                 continue;
             };
             batch.attempts += 1;
@@ -729,6 +731,7 @@ impl Core {
         batch.payload = Payload::Built(outcome.bytes);
         match outcome.answer {
             Answer::Written(written) => {
+                queue.established = true;
                 self.end(&batch, Ok(written));
                 false
             }
@@ -741,6 +744,7 @@ impl Core {
                     base_offset: -1,
                     append_time: None,
                 };
+                queue.established = true;
                 self.end(&batch, Ok(written));
                 false
             }
@@ -793,6 +797,7 @@ impl Core {
                     code,
                     message,
                     record,
+                    maybe_written: batch.maybe_written,
                 };
                 self.end(&batch, Err(error));
                 false
