@@ -46,11 +46,11 @@ async fn read(consumer: &mut Consumer, count: usize) -> BTreeSet<i32> {
     seen
 }
 
-#[test]
-fn a_member_goes_on_where_the_one_before_it_stopped() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_goes_on_where_the_one_before_it_stopped() {
     for_each_cluster(async |cluster| {
-        let client = Client::connect(cluster.bootstrap()).unwrap();
-        let topic = topic(cluster.bootstrap(), 3).await;
+        let client = Client::connect(&cluster.bootstrap()).unwrap();
+        let topic = topic(&cluster.bootstrap(), 3).await;
         let group = unique("group");
         write(&client, &topic, 0..100).await;
         let mut first = member(&client, &group, &topic);
@@ -65,5 +65,6 @@ fn a_member_goes_on_where_the_one_before_it_stopped() {
         let sum: i64 = committed.values().map(|committed| committed.offset).sum();
         assert_eq!(sum, 150);
         second.close().await.unwrap();
-    });
+    })
+    .await;
 }
