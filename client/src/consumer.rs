@@ -32,7 +32,7 @@ use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 use batch::RecordCursor;
 use driver::Shared;
-use fetcher::{Fetcher, Position, ResetTo};
+use fetcher::{Fetcher, Position};
 use member::GroupMember;
 use messages::FetchTerms;
 
