@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::admin::Admin;
 use crate::cluster::{Cluster, Metadata};
 use crate::config::ClientConfig;
 use crate::error::ClientError;
@@ -32,6 +33,12 @@ impl Client {
     #[must_use]
     pub fn metadata(&self) -> Arc<Metadata> {
         self.cluster.metadata()
+    }
+
+    /// What administers the cluster: topics, configs, groups, offsets. Cheap.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.cluster.clone())
     }
 
     /// Closes all connections. Calls that wait, and later ones, fail.
