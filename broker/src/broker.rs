@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -25,7 +26,7 @@ use crate::coordinator::group::GroupRouter;
 use crate::coordinator::runtime::{BoxFuture, Failure, LoadError, Mailbox};
 use crate::environment::Environment;
 use crate::metrics::Metrics;
-use crate::net::{BindError, Limits, serve};
+use crate::net::{BindError, Connector, Limits, Sources, connector, serve};
 use crate::partition::{Flusher, FlusherThread, PartitionTable};
 use crate::reconcile::Reconciler;
 use crate::storage::{LogDir, StorageError};
@@ -73,6 +74,7 @@ pub enum StartError {
 /// next start recovers.
 pub struct Handle {
     addresses: Vec<(String, SocketAddr)>,
+    connector: Connector,
     http: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     shared: Arc<Shared>,
@@ -111,11 +113,16 @@ impl Broker {
             });
         };
         let mut addresses = Vec::new();
-        for (name, listener) in std::mem::take(&mut opened.bound.listeners) {
-            addresses.push((name.to_string(), listener.local_addr()?));
+        let (connector, incoming) = connector();
+        let mut incoming = Some(incoming);
+        for (name, tcp) in std::mem::take(&mut opened.bound.listeners) {
+            addresses.push((name.to_string(), tcp.local_addr()?));
+            // The first listener takes it.
+            let in_process = incoming.take();
+            let sources = Sources { tcp, in_process };
             let pulse = vitals.pulse(format!("the listener {name}"));
             let (shared, limits) = (Arc::clone(&shared), Arc::clone(&limits));
-            let service = serve(listener, name, shared, limits, stopping.clone());
+            let service = serve(sources, name, shared, limits, stopping.clone());
             serve_with(pulse, Box::pin(service));
         }
         let mut http = None;
@@ -128,6 +135,7 @@ impl Broker {
         serve_with(vitals.pulse("the janitor"), Box::pin(janitor));
         Ok(Handle {
             addresses,
+            connector,
             http,
             stop,
             shared,
@@ -210,6 +218,20 @@ impl Handle {
             });
         }
         address.to_string()
+    }
+
+    /// Connects to the first listener without a socket: [`Connector::connect`].
+    ///
+    /// # Errors
+    /// `ConnectionRefused` if the listener has ended.
+    pub async fn connect(&self) -> std::io::Result<DuplexStream> {
+        self.connector.connect().await
+    }
+
+    /// What connects as [`Handle::connect`] does, from wherever it is cloned to: a client in this
+    /// process makes its connections with it.
+    pub fn connector(&self) -> Connector {
+        self.connector.clone()
     }
 
     /// The address of the HTTP server, if there is one.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::admin::Admin;
 use crate::cluster::{Cluster, Metadata};
 use crate::config::ClientConfig;
+use crate::consumer::{Consumer, ConsumerConfig};
 use crate::error::ClientError;
+use crate::producer::{Producer, ProducerConfig};
 
 /// A client of one cluster. Clones share its connections and its picture of the cluster.
 ///
@@ -39,6 +41,16 @@ impl Client {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster.clone())
+    }
+
+    /// A producer of its own.
+    pub fn producer(&self, config: ProducerConfig) -> Result<Producer, ClientError> {
+        Producer::start(self.cluster.clone(), config)
+    }
+
+    /// A consumer of its own, which reads what it is told to.
+    pub fn consumer(&self, config: ConsumerConfig) -> Result<Consumer, ClientError> {
+        Consumer::start(self.cluster.clone(), config)
     }
 
     /// Closes all connections. Calls that wait, and later ones, fail.

@@ -9,8 +9,9 @@ mod clock;
 mod cluster;
 mod config;
 mod connection;
+pub mod consumer;
 mod error;
-mod isolation;
+pub mod producer;
 mod retry;
 mod topic_partition;
 
@@ -23,5 +24,4 @@ pub use connection::{
     BoxStream, CallError, ConnectError, Connection, RawError, Stream, Tcp, TlsConfig, Transport,
 };
 pub use error::ClientError;
-pub use isolation::IsolationLevel;
 pub use topic_partition::TopicPartition;

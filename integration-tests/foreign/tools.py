@@ -98,6 +98,16 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def hold_port():
+    """A socket that keeps a free port on the loopback address from everyone but a server that is told
+    its number: who listens with SO_REUSEADDR, as Java does, may share it with a socket that does not
+    listen, and the system gives it to nobody else."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
+
+
 def java_command(main, *arguments, heap="256m", options=()):
     """The command line that runs one of Kafka's own main classes from the prepared jars."""
     java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"

@@ -4,6 +4,10 @@
 //! |---|---|
 //! | `process.rs` | the built binary as a child process: start, banner, signals, exit |
 //! | `embedded.rs` | a broker inside the test's process |
+//! | `proxy.rs` | what goes wrong between clients and a broker: cuts, silence, garbage, scripted answers |
+//! | `kafka.rs` | a real Apache Kafka with listeners of every security protocol |
+//! | `tls.rs` | certificates |
+//! | `cluster.rs` | the same test on Tidemark and on Apache Kafka |
 //! | `wait.rs` | the one loop that polls until something has happened |
 //! | `ports.rs` | ports that stay the same over a restart |
 //! | `http.rs` | HTTP GET and values of metrics |
@@ -14,10 +18,14 @@
 //! Helpers panic with what went wrong: in a test that is the report.
 
 pub mod calls;
+pub mod cluster;
 pub mod embedded;
 pub mod files;
 pub mod http;
+pub mod kafka;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod rebalance;
+pub mod tls;
 pub mod wait;

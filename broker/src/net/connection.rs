@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use tidemark_protocol::frame::{FrameDecoder, LENGTH_SIZE};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::activity::Activity;
@@ -36,9 +34,10 @@ const READ_STEP: usize = 16 * 1024;
 /// read buffer has that much anyway.
 const SMALL_FRAME: usize = 64 * 1024;
 
-/// An accepted connection.
-pub(super) struct Connection {
-    stream: TcpStream,
+/// An accepted connection, given as the two directions of its stream.
+pub(super) struct Connection<R, W> {
+    read: R,
+    write: W,
     origin: Origin,
     shared: Arc<Shared>,
     limits: Arc<Limits>,
@@ -72,16 +71,17 @@ enum End {
     Refused(String),
 }
 
-impl Connection {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub(super) fn new(
-        stream: TcpStream,
+        (read, write): (R, W),
         origin: Origin,
         shared: Arc<Shared>,
         limits: Arc<Limits>,
         place: Place,
     ) -> Self {
         Self {
-            stream,
+            read,
+            write,
             origin,
             shared,
             limits,
@@ -91,7 +91,6 @@ impl Connection {
 
     /// Serves the connection until it ends.
     pub(super) async fn run(self) {
-        let (read, write) = self.stream.into_split();
         let (queue, requests) = mpsc::channel(MAX_PIPELINED);
         let config = self.shared.config.load_full();
         let max_frame = usize::try_from(config.socket_request_max_bytes).unwrap_or(0);
@@ -100,7 +99,7 @@ impl Connection {
             config.connections_max_idle_ms,
         ));
         let mut reader = Reader {
-            read,
+            read: self.read,
             decoder: FrameDecoder::new(max_frame),
             max_frame,
             activity: Arc::clone(&activity),
@@ -112,7 +111,7 @@ impl Connection {
             queue,
         };
         let mut writer = Writer {
-            write: BufWriter::with_capacity(READ_STEP, write),
+            write: BufWriter::with_capacity(READ_STEP, self.write),
             shared: self.shared,
             requests,
             activity: Arc::clone(&activity),
@@ -150,8 +149,8 @@ impl Connection {
     }
 }
 
-struct Reader {
-    read: OwnedReadHalf,
+struct Reader<R> {
+    read: R,
     decoder: FrameDecoder,
     max_frame: usize,
     activity: Arc<Activity>,
@@ -163,7 +162,7 @@ struct Reader {
     queue: mpsc::Sender<Queued>,
 }
 
-impl Reader {
+impl<R: AsyncRead + Unpin> Reader<R> {
     async fn run(&mut self) -> End {
         loop {
             let frame = match self.next_frame().await {
@@ -242,14 +241,14 @@ impl Reader {
     }
 }
 
-struct Writer {
-    write: BufWriter<OwnedWriteHalf>,
+struct Writer<W> {
+    write: BufWriter<W>,
     shared: Arc<Shared>,
     requests: mpsc::Receiver<Queued>,
     activity: Arc<Activity>,
 }
 
-impl Writer {
+impl<W: AsyncWrite + Unpin> Writer<W> {
     async fn run(&mut self) -> End {
         loop {
             let queued = match self.requests.try_recv() {

@@ -1,16 +1,18 @@
-//! Listening sockets.
+//! Listening sockets, and what is accepted.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::connection::Connection;
-use super::limits::Limits;
+use super::in_process::{Incoming, PEER};
+use super::limits::{Limits, Place};
 use crate::api::{Origin, Shared};
 use crate::config::BrokerConfig;
 
@@ -67,19 +69,53 @@ fn listen(address: SocketAddr, config: &BrokerConfig) -> io::Result<TcpListener>
     TcpListener::from_std(socket.into())
 }
 
+/// Where a listener's connections come from.
+pub struct Sources {
+    /// Sockets.
+    pub tcp: TcpListener,
+    /// Clients in the same process, for the listener that has such.
+    pub in_process: Option<Incoming>,
+}
+
+/// What was accepted.
+enum Accepted {
+    Tcp(io::Result<(TcpStream, SocketAddr)>),
+    InProcess(DuplexStream),
+}
+
+impl Sources {
+    async fn accept(&mut self) -> Accepted {
+        let in_process = async {
+            match &mut self.in_process {
+                Some(incoming) => incoming.recv().await,
+                None => None,
+            }
+        };
+        tokio::select! {
+            accepted = self.tcp.accept() => Accepted::Tcp(accepted),
+            Some(stream) = in_process => Accepted::InProcess(stream),
+        }
+    }
+}
+
 /// Accepts connections until the broker stops, then waits for those that are open.
 pub async fn serve(
-    listener: TcpListener,
+    mut sources: Sources,
     name: Arc<str>,
     shared: Arc<Shared>,
     limits: Arc<Limits>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
+    let door = Door {
+        name,
+        shared,
+        limits,
+    };
     loop {
         let accepted = async {
-            limits.room(|| shared.config.load_full()).await;
-            listener.accept().await
+            door.limits.room(|| door.shared.config.load_full()).await;
+            sources.accept().await
         };
         let accepted = tokio::select! {
             accepted = accepted => accepted,
@@ -87,53 +123,71 @@ pub async fn serve(
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                limits.follow(&shared.config.load_full()).await;
-                if let Some(connection) = admit(stream, peer, &name, &shared, &limits) {
+            Accepted::Tcp(Ok((stream, peer))) => {
+                if let Some(place) = door.admit(peer).await {
+                    door.set_options(&stream);
+                    let connection = door.connection(stream.into_split(), peer, place);
                     connections.spawn(connection.run());
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, listener = %name, "accept failed");
-                let clock = &shared.environment.clock;
+            Accepted::InProcess(stream) => {
+                if let Some(place) = door.admit(PEER).await {
+                    let connection = door.connection(tokio::io::split(stream), PEER, place);
+                    connections.spawn(connection.run());
+                }
+            }
+            Accepted::Tcp(Err(error)) => {
+                tracing::warn!(%error, listener = %door.name, "accept failed");
+                let clock = &door.shared.environment.clock;
                 clock
                     .sleep_until(clock.now().monotonic.plus_ms(ACCEPT_PAUSE_MS))
                     .await;
             }
         }
     }
-    drop(listener);
+    drop(sources);
     while connections.join_next().await.is_some() {}
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
-    name: &Arc<str>,
-    shared: &Arc<Shared>,
-    limits: &Arc<Limits>,
-) -> Option<Connection> {
-    let config = shared.config.load_full();
-    let Some(place) = limits.admit(peer.ip(), &config) else {
-        tracing::info!(%peer, "closed: too many connections from this address");
-        return None;
-    };
-    let socket = SockRef::from(&stream);
-    if config.socket_send_buffer_bytes > 0 {
-        // A wish: the system may grant less.
-        let _ = socket.set_send_buffer_size(config.socket_send_buffer_bytes as usize);
+/// What every connection of a listener gets.
+struct Door {
+    name: Arc<str>,
+    shared: Arc<Shared>,
+    limits: Arc<Limits>,
+}
+
+impl Door {
+    async fn admit(&self, peer: SocketAddr) -> Option<Place> {
+        let config = self.shared.config.load_full();
+        self.limits.follow(&config).await;
+        let place = self.limits.admit(peer.ip(), &config);
+        if place.is_none() {
+            tracing::info!(%peer, "closed: too many connections from this address");
+        }
+        place
     }
-    let _ = stream.set_nodelay(true);
-    let _ = socket.set_keepalive(true);
-    let origin = Origin {
-        peer,
-        listener: Arc::clone(name),
-    };
-    Some(Connection::new(
-        stream,
-        origin,
-        Arc::clone(shared),
-        Arc::clone(limits),
-        place,
-    ))
+
+    fn set_options(&self, stream: &TcpStream) {
+        let socket = SockRef::from(stream);
+        let send_buffer = self.shared.config.load().socket_send_buffer_bytes;
+        if send_buffer > 0 {
+            // A wish: the system may grant less.
+            let _ = socket.set_send_buffer_size(send_buffer as usize);
+        }
+        let _ = stream.set_nodelay(true);
+        let _ = socket.set_keepalive(true);
+    }
+
+    fn connection<R, W>(&self, halves: (R, W), peer: SocketAddr, place: Place) -> Connection<R, W>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let origin = Origin {
+            peer,
+            listener: Arc::clone(&self.name),
+        };
+        let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
+        Connection::new(halves, origin, shared, limits, place)
+    }
 }

@@ -13,8 +13,9 @@ use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, OffsetForLeaderEpoc
 use super::ask::{ANY_NUMBER, Ask, Route};
 use super::{Admin, Each, by_topic, known, named_once, topic_name};
 use crate::cluster::api_error;
+use crate::consumer::IsolationLevel;
 use crate::error::ClientError;
-use crate::isolation::IsolationLevel;
+
 use crate::topic_partition::TopicPartition;
 
 /// Who asks is a client, not a follower.
@@ -65,6 +66,14 @@ impl OffsetSpec {
     }
 }
 
+/// The number on the wire.
+const fn level(isolation: IsolationLevel) -> i8 {
+    match isolation {
+        IsolationLevel::ReadUncommitted => 0,
+        IsolationLevel::ReadCommitted => 1,
+    }
+}
+
 /// An offset that was asked for (Kafka: `ListOffsetsResultInfo`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedOffset {
@@ -99,7 +108,7 @@ impl Admin {
     ///
     /// ```no_run
     /// # use tidemark_client::{Client, ClientError, TopicPartition};
-    /// use tidemark_client::IsolationLevel;
+    /// use tidemark_client::consumer::IsolationLevel;
     /// use tidemark_client::admin::OffsetSpec;
     /// # async fn example(client: &Client) -> Result<(), ClientError> {
     /// let ends = (0..6).map(|index| (TopicPartition::new("orders", index), OffsetSpec::Latest));
@@ -174,7 +183,7 @@ impl Admin {
                 let request = ListOffsetsRequest::default()
                     .with_replica_id(CLIENT)
                     .with_topics(topics.collect())
-                    .with_isolation_level(isolation.id());
+                    .with_isolation_level(level(isolation));
                 match round.version {
                     ..=9 => request,
                     // How long remote storage may take (KIP-1075).

@@ -84,6 +84,39 @@ pub async fn create_topic(
     }
 }
 
+/// How often a broker is asked whether it serves a topic: not a limit on time, an end to a hang.
+const ASKED_AT_MOST: usize = 10_000;
+
+/// [`create_topic`], and waits until every partition is served: Apache Kafka answers before that.
+pub async fn create_served_topic(
+    connection: &mut Connection,
+    name: &str,
+    partitions: i32,
+    configs: &[(&str, &str)],
+) {
+    create_topic(connection, name, partitions, configs).await;
+    let all = (0..partitions).map(|index| {
+        ListOffsetsPartition::default()
+            .with_partition_index(index)
+            .with_timestamp(LATEST)
+    });
+    let topic = ListOffsetsTopic::default()
+        .with_name(topic(name))
+        .with_partitions(all.collect());
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_topics(vec![topic]);
+    for _ in 0..ASKED_AT_MOST {
+        let response = connection.call(LIST_OFFSETS, &request).await;
+        let response = response.expect("ListOffsets is answered");
+        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        if partitions.all(|partition| partition.error_code == 0) {
+            return;
+        }
+    }
+    panic!("{name} is still not served");
+}
+
 /// A request that deletes a topic.
 pub fn delete_topic_request(name: &str) -> DeleteTopicsRequest {
     DeleteTopicsRequest::default()

@@ -6,6 +6,7 @@ mod epochs;
 mod fetch;
 mod framing;
 mod groups;
+mod in_process;
 mod limits;
 mod list_offsets;
 mod metadata;

@@ -17,6 +17,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Request, StrBytes};
 use tidemark_broker::config::BrokerConfig;
 use tidemark_broker::environment::{Environment, ManualClock, MemoryDisk};
+use tidemark_broker::net::Connector;
 use tidemark_broker::types::Timestamp;
 use tidemark_broker::{Broker, Handle};
 use tidemark_client::{Connection, RawError};
@@ -84,6 +85,11 @@ impl Server {
         self.handle.bootstrap()
     }
 
+    /// What connects without a socket.
+    pub(crate) fn connector(&self) -> Connector {
+        self.handle.connector()
+    }
+
     /// Where HTTP is served, if the options say that it is.
     pub(crate) fn http(&self) -> std::net::SocketAddr {
         self.handle.http_address().expect("HTTP is served")
@@ -97,6 +103,10 @@ impl Server {
 
     pub(crate) async fn stop(self) {
         self.handle.shutdown().await.expect("the broker stops");
+    }
+
+    pub(crate) async fn kill(self) {
+        self.handle.kill().await;
     }
 
     /// Stops in order and starts again on the same disk.

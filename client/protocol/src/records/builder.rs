@@ -40,7 +40,8 @@ pub struct BatchBuilder {
     level: Option<i32>,
     base_timestamp: Option<i64>,
     log_append_time: Option<i64>,
-    records: Vec<u8>,
+    /// Room for the header, then the records: without compression the batch is finished in place.
+    buffer: Vec<u8>,
 }
 
 impl Default for BatchBuilder {
@@ -53,6 +54,14 @@ impl BatchBuilder {
     /// An empty batch.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_buffer(Vec::new())
+    }
+
+    /// An empty batch in a buffer that was used before: its contents go, its capacity stays, and
+    /// without compression it becomes the finished batch's memory.
+    #[must_use]
+    pub fn with_buffer(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
         Self {
             header: BatchHeader {
                 base_offset: 0,
@@ -72,7 +81,7 @@ impl BatchBuilder {
             level: None,
             base_timestamp: None,
             log_append_time: None,
-            records: Vec::new(),
+            buffer,
         }
     }
 
@@ -177,6 +186,45 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[(&[u8], Option<&[u8]>)],
     ) -> Result<(), BuildError> {
+        let record = Record {
+            timestamp,
+            key,
+            value,
+            headers,
+        };
+        self.append_record(offset_delta, &record, usize::MAX)
+            .map(|_| ())
+    }
+
+    /// Adds a record at the next offset, unless the batch, uncompressed and with its header, would
+    /// take more than `limit` bytes then: returns whether it was added. An empty batch takes any
+    /// record.
+    pub fn append_within(
+        &mut self,
+        limit: usize,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&[u8], Option<&[u8]>)],
+    ) -> Result<bool, BuildError> {
+        let delta = i64::from(self.header.last_offset_delta) + 1;
+        let record = Record {
+            timestamp,
+            key,
+            value,
+            headers,
+        };
+        let limit = if self.is_empty() { usize::MAX } else { limit };
+        self.append_record(delta, &record, limit)
+    }
+
+    #[inline]
+    fn append_record(
+        &mut self,
+        offset_delta: i64,
+        record: &Record<'_>,
+        limit: usize,
+    ) -> Result<bool, BuildError> {
         let last = self.header.last_offset_delta;
         let delta = i32::try_from(offset_delta)
             .ok()
@@ -185,19 +233,32 @@ impl BatchBuilder {
                 found: offset_delta,
                 last,
             })?;
-        let base_timestamp = self.base_timestamp.unwrap_or(timestamp);
-        let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
-        let body = encode_record(delta, timestamp_delta, key, value, headers)?;
-        if self.records.len().saturating_add(body.len()) > max_records_section() - 5 {
+        let base_timestamp = self.base_timestamp.unwrap_or(record.timestamp);
+        let timestamp_delta = record.timestamp.wrapping_sub(base_timestamp);
+        // The length stands in front of the record, so it is worked out before anything is written:
+        // no second buffer, and nothing to take back when the record does not fit.
+        let body = record.body_size(delta, timestamp_delta)?;
+        let body_length = length(body)?;
+        let size = varint_size(body_length) + body;
+        let total = self.size_estimate().saturating_add(size);
+        if total > limit {
+            return Ok(false);
+        }
+        if total - BATCH_HEADER_SIZE > max_records_section() {
             return Err(BuildError::TooLarge);
         }
-        put_varint(&mut self.records, length(body.len())?);
-        self.records.extend_from_slice(&body);
+        if self.buffer.is_empty() {
+            self.buffer.reserve(BATCH_HEADER_SIZE + size);
+            self.buffer.resize(BATCH_HEADER_SIZE, 0);
+        }
+        self.buffer.reserve(size);
+        put_varint(&mut self.buffer, body_length);
+        record.put_body(&mut self.buffer, delta, timestamp_delta)?;
         self.base_timestamp = Some(base_timestamp);
         self.header.last_offset_delta = delta;
-        self.header.max_timestamp = self.header.max_timestamp.max(timestamp);
+        self.header.max_timestamp = self.header.max_timestamp.max(record.timestamp);
         self.header.records_count += 1;
-        Ok(())
+        Ok(true)
     }
 
     /// Number of records so far.
@@ -215,7 +276,7 @@ impl BatchBuilder {
     /// Size of the batch in bytes before compression: exact for [`Compression::None`].
     #[must_use]
     pub fn size_estimate(&self) -> usize {
-        BATCH_HEADER_SIZE + self.records.len()
+        self.buffer.len().max(BATCH_HEADER_SIZE)
     }
 
     /// The finished batch with its CRC. A batch without records is allowed: compaction leaves such
@@ -223,7 +284,7 @@ impl BatchBuilder {
     pub fn build(self) -> Result<Bytes, BuildError> {
         let Self {
             mut header,
-            records,
+            mut buffer,
             ..
         } = self;
         header.attributes |= i16::from(self.compression.id());
@@ -233,21 +294,22 @@ impl BatchBuilder {
             header.attributes |= TIMESTAMP_TYPE_BIT;
             header.max_timestamp = now;
         }
-        let section = match self.compression {
-            _ if records.is_empty() => records,
-            Compression::None => records,
-            codec => compress(codec, self.level, &records)?,
-        };
-        assemble(header, &section)
+        match (self.compression, buffer.get(BATCH_HEADER_SIZE..)) {
+            (_, None | Some([])) => assemble(header, &[]),
+            (Compression::None, Some(section)) => {
+                header.batch_length = batch_length(section)?;
+                put(&mut buffer, 0, &header.to_bytes());
+                seal(&mut buffer);
+                Ok(Bytes::from(buffer))
+            }
+            (codec, Some(section)) => assemble(header, &compress(codec, self.level, section)?),
+        }
     }
 }
 
 /// Puts a header in front of a records section, with the length and CRC they have together.
 pub(super) fn assemble(mut header: BatchHeader, section: &[u8]) -> Result<Bytes, BuildError> {
-    if section.len() > max_records_section() {
-        return Err(BuildError::TooLarge);
-    }
-    header.batch_length = length(BATCH_HEADER_SIZE - LOG_OVERHEAD + section.len())?;
+    header.batch_length = batch_length(section)?;
     let mut batch = Vec::with_capacity(BATCH_HEADER_SIZE + section.len());
     batch.extend_from_slice(&header.to_bytes());
     batch.extend_from_slice(section);
@@ -258,33 +320,84 @@ pub(super) fn assemble(mut header: BatchHeader, section: &[u8]) -> Result<Bytes,
 /// Writes the CRC of a whole batch into it.
 pub(super) fn seal(batch: &mut [u8]) {
     let crc = crc32c::crc32c(batch.get(field::ATTRIBUTES..).unwrap_or_default());
-    let slot = batch.iter_mut().skip(field::CRC).take(4);
-    slot.zip(crc.to_be_bytes())
-        .for_each(|(slot, byte)| *slot = byte);
+    put(batch, field::CRC, &crc.to_be_bytes());
 }
 
-fn encode_record(
-    offset_delta: i32,
-    timestamp_delta: i64,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: &[(&[u8], Option<&[u8]>)],
-) -> Result<Vec<u8>, BuildError> {
-    let size = key
-        .map_or(0, <[u8]>::len)
-        .saturating_add(value.map_or(0, <[u8]>::len));
-    let mut body = Vec::with_capacity(size.saturating_add(32));
-    body.push(0); // The record's attributes, of which none are in use.
-    put_varlong(&mut body, timestamp_delta);
-    put_varint(&mut body, offset_delta);
-    put_nullable(&mut body, key)?;
-    put_nullable(&mut body, value)?;
-    put_varint(&mut body, length(headers.len())?);
-    for (key, value) in headers {
-        put_nullable(&mut body, Some(key))?;
-        put_nullable(&mut body, *value)?;
+/// Writes `value` over the bytes at `at`.
+pub(super) fn put(batch: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(slot) = batch.get_mut(at..at.saturating_add(value.len())) {
+        slot.copy_from_slice(value);
     }
-    Ok(body)
+}
+
+fn batch_length(section: &[u8]) -> Result<i32, BuildError> {
+    if section.len() > max_records_section() {
+        return Err(BuildError::TooLarge);
+    }
+    length(BATCH_HEADER_SIZE - LOG_OVERHEAD + section.len())
+}
+
+/// What is appended: the fields of a record that its place in the batch does not decide.
+struct Record<'a> {
+    timestamp: i64,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: &'a [(&'a [u8], Option<&'a [u8]>)],
+}
+
+impl Record<'_> {
+    /// Bytes that [`Self::put_body`] writes.
+    #[inline]
+    fn body_size(&self, offset_delta: i32, timestamp_delta: i64) -> Result<usize, BuildError> {
+        let mut size = 1 + varlong_size(timestamp_delta) + varint_size(offset_delta);
+        size += nullable_size(self.key)? + nullable_size(self.value)?;
+        size += varint_size(length(self.headers.len())?);
+        for (key, value) in self.headers {
+            let header = nullable_size(Some(key))? + nullable_size(*value)?;
+            size = size.checked_add(header).ok_or(BuildError::TooLarge)?;
+        }
+        Ok(size)
+    }
+
+    #[inline]
+    fn put_body(
+        &self,
+        out: &mut Vec<u8>,
+        offset_delta: i32,
+        timestamp_delta: i64,
+    ) -> Result<(), BuildError> {
+        out.push(0); // The record's attributes, of which none are in use.
+        put_varlong(out, timestamp_delta);
+        put_varint(out, offset_delta);
+        put_nullable(out, self.key)?;
+        put_nullable(out, self.value)?;
+        put_varint(out, length(self.headers.len())?);
+        for (key, value) in self.headers {
+            put_nullable(out, Some(key))?;
+            put_nullable(out, *value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a field that stands behind its length.
+fn nullable_size(field: Option<&[u8]>) -> Result<usize, BuildError> {
+    match field {
+        Some(bytes) => Ok(varint_size(length(bytes.len())?) + bytes.len()),
+        None => Ok(1),
+    }
+}
+
+/// Bytes that [`put_varint`] writes.
+fn varint_size(value: i32) -> usize {
+    varlong_size(i64::from(value))
+}
+
+/// Bytes that [`put_varlong`] writes.
+fn varlong_size(value: i64) -> usize {
+    let zigzag = (value << 1) ^ (value >> 63);
+    let bits = 64 - (zigzag | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
 }
 
 fn put_nullable(out: &mut Vec<u8>, field: Option<&[u8]>) -> Result<(), BuildError> {

@@ -7,7 +7,7 @@
 //! | `record.rs` | the records inside an uncompressed records section, decoded one by one |
 //! | `walk.rs` | the walk over a batch's records as they are unpacked, without keeping them |
 //! | `builder.rs` | building a batch |
-//! | `rewrite.rs` | changing a batch without touching its records: recompression, LogAppendTime |
+//! | `rewrite.rs` | changing a batch without touching its records: recompression, LogAppendTime, producer |
 //! | `compression.rs` | the four codecs, each with a hard limit on what may come out |
 //! | `control.rs` | transaction markers and the other control records |
 //! | `legacy.rs` | reading message sets of magic 0 and 1 |
@@ -34,7 +34,7 @@ pub use control::{ControlError, ControlType, EndTxnMarker};
 pub use header::{BATCH_HEADER_SIZE, BatchError, BatchHeader, LOG_OVERHEAD, TimestampType};
 pub use legacy::{LegacyError, LegacyRecord, read_message_set};
 pub use record::{HeaderView, Headers, RecordError, RecordErrorKind, RecordView, Records};
-pub use rewrite::{RewriteError, recompress, with_timestamps};
+pub use rewrite::{RewriteError, recompress, with_producer, with_timestamps};
 pub use walk::{WalkError, WalkedRecord, walk_section};
 
 /// The timestamp that means "none" (Kafka's `RecordBatch.NO_TIMESTAMP`).

@@ -1,11 +1,14 @@
-//! Changing a batch without touching its records: another codec, another timestamp type.
+//! Changing a batch without touching its records: another codec, another timestamp type, another
+//! producer.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::batch::BatchView;
-use super::builder::{BuildError, assemble, seal};
+use super::builder::{BuildError, assemble, put, seal};
 use super::compression::{Compression, CompressionError, compress};
-use super::header::{COMPRESSION_MASK, TIMESTAMP_TYPE_BIT, TimestampType, field};
+use super::header::{
+    BATCH_HEADER_SIZE, COMPRESSION_MASK, TIMESTAMP_TYPE_BIT, TimestampType, field,
+};
 
 /// Why a batch could not be rewritten.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,24 @@ pub fn with_timestamps(
     Bytes::from(copy)
 }
 
+/// The batch as another producer, epoch or sequence has it: what an idempotent producer sends when a
+/// batch gets a new place in the partition. Nothing is decompressed; in place if nobody else holds
+/// the bytes, else in a copy. Bytes shorter than a header stay as they are.
+#[must_use]
+pub fn with_producer(batch: Bytes, id: i64, epoch: i16, base_sequence: i32) -> Bytes {
+    if batch.len() < BATCH_HEADER_SIZE {
+        return batch;
+    }
+    let mut own = batch
+        .try_into_mut()
+        .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    put(&mut own, field::PRODUCER_ID, &id.to_be_bytes());
+    put(&mut own, field::PRODUCER_EPOCH, &epoch.to_be_bytes());
+    put(&mut own, field::BASE_SEQUENCE, &base_sequence.to_be_bytes());
+    seal(&mut own);
+    own.freeze()
+}
+
 /// The batch with its records under another codec, and with timestamps of this type, of which the
 /// largest is this one. `plain` is its records section unpacked. Offsets, producer fields, flags,
 /// base timestamp and the records themselves stay.
@@ -67,14 +88,6 @@ fn stamped(attributes: i16, kind: TimestampType) -> i16 {
         TimestampType::CreateTime => attributes & !TIMESTAMP_TYPE_BIT,
         TimestampType::LogAppendTime => attributes | TIMESTAMP_TYPE_BIT,
     }
-}
-
-fn put(batch: &mut [u8], at: usize, value: &[u8]) {
-    batch
-        .iter_mut()
-        .skip(at)
-        .zip(value)
-        .for_each(|(slot, byte)| *slot = *byte);
 }
 
 #[cfg(test)]

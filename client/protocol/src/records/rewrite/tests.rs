@@ -97,3 +97,61 @@ fn an_empty_batch_is_only_a_header() {
         assert_eq!(again.len(), super::super::BATCH_HEADER_SIZE, "{codec}");
     }
 }
+
+#[test]
+fn another_producer_changes_three_fields_and_the_crc() {
+    for name in V2 {
+        let original = kafka(name);
+        let before = BatchView::parse(&original).unwrap();
+        let alone = Bytes::copy_from_slice(before.bytes());
+        let shared = alone.clone();
+        let copied = with_producer(shared, 77, 3, i32::MAX);
+        assert_eq!(
+            alone,
+            before.bytes(),
+            "{name}: shared bytes are not touched"
+        );
+        let address = alone.as_ptr();
+        let in_place = with_producer(alone, 77, 3, i32::MAX);
+        assert_eq!(
+            in_place.as_ptr(),
+            address,
+            "{name}: no copy of bytes held alone"
+        );
+        assert_eq!(in_place, copied);
+        let after = BatchView::parse(&in_place).unwrap();
+        assert_eq!(after.validate_crc(), Ok(()));
+        assert_eq!(after.records_bytes(), before.records_bytes());
+        let mut expected = before.header();
+        (expected.producer_id, expected.producer_epoch) = (77, 3);
+        (expected.base_sequence, expected.crc) = (i32::MAX, after.crc);
+        assert_eq!(after.header(), expected);
+    }
+    assert_eq!(with_producer(Bytes::from_static(b"no"), 1, 1, 1), b"no"[..]);
+}
+
+#[test]
+fn a_used_buffer_and_a_limit_build_the_same_batch() {
+    let fill = |mut builder: BatchBuilder| {
+        builder
+            .append(1, Some(b"k"), Some(b"v"), &[(b"h", None)])
+            .unwrap();
+        builder
+    };
+    let expected = fill(BatchBuilder::new()).build().unwrap();
+    let used = fill(BatchBuilder::with_buffer(vec![9; 500]));
+    assert_eq!(used.size_estimate(), expected.len());
+    let mut full = used.clone();
+    let limit = expected.len() + 8;
+    assert!(
+        !full
+            .append_within(limit - 1, 2, None, Some(b"v"), &[])
+            .unwrap()
+    );
+    assert_eq!(full.size_estimate(), expected.len());
+    assert!(full.append_within(limit, 2, None, Some(b"v"), &[]).unwrap());
+    assert_eq!(full.size_estimate(), limit);
+    let mut empty = BatchBuilder::new();
+    assert!(empty.append_within(0, 2, None, Some(b"v"), &[]).unwrap());
+    assert_eq!(used.build().unwrap(), expected);
+}

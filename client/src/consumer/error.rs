@@ -1,0 +1,82 @@
+//! What can go wrong while reading.
+
+use tidemark_protocol::ErrorCode;
+
+use crate::error::ClientError;
+use crate::topic_partition::TopicPartition;
+
+/// Why a consumer has no records to give.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// The position lies outside of what the partition has, and the configuration names no place to
+    /// go on from (Kafka: `OffsetOutOfRangeException`). Seek to go on.
+    #[error(
+        "{partition}: offset {offset} is out of range, and auto_offset_reset says to stop: seek to \
+         where reading is to go on"
+    )]
+    OffsetOutOfRange {
+        /// Where.
+        partition: TopicPartition,
+        /// The position.
+        offset: i64,
+    },
+    /// The group has no committed offset for the partition, and the configuration names no place to
+    /// begin at (Kafka: `NoOffsetForPartitionException`). Seek to begin.
+    #[error(
+        "{partition}: there is no committed offset, and auto_offset_reset says to stop: seek to \
+         where reading is to begin"
+    )]
+    NoOffset {
+        /// Where.
+        partition: TopicPartition,
+    },
+    /// The log was cut back below the position: records that were read are gone, others have their
+    /// offsets (Kafka: `LogTruncationException`, KIP-320). Seek to go on.
+    #[error(
+        "{partition}: the log was truncated below position {position}, records differ from offset \
+         {diverges_at} on: seek to where reading is to go on"
+    )]
+    Truncated {
+        /// Where.
+        partition: TopicPartition,
+        /// The position.
+        position: i64,
+        /// The first offset at which the log is another one, if the broker knows.
+        diverges_at: i64,
+    },
+    /// A batch is not what it should be: its CRC, its format or its compression. The position stays
+    /// in front of it; seek past it to go on without it.
+    #[error("{partition}: the batch at offset {offset} is corrupt: {reason}")]
+    Corrupt {
+        /// Where.
+        partition: TopicPartition,
+        /// Offset of the batch.
+        offset: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The broker refuses to serve the partition.
+    #[error("{partition}: {code}")]
+    Partition {
+        /// Where.
+        partition: TopicPartition,
+        /// The broker's reason.
+        code: ErrorCode,
+    },
+    /// The group cannot go on with this member.
+    #[error("group {group:?}: {reason}")]
+    Group {
+        /// The group.
+        group: String,
+        /// The broker's reason.
+        code: ErrorCode,
+        /// What it means and what helps.
+        reason: String,
+    },
+    /// What was asked for does not fit what the consumer was set up for.
+    #[error("{0}")]
+    Usage(String),
+    /// A call to the cluster failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}

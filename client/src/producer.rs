@@ -1,0 +1,196 @@
+//! Writing: records go into batches by partition, batches to their leaders, outcomes to whoever
+//! asked for them.
+
+mod batch;
+mod config;
+mod core;
+mod delivery;
+mod error;
+mod messages;
+mod partitioner;
+mod queue;
+mod record;
+mod sender;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use self::core::{Append, Core};
+use crate::cluster::Cluster;
+use crate::error::ClientError;
+use sender::Shared;
+
+pub use config::{Acks, ProducerConfig};
+pub use delivery::{Delivery, RecordMetadata};
+pub use error::{Advice, ProduceError, RecordProblem};
+pub use partitioner::{DefaultPartitioner, Partitioner, murmur2};
+pub use record::{ProducerRecord, RecordParts};
+
+/// Writes records. Made by [`crate::Client::producer`]. Clones share everything; the records that
+/// wait when the last one is dropped are given up, so [`Self::flush`] or [`Self::close`] first.
+#[derive(Clone)]
+pub struct Producer {
+    shared: Arc<Shared>,
+    handle: Arc<Handle>,
+}
+
+/// Ends the driver with the last clone.
+struct Handle {
+    shared: Arc<Shared>,
+    driver: parking_lot::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+/// How many records have come to an end, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Written, as far as `acks` tells.
+    pub delivered: u64,
+    /// Not written, or not known to be.
+    pub failed: u64,
+}
+
+impl Producer {
+    pub(crate) fn start(cluster: Cluster, config: ProducerConfig) -> Result<Self, ClientError> {
+        config.validate()?;
+        let shared = Arc::new(Shared::new(cluster, config));
+        let driver = tokio::spawn(sender::run(Arc::clone(&shared)));
+        let handle = Arc::new(Handle {
+            shared: Arc::clone(&shared),
+            driver: parking_lot::Mutex::new(Some(driver)),
+        });
+        Ok(Self { shared, handle })
+    }
+
+    /// Takes a record in and gives a future of its outcome. Waits while the topic is not known yet
+    /// or the buffer is full, at most [`ProducerConfig::max_block`].
+    ///
+    /// The record is on its way when this returns, whether the [`Delivery`] is awaited or not.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tidemark_client::{Client, producer::{ProducerConfig, ProducerRecord}};
+    /// let producer = Client::connect("localhost:9092")?.producer(ProducerConfig::new())?;
+    /// let delivery = producer.send(&ProducerRecord::to("events").key("user1").value("login")).await?;
+    /// println!("written at offset {}", delivery.await?.offset);
+    /// # Ok(()) }
+    /// ```
+    pub async fn send(&self, record: &ProducerRecord) -> Result<Delivery, ProduceError> {
+        let headers = record.header_slices();
+        let parts = record.parts(&headers);
+        loop {
+            match self.append(&record.topic, &parts, true)? {
+                Append::Taken(delivery) => {
+                    return delivery.ok_or(ProduceError::Closed);
+                }
+                wait => self.wait(&record.topic, wait, &parts).await?,
+            }
+        }
+    }
+
+    /// Takes a record in without asking for its outcome: it shows in [`Self::counts`], and costs
+    /// nothing of its own. Waits as [`Self::send`] does.
+    pub async fn send_counted(
+        &self,
+        topic: &Arc<str>,
+        parts: &RecordParts<'_>,
+    ) -> Result<(), ProduceError> {
+        loop {
+            match self.append(topic, parts, false)? {
+                Append::Taken(_) => return Ok(()),
+                wait => self.wait(topic, wait, parts).await?,
+            }
+        }
+    }
+
+    /// As [`Self::send_counted`], but never waits: `false` if the topic is not known yet or the
+    /// buffer is full. Then wait with [`Self::ready`], or do something else meanwhile.
+    #[inline]
+    pub fn try_send(
+        &self,
+        topic: &Arc<str>,
+        parts: &RecordParts<'_>,
+    ) -> Result<bool, ProduceError> {
+        Ok(matches!(
+            self.append(topic, parts, false)?,
+            Append::Taken(_)
+        ))
+    }
+
+    /// Waits until a record for the topic can be taken in, at most [`ProducerConfig::max_block`].
+    pub async fn ready(&self, topic: &Arc<str>) -> Result<(), ProduceError> {
+        let parts = RecordParts::default();
+        loop {
+            match self.shared.check(topic, &parts)? {
+                Append::Taken(_) => return Ok(()),
+                wait => self.wait(topic, wait, &parts).await?,
+            }
+        }
+    }
+
+    #[inline]
+    fn append(
+        &self,
+        topic: &Arc<str>,
+        parts: &RecordParts<'_>,
+        wants_outcome: bool,
+    ) -> Result<Append, ProduceError> {
+        self.shared.append(topic, parts, wants_outcome)
+    }
+
+    async fn wait(
+        &self,
+        topic: &Arc<str>,
+        why: Append,
+        parts: &RecordParts<'_>,
+    ) -> Result<(), ProduceError> {
+        match why {
+            Append::Taken(_) => Ok(()),
+            Append::UnknownTopic => self.shared.learn(topic).await,
+            Append::Full => self.shared.room(parts.size()).await,
+        }
+    }
+
+    /// How the records so far have ended.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
+    }
+
+    /// The last reason why a record has failed.
+    #[must_use]
+    pub fn last_error(&self) -> Option<ProduceError> {
+        self.shared.core.lock().last_error()
+    }
+
+    /// Sends everything that has been taken in now, and waits until each of it has come to an end,
+    /// good or bad (Kafka: `Producer.flush`).
+    pub async fn flush(&self) {
+        self.shared.flush().await;
+    }
+
+    /// Takes no more records, and waits until those it has have come to an end; what has not within
+    /// `limit` is given up (Kafka: `Producer.close`). Gives what has become of all.
+    pub async fn close(self, limit: Duration) -> Counts {
+        let shared = Arc::clone(&self.shared);
+        shared.core.lock().refuse_more();
+        let clock = shared.cluster.clock().clone();
+        let _ = clock.timeout(limit, shared.flush()).await;
+        shared.close();
+        let driver = self.handle.driver.lock().take();
+        if let Some(driver) = driver {
+            let _ = driver.await;
+        }
+        shared.counts()
+    }
+}
+
+/// Used by the sender and by tests.
+pub(crate) type SharedCore = parking_lot::Mutex<Core>;

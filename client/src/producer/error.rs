@@ -1,0 +1,183 @@
+//! What can become of a record other than being written, and what to do then.
+
+use std::time::Duration;
+
+use tidemark_protocol::ErrorCode;
+
+use crate::error::ClientError;
+use crate::topic_partition::TopicPartition;
+
+/// What a caller can do about a failed record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// The cause may pass: send the record again, later. With [`ProduceError::maybe_written`] it may
+    /// then be there twice.
+    SendAgain,
+    /// This record will never be taken: change it, or leave it. Others are not concerned.
+    ChangeRecord,
+    /// The producer, or what it is allowed to do, has to change: sending again is in vain.
+    ChangeProducer,
+}
+
+/// Why a record was not written, or is not known to be.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProduceError {
+    /// The record did not get through in time (Kafka: `delivery.timeout.ms`).
+    #[error(
+        "{partition}: not delivered within {after:?}{}{}",
+        if *.maybe_written { ", though it may have been written" } else { "" },
+        .last.as_ref().map_or_else(String::new, |last| format!("; last: {last}"))
+    )]
+    Timeout {
+        /// Where it was to go.
+        partition: TopicPartition,
+        /// How long it was tried.
+        after: Duration,
+        /// Whether it was under way when the time was up, or had been without an answer.
+        maybe_written: bool,
+        /// Why the last try failed.
+        last: Option<String>,
+    },
+    /// The broker refused the batch that the record was in.
+    #[error(
+        "{partition}: {code}{}{}",
+        explained(.message.as_deref(), .record.as_ref()),
+        if *.maybe_written { ", though it may have been written" } else { "" }
+    )]
+    Refused {
+        /// Where it was to go.
+        partition: TopicPartition,
+        /// The broker's reason.
+        code: ErrorCode,
+        /// The broker's own words.
+        message: Option<String>,
+        /// What the broker holds against a record of the batch, if it says so (KIP-467).
+        record: Option<RecordProblem>,
+        /// Whether an earlier try had no clear answer.
+        maybe_written: bool,
+    },
+    /// The record is larger than a request may be.
+    #[error(
+        "a record of {size} bytes for {topic:?} is larger than max_request_size, {max}: raise it, \
+         and max.message.bytes of the topic"
+    )]
+    TooLarge {
+        /// Its topic.
+        topic: String,
+        /// The size it has with all that belongs to it, in bytes.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The buffer stayed full (Kafka: `buffer.memory`, `max.block.ms`).
+    #[error(
+        "the buffer of {memory} bytes stayed full for {after:?}: the brokers take less than is sent"
+    )]
+    BufferFull {
+        /// The buffer's size.
+        memory: usize,
+        /// How long the caller waited (Kafka: `max.block.ms`).
+        after: Duration,
+    },
+    /// There is no such partition.
+    #[error("topic {topic:?} has no partition {partition}: it has {count}")]
+    UnknownPartition {
+        /// The topic.
+        topic: String,
+        /// The partition that was asked for, or that the partitioner chose.
+        partition: i64,
+        /// How many there are.
+        count: usize,
+    },
+    /// The batch cannot be built.
+    #[error("{partition}: the batch cannot be built: {reason}")]
+    Build {
+        /// Where it was to go.
+        partition: TopicPartition,
+        /// What the codec says.
+        reason: String,
+    },
+    /// The topic is not there, or the cluster does not let itself be asked.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The cluster gives this producer no id: its first records cannot be sent.
+    #[error("no producer id: {0}")]
+    ProducerId(ClientError),
+    /// The producer has been closed.
+    #[error("the producer has been closed")]
+    Closed,
+}
+
+/// What is wrong with one record of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordProblem {
+    /// The record's place in its batch, from 0.
+    pub index: i32,
+    /// The broker's words.
+    pub message: Option<String>,
+    /// Whether it is the record that this error belongs to; else it was only in the same batch.
+    pub this_one: bool,
+}
+
+impl ProduceError {
+    /// What to do.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Timeout { .. } | Self::BufferFull { .. } => Advice::SendAgain,
+            Self::TooLarge { .. } | Self::UnknownPartition { .. } | Self::Build { .. } => {
+                Advice::ChangeRecord
+            }
+            Self::Refused {
+                record: Some(problem),
+                ..
+            } if !problem.this_one => Advice::SendAgain,
+            Self::Refused { code, .. } => match code {
+                ErrorCode::MessageTooLarge
+                | ErrorCode::RecordListTooLarge
+                | ErrorCode::InvalidTimestamp
+                | ErrorCode::InvalidRecord
+                | ErrorCode::UnsupportedForMessageFormat => Advice::ChangeRecord,
+                code if code.retriable() => Advice::SendAgain,
+                _ => Advice::ChangeProducer,
+            },
+            Self::Client(ClientError::Timeout { .. }) => Advice::SendAgain,
+            Self::Client(ClientError::Connect(error)) if error.retriable() => Advice::SendAgain,
+            Self::Client(_) | Self::ProducerId(_) | Self::Closed => Advice::ChangeProducer,
+        }
+    }
+
+    /// Whether the record may be in the log although it counts as failed.
+    #[must_use]
+    pub fn maybe_written(&self) -> bool {
+        match self {
+            Self::Timeout { maybe_written, .. } | Self::Refused { maybe_written, .. } => {
+                *maybe_written
+            }
+            // What was under way then may have arrived.
+            Self::Closed => true,
+            _ => false,
+        }
+    }
+
+    /// The same error as one record of the batch sees it.
+    pub(super) fn for_record(mut self, index: u32) -> Self {
+        if let Self::Refused {
+            record: Some(problem),
+            ..
+        } = &mut self
+        {
+            problem.this_one = u32::try_from(problem.index) == Ok(index);
+        }
+        self
+    }
+}
+
+fn explained(message: Option<&str>, record: Option<&RecordProblem>) -> String {
+    let mut text = message.map_or_else(String::new, |message| format!(": {message}"));
+    if let Some(problem) = record {
+        let words = problem.message.as_deref().unwrap_or("it is refused");
+        text += &format!("; record {} of the batch: {words}", problem.index);
+    }
+    text
+}

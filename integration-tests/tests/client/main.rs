@@ -1,0 +1,4 @@
+//! The native client against brokers.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod consumer;
