@@ -46,8 +46,8 @@ pub use configs::{
 };
 pub use each::Each;
 pub use groups::{
-    CommittedOffset, GroupDescription, GroupFilter, GroupListing, GroupState, GroupType,
-    MemberDescription, MemberToRemove, OffsetsOf,
+    GroupDescription, GroupFilter, GroupListing, GroupState, GroupType, MemberDescription,
+    MemberToRemove, OffsetsOf,
 };
 pub use log_dirs::{LogDir, LogDirReplica};
 pub use offsets::{EpochEnd, EpochQuery, ListedOffset, OffsetSpec};

@@ -19,7 +19,7 @@ use crate::error::ClientError;
 pub use describe::{GroupDescription, MemberDescription};
 pub use kinds::{GroupState, GroupType};
 pub use members::MemberToRemove;
-pub use offsets::{CommittedOffset, OffsetsOf};
+pub use offsets::OffsetsOf;
 
 /// Which groups are listed (Kafka: `ListGroupsOptions`). Default: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,5 @@
 //! The native client against brokers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod consumer;

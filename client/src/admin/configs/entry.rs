@@ -33,6 +33,7 @@ impl ConfigEntry {
     }
 
     pub(super) fn told(version: i16, told: DescribeConfigsResourceResult) -> Self {
+        let documentation = told.documentation.filter(|_| version >= 3);
         let synonyms = told.synonyms.into_iter().map(ConfigSynonym::told).collect();
         Self {
             name: told.name.to_string(),
@@ -44,7 +45,7 @@ impl ConfigEntry {
                 ..=2 => ConfigType::Unknown,
                 _ => ConfigType::from_id(told.config_type),
             },
-            documentation: told.documentation.as_ref().map(ToString::to_string),
+            documentation: documentation.as_ref().map(ToString::to_string),
             synonyms,
         }
     }

@@ -17,29 +17,9 @@ use kafka_protocol::messages::{
 use crate::admin::ask::{ANY_NUMBER, Ask, Route};
 use crate::admin::{Admin, Each, by_topic, group_id, known, named_once, text, topic_name};
 use crate::cluster::api_error;
+use crate::consumer::CommittedOffset;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
-
-/// A group's place in a partition (Kafka: `OffsetAndMetadata`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// The offset of the next record that the group is to read.
-    pub offset: i64,
-    /// The epoch of the leader that wrote the record before it, if that is known (KIP-320).
-    pub leader_epoch: Option<i32>,
-    /// Whatever the group wants to remember with it.
-    pub metadata: String,
-}
-
-impl From<i64> for CommittedOffset {
-    fn from(offset: i64) -> Self {
-        Self {
-            offset,
-            leader_epoch: None,
-            metadata: String::new(),
-        }
-    }
-}
 
 /// Which of a group's offsets are wanted (Kafka: `ListConsumerGroupOffsetsSpec`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +93,9 @@ impl Admin {
     ///
     /// ```no_run
     /// # use tidemark_client::{Client, ClientError, TopicPartition};
+    /// use tidemark_client::consumer::CommittedOffset;
     /// # async fn example(client: &Client) -> Result<(), ClientError> {
-    /// let offsets = [(TopicPartition::new("orders", 0), 1000.into())];
+    /// let offsets = [(TopicPartition::new("orders", 0), CommittedOffset::new(1000))];
     /// client.admin().alter_group_offsets("billing", offsets).await?.all()?;
     /// # Ok(())
     /// # }
@@ -238,7 +219,7 @@ fn committed(
         .with_committed_metadata(Some(text(&wanted.metadata)));
     match version {
         ..=5 => wire,
-        _ => wire.with_committed_leader_epoch(wanted.leader_epoch.unwrap_or(-1)),
+        _ => wire.with_committed_leader_epoch(wanted.leader_epoch),
     }
 }
 
@@ -349,7 +330,7 @@ impl Told {
         let done = api_error(what, self.error, None);
         let committed = known(self.offset).map(|offset| CommittedOffset {
             offset,
-            leader_epoch: known(self.leader_epoch),
+            leader_epoch: self.leader_epoch,
             metadata: self.metadata.unwrap_or_default(),
         });
         (self.partition, done.map(|()| committed))
