@@ -44,6 +44,13 @@ impl Versions {
             theirs: theirs.map(|(min, max)| format!("{min} to {max}")),
         })
     }
+
+    /// Every API with its versions, by key.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (i16, i16, i16)> + '_ {
+        self.ranges
+            .iter()
+            .map(|(key, (min, max))| (*key, *min, *max))
+    }
 }
 
 /// The name of a request's API.
