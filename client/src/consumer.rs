@@ -281,7 +281,9 @@ impl Consumer {
             member.note_read();
             self.since_look = self.since_look.wrapping_add(1);
             // Now and then it may be time to commit; a look at the clock costs as much as a record.
-            if self.since_look % LOOK_EVERY == 0 || member.attention.load(Ordering::Acquire) {
+            if self.since_look.is_multiple_of(LOOK_EVERY)
+                || member.attention.load(Ordering::Acquire)
+            {
                 return None;
             }
         }
