@@ -223,6 +223,27 @@ impl Cluster {
         }
     }
 
+    /// How many partitions a topic has; `None` if the cluster says that it is not there, or says
+    /// nothing until `deadline` (clock milliseconds).
+    pub(crate) async fn partition_count(&self, name: &str, deadline: u64) -> Option<i32> {
+        let mut changes = self.changes();
+        loop {
+            changes.borrow_and_update();
+            let metadata = self.metadata();
+            if let Some(topic) = metadata.topic(name) {
+                return i32::try_from(topic.partitions.len()).ok();
+            }
+            let closed = *self.inner.closed.borrow();
+            if closed || metadata.errors.contains_key(name) {
+                return None;
+            }
+            self.clock()
+                .until(deadline, changes.changed())
+                .await?
+                .ok()?;
+        }
+    }
+
     /// The link to a broker of the cluster.
     pub(crate) async fn link(&self, node: i32, lane: Lane) -> Result<Link, CallError> {
         let address = self.metadata().broker(node).map(metadata::Broker::address);

@@ -95,11 +95,6 @@ impl Tries<'_> {
         &self.what
     }
 
-    /// In clock milliseconds.
-    pub(crate) fn deadline(&self) -> u64 {
-        self.deadline
-    }
-
     /// Runs one try, cut off when time is up.
     pub(crate) async fn attempt<T>(
         &self,

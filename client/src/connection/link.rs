@@ -119,11 +119,6 @@ impl Link {
         &self.versions
     }
 
-    /// The broker's address.
-    pub(crate) fn address(&self) -> &Arc<str> {
-        &self.shared.address
-    }
-
     /// Whether requests can still be sent.
     pub(crate) fn is_open(&self) -> bool {
         self.shared.state.lock().broken.is_none()

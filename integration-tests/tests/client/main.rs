@@ -3,3 +3,5 @@
 
 mod admin;
 mod consumer;
+mod examples;
+mod groups;
