@@ -24,4 +24,6 @@ pub use connection::{
     BoxStream, CallError, ConnectError, Connection, RawError, Stream, Tcp, TlsConfig, Transport,
 };
 pub use error::ClientError;
+pub use tidemark_protocol::ErrorCode;
 pub use topic_partition::TopicPartition;
+pub use uuid::Uuid;
