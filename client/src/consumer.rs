@@ -42,6 +42,9 @@ pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};
 pub use error::ConsumerError;
 pub use listener::{RebalanceListener, Told};
 pub use stream::RecordStream;
+pub use tidemark_protocol::records::{
+    BatchHeader, HeaderView, Headers, RecordError, TimestampType,
+};
 
 /// Records between two looks at the clock for whether it is time to commit.
 const LOOK_EVERY: u32 = 64;
