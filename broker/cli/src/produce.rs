@@ -21,6 +21,9 @@ use crate::remote::{self, Remote};
 use input::{Input, Record};
 use progress::Progress;
 
+/// Bytes that may wait to be written.
+const BUFFER: usize = 32 << 20;
+
 /// Options of `tidemark produce`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -55,6 +58,9 @@ pub(crate) struct Arguments {
     /// When a record counts as written: all, 1 (the leader has it), 0 (it has been sent).
     #[arg(long, default_value = "all", value_parser = acks)]
     acks: Acks,
+    /// The most bytes of one record; the topic's max.message.bytes has to allow it too.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+    max_request_size: usize,
     /// Shows no progress. It is shown only on a terminal anyway.
     #[arg(long, short = 'q')]
     quiet: bool,
@@ -111,6 +117,8 @@ impl Arguments {
     async fn run(self, client: &Client) -> Result<Report, Failure> {
         let config = ProducerConfig::new()
             .acks(self.acks)
+            .max_request_size(self.max_request_size)
+            .buffer_memory(self.max_request_size.max(BUFFER))
             .compression(self.compression.0, self.compression.1)
             .max_block(self.remote.timeout())
             .delivery_timeout(self.remote.timeout());
