@@ -414,14 +414,14 @@ impl Membership {
     }
 
     fn beat(&mut self, now: Now, step: &mut Step) {
-        let silent_at = self.heard.saturating_add(self.settings.session_timeout);
-        if now.millis >= silent_at {
+        let silent_at = |heard: u64| heard.saturating_add(self.settings.session_timeout);
+        if now.millis >= silent_at(self.heard) {
             // It may have failed over; membership is for the next one to judge.
             self.heard = now.millis;
             self.heartbeat_ticket = None;
             step.find_coordinator = true;
         }
-        step.at(silent_at);
+        step.at(silent_at(self.heard));
         if self.heartbeat_ticket.is_some() {
             return;
         }
