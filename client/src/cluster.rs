@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use kafka_protocol::messages::MetadataResponse;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -151,6 +152,22 @@ impl Cluster {
     pub(crate) fn refresh(&self) {
         self.inner.wanted.lock().now = true;
         self.inner.wake.notify_one();
+    }
+
+    /// Takes over which brokers there are from an answer that somebody else has asked for. What is
+    /// known of topics stays as it is: topics that nobody wants would grow old.
+    pub(crate) fn note_brokers(&self, response: &MetadataResponse) {
+        if response.brokers.is_empty() {
+            return;
+        }
+        let brokers = MetadataResponse::default()
+            .with_brokers(response.brokers.clone())
+            .with_cluster_id(response.cluster_id.clone())
+            .with_controller_id(response.controller_id);
+        self.inner
+            .metadata
+            .rcu(|metadata| metadata.updated(&brokers, metadata::Scope::Asked));
+        self.inner.changed.send_modify(|count| *count += 1);
     }
 
     /// The topic's description; waits until it is known or `deadline` (clock milliseconds) comes.

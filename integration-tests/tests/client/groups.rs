@@ -20,7 +20,9 @@ async fn write(client: &Client, topic: &str, values: std::ops::Range<i32>) {
     let producer = client.producer(ProducerConfig::new()).unwrap();
     let mut deliveries = Vec::new();
     for value in values {
-        let record = ProducerRecord::to(topic).key(format!("key{value}")).value(value.to_string());
+        let record = ProducerRecord::to(topic)
+            .key(format!("key{value}"))
+            .value(value.to_string());
         deliveries.push(producer.send(&record).await.unwrap());
     }
     producer.flush().await;
@@ -60,7 +62,9 @@ async fn a_member_goes_on_where_the_one_before_it_stopped() {
         let mut second = member(&client, &group, &topic);
         assert_eq!(read(&mut second, 50).await, (100..150).collect());
         second.commit().await.unwrap();
-        let all: Vec<_> = (0..3).map(|index| TopicPartition::new(topic.as_str(), index)).collect();
+        let all: Vec<_> = (0..3)
+            .map(|index| TopicPartition::new(topic.as_str(), index))
+            .collect();
         let committed = second.committed(&all).await.unwrap();
         let sum: i64 = committed.values().map(|committed| committed.offset).sum();
         assert_eq!(sum, 150);

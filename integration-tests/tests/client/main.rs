@@ -1,5 +1,7 @@
 //! The native client against brokers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod consumer;
+mod examples;
 mod groups;

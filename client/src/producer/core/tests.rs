@@ -2,8 +2,12 @@
 //! network that loses, delays and reorders.
 
 use super::*;
+use crate::clock::Now;
+use crate::cluster::Metadata;
+use crate::error::ClientError;
 use crate::producer::batch::finish;
 use crate::producer::core::Send;
+use crate::producer::record::RecordParts;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };

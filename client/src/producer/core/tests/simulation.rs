@@ -2,6 +2,7 @@
 //! and answers, delays, and moves leaders. `TIDEMARK_SEED=n` replays one seed.
 
 use super::*;
+use crate::producer::queue::sequence_after;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt, SeedableRng};
 use std::collections::HashSet;
@@ -15,9 +16,12 @@ const RECORDS: usize = 120;
 #[derive(Default)]
 struct Log {
     values: Vec<u64>,
-    /// Per producer id: epoch, and the last five batches as (first, last sequence, base offset).
-    producers: HashMap<i64, (i16, Vec<(i32, i32, i64)>)>,
+    /// Per producer id: epoch, and the last five batches.
+    producers: HashMap<i64, (i16, Vec<Known>)>,
 }
+
+/// First and last sequence of a batch, and where it is.
+type Known = (i32, i32, i64);
 
 impl Log {
     /// What Kafka's `ProducerStateManager` makes of a batch.
@@ -87,6 +91,8 @@ struct World {
     /// After some time everything works.
     calm: bool,
     max_records: usize,
+    /// Requests on broken connections that the broker may still come to, by partition.
+    late: Vec<(usize, Bytes)>,
 }
 
 type VecDequeOf = std::collections::VecDeque<Travelling>;
@@ -185,8 +191,30 @@ impl World {
             self.arrive(node);
         }
         for travelling in self.travelling.remove(&node).unwrap_or_default() {
+            for item in travelling
+                .send
+                .items
+                .iter()
+                .filter(|_| travelling.answers.is_none())
+            {
+                if let Payload::Built(bytes) = &item.payload {
+                    self.late
+                        .push((item.partition.partition as usize, bytes.clone()));
+                }
+            }
             let count = travelling.send.items.len();
             self.complete(travelling.send, vec![lost(); count]);
+        }
+    }
+
+    /// The broker comes to a request of a connection that is long gone, or drops it.
+    fn arrive_late(&mut self) {
+        if self.late.is_empty() {
+            return;
+        }
+        let (partition, bytes) = self.late.remove(0);
+        if self.chance(50) {
+            self.logs[partition].append(&bytes, self.max_records);
         }
     }
 
@@ -236,6 +264,7 @@ fn run(seed: u64) {
         leaders,
         travelling: HashMap::new(),
         calm: false,
+        late: Vec::new(),
         max_records: rng.random_range(1..12),
         rng,
     };
@@ -269,7 +298,8 @@ fn run(seed: u64) {
                 }
             }
             15..45 => world.send(),
-            45..65 => world.arrive(node),
+            45..62 => world.arrive(node),
+            62..65 => world.arrive_late(),
             65..85 => world.answer(node),
             85..88 if !world.calm => world.cut(node),
             88..90 if !world.calm => {
