@@ -290,6 +290,8 @@ impl GroupMember {
             },
             Err(failure) => membership.failed(ticket, failure, now, random),
         });
+        // Partitions that came while the group was at it are seen by nobody else.
+        self.look();
     }
 
     async fn heartbeat(&self, identity: &CommitIdentity, limit: Duration) -> Result<(), Failure> {

@@ -91,9 +91,17 @@ impl Consumer {
             committed = self.commit().await;
         }
         if self.member_driver.is_some() {
-            let owned = member.membership.lock().owned();
+            let (owned, in_time) = {
+                let membership = member.membership.lock();
+                (membership.owned(), membership.identity().is_some())
+            };
+            let what = if in_time {
+                Telling::Revoked
+            } else {
+                Telling::Lost
+            };
             if !owned.is_empty() {
-                self.tell(Telling::Revoked, &owned).await;
+                self.tell(what, &owned).await;
             }
             let leave = member.leave(reason);
             member.say_goodbye(leave).await;
@@ -111,7 +119,7 @@ impl Consumer {
         }
         loop {
             member.attention.store(false, Ordering::Release);
-            let change = member.membership.lock().change().cloned();
+            let change = member.membership.lock().begin_change();
             let Some(change) = change else { break };
             self.set_cursor_aside();
             match change {
