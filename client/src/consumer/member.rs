@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::commit::CommitIdentity;
 use super::config::GroupConfig;
-use super::driver::Shared;
+use super::fetcher::driver::Shared;
 use super::group::{Call, Failure, Join, Membership, Settings, Sync, messages};
 use crate::cluster::{AllTopics, Cluster, CoordinatorKind, Lane, Node};
 use crate::connection::CallError;
