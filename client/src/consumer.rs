@@ -42,6 +42,12 @@ pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};
 pub use error::ConsumerError;
 pub use listener::{RebalanceListener, Told};
 pub use stream::RecordStream;
+pub use tidemark_protocol::records::{
+    BatchHeader, HeaderView, Headers, RecordError, TimestampType,
+};
+
+/// Records between two looks at the clock for whether it is time to commit.
+const LOOK_EVERY: u32 = 64;
 
 /// Reads partitions. Made by [`crate::Client::consumer`].
 pub struct Consumer {
@@ -55,6 +61,8 @@ pub struct Consumer {
     listener: Option<Box<dyn RebalanceListener>>,
     /// When to commit next, in clock milliseconds.
     commit_at: u64,
+    /// Counts records between looks at the clock.
+    since_look: u32,
     /// Ends with the last commit that was begun.
     last_commit: Option<oneshot::Receiver<()>>,
 }
@@ -101,6 +109,7 @@ impl Consumer {
             member_driver: None,
             listener: None,
             commit_at,
+            since_look: 0,
             last_commit: None,
         })
     }
@@ -147,9 +156,11 @@ impl Consumer {
     /// be dropped at any time; no record is lost by it.
     pub async fn recv(&mut self) -> Result<ConsumerRecord, ConsumerError> {
         loop {
-            if self.attends_to_group() {
-                self.serve_group().await?;
+            if let Some(next) = self.at_hand() {
+                return next;
             }
+            self.serve_group().await?;
+            self.commit_if_due();
             if let Some(next) = self.try_next() {
                 return next;
             }
@@ -187,7 +198,7 @@ impl Consumer {
         Ok(fetched)
     }
 
-    /// The record that is at hand, if there is one.
+    /// The next record of what is being given out.
     #[inline]
     fn try_next(&mut self) -> Option<Result<ConsumerRecord, ConsumerError>> {
         let cursor = self.cursor.as_mut()?;
@@ -266,14 +277,20 @@ impl Consumer {
         }
     }
 
-    /// Whether the group has something for the application to do before the next record.
+    /// The record that is at hand, if nothing has to be done before it is given out.
     #[inline]
-    fn attends_to_group(&self) -> bool {
-        let Some(member) = &self.member else {
-            return false;
-        };
-        member.note_read();
-        member.attention.load(Ordering::Acquire)
+    fn at_hand(&mut self) -> Option<Result<ConsumerRecord, ConsumerError>> {
+        if let Some(member) = &self.member {
+            member.note_read();
+            self.since_look = self.since_look.wrapping_add(1);
+            // Now and then it may be time to commit; a look at the clock costs as much as a record.
+            if self.since_look.is_multiple_of(LOOK_EVERY)
+                || member.attention.load(Ordering::Acquire)
+            {
+                return None;
+            }
+        }
+        self.try_next()
     }
 
     /// Checks the CRCs. What is in front of a broken batch is given out first.

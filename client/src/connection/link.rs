@@ -296,13 +296,18 @@ async fn reading(
 fn deliver(shared: &Shared, frame: &Bytes) -> Result<(), String> {
     let waiting = shared.state.lock().waiting.pop_front();
     let waiting = waiting.ok_or("an answer although nothing was asked")?;
-    let (id, body) = decode_response_header(waiting.header_version, frame)
-        .map_err(|error| format!("the header {error}"))?;
-    if id != waiting.id {
-        let reason = format!("an answer to request {id}, not to {}", waiting.id);
-        let _ = waiting.answer.send(Err(shared.garbage(reason.clone())));
-        return Err(reason);
-    }
+    let body = match decode_response_header(waiting.header_version, frame) {
+        Ok((id, body)) if id == waiting.id => Ok(body),
+        Ok((id, _)) => Err(format!("an answer to request {id}, not to {}", waiting.id)),
+        Err(error) => Err(format!("the header {error}")),
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => {
+            let _ = waiting.answer.send(Err(shared.garbage(reason.clone())));
+            return Err(reason);
+        }
+    };
     // Whoever no longer waits has lost interest.
     let _ = waiting.answer.send(Ok(body));
     Ok(())
@@ -366,3 +371,6 @@ fn take_together(outgoing: &mut VecDeque<BytesMut>) -> Option<BytesMut> {
 pub(super) fn decoder() -> FrameDecoder {
     FrameDecoder::new(MAX_RESPONSE).reserve_at_once(RESERVE_AT_ONCE)
 }
+
+#[cfg(test)]
+mod tests;

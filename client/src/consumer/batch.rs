@@ -428,3 +428,6 @@ impl OpenBatch {
         Some(Ok(owned))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,10 @@ use crate::clock::Now;
 use crate::retry::Backoff;
 use crate::topic_partition::TopicPartition;
 
+mod exchange;
 pub(crate) mod messages;
+
+pub(crate) use exchange::{Call, Change, Failure, Join, Joined, Step, Sync};
 
 /// What membership needs of the configuration; times in milliseconds.
 #[derive(Clone)]
@@ -73,88 +76,6 @@ impl State {
     }
 }
 
-/// A request to the coordinator. Answers come back with its ticket; those to an earlier one are not
-/// looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
-    Join(u64, Join),
-    Sync(u64, Sync),
-    Heartbeat(u64, CommitIdentity),
-    /// Nobody waits for the answer.
-    Leave {
-        member_id: String,
-        reason: &'static str,
-    },
-}
-
-/// JoinGroup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Join {
-    pub(crate) member_id: String,
-    /// Assignor names with what the member tells each of them.
-    pub(crate) protocols: Vec<(&'static str, Bytes)>,
-    /// For the broker's log (KIP-800).
-    pub(crate) reason: &'static str,
-}
-
-/// SyncGroup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sync {
-    pub(crate) identity: CommitIdentity,
-    pub(crate) protocol: String,
-    /// The leader's decision; empty from everybody else.
-    pub(crate) assignments: Vec<(String, Bytes)>,
-}
-
-/// The coordinator's answer to a join.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Joined {
-    pub(crate) member_id: String,
-    pub(crate) generation: i32,
-    pub(crate) leader: String,
-    pub(crate) protocol: String,
-    /// A static leader that came back: the old assignment stands (KIP-814).
-    pub(crate) skip_assignment: bool,
-    /// Id, instance id and what the member tells; only the leader gets them.
-    pub(crate) members: Vec<(String, Option<String>, Bytes)>,
-}
-
-/// How a call has failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// The broker's reason.
-    Code(ErrorCode),
-    /// The member is to join again under this id (KIP-394).
-    MemberId(String),
-    /// There is no coordinator, or no answer; another try may help.
-    Unreachable(String),
-    /// No try will help.
-    Hopeless(String),
-}
-
-/// A change of what the member reads, for the application to carry out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// Commit, then let go.
-    Revoke(Vec<TopicPartition>),
-    /// Let go; others may have them already, so there is nothing to commit.
-    Lose(Vec<TopicPartition>),
-    /// Begin with these.
-    Assign(Vec<TopicPartition>),
-}
-
-/// What to do next.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) calls: Vec<Call>,
-    /// Look for the coordinator anew.
-    pub(crate) find_coordinator: bool,
-    /// There is a change for the application.
-    pub(crate) change: bool,
-    /// When to look again although nothing happens, in clock milliseconds.
-    pub(crate) deadline: Option<u64>,
-}
-
 /// The member.
 pub(crate) struct Membership {
     settings: Settings,
@@ -172,6 +93,10 @@ pub(crate) struct Membership {
     target: Option<BTreeSet<TopicPartition>>,
     /// A change that the application is carrying out, or is to.
     change: Option<Change>,
+    /// The application is at it: nothing else may take its place until it is done.
+    begun: bool,
+    /// Everything was lost while the application was at a change.
+    lost: bool,
     /// Why the member is to join again, if it is.
     rejoin: Option<&'static str>,
     ticket: u64,
@@ -213,6 +138,8 @@ impl Membership {
             last: (Vec::new(), -1),
             target: None,
             change: None,
+            begun: false,
+            lost: false,
             rejoin: None,
             ticket: 0,
             heartbeat_ticket: None,
@@ -241,18 +168,15 @@ impl Membership {
 
     // ---- the application ----
 
-    /// The topics to read from now on; none leaves the group.
+    /// The topics to read from now on. With none of them a member stays one, and is given nothing.
     pub(crate) fn subscribe(&mut self, topics: BTreeSet<Arc<str>>, now: Now) {
-        if topics == self.topics && self.state != State::Outside {
-            return;
-        }
-        self.polled = now.millis;
-        if topics.is_empty() {
+        if topics == self.topics {
             return;
         }
         self.topics = topics;
         match self.state {
             State::Outside => {
+                self.polled = now.millis;
                 self.become_(State::Unjoined);
                 self.rejoin = Some("the consumer subscribed");
             }
@@ -270,13 +194,26 @@ impl Membership {
         }
     }
 
-    /// The change that is to be carried out.
-    pub(crate) fn change(&self) -> Option<&Change> {
-        self.change.as_ref()
+    /// The change that the application is to carry out now, and to confirm by [`Self::changed`]. If
+    /// it has given up in the middle it gets it again, or what has become of it.
+    pub(crate) fn begin_change(&mut self) -> Option<Change> {
+        if std::mem::take(&mut self.lost) {
+            // What it began is void, and how far it came nobody knows.
+            if let Some(Change::Assign(new)) = self.change.take() {
+                self.owned.extend(new);
+            }
+            self.lose();
+            self.next_change();
+        }
+        self.begun = self.change.is_some();
+        self.change.clone()
     }
 
-    /// The application has carried the change out.
+    /// The application has carried out what it began.
     pub(crate) fn changed(&mut self) {
+        if !std::mem::take(&mut self.begun) {
+            return;
+        }
         match self.change.take() {
             Some(Change::Revoke(gone) | Change::Lose(gone)) => {
                 for partition in &gone {
@@ -285,9 +222,14 @@ impl Membership {
             }
             Some(Change::Assign(new)) => {
                 self.owned.extend(new);
-                self.last = (self.owned.iter().cloned().collect(), self.generation);
+                if !self.lost {
+                    self.last = (self.owned(), self.generation);
+                }
             }
             None => {}
+        }
+        if std::mem::take(&mut self.lost) {
+            self.lose();
         }
         self.next_change();
     }
@@ -324,9 +266,11 @@ impl Membership {
         self.become_(State::Outside);
         self.topics.clear();
         self.owned.clear();
-        self.target = None;
-        self.change = None;
+        (self.begun, self.lost) = (false, false);
         self.reset_identity();
+        (self.rejoin, self.over, self.trouble) = (None, None, None);
+        self.not_before = 0;
+        self.backoff.reset();
         leave
     }
 
@@ -357,6 +301,7 @@ impl Membership {
     }
 
     /// Whether nothing is under way.
+    #[cfg(test)]
     pub(crate) fn is_stable(&self) -> bool {
         self.state == State::Stable && self.change.is_none() && self.rejoin.is_none()
     }
@@ -439,6 +384,8 @@ impl Membership {
             return;
         };
         let reason = self.rejoin.take().unwrap_or_default();
+        // What a heartbeat from before brings to light the join brings too.
+        self.heartbeat_ticket = None;
         self.ticket += 1;
         self.become_(State::Joining);
         step.calls.push(Call::Join(
@@ -468,15 +415,14 @@ impl Membership {
     }
 
     fn beat(&mut self, now: Now, step: &mut Step) {
-        let silent_at = self.heard.saturating_add(self.settings.session_timeout);
-        if now.millis >= silent_at {
+        let silent_at = |heard: u64| heard.saturating_add(self.settings.session_timeout);
+        if now.millis >= silent_at(self.heard) {
             // It may have failed over; membership is for the next one to judge.
-            self.find_coordinator = true;
             self.heard = now.millis;
             self.heartbeat_ticket = None;
             step.find_coordinator = true;
         }
-        step.at(silent_at);
+        step.at(silent_at(self.heard));
         if self.heartbeat_ticket.is_some() {
             return;
         }
@@ -496,6 +442,7 @@ impl Membership {
     fn go_away(&mut self) {
         if let Some(leave) = self.leaving("the application has not read for max.poll.interval.ms") {
             self.leave.push(leave);
+            self.member_id.clear();
         }
         self.become_(State::Away);
         self.rejoin = None;
@@ -521,6 +468,10 @@ impl Membership {
         self.heartbeat_ticket = None;
         self.backoff.reset();
         self.trouble = None;
+        if joined.generation < 0 {
+            self.refuse("the coordinator took the member in without a generation");
+            return None;
+        }
         self.generation = joined.generation;
         self.member_id.clone_from(&joined.member_id);
         self.chosen.clone_from(&joined.protocol);
@@ -532,7 +483,7 @@ impl Membership {
                 match self.share_out(&joined, &counts) {
                     Ok(shared) => assignments = shared,
                     Err(reason) => {
-                        self.end(ErrorCode::InconsistentGroupProtocol, reason);
+                        self.refuse(&reason);
                         return None;
                     }
                 }
@@ -594,8 +545,7 @@ impl Membership {
         self.heard = now.millis;
         self.heartbeat_at = now.millis.saturating_add(self.settings.heartbeat_interval);
         let Some(partitions) = decode_assignment(assignment) else {
-            let reason = "the leader's assignment cannot be read".to_owned();
-            self.end(ErrorCode::InconsistentGroupProtocol, reason);
+            self.refuse("the leader's assignment cannot be read");
             return;
         };
         self.become_(State::Stable);
@@ -609,6 +559,7 @@ impl Membership {
             self.heartbeat_ticket = None;
             self.heard = now.millis;
             self.trouble = None;
+            self.backoff.reset();
         }
     }
 
@@ -674,8 +625,15 @@ impl Membership {
         if generation != self.generation || matches!(self.state, State::Over | State::Outside) {
             return;
         }
+        let lost = matches!(
+            code,
+            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration
+        );
         match code {
-            ErrorCode::RebalanceInProgress => self.rejoin("the group is rebalancing"),
+            // A heartbeat tells whether that still holds.
+            ErrorCode::RebalanceInProgress => self.heartbeat_at = 0,
+            // The answer to the join says what becomes of the member.
+            _ if lost && self.state == State::Joining => self.forget_generation(),
             ErrorCode::UnknownMemberId => {
                 self.reset_identity();
                 self.begin_anew("the coordinator does not know the member");
@@ -692,11 +650,10 @@ impl Membership {
         }
     }
 
+    /// Joins again as soon as there is nothing under way: a join that is given up meanwhile would
+    /// leave a member behind for which the others wait.
     fn rejoin(&mut self, reason: &'static str) {
         self.rejoin.get_or_insert(reason);
-        if matches!(self.state, State::Joining | State::Syncing) {
-            self.join_again(reason);
-        }
     }
 
     fn join_again(&mut self, reason: &'static str) {
@@ -719,11 +676,15 @@ impl Membership {
         self.heartbeat_ticket = None;
         self.counts = None;
         self.target = None;
-        // A revocation that is under way becomes a loss, all of it.
-        self.change = None;
-        if !self.owned.is_empty() {
-            self.change = Some(Change::Lose(self.owned()));
+        if self.begun {
+            self.lost = true;
+        } else {
+            self.lose();
         }
+    }
+
+    fn lose(&mut self) {
+        self.change = (!self.owned.is_empty()).then(|| Change::Lose(self.owned()));
     }
 
     fn reset_identity(&mut self) {
@@ -741,17 +702,20 @@ impl Membership {
         }
     }
 
+    /// The member cannot go along with what the group has decided.
+    fn refuse(&mut self, reason: &str) {
+        if let Some(leave) = self.leaving("the member cannot go along with the group") {
+            self.leave.push(leave);
+            self.member_id.clear();
+        }
+        self.end(ErrorCode::InconsistentGroupProtocol, reason.to_owned());
+    }
+
     fn end(&mut self, code: ErrorCode, reason: String) {
         self.over = Some((code, reason));
         self.become_(State::Over);
         self.rejoin = None;
         self.forget_generation();
-    }
-}
-
-impl Step {
-    fn at(&mut self, moment: u64) {
-        self.deadline = Some(self.deadline.map_or(moment, |at| at.min(moment)));
     }
 }
 

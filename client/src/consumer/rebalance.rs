@@ -91,9 +91,17 @@ impl Consumer {
             committed = self.commit().await;
         }
         if self.member_driver.is_some() {
-            let owned = member.membership.lock().owned();
+            let (owned, in_time) = {
+                let membership = member.membership.lock();
+                (membership.owned(), membership.identity().is_some())
+            };
+            let what = if in_time {
+                Telling::Revoked
+            } else {
+                Telling::Lost
+            };
             if !owned.is_empty() {
-                self.tell(Telling::Revoked, &owned).await;
+                self.tell(what, &owned).await;
             }
             let leave = member.leave(reason);
             member.say_goodbye(leave).await;
@@ -111,7 +119,7 @@ impl Consumer {
         }
         loop {
             member.attention.store(false, Ordering::Release);
-            let change = member.membership.lock().change().cloned();
+            let change = member.membership.lock().begin_change();
             let Some(change) = change else { break };
             self.set_cursor_aside();
             match change {
@@ -143,6 +151,9 @@ impl Consumer {
     }
 
     fn told_over(&self, member: &GroupMember) -> Result<(), ConsumerError> {
+        if let Some(report) = member.report.lock().take() {
+            return Err(report.into());
+        }
         let Some((code, reason)) = member.membership.lock().over() else {
             return Ok(());
         };
@@ -177,7 +188,7 @@ impl Consumer {
     /// (Kafka: `Consumer.commitSync`). Tries again as long as that can help, within
     /// [`crate::ClientConfig::api_timeout`].
     pub async fn commit(&mut self) -> Result<(), ConsumerError> {
-        let offsets = self.to_commit();
+        let offsets = self.positions_to_commit();
         self.commit_offsets(offsets).await
     }
 
@@ -195,7 +206,7 @@ impl Consumer {
     pub fn commit_async(
         &mut self,
     ) -> Result<impl Future<Output = Result<(), ConsumerError>> + Send + use<>, ConsumerError> {
-        let offsets = self.to_commit();
+        let offsets = self.positions_to_commit();
         let committing = self.committing(offsets)?;
         let task = tokio::spawn(committing);
         Ok(async move {
@@ -216,7 +227,7 @@ impl Consumer {
         Ok(fetch_committed(cluster, group, Some(partitions), limit).await?)
     }
 
-    fn to_commit(&mut self) -> Vec<(TopicPartition, CommittedOffset)> {
+    fn positions_to_commit(&mut self) -> Vec<(TopicPartition, CommittedOffset)> {
         self.set_cursor_aside();
         let positions = self.shared.fetcher.lock().positions();
         positions
@@ -278,7 +289,7 @@ impl Consumer {
             return;
         }
         self.commit_at = clock.deadline(interval);
-        let offsets = self.to_commit();
+        let offsets = self.positions_to_commit();
         let Ok(committing) = self.committing(offsets) else {
             self.commit_at = u64::MAX;
             return;
