@@ -46,7 +46,7 @@ pub(crate) struct Remote {
     /// The file with the password; an end of line behind it does not count.
     #[arg(long, value_name = "FILE", global = true)]
     password_file: Option<PathBuf>,
-    /// How long the command may take: 500ms, 30s, 2m.
+    /// How long each call to the cluster may take: 500ms, 30s, 2m.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = time::duration, global = true)]
     timeout: Duration,
     /// A table for people, or JSON for programs.
