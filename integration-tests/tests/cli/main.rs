@@ -6,6 +6,7 @@ mod clusters;
 mod groups;
 #[path = "../client/admin/member.rs"]
 mod member;
+mod records;
 mod topics;
 mod usage;
 
