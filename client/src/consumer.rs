@@ -10,7 +10,7 @@ mod group;
 mod listener;
 mod member;
 mod positions;
-mod protocol;
+pub(crate) mod protocol;
 mod rebalance;
 mod stream;
 

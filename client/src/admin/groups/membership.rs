@@ -1,9 +1,9 @@
 //! What members of consumer groups tell each other through the coordinator, which does not look at
-//! it: `ConsumerProtocolSubscription` and `ConsumerProtocolAssignment`, each behind its version.
-//! Later versions add to the end, so what all have is read and the rest left alone.
+//! it, as far as it is of interest from outside.
 
 use bytes::Bytes;
 
+use crate::consumer::protocol::{Subscription, decode_assignment};
 use crate::topic_partition::TopicPartition;
 
 /// The name of consumers' protocol type.
@@ -11,66 +11,16 @@ pub(super) const CONSUMER: &str = "consumer";
 
 /// The topics that a member has subscribed to; `None` if the bytes are something else.
 pub(super) fn topics(metadata: &Bytes) -> Option<Vec<String>> {
-    let mut bytes = Reader::behind_version(metadata)?;
-    let count = bytes.count()?;
-    (0..count).map(|_| bytes.text()).collect()
+    let told = Subscription::decode(metadata)?;
+    Some(told.topics.iter().map(ToString::to_string).collect())
 }
 
 /// The partitions that a member has been given, in order; `None` if the bytes are something else.
 /// A member that has none may have no bytes, either.
 pub(super) fn partitions(assignment: &Bytes) -> Option<Vec<TopicPartition>> {
-    if assignment.is_empty() {
-        return Some(Vec::new());
-    }
-    let mut bytes = Reader::behind_version(assignment)?;
-    let mut found = Vec::new();
-    for _ in 0..bytes.count()? {
-        let topic: std::sync::Arc<str> = bytes.text()?.into();
-        for _ in 0..bytes.count()? {
-            found.push(TopicPartition::new(
-                std::sync::Arc::clone(&topic),
-                bytes.i32()?,
-            ));
-        }
-    }
+    let mut found = decode_assignment(assignment)?;
     found.sort();
     Some(found)
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn behind_version(bytes: &'a [u8]) -> Option<Self> {
-        let mut reader = Self(bytes);
-        (reader.i16()? >= 0).then_some(reader)
-    }
-
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn i16(&mut self) -> Option<i16> {
-        self.take().map(i16::from_be_bytes)
-    }
-
-    fn i32(&mut self) -> Option<i32> {
-        self.take().map(i32::from_be_bytes)
-    }
-
-    /// A count of elements, none of which is empty: more than there are bytes cannot be meant.
-    fn count(&mut self) -> Option<usize> {
-        let count = usize::try_from(self.i32()?).ok()?;
-        (count <= self.0.len()).then_some(count)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let size = usize::try_from(self.i16()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(size)?;
-        self.0 = rest;
-        String::from_utf8(text.to_vec()).ok()
-    }
 }
 
 #[cfg(test)]
