@@ -165,8 +165,7 @@ impl ConsumerConfig {
     }
 
     /// The most bytes that one answer brings, but always one whole batch (Kafka:
-    /// `fetch.max.bytes`). Default: 16 MiB (Kafka's is 50 MiB: what does not fit a processor's
-    /// cache is read more slowly).
+    /// `fetch.max.bytes`). Default: 16 MiB, half of [`Self::prefetch_bytes`] (Kafka: 50 MiB).
     #[must_use]
     pub fn fetch_max_bytes(mut self, bytes: usize) -> Self {
         self.fetch_max_bytes = bytes;
