@@ -293,6 +293,16 @@ impl Talk<'_> {
 }
 
 fn broken(address: &Address, error: io::Error) -> ConnectError {
+    // Under TLS 1.3 a broker judges the client's certificate when the handshake is over.
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if let Some(alert @ rustls::Error::AlertReceived(_)) = inner {
+        return ConnectError::Tls {
+            address: address.to_string(),
+            reason: format!("{alert}: does the listener ask for a client's certificate?"),
+        };
+    }
     ConnectError::Io {
         address: address.to_string(),
         error: Arc::new(error),
