@@ -76,6 +76,8 @@ struct State {
     broken: Option<CallError>,
     /// The last user has gone.
     leaving: bool,
+    /// There has been an answer.
+    answered: bool,
 }
 
 struct Waiting {
@@ -227,6 +229,17 @@ impl Shared {
         }
     }
 
+    /// What it may mean that the broker has closed the connection without a word: one that asks for
+    /// authentication answers ApiVersions and nothing else.
+    fn refusal(&self) -> Option<io::Error> {
+        let state = self.state.lock();
+        (!state.answered && !state.waiting.is_empty()).then(|| {
+            let hint = "nothing was ever answered on it: does the listener ask for SASL, or is the \
+                        broker stopping?";
+            io::Error::new(io::ErrorKind::UnexpectedEof, hint)
+        })
+    }
+
     fn garbage(&self, reason: String) -> CallError {
         CallError::Garbage {
             address: Arc::clone(&self.address),
@@ -285,7 +298,7 @@ async fn reading(
             buffer.reserve(READ_STEP);
         }
         match read.read_buf(buffer).await {
-            Ok(0) => return Some(shared.closed(None)),
+            Ok(0) => return Some(shared.closed(shared.refusal())),
             Ok(_) => {}
             Err(error) => return Some(shared.closed(Some(error))),
         }
@@ -294,7 +307,11 @@ async fn reading(
 
 /// Hands an answer to the caller that it is for.
 fn deliver(shared: &Shared, frame: &Bytes) -> Result<(), String> {
-    let waiting = shared.state.lock().waiting.pop_front();
+    let waiting = {
+        let mut state = shared.state.lock();
+        state.answered = true;
+        state.waiting.pop_front()
+    };
     let waiting = waiting.ok_or("an answer although nothing was asked")?;
     let body = match decode_response_header(waiting.header_version, frame) {
         Ok((id, body)) if id == waiting.id => Ok(body),
