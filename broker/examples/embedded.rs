@@ -40,7 +40,7 @@ pub(crate) async fn produce_and_fetch() -> Result<String, Box<dyn Error>> {
         let connector = connector.clone();
         async move { Ok(Box::new(connector.connect().await?) as BoxStream) }
     };
-    let client = Client::new(ClientConfig::new(broker.bootstrap()).transport(transport))?;
+    let client = Client::new(ClientConfig::new(&broker.bootstrap()).transport(transport))?;
 
     let producer = client.producer(ProducerConfig::new())?;
     let record = ProducerRecord::to("greetings").value("hello from inside");
@@ -53,11 +53,12 @@ pub(crate) async fn produce_and_fetch() -> Result<String, Box<dyn Error>> {
         written.partition.partition,
     )])?;
     let record = consumer.recv().await?;
-    let value = record.value.unwrap_or_default();
     let line = format!(
-        "offset {}: {}",
+        "{}-{} offset {}: {}",
+        record.topic,
+        record.partition,
         record.offset,
-        String::from_utf8_lossy(&value)
+        String::from_utf8_lossy(&record.value.unwrap_or_default())
     );
 
     consumer.close().await?;

@@ -4,19 +4,14 @@ pub mod assignor;
 mod batch;
 mod commit;
 mod config;
-mod driver;
 mod error;
 mod fetcher;
 mod group;
-mod isolation;
 mod listener;
 mod member;
-mod messages;
 mod positions;
 mod protocol;
 mod rebalance;
-mod session;
-mod split;
 mod stream;
 
 use std::sync::Arc;
@@ -31,10 +26,10 @@ use crate::cluster::Cluster;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 use batch::RecordCursor;
-use driver::Shared;
+use fetcher::driver::{self, Shared};
+use fetcher::messages::FetchTerms;
 use fetcher::{Fetcher, Position};
 use member::GroupMember;
-use messages::FetchTerms;
 
 pub use batch::{Batch, ConsumerRecord, Fetched, MAX_UNPACKED, RecordRef, Section, SectionRecords};
 pub use commit::CommittedOffset;
@@ -42,6 +37,9 @@ pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};
 pub use error::ConsumerError;
 pub use listener::{RebalanceListener, Told};
 pub use stream::RecordStream;
+pub use tidemark_protocol::records::{
+    BatchHeader, HeaderView, Headers, RecordError, TimestampType,
+};
 
 /// Records between two looks at the clock for whether it is time to commit.
 const LOOK_EVERY: u32 = 64;

@@ -3,10 +3,12 @@
 
 mod cluster;
 mod completions;
+mod consume;
 mod failure;
 mod group;
 mod logging;
 mod output;
+mod produce;
 mod remote;
 mod serve;
 mod time;
@@ -39,6 +41,10 @@ enum Command {
     Topic(topic::Arguments),
     /// Lists, describes, resets and deletes consumer groups.
     Group(group::Arguments),
+    /// Writes records: lines, JSON or files.
+    Produce(produce::Arguments),
+    /// Reads records.
+    Consume(consume::Arguments),
     /// Describes the cluster.
     Cluster(cluster::Arguments),
     /// Writes a script that completes commands and options in a shell.
@@ -55,6 +61,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Topic(arguments) => topic::run(arguments),
         Command::Group(arguments) => group::run(arguments),
+        Command::Produce(arguments) => produce::run(arguments),
+        Command::Consume(arguments) => consume::run(arguments),
         Command::Cluster(arguments) => cluster::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

@@ -23,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) text: String,
     pub(crate) json: Value,
     pub(crate) problems: Vec<String>,
+    /// The command has written its answer itself.
+    pub(crate) silent: bool,
 }
 
 impl Report {
@@ -49,6 +51,7 @@ impl Report {
 pub(crate) fn show(report: &Report, format: Format) {
     let mut out = std::io::stdout().lock();
     let _ = match format {
+        _ if report.silent => Ok(()),
         Format::Table => out.write_all(report.text.as_bytes()),
         Format::Json => writeln!(out, "{:#}", report.json),
     };

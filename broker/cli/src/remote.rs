@@ -16,7 +16,7 @@ use crate::{logging, time};
 const PASSWORD: &str = "TIDEMARK_PASSWORD";
 
 /// Options of every command that asks a cluster.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Remote {
     /// Brokers to begin with; the cluster tells of the others.
@@ -46,7 +46,7 @@ pub(crate) struct Remote {
     /// The file with the password; an end of line behind it does not count.
     #[arg(long, value_name = "FILE", global = true)]
     password_file: Option<PathBuf>,
-    /// How long the command may take: 500ms, 30s, 2m.
+    /// How long each call to the cluster may take: 500ms, 30s, 2m.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = time::duration, global = true)]
     timeout: Duration,
     /// A table for people, or JSON for programs.
@@ -65,11 +65,22 @@ enum Mechanism {
 }
 
 impl Remote {
-    fn config(&self) -> Result<ClientConfig, Failure> {
+    /// How long the command may take for what it waits for.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// In which form the answer is wanted.
+    pub(crate) fn output(&self) -> Format {
+        self.output
+    }
+
+    /// `create` allows the cluster to make topics on demand.
+    fn config(&self, create: bool) -> Result<ClientConfig, Failure> {
         let mut config = ClientConfig::new(&self.bootstrap)
             .client_id("tidemark-cli")
             .api_timeout(self.timeout)
-            .auto_create_topics(false);
+            .auto_create_topics(create);
         if let Some(tls) = self.tls()? {
             config = config.tls(tls);
         }
@@ -156,8 +167,21 @@ fn read(option: &str, path: &std::path::Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Runs a command that asks a cluster, shows its report and gives the exit code.
+/// Runs a command that administers a cluster, shows its report and gives the exit code.
 pub(crate) fn run<F>(remote: &Remote, work: impl FnOnce(Admin) -> F) -> ExitCode
+where
+    F: Future<Output = Result<Report, Failure>>,
+{
+    run_client(remote, false, |client| work(client.admin()))
+}
+
+/// The same for a command that reads or writes records. `create` allows the cluster to make topics
+/// on demand.
+pub(crate) fn run_client<F>(
+    remote: &Remote,
+    create: bool,
+    work: impl FnOnce(Client) -> F,
+) -> ExitCode
 where
     F: Future<Output = Result<Report, Failure>>,
 {
@@ -170,8 +194,8 @@ where
         .build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(async {
-            let client = Client::new(remote.config()?)?;
-            let done = work(client.admin()).await;
+            let client = Client::new(remote.config(create)?)?;
+            let done = work(client.clone()).await;
             client.close();
             done
         }),

@@ -24,14 +24,20 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::config::{FetchSettings, OffsetReset};
 use super::error::ConsumerError;
-use super::session::{Session, SessionRequest};
 use crate::clock::Now;
 use crate::retry::Backoff;
 use crate::topic_partition::TopicPartition;
 
 mod answers;
+pub(super) mod driver;
+mod isolation;
+pub(super) mod messages;
 mod plan;
+mod session;
+mod split;
 mod take;
+
+use session::{Session, SessionRequest};
 
 /// Where reading begins when no offset says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

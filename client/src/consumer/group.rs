@@ -301,6 +301,7 @@ impl Membership {
     }
 
     /// Whether nothing is under way.
+    #[cfg(test)]
     pub(crate) fn is_stable(&self) -> bool {
         self.state == State::Stable && self.change.is_none() && self.rejoin.is_none()
     }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::commit::CommitIdentity;
 use super::config::GroupConfig;
-use super::driver::Shared;
+use super::fetcher::driver::Shared;
 use super::group::{Call, Failure, Join, Membership, Settings, Sync, messages};
 use crate::cluster::{AllTopics, Cluster, CoordinatorKind, Lane, Node};
 use crate::connection::CallError;
@@ -33,6 +33,10 @@ pub(super) enum Wanted {
     /// All whose names this says yes to, now and later.
     Matching(
         Arc<dyn Fn(&str) -> bool + Send + std::marker::Sync>,
+        #[allow(
+            dead_code,
+            reason = "keeps the picture of the cluster whole while it lives"
+        )]
         AllTopics,
     ),
 }
@@ -49,8 +53,10 @@ pub(super) struct GroupMember {
     polled: AtomicBool,
     /// The application is waiting for something to read.
     reading: AtomicBool,
-    /// There is a change to carry out, or the end to tell of.
+    /// There is a change to carry out, or something to tell.
     pub(super) attention: AtomicBool,
+    /// Trouble with the coordinator that has lasted too long to keep quiet about.
+    pub(super) report: Mutex<Option<ClientError>>,
 }
 
 impl GroupMember {
@@ -74,6 +80,7 @@ impl GroupMember {
             polled: AtomicBool::new(false),
             reading: AtomicBool::new(false),
             attention: AtomicBool::new(false),
+            report: Mutex::default(),
             cluster,
         }
     }
@@ -331,10 +338,20 @@ pub(super) async fn run(
 async fn drive(member: &Arc<GroupMember>, shared: &Shared, running: &mut JoinSet<()>) {
     let clock = member.cluster.clock();
     let mut changes = member.cluster.changes();
+    let mut trouble = Trouble::default();
     loop {
+        let mut report_at = u64::MAX;
         let step = {
             let mut membership = member.membership.lock();
             let now = clock.now();
+            match trouble.watch(member, membership.trouble(), now.millis) {
+                Ok(moment) => report_at = moment,
+                Err(report) => {
+                    *member.report.lock() = Some(report);
+                    member.attention.store(true, Ordering::Release);
+                    shared.wake_reader.notify_one();
+                }
+            }
             let read = member.polled.swap(false, Ordering::Relaxed);
             if read || member.reading.load(Ordering::Relaxed) {
                 membership.polled(now);
@@ -357,7 +374,42 @@ async fn drive(member: &Arc<GroupMember>, shared: &Shared, running: &mut JoinSet
             () = member.wake.notified() => {}
             Some(_) = running.join_next() => {}
             _ = changes.changed() => member.look(),
-            () = clock.sleep_until(step.deadline.unwrap_or(u64::MAX)) => {}
+            () = clock.sleep_until(step.deadline.unwrap_or(u64::MAX).min(report_at)) => {}
         }
+    }
+}
+
+/// Since when there has been nothing but trouble with the coordinator.
+#[derive(Default)]
+struct Trouble {
+    since: Option<u64>,
+}
+
+impl Trouble {
+    /// Looks at the trouble of the moment, if there is any. Gives when to look again, or what to
+    /// tell: `api_timeout` is how long the application is kept in hope.
+    fn watch(
+        &mut self,
+        member: &GroupMember,
+        trouble: Option<&str>,
+        now: u64,
+    ) -> Result<u64, ClientError> {
+        let Some(trouble) = trouble else {
+            self.since = None;
+            return Ok(u64::MAX);
+        };
+        let patience = member.cluster.config().api_timeout;
+        let since = *self.since.get_or_insert(now);
+        let until = since.saturating_add(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+        if now < until {
+            return Ok(until);
+        }
+        // Told once, then hope begins anew.
+        self.since = Some(now);
+        Err(ClientError::Timeout {
+            what: format!("membership of group {:?} ({trouble})", member.group),
+            after: patience,
+            last: None,
+        })
     }
 }

@@ -151,6 +151,9 @@ impl Consumer {
     }
 
     fn told_over(&self, member: &GroupMember) -> Result<(), ConsumerError> {
+        if let Some(report) = member.report.lock().take() {
+            return Err(report.into());
+        }
         let Some((code, reason)) = member.membership.lock().over() else {
             return Ok(());
         };
@@ -185,7 +188,7 @@ impl Consumer {
     /// (Kafka: `Consumer.commitSync`). Tries again as long as that can help, within
     /// [`crate::ClientConfig::api_timeout`].
     pub async fn commit(&mut self) -> Result<(), ConsumerError> {
-        let offsets = self.to_commit();
+        let offsets = self.positions_to_commit();
         self.commit_offsets(offsets).await
     }
 
@@ -203,7 +206,7 @@ impl Consumer {
     pub fn commit_async(
         &mut self,
     ) -> Result<impl Future<Output = Result<(), ConsumerError>> + Send + use<>, ConsumerError> {
-        let offsets = self.to_commit();
+        let offsets = self.positions_to_commit();
         let committing = self.committing(offsets)?;
         let task = tokio::spawn(committing);
         Ok(async move {
@@ -224,7 +227,7 @@ impl Consumer {
         Ok(fetch_committed(cluster, group, Some(partitions), limit).await?)
     }
 
-    fn to_commit(&mut self) -> Vec<(TopicPartition, CommittedOffset)> {
+    fn positions_to_commit(&mut self) -> Vec<(TopicPartition, CommittedOffset)> {
         self.set_cursor_aside();
         let positions = self.shared.fetcher.lock().positions();
         positions
@@ -286,7 +289,7 @@ impl Consumer {
             return;
         }
         self.commit_at = clock.deadline(interval);
-        let offsets = self.to_commit();
+        let offsets = self.positions_to_commit();
         let Ok(committing) = self.committing(offsets) else {
             self.commit_at = u64::MAX;
             return;

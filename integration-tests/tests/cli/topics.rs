@@ -39,6 +39,8 @@ async fn topics_are_created_shown_altered_and_deleted() {
         );
         assert!(listed.contains(&vec![&*name, "2", "1", "no"]), "{listed:?}");
 
+        // With offsets: only then it is led by somebody.
+        cli.becomes(&["topic", "describe", &name], &["LATEST"]);
         let mut connection = calls::connect(&cluster.bootstrap()).await;
         calls::produce(&mut connection, &name, calls::batch("value", None), -1).await;
         let described = cli.ok(&["topic", "describe", &name]);

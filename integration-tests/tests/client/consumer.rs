@@ -1,6 +1,6 @@
 //! The consumer by itself: positions, pauses, times, corrupt data.
 
-use tidemark_client::consumer::{ConsumerConfig, ConsumerError, OffsetReset};
+use tidemark_client::consumer::{ConsumerConfig, OffsetReset};
 use tidemark_client::{Client, TopicPartition};
 
 use integration_tests::harness::calls;

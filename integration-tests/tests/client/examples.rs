@@ -72,6 +72,23 @@ fn all(bootstrap: &str) {
     let streamed = run("consume_stream", &[bootstrap, &topic, "1000", "3"]);
     assert!(streamed.starts_with("offset 0 at "), "{streamed}");
 
+    let (orders, billing) = (unique("orders"), unique("billing"));
+    let managed = run("admin", &[bootstrap, &orders, &billing]);
+    for line in [
+        "retention.ms = 3600000".to_owned(),
+        format!("Earliest of {orders}-0: 1"),
+        format!("Latest of {orders}-0: 3"),
+        format!("{billing} is at 2 of {orders}-0"),
+        format!("{billing} is Empty with 0 members"),
+        format!("deleted {orders}"),
+        "missing stays: Some(UnknownTopicOrPartition)".to_owned(),
+    ] {
+        assert!(
+            managed.lines().any(|told| told == line),
+            "{line}: {managed}"
+        );
+    }
+
     let worked = run("rebalance", &[bootstrap, &topic, &unique("workers"), "3"]);
     let lines: Vec<&str> = worked.lines().collect();
     assert_eq!(lines.first(), Some(&"1 partitions came"), "{worked}");

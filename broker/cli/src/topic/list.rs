@@ -41,6 +41,6 @@ pub(crate) async fn run(admin: &Admin, arguments: Arguments) -> Result<Report, F
     Ok(Report {
         text: table.text(),
         json: json!({ "topics": told }),
-        problems: Vec::new(),
+        ..Report::default()
     })
 }

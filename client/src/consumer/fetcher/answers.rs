@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tidemark_protocol::ErrorCode;
 
+use super::session::Wanted;
+use super::split::split;
 use super::{
     Chunk, EpochQuestion, FetchAnswer, Fetcher, Item, OffsetQuestion, PartitionAnswer, Position,
     ResetTo, Retriable, State,
@@ -11,8 +13,6 @@ use super::{
 use crate::clock::Now;
 use crate::connection::CallError;
 use crate::consumer::error::ConsumerError;
-use crate::consumer::session::Wanted;
-use crate::consumer::split::split;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tidemark_protocol::ErrorCode;
 use uuid::Uuid;
 
+use super::session::{Session, Wanted};
 use super::{Ask, EpochQuestion, Fetcher, Item, NodeState, OffsetQuestion, Plan, Retry, State};
 use crate::clock::Now;
 use crate::cluster::Metadata;
-use crate::consumer::session::{Session, Wanted};
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 

@@ -1,9 +1,9 @@
 //! What the application gets, in the order in which it came.
 
+use super::isolation::visible;
 use super::{Fetcher, Item, Position};
 use crate::consumer::batch::Fetched;
 use crate::consumer::error::ConsumerError;
-use crate::consumer::isolation::visible;
 
 impl Fetcher {
     /// Whether [`Self::take`] has something to give.
