@@ -39,6 +39,7 @@ impl Assignor for CooperativeSticky {
             let told = member
                 .user_data
                 .as_ref()
+                .filter(|data| data.len() == 4)
                 .and_then(|data| Bounded::new(data).i32());
             match member.generation {
                 -1 => told.unwrap_or(-1),
