@@ -66,6 +66,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
     tokio::select! {
         () = drive(&shared, &mut running) => {}
         _ = closed.wait_for(|closed| *closed) => {}
+        () = shared.cluster.closed() => {
+            shared.closed.send_replace(true);
+            shared.wake_reader.notify_one();
+        }
     }
     running.shutdown().await;
     close_sessions(&shared).await;
@@ -74,6 +78,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
 async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<()>) {
     let mut changes = shared.cluster.changes();
     let clock = shared.cluster.clock();
+    let trouble = || shared.fetcher.lock().note_trouble(shared.cluster.trouble());
+    trouble();
     loop {
         let metadata = shared.cluster.metadata();
         let plan = shared.fetcher.lock().plan(clock.now(), &metadata);
@@ -103,6 +109,7 @@ async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<()>) {
                 if changed.is_err() {
                     return;
                 }
+                trouble();
             }
             () = clock.sleep_until(plan.deadline.unwrap_or(u64::MAX)) => {}
         }
@@ -180,6 +187,7 @@ async fn offsets_from(shared: &Shared, node: i32, questions: &[OffsetQuestion]) 
         Ok(response) => list_offsets_answer(response),
         Err(error) => {
             tracing::debug!(node, %error, "no offsets");
+            shared.fetcher.lock().note_call(error.clone());
             HashMap::new()
         }
     };
@@ -213,6 +221,7 @@ async fn epochs_from(shared: &Shared, node: i32, questions: &[EpochQuestion]) ->
         Ok(response) => epoch_ends_answer(response),
         Err(error) => {
             tracing::debug!(node, %error, "no epochs");
+            shared.fetcher.lock().note_call(error.clone());
             HashMap::new()
         }
     };

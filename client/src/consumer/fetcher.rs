@@ -256,6 +256,10 @@ pub(crate) struct Fetcher {
     turns: u64,
     /// Since when a partition has had no leader to ask.
     leaderless: Option<u64>,
+    /// Why the cluster cannot be asked, if it cannot.
+    trouble: Option<ClientError>,
+    /// Why a question about a position has had no answer.
+    last_call: Option<CallError>,
 }
 
 impl Fetcher {
@@ -268,6 +272,40 @@ impl Fetcher {
             ready: VecDeque::new(),
             turns: 0,
             leaderless: None,
+            trouble: None,
+            last_call: None,
+        }
+    }
+
+    /// The outcome of the last look at the cluster: why it failed, if it did.
+    pub(crate) fn note_trouble(&mut self, trouble: Option<ClientError>) {
+        self.trouble = trouble;
+    }
+
+    /// Why the questions that are answered with NETWORK_EXCEPTION next have no other answer.
+    pub(crate) fn note_call(&mut self, error: CallError) {
+        self.last_call = Some(error);
+    }
+
+    /// Tells the application of a failure, unless it has yet to hear of one of the same kind: one
+    /// that is told again and again must not pile up where nobody reads.
+    fn tell(&mut self, failure: Item) {
+        let told = |item: &Item| match (item, &failure) {
+            (Item::Trouble(_), Item::Trouble(_)) => true,
+            (
+                Item::Failure {
+                    partition, turn, ..
+                },
+                Item::Failure {
+                    partition: other,
+                    turn: later,
+                    ..
+                },
+            ) => (partition, turn) == (other, later),
+            _ => false,
+        };
+        if !self.ready.iter().any(told) {
+            self.ready.push_back(failure);
         }
     }
 
@@ -661,6 +699,13 @@ impl Fetcher {
             self.leaderless = None;
             return;
         };
+        // What only a change of configuration can cure is told at once, each time it was met.
+        if let Some(ClientError::Connect(error)) = &self.trouble
+            && !error.retriable()
+            && let Some(error) = self.trouble.take()
+        {
+            return self.tell(Item::Trouble(error.into()));
+        }
         let since = *self.leaderless.get_or_insert(now.millis);
         let lasted = now.millis.saturating_sub(since);
         if lasted < self.settings.patience {
@@ -686,18 +731,18 @@ impl Fetcher {
                 format!("{partition}"),
                 ErrorCode::LeaderNotAvailable,
             )),
-            (None, None) => None,
+            (None, None) => self.trouble.clone(),
         };
-        self.trouble(format!("finding the leader of {partition}"), lasted, last);
+        self.late(format!("finding the leader of {partition}"), lasted, last);
     }
 
-    fn trouble(&mut self, what: String, lasted: u64, last: Option<ClientError>) {
+    fn late(&mut self, what: String, lasted: u64, last: Option<ClientError>) {
         let error = ClientError::Timeout {
             what,
             after: Duration::from_millis(lasted),
             last: last.map(Box::new),
         };
-        self.ready.push_back(Item::Trouble(error.into()));
+        self.tell(Item::Trouble(error.into()));
     }
 
     // ---- what came back ----
@@ -719,10 +764,15 @@ impl Fetcher {
             Ok(answer) => answer,
             Err(error) => {
                 state.session.failed();
-                let told = if error.retriable() { patience } else { 0 };
+                let retriable = error.retriable();
+                let told = if retriable { patience } else { 0 };
                 if let Some(lasted) = state.retry.failed(now, random, told) {
-                    let what = format!("fetching from broker {node}");
-                    self.trouble(what, lasted, Some(error.into()));
+                    let error = ClientError::from(error);
+                    if retriable {
+                        self.late(format!("fetching from broker {node}"), lasted, Some(error));
+                    } else {
+                        self.tell(Item::Trouble(error.into()));
+                    }
                 }
                 return true;
             }
@@ -735,16 +785,16 @@ impl Fetcher {
                     | ErrorCode::InvalidFetchSessionEpoch
                     | ErrorCode::FetchSessionTopicIdError
             ) {
-                let told = if answer.error.retriable() {
-                    patience
-                } else {
-                    0
-                };
-                let lasted = state.retry.failed(now, random, told);
-                if let Some(lasted) = lasted {
+                let retriable = answer.error.retriable();
+                let told = if retriable { patience } else { 0 };
+                if let Some(lasted) = state.retry.failed(now, random, told) {
                     let what = format!("fetching from broker {node}");
-                    let last = ClientError::broker(what.clone(), answer.error);
-                    self.trouble(what, lasted, Some(last));
+                    let error = ClientError::broker(what.clone(), answer.error);
+                    if retriable {
+                        self.late(what, lasted, Some(error));
+                    } else {
+                        self.tell(Item::Trouble(error.into()));
+                    }
                 }
                 return true;
             }
@@ -861,9 +911,10 @@ impl Fetcher {
                 offset: cut.next_offset,
                 reason,
             };
-            self.ready.push_back(Item::Failure {
+            let turn = p.turn;
+            self.tell(Item::Failure {
                 partition: name,
-                turn: p.turn,
+                turn,
                 error,
             });
         }
@@ -904,15 +955,25 @@ impl Fetcher {
             // Told each time: it may be cured from outside, as a missing right can be.
             false => 0,
         };
-        if p.retry.failed(now, random, patience).is_some() {
+        if let Some(lasted) = p.retry.failed(now, random, patience) {
             let turn = p.turn;
-            self.ready.push_back(Item::Failure {
-                partition: name.clone(),
-                turn,
-                error: ConsumerError::Partition {
+            let told = match self.last_call.take() {
+                // The code stands for a call without an answer: which one says more.
+                Some(last) if error == ErrorCode::NetworkException => ClientError::Timeout {
+                    what: format!("finding where to read {name}"),
+                    after: Duration::from_millis(lasted),
+                    last: Some(Box::new(last.into())),
+                }
+                .into(),
+                _ => ConsumerError::Partition {
                     partition: name.clone(),
                     code: error,
                 },
+            };
+            self.tell(Item::Failure {
+                partition: name.clone(),
+                turn,
+                error: told,
             });
         }
         error.retriable()
@@ -1073,7 +1134,7 @@ impl Fetcher {
                 };
                 let turn = p.turn;
                 if p.retry.failed(now, random, patience).is_some() {
-                    self.ready.push_back(Item::Failure {
+                    self.tell(Item::Failure {
                         partition: partition.clone(),
                         turn,
                         error: error.error,

@@ -491,7 +491,10 @@ impl Core {
             }
             let state = self.nodes.entry(node).or_default();
             if !state.linked {
-                plan.connect.push(node);
+                // What is under way on the old connection could be overtaken on a new one.
+                if state.in_flight == 0 {
+                    plan.connect.push(node);
+                }
                 continue;
             }
             if self.settings.idempotent && identity.is_none() {

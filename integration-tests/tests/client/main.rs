@@ -1,4 +1,6 @@
-//! The native client against brokers.
+//! The native client against brokers: Tidemark and Apache Kafka, on good days and on bad ones.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod consumer;
+mod producer;
+mod support;
