@@ -179,9 +179,7 @@ pub(crate) fn script(
     let address = proxy.address();
     let (host, port) = address.rsplit_once(':').unwrap();
     let (host, port) = (host.to_owned(), port.parse().unwrap());
-    proxy.set_script(move |request| {
-        decide(request).unwrap_or_else(|| here(request, &host, port))
-    });
+    proxy.set_script(move |request| decide(request).unwrap_or_else(|| here(request, &host, port)));
 }
 
 /// Lets a request pass. Clients are to think that the broker is here.

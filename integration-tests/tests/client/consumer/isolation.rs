@@ -68,7 +68,10 @@ async fn only_what_was_committed_is_read_by_those_who_ask_for_it() {
     let mut read = values(&take(&mut all, 8).await);
     assert_eq!(read.split_off(6), ["open", "late"]);
     read.sort();
-    assert_eq!(read, ["aborted", "aborted", "aborted", "good", "good", "good"]);
+    assert_eq!(
+        read,
+        ["aborted", "aborted", "aborted", "good", "good", "good"]
+    );
 
     let mut committed = consumer(&client, &topic, IsolationLevel::ReadCommitted);
     assert_eq!(values(&take(&mut committed, 3).await), ["good"; 3]);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use integration_tests::harness::calls;
 use integration_tests::harness::cluster::for_each_cluster;
-use tidemark_client::{Client, TopicPartition};
 use tidemark_client::consumer::{ConsumerConfig, ConsumerError, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
+use tidemark_client::{Client, TopicPartition};
 use tidemark_protocol::StrBytes;
 use tidemark_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
@@ -172,7 +172,9 @@ async fn seeking_goes_anywhere() {
                 tokio::task::yield_now().await;
             }
             assert_eq!(consumer.position(&name), Some(to));
-            let record = ProducerRecord::to(Arc::clone(&topic)).timestamp(2000).value("new");
+            let record = ProducerRecord::to(Arc::clone(&topic))
+                .timestamp(2000)
+                .value("new");
             producer.send(&record).await.unwrap().await.unwrap();
             let record = &take(&mut consumer, 1).await[0];
             assert_eq!((record.offset, value(record)), (to, "new".to_owned()));
@@ -225,7 +227,10 @@ async fn paused_partitions_give_nothing() {
         consumer.resume(&both[..1]).unwrap();
         let rest = take(&mut consumer, 2).await;
         let offsets: Vec<i64> = rest.iter().map(|record| record.offset).collect();
-        assert_eq!((values(&rest), offsets), (vec!["a".to_owned(); 2], vec![1, 2]));
+        assert_eq!(
+            (values(&rest), offsets),
+            (vec!["a".to_owned(); 2], vec![1, 2])
+        );
         consumer.resume(&both).unwrap();
         assert_eq!(value(&take(&mut consumer, 1).await[0]), "c");
         assert!(consumer.paused().is_empty());
@@ -238,7 +243,10 @@ async fn paused_partitions_give_nothing() {
 async fn assignments_change_while_reading() {
     for_each_cluster(async |cluster| {
         let bootstrap = cluster.bootstrap();
-        let (one, two) = (topic(cluster, "one", 1).await, topic(cluster, "two", 1).await);
+        let (one, two) = (
+            topic(cluster, "one", 1).await,
+            topic(cluster, "two", 1).await,
+        );
         fill(&bootstrap, &one, 0..10).await;
         fill(&bootstrap, &two, 0..10).await;
         let mut consumer = reader(&client(&bootstrap), [first(&one)]);

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use integration_tests::harness::cluster::{Cluster, for_each_cluster};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use tidemark_client::TopicPartition;
-use tidemark_client::consumer::Consumer;
+use tidemark_client::consumer::{Consumer, ConsumerConfig, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_protocol::messages::FetchRequest;
 use tidemark_protocol::messages::fetch_response::PartitionData;
@@ -110,19 +110,23 @@ async fn batches(consumer: &mut Consumer, ledger: &mut Ledger) {
 async fn ways_of_reading_may_be_mixed() {
     for_each_cluster(async |cluster| {
         let topic = filled(cluster).await;
-        let mut consumer = reader(&client(&cluster.bootstrap()), all(&topic));
+        // Each answer brings one batch of a partition, and several of them wait.
+        let config = ConsumerConfig::new()
+            .offset_reset(OffsetReset::Earliest)
+            .max_partition_bytes(500);
+        let mut consumer = client(&cluster.bootstrap()).consumer(config).unwrap();
+        consumer.assign(all(&topic)).unwrap();
         let mut ledger = Ledger::default();
         for _ in 0..7 {
             let record = consumer.recv().await.unwrap();
             ledger.enter(record.partition, record.offset, &record.value.unwrap());
         }
-        // What has been begun is finished record by record; meanwhile batches are of others.
-        while ledger.0.iter().filter(|read| **read == 100).count() < 2 {
-            batches(&mut consumer, &mut ledger).await;
-        }
         while ledger.0 != [100; 3] {
-            let record = consumer.recv().await.unwrap();
-            ledger.enter(record.partition, record.offset, &record.value.unwrap());
+            batches(&mut consumer, &mut ledger).await;
+            if ledger.0 != [100; 3] {
+                let record = consumer.recv().await.unwrap();
+                ledger.enter(record.partition, record.offset, &record.value.unwrap());
+            }
         }
     })
     .await;

@@ -17,7 +17,9 @@ async fn records_linger_until_they_are_flushed() {
     for_each_cluster(async |cluster| {
         let bootstrap = cluster.bootstrap();
         let topic = topic(cluster, "linger", 1).await;
-        let config = ProducerConfig::new().linger(LONG).delivery_timeout(2 * LONG);
+        let config = ProducerConfig::new()
+            .linger(LONG)
+            .delivery_timeout(2 * LONG);
         let producer = producer(&client(&bootstrap), config);
         let mut deliveries = Vec::new();
         for at in 0..10 {
@@ -69,7 +71,11 @@ fn assert_one_line(headers: &[BatchHeader]) {
     assert!(id >= 0, "{headers:?}");
     let mut next = 0;
     for header in headers {
-        let found = (header.producer_id, header.producer_epoch, header.base_sequence);
+        let found = (
+            header.producer_id,
+            header.producer_epoch,
+            header.base_sequence,
+        );
         assert_eq!(found, (id, 0, next), "{headers:?}");
         assert_eq!(i64::from(next), header.base_offset);
         next += header.records_count;

@@ -113,7 +113,10 @@ async fn a_closed_client_does_nothing_more() {
         let reading = tokio::spawn(async move { reading.recv().await });
         client.close();
         let error = reading.await.unwrap().unwrap_err();
-        assert!(matches!(error, ConsumerError::Client(ClientError::Closed)), "{error}");
+        assert!(
+            matches!(error, ConsumerError::Client(ClientError::Closed)),
+            "{error}"
+        );
         proxy.wait_for(|counts| counts.open == 0).await;
         let sent = producer.send(&record).await;
         let error = match sent {
@@ -128,7 +131,10 @@ async fn a_closed_client_does_nothing_more() {
         assert_eq!(proxy.counts().open, 0);
         let mut consumer = reader(&client, [first(&topic)]);
         let error = consumer.recv().await.unwrap_err();
-        assert!(matches!(error, ConsumerError::Client(ClientError::Closed)), "{error}");
+        assert!(
+            matches!(error, ConsumerError::Client(ClientError::Closed)),
+            "{error}"
+        );
     })
     .await;
 }

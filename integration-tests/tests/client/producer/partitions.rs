@@ -54,7 +54,10 @@ async fn keys_go_where_other_clients_put_them() {
         }
         for (key, places) in found {
             let partition = places[0].0;
-            assert!(places.iter().all(|(at, _)| *at == partition), "{key:?}: {places:?}");
+            assert!(
+                places.iter().all(|(at, _)| *at == partition),
+                "{key:?}: {places:?}"
+            );
             let of = |whose| places.iter().filter(|(_, value)| value == whose).count();
             assert_eq!(of("ours"), of("theirs"), "{key:?}: {places:?}");
         }
@@ -84,7 +87,10 @@ async fn records_without_keys_fill_batches_everywhere() {
         assert_eq!(all, 4000);
         let batches = headers(&bootstrap, &topic).await.len() as i64;
         let records = end_offset(&bootstrap, &first(&topic)).await;
-        assert!(records > 4 * batches, "{records} records in {batches} batches");
+        assert!(
+            records > 4 * batches,
+            "{records} records in {batches} batches"
+        );
     })
     .await;
 }

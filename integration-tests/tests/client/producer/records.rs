@@ -185,7 +185,10 @@ async fn all_codecs_and_levels_are_read_by_others_and_by_us() {
             assert_eq!(values(&read), sent, "{codec} {level:?}");
             let foreign = read_by_librdkafka(&bootstrap, &first(&topic), sent.len()).await;
             let foreign = foreign.iter().map(|message| message.payload().unwrap());
-            assert!(foreign.eq(sent.iter().map(String::as_bytes)), "{codec} {level:?}");
+            assert!(
+                foreign.eq(sent.iter().map(String::as_bytes)),
+                "{codec} {level:?}"
+            );
         }
     })
     .await;
@@ -250,7 +253,10 @@ async fn records_that_nobody_awaits_are_counted() {
         let record = ProducerRecord::to(Arc::clone(&topic));
         let error = clone.send(&record).await.unwrap_err();
         assert!(matches!(error, ProduceError::Closed), "{error}");
-        assert_eq!(read_all(&cluster.bootstrap(), &first(&topic)).await.len(), 10);
+        assert_eq!(
+            read_all(&cluster.bootstrap(), &first(&topic)).await.len(),
+            10
+        );
     })
     .await;
 }
