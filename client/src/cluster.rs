@@ -70,7 +70,7 @@ impl Inner {
     fn close(&self) {
         self.closed.send_replace(true);
         self.wake.notify_one();
-        self.pool.clear();
+        self.pool.close();
     }
 }
 
@@ -101,6 +101,18 @@ impl Cluster {
     /// Closes all connections now; calls that wait fail.
     pub(crate) fn close(&self) {
         self.inner.close();
+    }
+
+    /// Ends when the client is closed.
+    pub(crate) async fn closed(&self) {
+        let mut closed = self.inner.closed.subscribe();
+        // The sender lives as long as this handle does.
+        let _ = closed.wait_for(|closed| *closed).await;
+    }
+
+    /// Why the last refresh has failed, if it has.
+    pub(crate) fn trouble(&self) -> Option<ClientError> {
+        self.inner.trouble.lock().clone()
     }
 
     /// Where time and chance come from.
@@ -188,6 +200,9 @@ impl Cluster {
             if let Some(topic) = metadata.topic(name) {
                 return Ok(Arc::clone(topic));
             }
+            if *self.inner.closed.borrow() {
+                return Err(ClientError::Closed);
+            }
             let last = match metadata.errors.get(name) {
                 Some(tidemark_protocol::ErrorCode::UnknownTopicOrPartition) => {
                     Some(ClientError::UnknownTopic {
@@ -216,9 +231,6 @@ impl Cluster {
                     after: std::time::Duration::from_millis(after),
                     last: last.map(Box::new),
                 });
-            }
-            if *self.inner.closed.borrow() {
-                return Err(ClientError::Closed);
             }
         }
     }

@@ -182,9 +182,17 @@ impl Consumer {
     /// The next batches of one partition, as the broker sent them: checked, and not decoded. Waits
     /// until there are some. The list is empty when a fetch brought nothing but what is left out.
     ///
-    /// Errors and dropping are as with [`Self::recv`]. With both in use on one consumer, what
-    /// `recv` has begun is finished by it first: until then this gives other partitions' batches.
+    /// Errors and dropping are as with [`Self::recv`]. With both in use on one consumer, this goes on
+    /// behind the last record that `recv` gave.
     pub async fn recv_batches(&mut self) -> Result<Fetched, ConsumerError> {
+        if let Some(Cursor { records, turn, end }) = self.cursor.take() {
+            let rest = records.rest();
+            let mut fetcher = self.shared.fetcher.lock();
+            fetcher.advance(&rest.partition, turn, end);
+            if !rest.batches.is_empty() {
+                return Ok(rest);
+            }
+        }
         let (fetched, turn, end) = self.next_fetched().await?;
         self.shared
             .fetcher

@@ -107,6 +107,7 @@ impl From<CallError> for ClientError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Connect(error) => Self::Connect(error),
+            CallError::ClientClosed => Self::Closed,
             error => Self::Call(error),
         }
     }

@@ -125,6 +125,9 @@ pub enum CallError {
         /// What was wrong with it.
         reason: String,
     },
+    /// The client has been closed, and its connections with it.
+    #[error("the client has been closed")]
+    ClientClosed,
     /// More requests wait on the connection than it has room for.
     #[error("{address} has not answered {waiting} requests: no more are sent")]
     Congested {
@@ -144,7 +147,7 @@ impl CallError {
             Self::Closed { .. } | Self::Timeout { .. } | Self::Congested { .. } => true,
             // A broker that is being stopped or a proxy in between may garble one answer.
             Self::Garbage { .. } => true,
-            Self::Unsupported { .. } | Self::Encode { .. } => false,
+            Self::Unsupported { .. } | Self::Encode { .. } | Self::ClientClosed => false,
         }
     }
 
@@ -153,7 +156,7 @@ impl CallError {
     pub fn outcome_unknown(&self) -> bool {
         matches!(
             self,
-            Self::Closed { .. } | Self::Timeout { .. } | Self::Garbage { .. }
+            Self::Closed { .. } | Self::Timeout { .. } | Self::Garbage { .. } | Self::ClientClosed
         )
     }
 }

@@ -32,18 +32,11 @@ const MAX_STEPS: usize = 8;
 /// on a new one: a broker ends a connection that outlives its session (KIP-368).
 const SESSION_PERCENT: u64 = 85;
 
-/// A link, and when it is to be replaced.
-pub(super) struct Established {
-    pub(super) link: Link,
-    /// In the clock's milliseconds.
-    pub(super) retire_at: Option<u64>,
-}
-
 /// Makes a link to `address`, within [`ClientConfig::connect_timeout`].
 pub(super) async fn establish(
     config: &ClientConfig,
     address: &Address,
-) -> Result<Established, ConnectError> {
+) -> Result<Link, ConnectError> {
     let mut step = "connecting";
     let limit = config.connect_timeout;
     let done = config
@@ -63,7 +56,7 @@ async fn connect(
     config: &ClientConfig,
     address: &Address,
     step: &mut &'static str,
-) -> Result<Established, ConnectError> {
+) -> Result<Link, ConnectError> {
     let stream = config.transport.connect(&address.host, address.port).await;
     let mut stream = stream.map_err(|error| broken(address, error))?;
     if let Some(tls) = &config.tls {
@@ -99,7 +92,7 @@ async fn connect(
         talk.client_id,
         config.clock.clone(),
     );
-    Ok(Established { link, retire_at })
+    Ok(link.retiring_at(retire_at))
 }
 
 /// The connection while requests and answers still alternate.

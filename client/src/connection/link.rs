@@ -45,6 +45,8 @@ const WRITE_TOGETHER: usize = 64 * 1024;
 pub(crate) struct Link {
     shared: Arc<Shared>,
     versions: Arc<Versions>,
+    /// When its authentication runs out, in clock milliseconds.
+    retire_at: Option<u64>,
     /// Closes the connection when the last clone has gone, those of callers that wait included.
     open: Arc<Open>,
 }
@@ -113,7 +115,28 @@ impl Link {
             open: Arc::new(Open(Arc::clone(&shared))),
             shared,
             versions: Arc::new(versions),
+            retire_at: None,
         }
+    }
+
+    /// The same link, which is to be replaced by a new one at a moment (clock milliseconds).
+    pub(super) fn retiring_at(mut self, moment: Option<u64>) -> Self {
+        self.retire_at = moment;
+        self
+    }
+
+    /// Whether requests are still to be sent on it: it is open, and its authentication holds. What
+    /// is under way is answered all the same.
+    pub(crate) fn is_usable(&self) -> bool {
+        let retired = self
+            .retire_at
+            .is_some_and(|at| self.shared.clock.now().millis >= at);
+        !retired && self.is_open()
+    }
+
+    /// Ends the connection, whoever still has it: the client is being closed.
+    pub(super) fn close(&self) {
+        self.shared.fail(CallError::ClientClosed);
     }
 
     /// What the broker speaks.

@@ -30,20 +30,22 @@ pub(crate) enum Lane {
 /// Connections by address and use.
 pub(crate) struct Pool {
     config: ClientConfig,
-    slots: Mutex<HashMap<(Address, Lane), Arc<Slot>>>,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    by_use: HashMap<(Address, Lane), Arc<Slot>>,
+    /// No more links are made.
+    closed: bool,
 }
 
 #[derive(Default)]
 struct Slot {
     /// The link in use, without a lock to look at it.
-    current: ArcSwapOption<Held>,
+    current: ArcSwapOption<Link>,
     /// Held by whoever connects; others wait for the outcome.
     connecting: tokio::sync::Mutex<Retry>,
-}
-
-struct Held {
-    link: Link,
-    retire_at: Option<u64>,
 }
 
 #[derive(Default)]
@@ -63,13 +65,13 @@ impl Pool {
     /// The link to a broker, made if there is none. After a failure the next attempt waits for its
     /// time.
     pub(crate) async fn link(&self, address: &Address, lane: Lane) -> Result<Link, CallError> {
-        let slot = self.slot(address, lane);
-        if let Some(link) = self.usable(&slot) {
+        let slot = self.slot(address, lane)?;
+        if let Some(link) = usable(&slot) {
             return Ok(link);
         }
         let mut retry = slot.connecting.lock().await;
         // Another caller may have connected meanwhile.
-        if let Some(link) = self.usable(&slot) {
+        if let Some(link) = usable(&slot) {
             return Ok(link);
         }
         let clock = &self.config.clock;
@@ -84,16 +86,16 @@ impl Pool {
             .next(clock.random());
         retry.not_before = clock.now().millis.saturating_add(wait);
         match establish(&self.config, address).await {
-            Ok(made) => {
+            Ok(link) => {
                 if let Some(backoff) = &mut retry.backoff {
                     backoff.reset();
                 }
                 tracing::debug!(%address, ?lane, "connected");
-                let link = made.link.clone();
-                slot.current.store(Some(Arc::new(Held {
-                    link: made.link,
-                    retire_at: made.retire_at,
-                })));
+                slot.current.store(Some(Arc::new(link.clone())));
+                if self.slots.lock().closed {
+                    link.close();
+                    return Err(CallError::ClientClosed);
+                }
                 Ok(link)
             }
             Err(error) => {
@@ -106,34 +108,44 @@ impl Pool {
 
     /// The link to a broker if there is one already.
     pub(crate) fn existing(&self, address: &Address, lane: Lane) -> Option<Link> {
-        let slot = self.slots.lock().get(&(address.clone(), lane)).cloned()?;
-        self.usable(&slot)
+        let key = (address.clone(), lane);
+        let slot = self.slots.lock().by_use.get(&key).cloned()?;
+        usable(&slot)
     }
 
     /// Closes the links to brokers that are not in use any more.
     pub(crate) fn keep(&self, wanted: impl Fn(&Address) -> bool) {
-        self.slots.lock().retain(|(address, _), _| wanted(address));
-    }
-
-    /// Closes all links.
-    pub(crate) fn clear(&self) {
-        self.slots.lock().clear();
-    }
-
-    fn slot(&self, address: &Address, lane: Lane) -> Arc<Slot> {
         let mut slots = self.slots.lock();
-        if let Some(slot) = slots.get(&(address.clone(), lane)) {
-            return Arc::clone(slot);
-        }
-        Arc::clone(slots.entry((address.clone(), lane)).or_default())
+        slots.by_use.retain(|(address, _), _| wanted(address));
     }
 
-    fn usable(&self, slot: &Slot) -> Option<Link> {
-        let held = slot.current.load();
-        let held = held.as_ref()?;
-        let retired = held
-            .retire_at
-            .is_some_and(|at| self.config.clock.now().millis >= at);
-        (!retired && held.link.is_open()).then(|| held.link.clone())
+    /// Closes all links, those that others hold included, and makes no more.
+    pub(crate) fn close(&self) {
+        let slots = {
+            let mut slots = self.slots.lock();
+            slots.closed = true;
+            std::mem::take(&mut slots.by_use)
+        };
+        for slot in slots.into_values() {
+            if let Some(link) = slot.current.load().as_ref() {
+                link.close();
+            }
+        }
     }
+
+    fn slot(&self, address: &Address, lane: Lane) -> Result<Arc<Slot>, CallError> {
+        let mut slots = self.slots.lock();
+        if slots.closed {
+            return Err(CallError::ClientClosed);
+        }
+        Ok(Arc::clone(
+            slots.by_use.entry((address.clone(), lane)).or_default(),
+        ))
+    }
+}
+
+fn usable(slot: &Slot) -> Option<Link> {
+    let current = slot.current.load();
+    let link = current.as_ref()?;
+    link.is_usable().then(|| Link::clone(link))
 }

@@ -299,6 +299,18 @@ impl RecordCursor {
         }
     }
 
+    /// What has not been given out, as batches.
+    pub(super) fn rest(self) -> Fetched {
+        let mut fetched = self.fetched;
+        fetched
+            .batches
+            .retain(|batch| batch.header.next_offset() > self.position);
+        for batch in &mut fetched.batches {
+            batch.from = batch.from.max(self.position);
+        }
+        fetched
+    }
+
     /// The next record; `None` when there are no more.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Result<ConsumerRecord, ConsumerError>> {

@@ -25,6 +25,8 @@ use super::batch::Batch;
 use super::config::{FetchSettings, OffsetReset};
 use super::error::ConsumerError;
 use crate::clock::Now;
+use crate::connection::CallError;
+use crate::error::ClientError;
 use crate::retry::Backoff;
 use crate::topic_partition::TopicPartition;
 
@@ -259,6 +261,10 @@ pub(crate) struct Fetcher {
     turns: u64,
     /// Since when a partition has had no leader to ask.
     leaderless: Option<u64>,
+    /// Why the cluster cannot be asked, if it cannot.
+    trouble: Option<ClientError>,
+    /// Why a question about a position has had no answer.
+    last_call: Option<CallError>,
 }
 
 impl Fetcher {
@@ -271,6 +277,40 @@ impl Fetcher {
             ready: VecDeque::new(),
             turns: 0,
             leaderless: None,
+            trouble: None,
+            last_call: None,
+        }
+    }
+
+    /// The outcome of the last look at the cluster: why it failed, if it did.
+    pub(crate) fn note_trouble(&mut self, trouble: Option<ClientError>) {
+        self.trouble = trouble;
+    }
+
+    /// Why the questions that are answered with NETWORK_EXCEPTION next have no other answer.
+    pub(crate) fn note_call(&mut self, error: CallError) {
+        self.last_call = Some(error);
+    }
+
+    /// Tells the application of a failure, unless it has yet to hear of one of the same kind: one
+    /// that is told again and again must not pile up where nobody reads.
+    fn tell(&mut self, failure: Item) {
+        let told = |item: &Item| match (item, &failure) {
+            (Item::Trouble(_), Item::Trouble(_)) => true,
+            (
+                Item::Failure {
+                    partition, turn, ..
+                },
+                Item::Failure {
+                    partition: other,
+                    turn: later,
+                    ..
+                },
+            ) => (partition, turn) == (other, later),
+            _ => false,
+        };
+        if !self.ready.iter().any(told) {
+            self.ready.push_back(failure);
         }
     }
 

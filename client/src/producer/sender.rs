@@ -157,6 +157,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     tokio::select! {
         () = drive(&shared, &mut running) => {}
         _ = closed.wait_for(|closed| *closed) => {}
+        () = shared.cluster.closed() => shared.close(),
     }
     running.shutdown().await;
     shared.core.lock().fail_all(&ProduceError::Closed);
@@ -178,13 +179,14 @@ async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<Done>) {
     loop {
         let plan = {
             let mut core = shared.core.lock();
-            // Broken connections are made anew before anything is drained for them.
+            // Broken connections, and those whose authentication runs out, are made anew before
+            // anything is drained for them.
             links.retain(|node, link| {
-                let open = link.as_ref().is_none_or(Link::is_open);
-                if !open {
+                let usable = link.as_ref().is_none_or(Link::is_usable);
+                if !usable {
                     core.linked(*node, false);
                 }
-                open
+                usable
             });
             core.plan(clock.now())
         };
@@ -380,6 +382,8 @@ fn tell(shared: &Shared, node: i32, outcomes: Vec<Outcome>) {
     if shared.core.lock().completed(node, outcomes, now, random) {
         shared.cluster.refresh();
     }
+    // There is room for the next request, whoever has told.
+    shared.wake.notify_one();
     shared.ended();
 }
 

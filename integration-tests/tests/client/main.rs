@@ -1,4 +1,4 @@
-//! The native client against brokers.
+//! The native client against brokers: Tidemark and Apache Kafka, on good days and on bad ones.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
@@ -7,5 +7,7 @@ mod consumer;
 mod cuts;
 mod examples;
 mod groups;
+mod producer;
 mod reconnects;
 mod security;
+mod support;

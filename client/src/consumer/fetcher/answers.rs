@@ -1,6 +1,7 @@
 //! What came back: records, offsets, epochs, errors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidemark_protocol::ErrorCode;
 
@@ -34,10 +35,15 @@ impl Fetcher {
             Ok(answer) => answer,
             Err(error) => {
                 state.session.failed();
-                let told = if error.retriable() { patience } else { 0 };
+                let retriable = error.retriable();
+                let told = if retriable { patience } else { 0 };
                 if let Some(lasted) = state.retry.failed(now, random, told) {
-                    let what = format!("fetching from broker {node}");
-                    self.trouble(what, lasted, Some(error.into()));
+                    let error = ClientError::from(error);
+                    if retriable {
+                        self.late(format!("fetching from broker {node}"), lasted, Some(error));
+                    } else {
+                        self.tell(Item::Trouble(error.into()));
+                    }
                 }
                 return true;
             }
@@ -50,16 +56,16 @@ impl Fetcher {
                     | ErrorCode::InvalidFetchSessionEpoch
                     | ErrorCode::FetchSessionTopicIdError
             ) {
-                let told = if answer.error.retriable() {
-                    patience
-                } else {
-                    0
-                };
-                let lasted = state.retry.failed(now, random, told);
-                if let Some(lasted) = lasted {
+                let retriable = answer.error.retriable();
+                let told = if retriable { patience } else { 0 };
+                if let Some(lasted) = state.retry.failed(now, random, told) {
                     let what = format!("fetching from broker {node}");
-                    let last = ClientError::broker(what.clone(), answer.error);
-                    self.trouble(what, lasted, Some(last));
+                    let error = ClientError::broker(what.clone(), answer.error);
+                    if retriable {
+                        self.late(what, lasted, Some(error));
+                    } else {
+                        self.tell(Item::Trouble(error.into()));
+                    }
                 }
                 return true;
             }
@@ -176,9 +182,10 @@ impl Fetcher {
                 offset: cut.next_offset,
                 reason,
             };
-            self.ready.push_back(Item::Failure {
+            let turn = p.turn;
+            self.tell(Item::Failure {
                 partition: name,
-                turn: p.turn,
+                turn,
                 error,
             });
         }
@@ -219,15 +226,25 @@ impl Fetcher {
             // Told each time: it may be cured from outside, as a missing right can be.
             false => 0,
         };
-        if p.retry.failed(now, random, patience).is_some() {
+        if let Some(lasted) = p.retry.failed(now, random, patience) {
             let turn = p.turn;
-            self.ready.push_back(Item::Failure {
-                partition: name.clone(),
-                turn,
-                error: ConsumerError::Partition {
+            let told = match self.last_call.take() {
+                // The code stands for a call without an answer: which one says more.
+                Some(last) if error == ErrorCode::NetworkException => ClientError::Timeout {
+                    what: format!("finding where to read {name}"),
+                    after: Duration::from_millis(lasted),
+                    last: Some(Box::new(last.into())),
+                }
+                .into(),
+                _ => ConsumerError::Partition {
                     partition: name.clone(),
                     code: error,
                 },
+            };
+            self.tell(Item::Failure {
+                partition: name.clone(),
+                turn,
+                error: told,
             });
         }
         error.retriable()
@@ -388,7 +405,7 @@ impl Fetcher {
                 };
                 let turn = p.turn;
                 if p.retry.failed(now, random, patience).is_some() {
-                    self.ready.push_back(Item::Failure {
+                    self.tell(Item::Failure {
                         partition: partition.clone(),
                         turn,
                         error: error.error,

@@ -64,6 +64,10 @@ pub(in crate::consumer) async fn run(shared: Arc<Shared>) {
     tokio::select! {
         () = drive(&shared, &mut running) => {}
         _ = closed.wait_for(|closed| *closed) => {}
+        () = shared.cluster.closed() => {
+            shared.closed.send_replace(true);
+            shared.wake_reader.notify_one();
+        }
     }
     running.shutdown().await;
     close_sessions(&shared).await;
@@ -72,6 +76,8 @@ pub(in crate::consumer) async fn run(shared: Arc<Shared>) {
 async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<()>) {
     let mut changes = shared.cluster.changes();
     let clock = shared.cluster.clock();
+    let trouble = || shared.fetcher.lock().note_trouble(shared.cluster.trouble());
+    trouble();
     loop {
         let metadata = shared.cluster.metadata();
         let plan = shared.fetcher.lock().plan(clock.now(), &metadata);
@@ -101,6 +107,7 @@ async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<()>) {
                 if changed.is_err() {
                     return;
                 }
+                trouble();
             }
             () = clock.sleep_until(plan.deadline.unwrap_or(u64::MAX)) => {}
         }
@@ -178,6 +185,7 @@ async fn offsets_from(shared: &Shared, node: i32, questions: &[OffsetQuestion]) 
         Ok(response) => list_offsets_answer(response),
         Err(error) => {
             tracing::debug!(node, %error, "no offsets");
+            shared.fetcher.lock().note_call(error.clone());
             HashMap::new()
         }
     };
@@ -211,6 +219,7 @@ async fn epochs_from(shared: &Shared, node: i32, questions: &[EpochQuestion]) ->
         Ok(response) => epoch_ends_answer(response),
         Err(error) => {
             tracing::debug!(node, %error, "no epochs");
+            shared.fetcher.lock().note_call(error.clone());
             HashMap::new()
         }
     };

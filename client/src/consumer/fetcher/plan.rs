@@ -166,6 +166,13 @@ impl Fetcher {
             self.leaderless = None;
             return;
         };
+        // What only a change of configuration can cure is told at once, each time it was met.
+        if let Some(ClientError::Connect(error)) = &self.trouble
+            && !error.retriable()
+            && let Some(error) = self.trouble.take()
+        {
+            return self.tell(Item::Trouble(error.into()));
+        }
         let since = *self.leaderless.get_or_insert(now.millis);
         let lasted = now.millis.saturating_sub(since);
         if lasted < self.settings.patience {
@@ -191,17 +198,17 @@ impl Fetcher {
                 format!("{partition}"),
                 ErrorCode::LeaderNotAvailable,
             )),
-            (None, None) => None,
+            (None, None) => self.trouble.clone(),
         };
-        self.trouble(format!("finding the leader of {partition}"), lasted, last);
+        self.late(format!("finding the leader of {partition}"), lasted, last);
     }
 
-    pub(super) fn trouble(&mut self, what: String, lasted: u64, last: Option<ClientError>) {
+    pub(super) fn late(&mut self, what: String, lasted: u64, last: Option<ClientError>) {
         let error = ClientError::Timeout {
             what,
             after: Duration::from_millis(lasted),
             last: last.map(Box::new),
         };
-        self.ready.push_back(Item::Trouble(error.into()));
+        self.tell(Item::Trouble(error.into()));
     }
 }

@@ -21,21 +21,16 @@ impl Core {
             let Some(queue) = self.queues.get_mut(index) else {
                 continue;
             };
-            let is_ready = match (&queue.open, queue.waiting.is_empty()) {
-                (_, false) => true,
-                (Some(open), true) => {
-                    let flushed = self.flush_up_to.is_some_and(|up_to| open.number <= up_to);
-                    let lingers_until = open.created.saturating_add(self.settings.linger);
-                    let done = hurry || flushed || now.millis >= lingers_until;
-                    if done {
-                        queue.close_open();
-                    } else {
-                        plan.at(lingers_until);
-                    }
-                    done
+            if let Some(open) = &queue.open {
+                let flushed = self.flush_up_to.is_some_and(|up_to| open.number <= up_to);
+                let lingers_until = open.created.saturating_add(self.settings.linger);
+                if hurry || flushed || now.millis >= lingers_until {
+                    queue.close_open();
+                } else {
+                    plan.at(lingers_until);
                 }
-                (None, true) => false,
-            };
+            }
+            let is_ready = !queue.waiting.is_empty();
             if is_ready && queue.not_before > now.millis {
                 plan.at(queue.not_before);
                 continue;
@@ -70,7 +65,10 @@ impl Core {
             }
             let state = self.nodes.entry(node).or_default();
             if !state.linked {
-                plan.connect.push(node);
+                // What is under way on the old connection could be overtaken on a new one.
+                if state.in_flight == 0 {
+                    plan.connect.push(node);
+                }
                 continue;
             }
             if self.settings.idempotent && identity.is_none() {

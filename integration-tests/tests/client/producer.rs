@@ -1,0 +1,6 @@
+//! The producer on good days: outcomes, partitions, batches, codecs, limits.
+
+mod batches;
+mod buffer;
+mod partitions;
+mod records;
