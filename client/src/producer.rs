@@ -86,12 +86,16 @@ impl Producer {
     pub async fn send(&self, record: &ProducerRecord) -> Result<Delivery, ProduceError> {
         let headers = record.header_slices();
         let parts = record.parts(&headers);
+        let mut patience = None;
         loop {
             match self.append(&record.topic, &parts, true)? {
                 Append::Taken(delivery) => {
                     return delivery.ok_or(ProduceError::Closed);
                 }
-                wait => self.wait(&record.topic, wait, &parts).await?,
+                wait => {
+                    self.wait(&record.topic, wait, &parts, &mut patience)
+                        .await?
+                }
             }
         }
     }
@@ -103,10 +107,11 @@ impl Producer {
         topic: &Arc<str>,
         parts: &RecordParts<'_>,
     ) -> Result<(), ProduceError> {
+        let mut patience = None;
         loop {
             match self.append(topic, parts, false)? {
                 Append::Taken(_) => return Ok(()),
-                wait => self.wait(topic, wait, parts).await?,
+                wait => self.wait(topic, wait, parts, &mut patience).await?,
             }
         }
     }
@@ -128,10 +133,11 @@ impl Producer {
     /// Waits until a record for the topic can be taken in, at most [`ProducerConfig::max_block`].
     pub async fn ready(&self, topic: &Arc<str>) -> Result<(), ProduceError> {
         let parts = RecordParts::default();
+        let mut patience = None;
         loop {
             match self.shared.check(topic, &parts)? {
                 Append::Taken(_) => return Ok(()),
-                wait => self.wait(topic, wait, &parts).await?,
+                wait => self.wait(topic, wait, &parts, &mut patience).await?,
             }
         }
     }
@@ -146,16 +152,20 @@ impl Producer {
         self.shared.append(topic, parts, wants_outcome)
     }
 
+    /// Waits for what is in the way. `patience` is when the caller's is over, from the first wait
+    /// on, whatever it waits for.
     async fn wait(
         &self,
         topic: &Arc<str>,
         why: Append,
         parts: &RecordParts<'_>,
+        patience: &mut Option<u64>,
     ) -> Result<(), ProduceError> {
+        let deadline = *patience.get_or_insert_with(|| self.shared.patience());
         match why {
             Append::Taken(_) => Ok(()),
-            Append::UnknownTopic => self.shared.learn(topic).await,
-            Append::Full => self.shared.room(parts.size()).await,
+            Append::UnknownTopic => self.shared.learn(topic, deadline).await,
+            Append::Full => self.shared.room(parts.size(), deadline).await,
         }
     }
 

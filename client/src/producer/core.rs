@@ -117,8 +117,11 @@ pub(crate) enum Answer {
 }
 
 struct Topic {
-    /// Queues of the partitions by number.
+    /// Queues of the partitions by number: those that the topic has, and behind them those of a
+    /// larger topic of the same name that was there before.
     queues: Vec<usize>,
+    /// How many partitions the topic has.
+    partitions: usize,
     sticky: Sticky,
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) core: SharedCore,
     max_block: Duration,
     buffer_memory: usize,
+    /// Those who wait for room, first come first served.
+    line: tokio::sync::Mutex<()>,
     /// There is something to plan for.
     wake: Notify,
     /// Changes whenever memory is freed or batches end.
@@ -45,6 +47,7 @@ impl Shared {
             core: Mutex::new(core),
             max_block: config.max_block,
             buffer_memory: config.buffer_memory,
+            line: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
             freed: watch::Sender::new(0),
             closed: watch::Sender::new(false),
@@ -83,9 +86,13 @@ impl Shared {
         })
     }
 
-    /// Waits until the topic's partitions are known.
-    pub(super) async fn learn(&self, topic: &Arc<str>) -> Result<(), ProduceError> {
-        let deadline = self.cluster.clock().deadline(self.max_block);
+    /// When the patience of a caller that begins to wait now is over.
+    pub(super) fn patience(&self) -> u64 {
+        self.cluster.clock().deadline(self.max_block)
+    }
+
+    /// Waits until the topic's partitions are known, at most until `deadline`.
+    pub(super) async fn learn(&self, topic: &Arc<str>, deadline: u64) -> Result<(), ProduceError> {
         let described = self.cluster.topic(topic, deadline).await?;
         self.cluster.want_topics([Arc::clone(&described.name)]);
         let metadata = self.cluster.metadata();
@@ -93,13 +100,24 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits for room for so many bytes.
-    pub(super) async fn room(&self, bytes: usize) -> Result<(), ProduceError> {
+    /// Waits for room for so many bytes, at most until `deadline`. Whoever came first looks first.
+    pub(super) async fn room(&self, bytes: usize, deadline: u64) -> Result<(), ProduceError> {
         let clock = self.cluster.clock();
-        let deadline = clock.deadline(self.max_block);
+        let full = || ProduceError::BufferFull {
+            memory: self.buffer_memory,
+            after: self.max_block,
+        };
+        let _turn = clock
+            .until(deadline, self.line.lock())
+            .await
+            .ok_or_else(full)?;
         let mut freed = self.freed.subscribe();
         loop {
             freed.borrow_and_update();
+            // Others may take the room before it is used; that must not go on for ever.
+            if clock.now().millis >= deadline {
+                return Err(full());
+            }
             if self.core.lock().memory() + bytes <= self.buffer_memory {
                 return Ok(());
             }
@@ -108,10 +126,7 @@ impl Shared {
             }
             self.wake.notify_one();
             if clock.until(deadline, freed.changed()).await.is_none() {
-                return Err(ProduceError::BufferFull {
-                    memory: self.buffer_memory,
-                    after: self.max_block,
-                });
+                return Err(full());
             }
         }
     }

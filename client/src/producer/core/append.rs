@@ -146,7 +146,7 @@ impl Core {
         let Some(topic) = self.topics.get_mut(slot) else {
             return Err(unknown(-1, 0));
         };
-        let count = topic.queues.len();
+        let count = topic.partitions;
         let chosen = match parts.partition {
             Some(partition) => Some(i64::from(partition)),
             None => {
@@ -158,13 +158,14 @@ impl Core {
         };
         if let Some(partition) = chosen {
             let index = usize::try_from(partition).ok();
-            let found = index.and_then(|index| topic.queues.get(index));
+            let found = index.filter(|index| *index < count);
+            let found = found.and_then(|index| topic.queues.get(index));
             return found
                 .map(|queue| (*queue, false))
                 .ok_or_else(|| unknown(partition, count));
         }
         let queues = &self.queues;
-        let members = &topic.queues;
+        let members = topic.queues.get(..count).unwrap_or(&topic.queues);
         let partition = topic.sticky.current(|| {
             let lengths: Vec<Option<usize>> = members
                 .iter()
@@ -190,6 +191,7 @@ impl Core {
             self.names.insert(Arc::clone(name), self.topics.len());
             self.topics.push(Topic {
                 queues: Vec::new(),
+                partitions: 0,
                 sticky: Sticky::default(),
             });
         }
@@ -200,6 +202,10 @@ impl Core {
             };
             // Partitions are only ever added, unless the topic was made anew; then the records for
             // those that are gone wait for their time to be up.
+            if described.partitions.len() < topic.partitions {
+                topic.sticky.leave();
+            }
+            topic.partitions = described.partitions.len();
             for index in topic.queues.len()..described.partitions.len() {
                 let partition = i32::try_from(index).unwrap_or(i32::MAX);
                 topic.queues.push(self.queues.len());

@@ -211,6 +211,43 @@ fn a_full_batch_and_a_flush_do_not_linger() {
 }
 
 #[test]
+fn what_is_behind_a_full_batch_lingers_no_longer_than_others() {
+    let mut story = Story::new(ProducerConfig::new().batch_size(200), &[1]);
+    for _ in 0..3 {
+        story.append(0, "0123456789012345678901234567890123456789");
+    }
+    story.sends(&["1: 0/0/0+2"]);
+    assert_eq!(story.core.plan(story.now).deadline, Some(5));
+    story.pass(5);
+    // The answer to the first is not waited for.
+    story.sends(&["1: 0/0/2+1"]);
+}
+
+#[test]
+fn a_topic_that_was_made_anew_with_fewer_partitions_uses_those() {
+    let mut story = Story::new(single(), &[1, 1, 1]);
+    story.core.learn(&metadata(&[1]), None);
+    let parts = |partition| RecordParts {
+        partition,
+        key: Some(b"21"),
+        ..RecordParts::default()
+    };
+    let error = story
+        .core
+        .append(&story.topic, &parts(Some(2)), false, story.now, || 0);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "topic \"t\" has no partition 2: it has 1"
+    );
+    // Whatever its hash.
+    story
+        .core
+        .append(&story.topic, &parts(None), false, story.now, || 0)
+        .unwrap();
+    story.sends(&["1: 0/0/0+1"]);
+}
+
+#[test]
 fn five_under_way_and_no_more() {
     let mut story = Story::new(single(), &[1]);
     for _ in 0..7 {
