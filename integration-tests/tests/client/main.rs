@@ -4,8 +4,9 @@
 mod admin;
 mod bad_input;
 mod consumer;
-mod cuts;
+mod coordinators;
 mod examples;
+mod faults;
 mod groups;
 mod producer;
 mod reconnects;

@@ -148,7 +148,7 @@ pub(crate) async fn produce(bootstrap: &str, topic: &Arc<str>, values: &[&str]) 
     for value in values {
         let record = ProducerRecord::to(Arc::clone(topic)).partition(0);
         let record = record.value(Bytes::copy_from_slice(value.as_bytes()));
-        let _ = producer.send(&record).await.unwrap();
+        drop(producer.send(&record).await.unwrap());
     }
     let delivered = values.len() as u64;
     let all = Counts {
