@@ -21,10 +21,10 @@ pub(crate) enum Lane {
     General,
     /// Produce requests.
     Produce,
-    /// Fetch requests.
-    Fetch,
-    /// A group member's joining and syncing.
-    Join,
+    /// Fetch requests of one consumer.
+    Fetch(u32),
+    /// One group member's joining and syncing.
+    Join(u32),
 }
 
 /// Connections by address and use.
@@ -113,6 +113,11 @@ impl Pool {
     /// Closes the links to brokers that are not in use any more.
     pub(crate) fn keep(&self, wanted: impl Fn(&Address) -> bool) {
         self.slots.lock().retain(|(address, _), _| wanted(address));
+    }
+
+    /// Closes the links of this use.
+    pub(crate) fn close(&self, ended: Lane) {
+        self.slots.lock().retain(|(_, lane), _| *lane != ended);
     }
 
     /// Closes all links.
