@@ -4,4 +4,6 @@
 mod admin;
 mod consumer;
 mod examples;
+mod exchange;
+mod foreign;
 mod groups;
