@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+mod assignors;
 mod consumer;
 mod examples;
 mod exchange;
