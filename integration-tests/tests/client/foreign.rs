@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// What of `foreign/` is run by Python.
-pub fn python(script: &str) -> Option<Command> {
+pub(crate) fn python(script: &str) -> Option<Command> {
     let python = prepared("python", "python/bin/python")?;
     let mut command = Command::new(python);
     command.arg(foreign().join("python").join(script));
@@ -12,7 +12,7 @@ pub fn python(script: &str) -> Option<Command> {
 }
 
 /// A class that is prepared, or a source file of `foreign/java`, run by Java.
-pub fn java(class: &str) -> Option<Command> {
+pub(crate) fn java(class: &str) -> Option<Command> {
     let jars = prepared("jars", "java/jars")?;
     let home = std::env::var_os("JAVA_HOME").map(PathBuf::from);
     let java = home.map_or_else(|| "java".into(), |home| home.join("bin/java"));
@@ -59,10 +59,10 @@ fn root() -> PathBuf {
 }
 
 /// A process that is killed when the test lets go of it.
-pub struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Self(
             command
@@ -71,7 +71,7 @@ impl Process {
         )
     }
 
-    pub fn child(&mut self) -> &mut Child {
+    pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 }

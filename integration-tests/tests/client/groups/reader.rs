@@ -12,33 +12,33 @@ use integration_tests::harness::wait::until;
 
 /// What has happened to a member so far.
 #[derive(Clone, Debug, Default)]
-pub struct Said {
-    pub owned: BTreeSet<TopicPartition>,
+pub(super) struct Said {
+    pub(super) owned: BTreeSet<TopicPartition>,
     /// "assigned t-0 t-1", "revoked", "lost", in their order.
-    pub changes: Vec<String>,
-    pub records: Vec<ConsumerRecord>,
-    pub errors: Vec<ConsumerError>,
+    pub(super) changes: Vec<String>,
+    pub(super) records: Vec<ConsumerRecord>,
+    pub(super) errors: Vec<ConsumerError>,
 }
 
 impl Said {
     /// The records' values, as often as they were read.
-    pub fn values(&self) -> Vec<i32> {
+    pub(super) fn values(&self) -> Vec<i32> {
         self.records.iter().map(number).collect()
     }
 }
 
 /// The number that a record carries.
-pub fn number(record: &ConsumerRecord) -> i32 {
+pub(super) fn number(record: &ConsumerRecord) -> i32 {
     let value = record.value.as_deref().unwrap();
     std::str::from_utf8(value).unwrap().parse().unwrap()
 }
 
 /// Notes what a group does to a consumer.
 #[derive(Clone, Default)]
-pub struct Listener(Arc<Mutex<Said>>);
+pub(super) struct Listener(Arc<Mutex<Said>>);
 
 impl Listener {
-    pub fn said(&self) -> Said {
+    pub(super) fn said(&self) -> Said {
         self.0.lock().unwrap().clone()
     }
 
@@ -71,7 +71,7 @@ impl RebalanceListener for Listener {
 }
 
 /// A consumer that reads in a task of its own.
-pub struct Reader {
+pub(super) struct Reader {
     listener: Listener,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), ConsumerError>>,
@@ -79,7 +79,7 @@ pub struct Reader {
 
 impl Reader {
     /// Has a consumer that has subscribed read.
-    pub fn start(mut consumer: Consumer) -> Self {
+    pub(super) fn start(mut consumer: Consumer) -> Self {
         let listener = Listener::default();
         consumer.set_rebalance_listener(listener.clone());
         let (stop, mut stopped) = watch::channel(false);
@@ -107,23 +107,23 @@ impl Reader {
         }
     }
 
-    pub fn said(&self) -> Said {
+    pub(super) fn said(&self) -> Said {
         self.listener.said()
     }
 
-    pub fn owned(&self) -> BTreeSet<TopicPartition> {
+    pub(super) fn owned(&self) -> BTreeSet<TopicPartition> {
         self.listener.0.lock().unwrap().owned.clone()
     }
 
     /// Closes the consumer in good order.
-    pub async fn close(self) -> Said {
+    pub(super) async fn close(self) -> Said {
         self.stop.send_replace(true);
         self.task.await.unwrap().unwrap();
         self.listener.said()
     }
 
     /// Drops the consumer in the middle: its group hears nothing of it but the silence.
-    pub async fn kill(self) -> Said {
+    pub(super) async fn kill(self) -> Said {
         self.task.abort();
         let _ = self.task.await;
         self.listener.said()
@@ -132,7 +132,11 @@ impl Reader {
 
 /// Waits until these members share out so many partitions of a topic evenly, each one with one.
 #[track_caller]
-pub fn settle(members: &[&Reader], topic: &str, partitions: i32) -> Vec<BTreeSet<TopicPartition>> {
+pub(super) fn settle(
+    members: &[&Reader],
+    topic: &str,
+    partitions: i32,
+) -> Vec<BTreeSet<TopicPartition>> {
     let all: BTreeSet<_> = (0..partitions)
         .map(|index| TopicPartition::new(topic, index))
         .collect();
@@ -148,7 +152,7 @@ pub fn settle(members: &[&Reader], topic: &str, partitions: i32) -> Vec<BTreeSet
 
 /// Waits until all of them together have read all these values, as often as you like.
 #[track_caller]
-pub fn read_all(members: &[&Reader], before: &[Said], values: std::ops::Range<i32>) {
+pub(super) fn read_all(members: &[&Reader], before: &[Said], values: std::ops::Range<i32>) {
     until("everything to be read", || {
         let now = members.iter().map(|member| member.said());
         let seen = now

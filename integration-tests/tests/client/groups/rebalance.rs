@@ -141,7 +141,7 @@ async fn a_killed_member_is_missed(cluster: &Cluster, assignor: &str) {
     let gone = second.kill().await;
     site.write(100..200).await;
     settle(&[&first], &site.topic, PARTITIONS);
-    read_all(&[&first], &[gone.clone()], 0..200);
+    read_all(&[&first], std::slice::from_ref(&gone), 0..200);
     let said = first.close().await;
     // It had committed nothing, and the survivor begins where it had begun.
     let survivor: BTreeSet<i32> = said.values().into_iter().collect();
