@@ -3,11 +3,13 @@
 
 mod calls;
 mod coordinator;
+mod lanes;
 pub(crate) mod metadata;
 mod refresh;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use arc_swap::ArcSwap;
 use kafka_protocol::messages::MetadataResponse;
@@ -24,6 +26,7 @@ use crate::error::ClientError;
 pub(crate) use crate::connection::pool::Lane;
 pub(crate) use calls::{Node, Tries, api_error};
 pub(crate) use coordinator::CoordinatorKind;
+pub(crate) use lanes::Lanes;
 pub(crate) use metadata::{Metadata, TopicMetadata};
 
 /// A cheap handle; the clones share connections and metadata. The last one to go ends them.
@@ -52,6 +55,8 @@ struct Inner {
     wake: Notify,
     closed: watch::Sender<bool>,
     coordinators: Mutex<HashMap<(CoordinatorKind, String), i32>>,
+    /// How many consumers have had lanes of their own.
+    lanes: AtomicU32,
     /// Why the last refresh failed, if it did.
     trouble: Mutex<Option<ClientError>>,
 }
@@ -88,6 +93,7 @@ impl Cluster {
             wake: Notify::new(),
             closed: watch::Sender::new(false),
             coordinators: Mutex::default(),
+            lanes: AtomicU32::default(),
             trouble: Mutex::default(),
             config,
         });

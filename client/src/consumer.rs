@@ -74,8 +74,10 @@ impl Consumer {
         config.validate()?;
         let settings = config.fetch_settings(cluster.config());
         let millis = |limit: Duration| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+        let lanes = Arc::new(cluster.own_lanes());
         let shared = Arc::new(Shared {
             cluster,
+            lanes: Arc::clone(&lanes),
             group: config.group.as_ref().map(|group| group.id.clone()),
             terms: FetchTerms {
                 max_wait_ms: millis(config.fetch_max_wait),
@@ -91,7 +93,7 @@ impl Consumer {
         let member = config
             .group
             .as_ref()
-            .map(|group| Arc::new(GroupMember::new(shared.cluster.clone(), group)));
+            .map(|group| Arc::new(GroupMember::new(shared.cluster.clone(), lanes, group)));
         let commit_at = config.auto_commit.map_or(u64::MAX, |interval| {
             shared.cluster.clock().deadline(interval)
         });

@@ -21,10 +21,10 @@ pub(crate) enum Lane {
     General,
     /// Produce requests.
     Produce,
-    /// Fetch requests.
-    Fetch,
-    /// A group member's joining and syncing.
-    Join,
+    /// Fetch requests of one consumer.
+    Fetch(u32),
+    /// One group member's joining and syncing.
+    Join(u32),
 }
 
 /// Connections by address and use.
@@ -117,6 +117,12 @@ impl Pool {
     pub(crate) fn keep(&self, wanted: impl Fn(&Address) -> bool) {
         let mut slots = self.slots.lock();
         slots.by_use.retain(|(address, _), _| wanted(address));
+    }
+
+    /// Gives up the links of this use; those that others hold end with them.
+    pub(crate) fn end(&self, ended: Lane) {
+        let mut slots = self.slots.lock();
+        slots.by_use.retain(|(_, lane), _| *lane != ended);
     }
 
     /// Closes all links, those that others hold included, and makes no more.

@@ -17,7 +17,7 @@ use super::commit::CommitIdentity;
 use super::config::GroupConfig;
 use super::fetcher::driver::Shared;
 use super::group::{Call, Failure, Join, Membership, Settings, Sync, messages};
-use crate::cluster::{AllTopics, Cluster, CoordinatorKind, Lane, Node};
+use crate::cluster::{AllTopics, Cluster, CoordinatorKind, Lane, Lanes, Node};
 use crate::connection::CallError;
 use crate::error::ClientError;
 
@@ -44,6 +44,7 @@ pub(super) enum Wanted {
 /// The application's side of membership.
 pub(super) struct GroupMember {
     cluster: Cluster,
+    lanes: Arc<Lanes>,
     pub(super) group: String,
     settings: Settings,
     pub(super) membership: Mutex<Membership>,
@@ -60,7 +61,7 @@ pub(super) struct GroupMember {
 }
 
 impl GroupMember {
-    pub(super) fn new(cluster: Cluster, config: &GroupConfig) -> Self {
+    pub(super) fn new(cluster: Cluster, lanes: Arc<Lanes>, config: &GroupConfig) -> Self {
         let millis = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let settings = Settings {
             instance_id: config.instance_id.clone(),
@@ -82,6 +83,7 @@ impl GroupMember {
             attention: AtomicBool::new(false),
             report: Mutex::default(),
             cluster,
+            lanes,
         }
     }
 
@@ -241,7 +243,7 @@ impl GroupMember {
             2
         };
         let answer = self
-            .call::<JoinGroupRequest>(Lane::Join, oldest..=9, limit, |version| {
+            .call::<JoinGroupRequest>(self.lanes.join(), oldest..=9, limit, |version| {
                 messages::join(version, &self.group, &self.settings, join)
             })
             .await
@@ -284,7 +286,7 @@ impl GroupMember {
         let limit = Duration::from_millis(self.settings.max_poll_interval) + JOIN_GRACE;
         let limit = limit.max(self.cluster.config().request_timeout);
         let answer = self
-            .call::<SyncGroupRequest>(Lane::Join, 1..=5, limit, |version| {
+            .call::<SyncGroupRequest>(self.lanes.join(), 1..=5, limit, |version| {
                 messages::sync(version, &self.group, sync)
             })
             .await;
@@ -311,6 +313,11 @@ impl GroupMember {
             ErrorCode::None => Ok(()),
             code => Err(Failure::Code(code)),
         }
+    }
+
+    /// Gives up a join that may be under way: the next one must not wait for it.
+    pub(super) fn hang_up(&self) {
+        self.lanes.close_join();
     }
 
     /// Tells the coordinator that the member goes.

@@ -74,6 +74,9 @@ impl Consumer {
         let committed = self.leave_group("the consumer unsubscribed").await;
         if let Some(driver) = self.member_driver.take() {
             driver.abort();
+            if let Some(member) = &self.member {
+                member.hang_up();
+            }
         }
         let all = self.assignment();
         self.shared.change(|fetcher| fetcher.remove(&all));

@@ -1,6 +1,5 @@
 //! Consumers that share a topic as a group.
 
-mod foreign;
 mod mixed;
 mod network;
 mod offsets;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 
 use integration_tests::harness::calls;
 use integration_tests::harness::cluster::{Cluster, for_each_cluster, unique};
+use tidemark_client::admin::OffsetsOf;
 use tidemark_client::consumer::assignor::{Assignor, CooperativeSticky, Range, RoundRobin, Sticky};
 use tidemark_client::consumer::{Consumer, ConsumerConfig, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
@@ -69,14 +69,30 @@ impl Site {
         write(&self.client, &self.topic, values).await;
     }
 
-    /// What the group has committed, of all partitions together.
+    /// What the group has committed, of all partitions of the topic together.
     async fn committed(&self) -> i64 {
-        let all: Vec<_> = (0..PARTITIONS)
-            .map(|index| TopicPartition::new(self.topic.as_str(), index))
-            .collect();
-        let asking = self.client.consumer(self.config()).unwrap();
-        let committed = asking.committed(&all).await.unwrap();
-        committed.values().map(|committed| committed.offset).sum()
+        let admin = self.client.admin();
+        let asked = [(self.group.as_str(), OffsetsOf::All)];
+        let mut offsets = admin.group_offsets(asked).await.unwrap().all().unwrap();
+        let offsets = offsets.remove(&self.group).unwrap().all().unwrap();
+        let offsets = offsets.iter().filter(|(key, _)| *key.topic == *self.topic);
+        offsets
+            .map(|(_, at)| at.as_ref().map_or(0, |at| at.offset))
+            .sum()
+    }
+
+    /// Waits until that much is committed.
+    async fn until_committed(&self, wanted: i64) {
+        // Each is a question to the broker; the number is an end to a hang, not a limit on time.
+        for _ in 0..100_000 {
+            if self.committed().await == wanted {
+                return;
+            }
+        }
+        panic!(
+            "{} instead of {wanted} are committed",
+            self.committed().await
+        );
     }
 }
 

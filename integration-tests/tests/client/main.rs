@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+mod assignors;
 mod bad_input;
 mod consumer;
 mod coordinators;
 mod examples;
+mod exchange;
 mod faults;
+mod foreign;
 mod groups;
 mod producer;
 mod reconnects;

@@ -17,7 +17,7 @@ use super::messages::{
 use super::session::SessionRequest;
 use super::{Ask, EpochQuestion, FetchAnswer, Fetcher, OffsetQuestion, Position, Retriable};
 use crate::clock::Now;
-use crate::cluster::{Cluster, Lane, Node};
+use crate::cluster::{Cluster, Lane, Lanes, Node};
 use crate::connection::CallError;
 use crate::consumer::commit::fetch_committed;
 use crate::consumer::error::ConsumerError;
@@ -29,6 +29,7 @@ const FETCH: std::ops::RangeInclusive<i16> = 4..=17;
 /// What the application's side and the driver share.
 pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) cluster: Cluster,
+    pub(in crate::consumer) lanes: Arc<Lanes>,
     /// The group whose offsets partitions begin at.
     pub(in crate::consumer) group: Option<String>,
     pub(in crate::consumer) terms: FetchTerms,
@@ -155,7 +156,7 @@ async fn fetch_from(
         .cluster
         .call::<FetchRequest>(
             &Node::Id(node),
-            Lane::Fetch,
+            shared.lanes.fetch(),
             *FETCH.start()..=newest,
             timeout,
             |version| fetch(version, shared.terms, max_bytes, session),
@@ -281,7 +282,7 @@ async fn close_sessions(shared: &Shared) {
         let node = Node::Id(node);
         let call = shared.cluster.call::<FetchRequest>(
             &node,
-            Lane::Fetch,
+            shared.lanes.fetch(),
             7..=17,
             Duration::from_secs(1),
             |version| fetch(version, terms, 1, &request),

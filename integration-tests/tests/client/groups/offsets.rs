@@ -76,15 +76,7 @@ async fn positions_are_committed_now_and_then() {
         let reader = Reader::start(site.member(config));
         for round in 0..3 {
             site.write(round * 30..(round + 1) * 30).await;
-            let mut committed = 0;
-            // Asked of the broker each time, so this is not a busy loop.
-            for _ in 0..10_000 {
-                committed = site.committed().await;
-                if committed == i64::from(round + 1) * 30 {
-                    break;
-                }
-            }
-            assert_eq!(committed, i64::from(round + 1) * 30);
+            site.until_committed(i64::from(round + 1) * 30).await;
         }
         reader.kill().await;
     })

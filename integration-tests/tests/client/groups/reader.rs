@@ -13,11 +13,11 @@ use integration_tests::harness::wait::until;
 /// What has happened to a member so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Said {
-    pub owned: BTreeSet<TopicPartition>,
+    pub(super) owned: BTreeSet<TopicPartition>,
     /// "assigned t-0 t-1", "revoked", "lost", in their order.
-    pub changes: Vec<String>,
-    pub records: Vec<ConsumerRecord>,
-    pub errors: Vec<ConsumerError>,
+    pub(super) changes: Vec<String>,
+    pub(super) records: Vec<ConsumerRecord>,
+    pub(super) errors: Vec<ConsumerError>,
 }
 
 impl Said {
