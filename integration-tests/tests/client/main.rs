@@ -1,7 +1,12 @@
 //! The native client against brokers: Tidemark and Apache Kafka, on good days and on bad ones.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod allocations;
+mod bad_input;
 mod consumer;
 mod faults;
+mod in_process;
 mod producer;
+mod reconnects;
+mod security;
 mod support;

@@ -144,7 +144,7 @@ async fn seeking_goes_anywhere() {
             let record = ProducerRecord::to(Arc::clone(&topic))
                 .timestamp(1000 + 10 * at)
                 .value(at.to_string());
-            let _ = producer.send(&record).await.unwrap();
+            drop(producer.send(&record).await.unwrap());
         }
         producer.flush().await;
         let mut consumer = reader(&client, [name.clone()]);
@@ -184,7 +184,7 @@ async fn seeking_goes_anywhere() {
             consumer.seek(&name, -1),
             consumer.seek(&elsewhere, 0),
             consumer.seek_to_end(&elsewhere),
-            consumer.pause(&[elsewhere.clone()]),
+            consumer.pause(std::slice::from_ref(&elsewhere)),
         ];
         for error in wrong {
             let error = error.unwrap_err();

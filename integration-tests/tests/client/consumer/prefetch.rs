@@ -23,7 +23,7 @@ async fn no_more_is_fetched_than_has_room() {
         let writer = producer(&client, ProducerConfig::new().batch_size(1));
         for _ in 0..RECORDS {
             let record = ProducerRecord::to(Arc::clone(&topic)).value(vec![b'x'; 1000]);
-            let _ = writer.send(&record).await.unwrap();
+            drop(writer.send(&record).await.unwrap());
         }
         assert_eq!(writer.close(LONG).await.delivered, RECORDS as u64);
         let (asked, received) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -73,7 +73,7 @@ async fn no_partition_starves() {
         let writer = producer(&client, ProducerConfig::new());
         for at in 0..4000 {
             let record = ProducerRecord::to(Arc::clone(&topic)).partition(at % PARTITIONS);
-            let _ = writer.send(&record.value(vec![b'x'; 500])).await.unwrap();
+            drop(writer.send(&record.value(vec![b'x'; 500])).await.unwrap());
         }
         assert_eq!(writer.close(LONG).await.delivered, 4000);
         // Each answer has room for a part of one partition only.

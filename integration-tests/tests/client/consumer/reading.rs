@@ -27,7 +27,7 @@ async fn filled(cluster: &Cluster) -> Arc<str> {
         let record = ProducerRecord::to(Arc::clone(&topic))
             .partition(partition)
             .value(format!("{partition}/{offset}"));
-        let _ = producer.send(&record).await.unwrap();
+        drop(producer.send(&record).await.unwrap());
     }
     assert_eq!(producer.close(LONG).await.delivered, 300);
     topic

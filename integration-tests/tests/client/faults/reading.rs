@@ -31,7 +31,7 @@ async fn refusals_that_pass_lose_and_double_nothing() {
         let writer = producer(&client, ProducerConfig::new().batch_size(100));
         for at in 0..200 {
             let record = ProducerRecord::to(&*topic).partition(at % 2);
-            let _ = writer.send(&record.value(at.to_string())).await.unwrap();
+            drop(writer.send(&record.value(at.to_string())).await.unwrap());
         }
         assert_eq!(writer.close(LONG).await.delivered, 200);
         let mut seen = 0;

@@ -92,7 +92,7 @@ async fn sequences_count_the_records() {
             let producer = producer(&client, config.batch_size(500));
             for at in 0..300 {
                 let record = ProducerRecord::to(Arc::clone(&topic)).value(at.to_string());
-                let _ = producer.send(&record).await.unwrap();
+                drop(producer.send(&record).await.unwrap());
             }
             assert_eq!(producer.close(LONG).await.delivered, 300);
             headers(&bootstrap, &topic).await

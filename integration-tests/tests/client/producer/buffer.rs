@@ -54,7 +54,7 @@ async fn a_full_buffer_makes_senders_wait_and_in_the_end_fail() {
         let patient = small(LONG);
         let sending = tokio::spawn(async move {
             for _ in 0..100 {
-                let _ = patient.send(&full).await.unwrap();
+                drop(patient.send(&full).await.unwrap());
             }
             patient.close(LONG).await
         });

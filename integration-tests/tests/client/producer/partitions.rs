@@ -25,7 +25,7 @@ async fn keys_go_where_other_clients_put_them() {
         let producer = producer(&client(&bootstrap), ProducerConfig::new());
         for at in 0..KEYS {
             let record = ProducerRecord::to(Arc::clone(&topic)).key(key(at));
-            let _ = producer.send(&record.value("ours")).await.unwrap();
+            drop(producer.send(&record.value("ours")).await.unwrap());
         }
         producer.flush().await;
         let (address, name) = (bootstrap.clone(), topic.to_string());
@@ -74,7 +74,7 @@ async fn records_without_keys_fill_batches_everywhere() {
         let producer = producer(&client(&bootstrap), config);
         for _ in 0..4000 {
             let record = ProducerRecord::to(Arc::clone(&topic)).value(vec![b'x'; 90]);
-            let _ = producer.send(&record).await.unwrap();
+            drop(producer.send(&record).await.unwrap());
         }
         producer.flush().await;
         let mut all = 0;
@@ -154,7 +154,7 @@ async fn each_writer_finds_its_records_in_order() {
                         .key(writer.to_string())
                         .value(at.to_string())
                         .partition((at % 3) as i32);
-                    let _ = producer.send(&record).await.unwrap();
+                    drop(producer.send(&record).await.unwrap());
                 }
             });
         }

@@ -104,7 +104,7 @@ async fn nulls_and_headers_arrive_as_they_are() {
         ];
         let producer = producer(&client(&bootstrap), ProducerConfig::new());
         for record in &records {
-            let _ = producer.send(record).await.unwrap();
+            drop(producer.send(record).await.unwrap());
         }
         producer.flush().await;
         let header = |key: &'static str, value: Option<&'static [u8]>| {
@@ -175,7 +175,7 @@ async fn all_codecs_and_levels_are_read_by_others_and_by_us() {
             let sent: Vec<String> = (0..200).map(|at| format!("{at} of many alike")).collect();
             for value in &sent {
                 let record = ProducerRecord::to(Arc::clone(&topic)).value(value.clone());
-                let _ = producer.send(&record).await.unwrap();
+                drop(producer.send(&record).await.unwrap());
             }
             producer.flush().await;
             for header in headers(&bootstrap, &topic).await {

@@ -1,0 +1,5 @@
+//! What is wrong is told: where, and what would be right.
+
+mod addresses;
+mod corrupt;
+mod topics;
