@@ -1,10 +1,12 @@
-//! A broker inside this process, with its data in memory: produces one record and fetches it.
+//! A broker inside this process, with its data in memory, and a client that reaches it without a
+//! socket: writes one record and reads it.
 //!
 //! ```sh
 //! cargo run -p tidemark-broker --example embedded
 //! ```
 //!
-//! For data that stays, set `log.dirs` and start with `Environment::real()`.
+//! For data that stays, set `log.dirs` and start with `Environment::real()`. Clients of other
+//! processes, and of other languages, find the broker at `broker.bootstrap()`.
 
 use std::error::Error;
 use std::io::Write;
@@ -12,17 +14,9 @@ use std::io::Write;
 use tidemark_broker::Broker;
 use tidemark_broker::config::BrokerConfig;
 use tidemark_broker::environment::Environment;
-use tidemark_client::Connection;
-use tidemark_protocol::StrBytes;
-use tidemark_protocol::messages::create_topics_request::CreatableTopic;
-use tidemark_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use tidemark_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use tidemark_protocol::messages::{
-    BrokerId, CreateTopicsRequest, FetchRequest, ProduceRequest, TopicName,
-};
-use tidemark_protocol::records::{BatchBuilder, Batches, Records};
-
-const TIMEOUT_MS: i32 = 10_000;
+use tidemark_client::consumer::{ConsumerConfig, OffsetReset};
+use tidemark_client::producer::{ProducerConfig, ProducerRecord};
+use tidemark_client::{BoxStream, Client, ClientConfig, TopicPartition};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -31,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs a broker for as long as it takes; the line says what was fetched.
+/// Runs a broker for as long as it takes; the line says what was read.
 pub(crate) async fn produce_and_fetch() -> Result<String, Box<dyn Error>> {
     // Port 0: the system chooses one, and the handle says which.
     let config = BrokerConfig::from_pairs([
@@ -40,78 +34,35 @@ pub(crate) async fn produce_and_fetch() -> Result<String, Box<dyn Error>> {
     ])?;
     let broker = Broker::start(config, Environment::in_memory()).await?;
 
-    let mut connection = Connection::connect(broker.bootstrap(), "example").await?;
-    let topic = TopicName(StrBytes::from_static_str("greetings"));
-    create(&mut connection, &topic).await?;
-    produce(&mut connection, &topic, "hello from inside").await?;
-    let line = fetch(&mut connection, &topic).await?;
+    // Whatever address the client asks for, it is this broker.
+    let connector = broker.connector();
+    let transport = move |_host: &str, _port: u16| {
+        let connector = connector.clone();
+        async move { Ok(Box::new(connector.connect().await?) as BoxStream) }
+    };
+    let client = Client::new(ClientConfig::new(&broker.bootstrap()).transport(transport))?;
 
-    drop(connection);
+    let producer = client.producer(ProducerConfig::new())?;
+    let record = ProducerRecord::to("greetings").value("hello from inside");
+    let written = producer.send(&record).await?.await?;
+
+    let mut consumer =
+        client.consumer(ConsumerConfig::new().offset_reset(OffsetReset::Earliest))?;
+    consumer.assign([TopicPartition::new(
+        "greetings",
+        written.partition.partition,
+    )])?;
+    let record = consumer.recv().await?;
+    let line = format!(
+        "{}-{} offset {}: {}",
+        record.topic,
+        record.partition,
+        record.offset,
+        String::from_utf8_lossy(&record.value.unwrap_or_default())
+    );
+
+    consumer.close().await?;
+    client.close();
     broker.shutdown().await?;
     Ok(line)
-}
-
-async fn create(connection: &mut Connection, topic: &TopicName) -> Result<(), Box<dyn Error>> {
-    let topic = CreatableTopic::default()
-        .with_name(topic.clone())
-        .with_num_partitions(1)
-        .with_replication_factor(1);
-    let request = CreateTopicsRequest::default()
-        .with_topics(vec![topic])
-        .with_timeout_ms(TIMEOUT_MS);
-    let response = connection.call(7, &request).await?;
-    check(response.topics[0].error_code)
-}
-
-async fn produce(
-    connection: &mut Connection,
-    topic: &TopicName,
-    value: &str,
-) -> Result<(), Box<dyn Error>> {
-    let mut batch = BatchBuilder::new();
-    batch.append(0, None, Some(value.as_bytes()), &[])?;
-    let partition = PartitionProduceData::default().with_records(Some(batch.build()?));
-    let topic = TopicProduceData::default()
-        .with_name(topic.clone())
-        .with_partition_data(vec![partition]);
-    let request = ProduceRequest::default()
-        .with_acks(-1)
-        .with_timeout_ms(TIMEOUT_MS)
-        .with_topic_data(vec![topic]);
-    let response = connection.call(9, &request).await?;
-    check(response.responses[0].partition_responses[0].error_code)
-}
-
-async fn fetch(connection: &mut Connection, topic: &TopicName) -> Result<String, Box<dyn Error>> {
-    let partition = FetchPartition::default().with_partition_max_bytes(1 << 20);
-    let wanted = FetchTopic::default()
-        .with_topic(topic.clone())
-        .with_partitions(vec![partition]);
-    let request = FetchRequest::default()
-        .with_replica_id(BrokerId(-1))
-        .with_max_wait_ms(TIMEOUT_MS)
-        .with_min_bytes(1)
-        .with_max_bytes(1 << 20)
-        .with_session_epoch(-1)
-        .with_topics(vec![wanted]);
-    let response = connection.call(12, &request).await?;
-    let partition = &response.responses[0].partitions[0];
-    check(partition.error_code)?;
-    let bytes = partition.records.clone().unwrap_or_default();
-    let batch = Batches::new(&bytes).next().ok_or("nothing was fetched")??;
-    let mut records = Records::new(batch.records_bytes(), batch.records_count);
-    let record = records.next().ok_or("the batch is empty")??;
-    let value = String::from_utf8_lossy(record.value.unwrap_or_default());
-    let offset = batch.base_offset + i64::from(record.offset_delta);
-    Ok(format!(
-        "{}-{} offset {offset}: {value}",
-        topic.0, partition.partition_index
-    ))
-}
-
-fn check(code: i16) -> Result<(), Box<dyn Error>> {
-    match tidemark_protocol::ErrorCode::from_code(code) {
-        tidemark_protocol::ErrorCode::None => Ok(()),
-        error => Err(error.to_string().into()),
-    }
 }

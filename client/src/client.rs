@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::admin::Admin;
 use crate::cluster::{Cluster, Metadata};
 use crate::config::ClientConfig;
 use crate::consumer::{Consumer, ConsumerConfig};
@@ -34,6 +35,12 @@ impl Client {
     #[must_use]
     pub fn metadata(&self) -> Arc<Metadata> {
         self.cluster.metadata()
+    }
+
+    /// What administers the cluster: topics, configs, groups, offsets. Cheap.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.cluster.clone())
     }
 
     /// A producer of its own.

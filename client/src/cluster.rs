@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use kafka_protocol::messages::MetadataResponse;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -165,6 +166,22 @@ impl Cluster {
         self.inner.wake.notify_one();
     }
 
+    /// Takes over which brokers there are from an answer that somebody else has asked for. What is
+    /// known of topics stays as it is: topics that nobody wants would grow old.
+    pub(crate) fn note_brokers(&self, response: &MetadataResponse) {
+        if response.brokers.is_empty() {
+            return;
+        }
+        let brokers = MetadataResponse::default()
+            .with_brokers(response.brokers.clone())
+            .with_cluster_id(response.cluster_id.clone())
+            .with_controller_id(response.controller_id);
+        self.inner
+            .metadata
+            .rcu(|metadata| metadata.updated(&brokers, metadata::Scope::Asked));
+        self.inner.changed.send_modify(|count| *count += 1);
+    }
+
     /// The topic's description; waits until it is known or `deadline` (clock milliseconds) comes.
     pub(crate) async fn topic(
         &self,
@@ -215,6 +232,27 @@ impl Cluster {
                     last: last.map(Box::new),
                 });
             }
+        }
+    }
+
+    /// How many partitions a topic has; `None` if the cluster says that it is not there, or says
+    /// nothing until `deadline` (clock milliseconds).
+    pub(crate) async fn partition_count(&self, name: &str, deadline: u64) -> Option<i32> {
+        let mut changes = self.changes();
+        loop {
+            changes.borrow_and_update();
+            let metadata = self.metadata();
+            if let Some(topic) = metadata.topic(name) {
+                return i32::try_from(topic.partitions.len()).ok();
+            }
+            let closed = *self.inner.closed.borrow();
+            if closed || metadata.errors.contains_key(name) {
+                return None;
+            }
+            self.clock()
+                .until(deadline, changes.changed())
+                .await?
+                .ok()?;
         }
     }
 

@@ -19,4 +19,3 @@ pub use error::{CallError, ConnectError};
 pub use raw::{Connection, RawError};
 pub use tls::TlsConfig;
 pub use transport::{BoxStream, Stream, Tcp, Transport};
-pub(crate) use versions::Versions;

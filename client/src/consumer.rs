@@ -4,35 +4,45 @@ pub mod assignor;
 mod batch;
 mod commit;
 mod config;
-mod driver;
 mod error;
 mod fetcher;
-mod isolation;
-mod messages;
-mod session;
-mod split;
+mod group;
+mod listener;
+mod member;
+mod positions;
+mod protocol;
+mod rebalance;
 mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::cluster::Cluster;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 use batch::RecordCursor;
-use driver::Shared;
-use fetcher::{Fetcher, Position, ResetTo};
-use messages::FetchTerms;
+use fetcher::driver::{self, Shared};
+use fetcher::messages::FetchTerms;
+use fetcher::{Fetcher, Position};
+use member::GroupMember;
 
 pub use batch::{Batch, ConsumerRecord, Fetched, MAX_UNPACKED, RecordRef, Section, SectionRecords};
 pub use commit::CommittedOffset;
 pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};
 pub use error::ConsumerError;
+pub use listener::{RebalanceListener, Told};
 pub use stream::RecordStream;
+pub use tidemark_protocol::records::{
+    BatchHeader, HeaderView, Headers, RecordError, TimestampType,
+};
+
+/// Records between two looks at the clock for whether it is time to commit.
+const LOOK_EVERY: u32 = 64;
 
 /// Reads partitions. Made by [`crate::Client::consumer`].
 pub struct Consumer {
@@ -41,6 +51,15 @@ pub struct Consumer {
     /// What is being given out record by record.
     cursor: Option<Cursor>,
     driver: JoinHandle<()>,
+    member: Option<Arc<GroupMember>>,
+    member_driver: Option<JoinHandle<()>>,
+    listener: Option<Box<dyn RebalanceListener>>,
+    /// When to commit next, in clock milliseconds.
+    commit_at: u64,
+    /// Counts records between looks at the clock.
+    since_look: u32,
+    /// Ends with the last commit that was begun.
+    last_commit: Option<oneshot::Receiver<()>>,
 }
 
 struct Cursor {
@@ -69,11 +88,24 @@ impl Consumer {
             closed: watch::Sender::new(false),
         });
         let driver = tokio::spawn(driver::run(Arc::clone(&shared)));
+        let member = config
+            .group
+            .as_ref()
+            .map(|group| Arc::new(GroupMember::new(shared.cluster.clone(), group)));
+        let commit_at = config.auto_commit.map_or(u64::MAX, |interval| {
+            shared.cluster.clock().deadline(interval)
+        });
         Ok(Self {
             shared,
             config,
             cursor: None,
             driver,
+            member,
+            member_driver: None,
+            listener: None,
+            commit_at,
+            since_look: 0,
+            last_commit: None,
         })
     }
 
@@ -84,6 +116,11 @@ impl Consumer {
         &mut self,
         partitions: impl IntoIterator<Item = TopicPartition>,
     ) -> Result<(), ConsumerError> {
+        if self.member_driver.is_some() {
+            return Err(ConsumerError::Usage(
+                "the consumer has subscribed: what it reads is for the group to say".to_owned(),
+            ));
+        }
         let wanted: Vec<TopicPartition> = partitions.into_iter().collect();
         self.set_cursor_aside();
         let topics = wanted.iter().map(|partition| Arc::clone(&partition.topic));
@@ -114,6 +151,11 @@ impl Consumer {
     /// be dropped at any time; no record is lost by it.
     pub async fn recv(&mut self) -> Result<ConsumerRecord, ConsumerError> {
         loop {
+            if let Some(next) = self.at_hand() {
+                return next;
+            }
+            self.serve_group().await?;
+            self.commit_if_due();
             if let Some(next) = self.try_next() {
                 return next;
             }
@@ -143,6 +185,10 @@ impl Consumer {
     /// Errors and dropping are as with [`Self::recv`]. With both in use on one consumer, this goes on
     /// behind the last record that `recv` gave.
     pub async fn recv_batches(&mut self) -> Result<Fetched, ConsumerError> {
+        if self.cursor.is_some() {
+            self.serve_group().await?;
+            self.commit_if_due();
+        }
         if let Some(Cursor { records, turn, end }) = self.cursor.take() {
             let rest = records.rest();
             let mut fetcher = self.shared.fetcher.lock();
@@ -159,7 +205,7 @@ impl Consumer {
         Ok(fetched)
     }
 
-    /// The record that is at hand, if there is one.
+    /// The next record of what is being given out.
     #[inline]
     fn try_next(&mut self) -> Option<Result<ConsumerRecord, ConsumerError>> {
         let cursor = self.cursor.as_mut()?;
@@ -216,10 +262,13 @@ impl Consumer {
     /// The next fetched batches, checked.
     async fn next_fetched(&mut self) -> Result<(Fetched, u64, Position), ConsumerError> {
         let shared = Arc::clone(&self.shared);
+        let _reading = self.member.clone().map(Reading::begin);
         loop {
             if *shared.closed.borrow() {
                 return Err(ClientError::Closed.into());
             }
+            self.serve_group().await?;
+            self.commit_if_due();
             let taken = shared.fetcher.lock().take();
             if let Some(taken) = taken {
                 // There is room again.
@@ -227,8 +276,28 @@ impl Consumer {
                 let (fetched, turn, end) = taken?;
                 return self.checked(fetched, turn, end);
             }
-            shared.wake_reader.notified().await;
+            let clock = shared.cluster.clock();
+            tokio::select! {
+                () = shared.wake_reader.notified() => {}
+                () = clock.sleep_until(self.commit_at) => {}
+            }
         }
+    }
+
+    /// The record that is at hand, if nothing has to be done before it is given out.
+    #[inline]
+    fn at_hand(&mut self) -> Option<Result<ConsumerRecord, ConsumerError>> {
+        if let Some(member) = &self.member {
+            member.note_read();
+            self.since_look = self.since_look.wrapping_add(1);
+            // Now and then it may be time to commit; a look at the clock costs as much as a record.
+            if self.since_look.is_multiple_of(LOOK_EVERY)
+                || member.attention.load(Ordering::Acquire)
+            {
+                return None;
+            }
+        }
+        self.try_next()
     }
 
     /// Checks the CRCs. What is in front of a broken batch is given out first.
@@ -269,126 +338,34 @@ impl Consumer {
         Ok((fetched, turn, Position { offset, epoch }))
     }
 
-    // ---- positions ----
-
-    /// Goes on from an offset (Kafka: `Consumer.seek`). What was fetched ahead is dropped.
-    pub fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), ConsumerError> {
-        if offset < 0 {
-            return Err(ConsumerError::Usage(format!(
-                "{partition}: cannot seek to {offset}: offsets begin at 0"
-            )));
-        }
-        let to = Position { offset, epoch: -1 };
-        self.jump(partition, |fetcher| fetcher.seek(partition, to))
-    }
-
-    /// Goes on from the first offset that the partition has (Kafka: `Consumer.seekToBeginning`).
-    pub fn seek_to_beginning(&mut self, partition: &TopicPartition) -> Result<(), ConsumerError> {
-        self.jump(partition, |fetcher| {
-            fetcher.reset(partition, ResetTo::Earliest)
-        })
-    }
-
-    /// Goes on with what comes from now on (Kafka: `Consumer.seekToEnd`).
-    pub fn seek_to_end(&mut self, partition: &TopicPartition) -> Result<(), ConsumerError> {
-        self.jump(partition, |fetcher| {
-            fetcher.reset(partition, ResetTo::Latest)
-        })
-    }
-
-    /// Goes on from the first record whose timestamp is at least `timestamp`, in milliseconds since
-    /// 1970 (UTC); from the end if there is none (Kafka: `offsetsForTimes`, then `seek`).
-    pub fn seek_to_time(
-        &mut self,
-        partition: &TopicPartition,
-        timestamp: i64,
-    ) -> Result<(), ConsumerError> {
-        self.jump(partition, |fetcher| {
-            fetcher.reset(partition, ResetTo::Time(timestamp))
-        })
-    }
-
-    fn jump(
-        &mut self,
-        partition: &TopicPartition,
-        jump: impl FnOnce(&mut Fetcher) -> bool,
-    ) -> Result<(), ConsumerError> {
-        let done = self.shared.change(jump);
-        self.drop_stale_cursor();
-        self.assigned(partition, done)
-    }
-
-    fn assigned(&self, partition: &TopicPartition, done: bool) -> Result<(), ConsumerError> {
-        if done {
-            return Ok(());
-        }
-        Err(ConsumerError::Usage(format!(
-            "{partition} is not assigned to this consumer"
-        )))
-    }
-
-    /// The offset of the record that is to be given out next (Kafka: `Consumer.position`); `None`
-    /// while it is being looked up.
-    pub fn position(&mut self, partition: &TopicPartition) -> Option<i64> {
-        self.set_cursor_aside();
-        let position = self.shared.fetcher.lock().position(partition)?;
-        Some(position.offset)
-    }
-
-    /// Gives no records of these partitions until they are resumed (Kafka: `Consumer.pause`). What
-    /// was fetched ahead is kept.
-    pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
-        self.set_paused(partitions, true)
-    }
-
-    /// Gives records of these partitions again (Kafka: `Consumer.resume`).
-    pub fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
-        self.set_paused(partitions, false)
-    }
-
-    fn set_paused(
-        &mut self,
-        partitions: &[TopicPartition],
-        paused: bool,
-    ) -> Result<(), ConsumerError> {
-        for partition in partitions {
-            let done = self
-                .shared
-                .change(|fetcher| fetcher.pause(partition, paused));
-            self.assigned(partition, done)?;
-        }
-        // The rest of what was being given out of a paused partition is fetched again later.
-        if let Some(cursor) = &self.cursor
-            && paused
-            && partitions.contains(cursor.records.partition())
-        {
-            let partition = cursor.records.partition().clone();
-            self.set_cursor_aside();
-            self.cursor = None;
-            self.shared.change(|fetcher| fetcher.rewind(&partition));
-        }
-        Ok(())
-    }
-
-    /// Partitions that are paused.
-    #[must_use]
-    pub fn paused(&self) -> Vec<TopicPartition> {
-        self.shared.fetcher.lock().paused()
-    }
-
-    /// What is known of a partition from the last answer: log start offset, last stable offset and
-    /// high watermark, each -1 while unknown.
-    #[must_use]
-    pub fn watermarks(&self, partition: &TopicPartition) -> Option<(i64, i64, i64)> {
-        self.shared.fetcher.lock().watermarks(partition)
-    }
-
-    /// Stops reading.
+    /// Stops reading. A member of a group commits what has been given out, unless
+    /// [`ConsumerConfig::auto_commit`] is off, and leaves the group, so that others need not wait for
+    /// its session to end; a static member only goes.
     pub async fn close(mut self) -> Result<(), ConsumerError> {
         self.set_cursor_aside();
+        let committed = self.leave_group("the consumer was closed").await;
         self.shared.closed.send_replace(true);
         let _ = (&mut self.driver).await;
-        Ok(())
+        if let Some(mut driver) = self.member_driver.take() {
+            let _ = (&mut driver).await;
+        }
+        committed
+    }
+}
+
+/// As long as it lives the application waits for something to read.
+struct Reading(Arc<GroupMember>);
+
+impl Reading {
+    fn begin(member: Arc<GroupMember>) -> Self {
+        member.note_waiting(true);
+        Self(member)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.note_waiting(false);
     }
 }
 

@@ -94,6 +94,9 @@ impl ClientError {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Broker { code, .. } => Some(*code),
+            Self::UnknownTopic { .. } | Self::UnknownPartition { .. } => {
+                Some(ErrorCode::UnknownTopicOrPartition)
+            }
             Self::Timeout { last, .. } => last.as_ref()?.code(),
             _ => None,
         }

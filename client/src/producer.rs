@@ -27,6 +27,7 @@ pub use delivery::{Delivery, RecordMetadata};
 pub use error::{Advice, ProduceError, RecordProblem};
 pub use partitioner::{DefaultPartitioner, Partitioner, murmur2};
 pub use record::{ProducerRecord, RecordParts};
+pub use tidemark_protocol::records::Compression;
 
 /// Writes records. Made by [`crate::Client::producer`]. Clones share everything; the records that
 /// wait when the last one is dropped are given up, so [`Self::flush`] or [`Self::close`] first.

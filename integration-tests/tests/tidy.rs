@@ -104,6 +104,8 @@ const BANNED: &[(&str, &str)] = &[
 const DOORS: &[&str] = &[
     "broker/src/environment",
     "broker/cli/src",
+    "client/src/clock.rs",
+    "client/examples",
     "integration-tests",
     "client/protocol/tests",
 ];

@@ -1,6 +1,18 @@
-//! `tidemark`: one binary. Without a subcommand it starts the broker.
+//! `tidemark`: one binary. Without a subcommand it starts the broker; the other commands are clients
+//! of any Kafka cluster.
 
+mod cluster;
+mod completions;
+mod consume;
+mod failure;
+mod group;
+mod logging;
+mod output;
+mod produce;
+mod remote;
 mod serve;
+mod time;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -10,7 +22,7 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A Kafka-compatible log broker.
+/// A Kafka-compatible log broker, and a command line for Kafka clusters.
 ///
 /// Without a command it starts the broker: listener 127.0.0.1:9092, data in ./tidemark-data, HTTP
 /// on 127.0.0.1:9644.
@@ -25,6 +37,18 @@ struct Arguments {
 enum Command {
     /// Starts the broker (the default).
     Serve(serve::Arguments),
+    /// Creates, lists, describes, alters and deletes topics.
+    Topic(topic::Arguments),
+    /// Lists, describes, resets and deletes consumer groups.
+    Group(group::Arguments),
+    /// Writes records: lines, JSON or files.
+    Produce(produce::Arguments),
+    /// Reads records.
+    Consume(consume::Arguments),
+    /// Describes the cluster.
+    Cluster(cluster::Arguments),
+    /// Writes a script that completes commands and options in a shell.
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +59,12 @@ fn main() -> ExitCode {
         .unwrap_or(Command::Serve(serve::Arguments::default()))
     {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Topic(arguments) => topic::run(arguments),
+        Command::Group(arguments) => group::run(arguments),
+        Command::Produce(arguments) => produce::run(arguments),
+        Command::Consume(arguments) => consume::run(arguments),
+        Command::Cluster(arguments) => cluster::run(arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
     }
 }
 

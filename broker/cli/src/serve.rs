@@ -3,7 +3,7 @@
 //! Exit codes: 0 after a clean shutdown, 1 if the broker cannot start or stop, 2 for a bad command
 //! line or configuration.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,10 +11,9 @@ use tidemark_broker::config::{self, BrokerConfig, Loaded, SourceFile};
 use tidemark_broker::environment::Environment;
 use tidemark_broker::{Broker, Handle, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-const FAILED: u8 = 1;
-const BAD_CONFIGURATION: u8 = 2;
+use crate::failure::{FAILED, USAGE as BAD_CONFIGURATION};
+use crate::logging;
 
 /// Options of `tidemark serve`.
 #[derive(clap::Args, Default)]
@@ -27,7 +26,7 @@ pub(crate) struct Arguments {
     set: Vec<(String, String)>,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
@@ -42,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(BAD_CONFIGURATION, &error),
     };
-    start_logging();
+    logging::start("info");
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -68,16 +67,6 @@ fn load(arguments: &Arguments) -> Result<Loaded, String> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     config::load(file, &arguments.set, environment).map_err(|error| error.to_string())
-}
-
-/// Log lines go to standard error; `TIDEMARK_LOG` says which (`debug`, `tidemark_broker=trace`).
-fn start_logging() {
-    let filter = EnvFilter::try_from_env("TIDEMARK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
 }
 
 async fn serve(config: BrokerConfig) -> ExitCode {

@@ -27,10 +27,18 @@ pub struct Loaded {
 /// Environment variables with our prefix that are not options, and what they are for.
 pub const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("TIDEMARK_BIN", "the binary that test scripts start"),
+    (
+        "TIDEMARK_BOOTSTRAP",
+        "the cluster that commands ask, as with --bootstrap",
+    ),
     ("TIDEMARK_CONFIG", "the file to read, as with --config"),
     (
         "TIDEMARK_LOG",
         "which log messages are written, as target=level,...",
+    ),
+    (
+        "TIDEMARK_PASSWORD",
+        "the password of the user that commands name with --user",
     ),
     (
         "TIDEMARK_TOOLS",

@@ -53,6 +53,7 @@ impl Cluster {
             limit,
             deadline: self.clock().deadline(limit),
             backoff: self.backoff(),
+            last: None,
         }
     }
 
@@ -73,6 +74,8 @@ pub(crate) struct Tries<'a> {
     limit: Duration,
     deadline: u64,
     backoff: Backoff,
+    /// Why the last try that ended failed.
+    last: Option<ClientError>,
 }
 
 impl Tries<'_> {
@@ -92,11 +95,6 @@ impl Tries<'_> {
         &self.what
     }
 
-    /// In clock milliseconds.
-    pub(crate) fn deadline(&self) -> u64 {
-        self.deadline
-    }
-
     /// Runs one try, cut off when time is up.
     pub(crate) async fn attempt<T>(
         &self,
@@ -104,7 +102,7 @@ impl Tries<'_> {
     ) -> Result<T, ClientError> {
         match self.cluster.clock().until(self.deadline, work).await {
             Some(done) => done.map_err(ClientError::from),
-            None => Err(self.late(None)),
+            None => Err(self.late(self.last.clone())),
         }
     }
 
@@ -140,11 +138,14 @@ impl Tries<'_> {
             return Err(self.late(Some(error)));
         }
         tracing::debug!(what = %self.what, %error, wait, "trying again");
+        self.last = Some(error);
         clock.sleep_until(until).await;
         Ok(())
     }
 
     fn late(&self, last: Option<ClientError>) -> ClientError {
+        // One that never got to a broker waited for the same as the refresher.
+        let last = last.or_else(|| self.cluster.inner.trouble.lock().clone());
         ClientError::Timeout {
             what: self.what.clone(),
             after: self.limit,

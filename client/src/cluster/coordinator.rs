@@ -93,6 +93,14 @@ impl Cluster {
         }
     }
 
+    /// The next call looks for the coordinator again, whichever it was.
+    pub(crate) fn forget_coordinators(&self, kind: CoordinatorKind, key: &str) {
+        self.inner
+            .coordinators
+            .lock()
+            .remove(&(kind, key.to_owned()));
+    }
+
     /// A broker that the picture does not have yet can be reached all the same.
     fn learn_broker(&self, id: i32, host: &str, port: i32) {
         let Ok(port) = u16::try_from(port) else {

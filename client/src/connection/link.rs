@@ -149,11 +149,6 @@ impl Link {
         &self.versions
     }
 
-    /// The broker's address.
-    pub(crate) fn address(&self) -> &Arc<str> {
-        &self.shared.address
-    }
-
     /// Whether requests can still be sent.
     pub(crate) fn is_open(&self) -> bool {
         self.shared.state.lock().broken.is_none()
@@ -338,13 +333,18 @@ async fn reading(
 fn deliver(shared: &Shared, frame: &Bytes) -> Result<(), String> {
     let waiting = shared.state.lock().waiting.pop_front();
     let waiting = waiting.ok_or("an answer although nothing was asked")?;
-    let (id, body) = decode_response_header(waiting.header_version, frame)
-        .map_err(|error| format!("the header {error}"))?;
-    if id != waiting.id {
-        let reason = format!("an answer to request {id}, not to {}", waiting.id);
-        let _ = waiting.answer.send(Err(shared.garbage(reason.clone())));
-        return Err(reason);
-    }
+    let body = match decode_response_header(waiting.header_version, frame) {
+        Ok((id, body)) if id == waiting.id => Ok(body),
+        Ok((id, _)) => Err(format!("an answer to request {id}, not to {}", waiting.id)),
+        Err(error) => Err(format!("the header {error}")),
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => {
+            let _ = waiting.answer.send(Err(shared.garbage(reason.clone())));
+            return Err(reason);
+        }
+    };
     // Whoever no longer waits has lost interest.
     let _ = waiting.answer.send(Ok(body));
     Ok(())
@@ -408,3 +408,6 @@ fn take_together(outgoing: &mut VecDeque<BytesMut>) -> Option<BytesMut> {
 pub(super) fn decoder() -> FrameDecoder {
     FrameDecoder::new(MAX_RESPONSE).reserve_at_once(RESERVE_AT_ONCE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -440,3 +440,6 @@ impl OpenBatch {
         Some(Ok(owned))
     }
 }
+
+#[cfg(test)]
+mod tests;

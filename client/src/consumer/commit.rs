@@ -16,7 +16,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::ErrorCode;
 
-use super::messages::{by_topic, topic_name};
+use super::fetcher::messages::{by_topic, topic_name};
 use crate::cluster::{Cluster, CoordinatorKind, Lane, Node, Tries, api_error};
 use crate::error::ClientError;
 use crate::retry::{Remedy, remedy};

@@ -42,7 +42,7 @@ impl Stream for RecordStream<'_> {
         let mut waiting = match std::mem::replace(&mut self.state, State::Moving) {
             State::Idle(consumer) => {
                 // What is at hand needs no future.
-                if let Some(next) = consumer.try_next() {
+                if let Some(next) = consumer.at_hand() {
                     self.state = State::Idle(consumer);
                     return Poll::Ready(Some(next));
                 }

@@ -93,11 +93,11 @@ struct Part {
 
 /// Where a batch was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Written {
+pub(crate) struct Written {
     /// Offset of the first record, -1 for unknown.
-    pub(super) base_offset: i64,
+    pub(crate) base_offset: i64,
     /// The broker's time, if that counts.
-    pub(super) append_time: Option<i64>,
+    pub(crate) append_time: Option<i64>,
 }
 
 impl BatchOutcome {

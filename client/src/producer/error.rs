@@ -39,7 +39,11 @@ pub enum ProduceError {
         last: Option<String>,
     },
     /// The broker refused the batch that the record was in.
-    #[error("{partition}: {code}{}", explained(.message.as_deref(), .record.as_ref()))]
+    #[error(
+        "{partition}: {code}{}{}",
+        explained(.message.as_deref(), .record.as_ref()),
+        if *.maybe_written { ", though it may have been written" } else { "" }
+    )]
     Refused {
         /// Where it was to go.
         partition: TopicPartition,
@@ -49,6 +53,8 @@ pub enum ProduceError {
         message: Option<String>,
         /// What the broker holds against a record of the batch, if it says so (KIP-467).
         record: Option<RecordProblem>,
+        /// Whether an earlier try had no clear answer.
+        maybe_written: bool,
     },
     /// The record is larger than a request may be.
     #[error(
@@ -145,8 +151,9 @@ impl ProduceError {
     #[must_use]
     pub fn maybe_written(&self) -> bool {
         match self {
-            Self::Timeout { maybe_written, .. } => *maybe_written,
-            Self::Refused { code, .. } => *code == ErrorCode::NotEnoughReplicasAfterAppend,
+            Self::Timeout { maybe_written, .. } | Self::Refused { maybe_written, .. } => {
+                *maybe_written
+            }
             // What was under way then may have arrived.
             Self::Closed => true,
             _ => false,

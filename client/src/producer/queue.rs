@@ -20,6 +20,10 @@ pub(super) struct Queue {
     /// Producer id and epoch that sequences count under.
     pub(super) identity: Option<(i64, i16)>,
     pub(super) next_sequence: i32,
+    /// The broker has taken a batch under this identity. A broker that knows nothing of a producer
+    /// takes any sequence for its first, so until then batches go one at a time: else one that
+    /// overtakes a lost first one would put itself in front of it.
+    pub(super) established: bool,
     /// A batch with a sequence has failed for good, or the broker knows another sequence. No new
     /// batches are sent until the fate of all that have a sequence is known; then the rest gets a
     /// new epoch, under which sequences begin at 0 (KIP-360).
@@ -40,6 +44,7 @@ impl Queue {
             in_flight_node: -1,
             identity: None,
             next_sequence: 0,
+            established: false,
             settling: false,
             not_before: 0,
             active: false,
@@ -75,26 +80,33 @@ impl Queue {
         self.waiting.iter().any(earlier) || self.in_flight.iter().any(earlier)
     }
 
-    /// Whether the first batch that waits may be sent now, as far as the partition is concerned.
+    /// The place of the batch that may be sent now, as far as the partition is concerned.
     ///
     /// The broker tells a retry from a new batch by the last five that it has seen. So that a batch
     /// whose answer was lost stays among them, a retry goes alone: nothing is sent behind it before
     /// its answer is there. (Kafka's `RecordAccumulator.shouldStopDrainBatchesForPartition` lets new
     /// batches pass.)
-    pub(super) fn may_send(&self, node: i32, idempotent: bool, max_in_flight: usize) -> bool {
+    pub(super) fn next(&self, node: i32, idempotent: bool, max_in_flight: usize) -> Option<usize> {
         let moved = self.in_flight_node != node && !self.in_flight.is_empty();
         if moved || self.in_flight.len() >= max_in_flight {
-            return false;
+            return None;
         }
+        let front = self.waiting.front()?;
         if !idempotent {
-            return true;
+            return Some(0);
         }
-        match self.waiting.front() {
-            Some(front) if front.stamp.is_some() => {
-                self.in_flight.is_empty() && !(self.settling && front.rejected)
-            }
-            _ => !self.settling && self.in_flight.iter().all(|batch| batch.attempts <= 1),
+        if self.settling {
+            // Only those whose fate is not known.
+            let open = |batch: &Batch| batch.stamp.is_some() && !batch.rejected;
+            let place = self.waiting.iter().position(open)?;
+            return self.in_flight.is_empty().then_some(place);
         }
+        let free = if front.stamp.is_some() || !self.established {
+            self.in_flight.is_empty()
+        } else {
+            self.in_flight.iter().all(|batch| batch.attempts <= 1)
+        };
+        free.then_some(0)
     }
 
     /// Once the fate of everything with a sequence is known, lets the rest begin anew under the next
@@ -112,6 +124,7 @@ impl Queue {
             batch.rejected = false;
         }
         self.settling = false;
+        self.established = false;
         self.next_sequence = 0;
         self.identity = self
             .identity

@@ -3,7 +3,12 @@
 //! ```text
 //! load fill    BOOTSTRAP TOPIC RECORDS          fills a topic for the consumers
 //! load consume CLIENT BOOTSTRAP TOPIC RECORDS   CLIENT: native-raw native-decoded native-stream rdkafka
+//! load produce CLIENT BOOTSTRAP TOPIC RECORDS   CLIENT: native native-futures rdkafka
+//! load rtt     CLIENT BOOTSTRAP TOPIC RECORDS   CLIENT: native rdkafka bare; one record at a time
 //! ```
+//!
+//! `rtt` prints the median round trip in microseconds in front; `bare` is a request and a response
+//! of the same bytes over a socket, with an echo in place of a broker.
 //!
 //! Prints one line: records, seconds, CPU seconds. `scripts/bench client` calls it.
 
@@ -13,19 +18,25 @@
     reason = "a benchmark measures with the system's clock"
 )]
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use integration_tests::harness::calls;
-use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer as _};
 use rustix::time::{ClockId, clock_gettime};
 use tidemark_client::consumer::{ConsumerConfig, OffsetReset};
+use tidemark_client::producer::{Acks, ProducerConfig, ProducerRecord, RecordParts};
 use tidemark_client::{Client, TopicPartition};
 use tidemark_protocol::records::BatchBuilder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Size of a record's value in bytes.
 const VALUE: usize = 100;
+/// Bounds a hang; nothing is measured with it.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Records of a batch that fills a topic: about 16 KiB, as clients send them by default.
 const BATCH: usize = 150;
 
@@ -47,7 +58,32 @@ async fn main() -> Result<()> {
             };
             meter.show(found)
         }
-        _ => bail!("load fill|consume ...: see the top of load.rs"),
+        ["produce", client, bootstrap, topic, records] => {
+            let records = records.parse()?;
+            let meter = Meter::start()?;
+            match client {
+                "native" => produce_counted(bootstrap, topic, records).await?,
+                "native-futures" => produce_futures(bootstrap, topic, records).await?,
+                "rdkafka" => rdkafka_produce(bootstrap, topic, records)?,
+                other => bail!("no client {other}"),
+            }
+            meter.show(records)
+        }
+        ["rtt", client, bootstrap, topic, records] => {
+            let records = records.parse()?;
+            let meter = Meter::start()?;
+            let mut times = match client {
+                "native" => rtt_native(bootstrap, topic, records).await?,
+                "rdkafka" => rtt_rdkafka(bootstrap, topic, records).await?,
+                "bare" => rtt_bare(records).await?,
+                other => bail!("no client {other}"),
+            };
+            times.sort_by(f64::total_cmp);
+            let median = times.get(times.len() / 2).context("no round trips")?;
+            print!("{median:.1} ");
+            meter.show(records)
+        }
+        _ => bail!("load fill|consume|produce|rtt ...: see the top of load.rs"),
     }
 }
 
@@ -160,4 +196,135 @@ fn rdkafka_consume(bootstrap: &str, topic: &str, records: u64) -> Result<u64> {
     }
     anyhow::ensure!(bytes as u64 == records * VALUE as u64, "{bytes} bytes");
     Ok(records)
+}
+
+/// Fire and count, back-pressure by waiting.
+async fn produce_counted(bootstrap: &str, topic: &str, records: u64) -> Result<()> {
+    let producer = Client::connect(bootstrap)?.producer(ProducerConfig::new())?;
+    let topic: Arc<str> = topic.into();
+    let value = [b'x'; VALUE];
+    let parts = RecordParts {
+        value: Some(&value),
+        ..RecordParts::default()
+    };
+    for _ in 0..records {
+        if !producer.try_send(&topic, &parts)? {
+            producer.ready(&topic).await?;
+            producer.send_counted(&topic, &parts).await?;
+        }
+    }
+    let counts = producer.close(PATIENCE).await;
+    anyhow::ensure!(counts.delivered == records, "{counts:?}");
+    Ok(())
+}
+
+/// Every outcome awaited.
+async fn produce_futures(bootstrap: &str, topic: &str, records: u64) -> Result<()> {
+    let producer = Client::connect(bootstrap)?.producer(ProducerConfig::new())?;
+    let record = ProducerRecord::to(topic).value(&[b'x'; VALUE][..]);
+    let mut waiting = VecDeque::new();
+    for _ in 0..records {
+        waiting.push_back(producer.send(&record).await?);
+        if waiting.len() > 50_000
+            && let Some(oldest) = waiting.pop_front()
+        {
+            oldest.await?;
+        }
+    }
+    producer.flush().await;
+    for delivery in waiting {
+        delivery.await?;
+    }
+    Ok(())
+}
+
+fn rdkafka_producer(bootstrap: &str) -> rdkafka::ClientConfig {
+    let mut config = rdkafka::ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("enable.idempotence", "true")
+        .set("queue.buffering.max.messages", "1000000");
+    config
+}
+
+fn rdkafka_produce(bootstrap: &str, topic: &str, records: u64) -> Result<()> {
+    let producer: BaseProducer = rdkafka_producer(bootstrap).create()?;
+    let value = [b'x'; VALUE];
+    for at in 0..records {
+        let mut record = BaseRecord::<(), [u8]>::to(topic).payload(&value);
+        while let Err((error, back)) = producer.send(record) {
+            let full = rdkafka::types::RDKafkaErrorCode::QueueFull;
+            anyhow::ensure!(error.rdkafka_error_code() == Some(full), "{error}");
+            producer.poll(Duration::from_millis(10));
+            record = back;
+        }
+        if at % 1000 == 0 {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    producer.flush(PATIENCE)?;
+    Ok(())
+}
+
+/// acks=1, one record at a time, its outcome awaited before the next.
+async fn rtt_native(bootstrap: &str, topic: &str, records: u64) -> Result<Vec<f64>> {
+    let config = ProducerConfig::new()
+        .acks(Acks::Leader)
+        .linger(Duration::ZERO);
+    let producer = Client::connect(bootstrap)?.producer(config)?;
+    let record = ProducerRecord::to(topic).value(&[b'x'; VALUE][..]);
+    let mut times = Vec::new();
+    for _ in 0..records {
+        let began = Instant::now();
+        producer.send(&record).await?.await?;
+        times.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(times)
+}
+
+async fn rtt_rdkafka(bootstrap: &str, topic: &str, records: u64) -> Result<Vec<f64>> {
+    let producer: FutureProducer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("acks", "1")
+        .set("linger.ms", "0")
+        .create()?;
+    let value = [b'x'; VALUE];
+    let mut times = Vec::new();
+    for _ in 0..records {
+        let began = Instant::now();
+        let record = FutureRecord::<(), [u8]>::to(topic).payload(&value);
+        let sent = producer.send(record, PATIENCE).await;
+        sent.map_err(|(error, _)| error)?;
+        times.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(times)
+}
+
+/// A produce request's bytes there, its response's bytes back; the other end in a thread of its own,
+/// as a broker is in a process of its own.
+async fn rtt_bare(records: u64) -> Result<Vec<f64>> {
+    const REQUEST: usize = 260;
+    const RESPONSE: usize = 70;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        let mut request = [0; REQUEST];
+        loop {
+            std::io::Read::read_exact(&mut stream, &mut request)?;
+            std::io::Write::write_all(&mut stream, &[0; RESPONSE])?;
+        }
+    });
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut times = Vec::new();
+    let mut response = [0; RESPONSE];
+    for _ in 0..records {
+        let began = Instant::now();
+        stream.write_all(&[0; REQUEST]).await?;
+        stream.read_exact(&mut response).await?;
+        times.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(times)
 }

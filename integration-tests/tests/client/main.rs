@@ -1,10 +1,13 @@
 //! The native client against brokers: Tidemark and Apache Kafka, on good days and on bad ones.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod allocations;
 mod bad_input;
 mod consumer;
+mod examples;
 mod faults;
+mod groups;
 mod in_process;
 mod producer;
 mod reconnects;

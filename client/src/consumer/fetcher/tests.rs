@@ -1,7 +1,9 @@
 //! Stories as transcripts: each line is one thing that happens, and what the fetcher makes of it.
 
 use super::*;
+use crate::cluster::Metadata;
 use crate::config::ClientConfig;
+use crate::connection::CallError;
 use crate::consumer::config::{ConsumerConfig, IsolationLevel};
 use bytes::Bytes;
 use kafka_protocol::messages::metadata_response::{

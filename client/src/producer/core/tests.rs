@@ -1,1 +1,469 @@
+//! Stories, and a simulation by seed: the core against a model of a broker's partitions and a
+//! network that loses, delays and reorders.
 
+use super::*;
+use crate::clock::Now;
+use crate::cluster::Metadata;
+use crate::error::ClientError;
+use crate::producer::batch::finish;
+use crate::producer::core::Send;
+use crate::producer::record::RecordParts;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{BrokerId, MetadataResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use tidemark_protocol::records::BatchView;
+
+mod simulation;
+
+fn metadata(leaders: &[i32]) -> Metadata {
+    let partitions = (0..).zip(leaders).map(|(index, leader)| {
+        MetadataResponsePartition::default()
+            .with_partition_index(index)
+            .with_leader_id(BrokerId(*leader))
+    });
+    let topic = MetadataResponseTopic::default()
+        .with_name(Some(TopicName(StrBytes::from_static_str("t"))))
+        .with_partitions(partitions.collect());
+    let brokers = [1, 2].map(|id| {
+        MetadataResponseBroker::default()
+            .with_node_id(BrokerId(id))
+            .with_port(1)
+    });
+    let response = MetadataResponse::default()
+        .with_brokers(brokers.to_vec())
+        .with_topics(vec![topic]);
+    Metadata::default().updated(&response, crate::cluster::metadata::Scope::Asked)
+}
+
+struct Story {
+    core: Core,
+    topic: Arc<str>,
+    now: Now,
+    sent: Vec<Send>,
+}
+
+impl Story {
+    fn new(config: ProducerConfig, leaders: &[i32]) -> Self {
+        let ms = Duration::from_millis;
+        let mut core = Core::new(&config, ms(100), ms(1000));
+        let topic: Arc<str> = "t".into();
+        core.learn(&metadata(leaders), Some(&topic));
+        core.linked(1, true);
+        core.linked(2, true);
+        core.identified(Ok((7, 0)), Now::default(), 0);
+        for queue in &mut core.queues {
+            queue.established = true;
+        }
+        Self {
+            core,
+            topic,
+            now: Now::default(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn append(&mut self, partition: i32, value: &str) -> Delivery {
+        let parts = RecordParts {
+            partition: Some(partition),
+            value: Some(value.as_bytes()),
+            ..RecordParts::default()
+        };
+        match self.core.append(&self.topic, &parts, true, self.now, || 0) {
+            Ok((Append::Taken(Some(delivery)), _)) => delivery,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What is sent now, one line per request: partition, epoch, sequence and count of each batch.
+    #[track_caller]
+    fn sends(&mut self, expected: &[&str]) {
+        let plan = self.core.plan(self.now);
+        let lines: Vec<String> = plan
+            .sends
+            .into_iter()
+            .map(|mut send| {
+                let codec = self.core.codec();
+                let mut line = format!("{}:", send.node);
+                for item in &mut send.items {
+                    let payload = std::mem::replace(&mut item.payload, Payload::Out);
+                    let bytes = finish(payload, item.stamp, codec).unwrap();
+                    let header = BatchView::parse(&bytes).unwrap().header();
+                    line += &format!(
+                        " {}/{}/{}+{}",
+                        item.partition.partition,
+                        header.producer_epoch,
+                        header.base_sequence,
+                        header.records_count
+                    );
+                    item.payload = Payload::Built(bytes);
+                }
+                self.sent.push(send);
+                line
+            })
+            .collect();
+        assert_eq!(lines, expected);
+    }
+
+    /// Answers the oldest request, each of its batches alike.
+    fn answer(&mut self, answer: &Answer) {
+        let send = self.sent.remove(0);
+        let outcomes = send.items.into_iter().map(|item| Outcome {
+            queue: item.queue,
+            order: item.order,
+            bytes: match item.payload {
+                Payload::Built(bytes) => bytes,
+                other => panic!("{other:?}"),
+            },
+            answer: answer.clone(),
+        });
+        self.core
+            .completed(send.node, outcomes.collect(), self.now, 0);
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now.millis += millis;
+        self.now.wall += millis as i64;
+    }
+}
+
+fn written(base_offset: i64) -> Answer {
+    Answer::Written(Written {
+        base_offset,
+        append_time: None,
+    })
+}
+
+fn refused(code: ErrorCode) -> Answer {
+    Answer::Refused {
+        code,
+        message: None,
+        record: None,
+    }
+}
+
+fn lost() -> Answer {
+    Answer::Unknown {
+        reason: "the connection broke".to_owned(),
+    }
+}
+
+/// The outcome, if there is one yet: the offset or the error.
+fn outcome(delivery: &mut Delivery) -> Option<Result<i64, String>> {
+    let mut context = Context::from_waker(Waker::noop());
+    match Pin::new(delivery).poll(&mut context) {
+        Poll::Ready(Ok(written)) => Some(Ok(written.offset)),
+        Poll::Ready(Err(error)) => Some(Err(error.to_string())),
+        Poll::Pending => None,
+    }
+}
+
+/// One record per batch.
+fn single() -> ProducerConfig {
+    ProducerConfig::new().batch_size(1)
+}
+
+#[test]
+fn records_linger_for_company() {
+    let mut story = Story::new(ProducerConfig::new(), &[1, 1, 2]);
+    let mut first = story.append(0, "a");
+    story.sends(&[]);
+    assert_eq!(story.core.plan(story.now).deadline, Some(5));
+    story.pass(4);
+    let mut second = story.append(0, "b");
+    story.append(1, "c");
+    story.append(2, "d");
+    story.sends(&[]);
+    story.pass(1);
+    // What goes to the same broker goes along; the other broker's record lingers on.
+    story.sends(&["1: 1/0/0+1 0/0/0+2"]);
+    assert_eq!(outcome(&mut first), None);
+    story.answer(&written(40));
+    assert_eq!(outcome(&mut first), Some(Ok(40)));
+    assert_eq!(outcome(&mut second), Some(Ok(41)));
+    story.pass(4);
+    story.sends(&["2: 2/0/0+1"]);
+    story.answer(&written(0));
+    assert_eq!(story.core.counts(), (4, 0));
+    assert_eq!(story.core.memory(), 0);
+}
+
+#[test]
+fn a_full_batch_and_a_flush_do_not_linger() {
+    let mut story = Story::new(ProducerConfig::new().batch_size(200), &[1]);
+    for _ in 0..4 {
+        story.append(0, "0123456789012345678901234567890123456789");
+    }
+    story.sends(&["1: 0/0/0+2"]);
+    story.append(0, "x");
+    story.sends(&[]);
+    let last = story.core.flush().unwrap();
+    story.sends(&["1: 0/0/2+3"]);
+    story.answer(&written(0));
+    assert!(!story.core.is_done(last));
+    story.answer(&written(2));
+    assert!(story.core.is_done(last));
+    assert_eq!(story.core.flush(), None);
+}
+
+#[test]
+fn five_under_way_and_no_more() {
+    let mut story = Story::new(single(), &[1]);
+    for _ in 0..7 {
+        story.append(0, "x");
+    }
+    story.sends(&[
+        "1: 0/0/0+1",
+        "1: 0/0/1+1",
+        "1: 0/0/2+1",
+        "1: 0/0/3+1",
+        "1: 0/0/4+1",
+    ]);
+    story.sends(&[]);
+    story.answer(&written(0));
+    story.sends(&["1: 0/0/5+1"]);
+}
+
+#[test]
+fn a_lost_batch_is_sent_again_alone_and_what_came_too_early_after_it() {
+    let mut story = Story::new(single(), &[1]);
+    let mut deliveries: Vec<_> = (0..3).map(|_| story.append(0, "x")).collect();
+    story.sends(&["1: 0/0/0+1", "1: 0/0/1+1", "1: 0/0/2+1"]);
+    story.answer(&lost());
+    story.answer(&refused(ErrorCode::OutOfOrderSequenceNumber));
+    story.answer(&refused(ErrorCode::OutOfOrderSequenceNumber));
+    story.append(0, "new");
+    story.sends(&[]);
+    story.pass(200);
+    story.sends(&["1: 0/0/0+1"]);
+    story.sends(&[]);
+    // It had been written after all.
+    story.answer(&refused(ErrorCode::DuplicateSequenceNumber));
+    story.sends(&["1: 0/0/1+1"]);
+    story.answer(&written(1));
+    story.sends(&["1: 0/0/2+1"]);
+    story.answer(&written(2));
+    story.sends(&["1: 0/0/3+1"]);
+    story.answer(&written(3));
+    assert_eq!(outcome(&mut deliveries[0]), Some(Ok(-1)));
+    assert_eq!(outcome(&mut deliveries[2]), Some(Ok(2)));
+    assert_eq!(story.core.counts(), (4, 0));
+}
+
+#[test]
+fn until_the_broker_has_taken_the_first_batch_there_is_no_second() {
+    let mut story = Story::new(single(), &[1]);
+    story.core.queues[0].established = false;
+    for _ in 0..3 {
+        story.append(0, "x");
+    }
+    story.sends(&["1: 0/0/0+1"]);
+    story.sends(&[]);
+    story.answer(&written(0));
+    story.sends(&["1: 0/0/1+1", "1: 0/0/2+1"]);
+}
+
+#[test]
+fn a_broker_that_has_forgotten_the_producer_gets_a_new_epoch() {
+    let mut story = Story::new(single(), &[1]);
+    story.append(0, "x");
+    story.sends(&["1: 0/0/0+1"]);
+    story.answer(&written(0));
+    story.append(0, "x");
+    story.append(0, "x");
+    story.sends(&["1: 0/0/1+1", "1: 0/0/2+1"]);
+    story.answer(&refused(ErrorCode::UnknownProducerId));
+    story.pass(1000);
+    // Not before the other one's fate is known.
+    story.sends(&[]);
+    story.answer(&refused(ErrorCode::UnknownProducerId));
+    story.pass(1000);
+    story.sends(&["1: 0/1/0+1"]);
+    story.answer(&written(1));
+    story.sends(&["1: 0/1/1+1"]);
+    story.answer(&written(2));
+    assert_eq!(story.core.counts(), (3, 0));
+}
+
+#[test]
+fn a_record_that_is_refused_for_good_takes_its_sequence_with_it() {
+    let mut story = Story::new(single(), &[1]);
+    let mut bad = story.append(0, "bad");
+    let mut good = story.append(0, "good");
+    story.sends(&["1: 0/0/0+1", "1: 0/0/1+1"]);
+    story.answer(&refused(ErrorCode::InvalidTimestamp));
+    assert_eq!(
+        outcome(&mut bad),
+        Some(Err("t-0: INVALID_TIMESTAMP (32)".to_owned()))
+    );
+    story.answer(&refused(ErrorCode::OutOfOrderSequenceNumber));
+    story.pass(1000);
+    story.sends(&["1: 0/1/0+1"]);
+    story.answer(&written(0));
+    assert_eq!(outcome(&mut good), Some(Ok(0)));
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_split_and_keeps_its_sequences() {
+    let mut story = Story::new(ProducerConfig::new().linger(Duration::ZERO), &[1]);
+    let mut deliveries: Vec<_> = (0..5).map(|at| story.append(0, &format!("{at}"))).collect();
+    story.sends(&["1: 0/0/0+5"]);
+    story.answer(&refused(ErrorCode::MessageTooLarge));
+    story.sends(&["1: 0/0/0+2"]);
+    story.answer(&written(10));
+    story.sends(&["1: 0/0/2+3"]);
+    story.answer(&refused(ErrorCode::MessageTooLarge));
+    story.sends(&["1: 0/0/2+1"]);
+    story.answer(&written(12));
+    story.sends(&["1: 0/0/3+2"]);
+    story.answer(&written(13));
+    let offsets: Vec<_> = deliveries
+        .iter_mut()
+        .map(|d| outcome(d).unwrap().unwrap())
+        .collect();
+    assert_eq!(offsets, [10, 11, 12, 13, 14]);
+    assert_eq!((story.core.counts(), story.core.memory()), ((5, 0), 0));
+    // One record cannot be split.
+    let mut large = story.append(0, "large");
+    story.sends(&["1: 0/0/5+1"]);
+    story.answer(&refused(ErrorCode::MessageTooLarge));
+    assert_eq!(
+        outcome(&mut large),
+        Some(Err("t-0: MESSAGE_TOO_LARGE (10)".to_owned()))
+    );
+}
+
+#[test]
+fn what_takes_too_long_has_failed_and_says_whether_it_may_be_there() {
+    let timeout = Duration::from_secs(1);
+    let mut story = Story::new(single().delivery_timeout(timeout), &[1, -1]);
+    let mut under_way = story.append(0, "x");
+    let mut homeless = story.append(1, "x");
+    let plan = story.core.plan(story.now);
+    assert!(plan.refresh);
+    story.sent.extend(plan.sends);
+    story.pass(1000);
+    story.sends(&[]);
+    assert_eq!(
+        outcome(&mut under_way),
+        Some(Err(
+            "t-0: not delivered within 1s, though it may have been written".to_owned()
+        ))
+    );
+    assert_eq!(
+        outcome(&mut homeless),
+        Some(Err("t-1: not delivered within 1s".to_owned()))
+    );
+    assert_eq!(story.core.counts(), (0, 2));
+}
+
+#[test]
+fn a_leader_that_moved_gets_what_is_left_once_the_old_one_has_answered() {
+    let mut story = Story::new(single(), &[1]);
+    story.append(0, "x");
+    story.append(0, "x");
+    story.sends(&["1: 0/0/0+1", "1: 0/0/1+1"]);
+    story.append(0, "x");
+    story.core.learn(&metadata(&[2]), None);
+    story.sends(&[]);
+    story.answer(&refused(ErrorCode::NotLeaderOrFollower));
+    story.pass(1000);
+    story.sends(&[]);
+    story.answer(&refused(ErrorCode::NotLeaderOrFollower));
+    story.pass(1000);
+    story.sends(&["2: 0/0/0+1"]);
+}
+
+#[test]
+fn room_runs_out_and_comes_back() {
+    let config = single().max_request_size(1000).buffer_memory(1000);
+    let mut story = Story::new(config.linger(Duration::from_secs(1)), &[1]);
+    let (topic, now) = (Arc::clone(&story.topic), story.now);
+    let large = [0; 700];
+    let append = |story: &mut Story, value: &[u8]| {
+        let parts = RecordParts {
+            value: Some(value),
+            ..RecordParts::default()
+        };
+        let append = story.core.append(&topic, &parts, false, now, || 0);
+        append.map(|(append, _)| matches!(append, Append::Taken(_)))
+    };
+    assert!(append(&mut story, &large).unwrap());
+    assert!(!append(&mut story, &large).unwrap());
+    let error = append(&mut story, &[0; 1000]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("a record of 1097 bytes for \"t\" is larger than"),
+        "{error}"
+    );
+    story.sends(&["1: 0/0/0+1"]);
+    assert!(!append(&mut story, &large).unwrap());
+    story.answer(&written(0));
+    assert!(append(&mut story, &large).unwrap());
+}
+
+#[test]
+fn without_an_id_nothing_is_sent_and_without_hope_nothing_is_taken() {
+    let mut story = Story::new(single(), &[1]);
+    story.core.identity = Identity::None;
+    let mut delivery = story.append(0, "x");
+    assert!(story.core.plan(story.now).identify);
+    assert!(!story.core.plan(story.now).identify);
+    let loading = ClientError::broker("InitProducerId", ErrorCode::CoordinatorLoadInProgress);
+    story.core.identified(Err((loading, true)), story.now, 0);
+    let plan = story.core.plan(story.now);
+    assert_eq!((plan.identify, plan.deadline), (false, Some(80)));
+    story.pass(80);
+    assert!(story.core.plan(story.now).identify);
+    let denied = ClientError::broker("InitProducerId", ErrorCode::ClusterAuthorizationFailed);
+    story.core.identified(Err((denied, false)), story.now, 0);
+    let expected = "no producer id: InitProducerId: CLUSTER_AUTHORIZATION_FAILED (31)";
+    assert_eq!(outcome(&mut delivery), Some(Err(expected.to_owned())));
+    let parts = RecordParts::default();
+    let error = story
+        .core
+        .append(&story.topic, &parts, false, story.now, || 0);
+    assert_eq!(error.unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn partitions_that_are_not_there_are_told() {
+    let mut story = Story::new(single(), &[1, 1]);
+    for partition in [2, -1] {
+        let parts = RecordParts {
+            partition: Some(partition),
+            ..RecordParts::default()
+        };
+        let error = story
+            .core
+            .append(&story.topic, &parts, false, story.now, || 0);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            format!("topic \"t\" has no partition {partition}: it has 2")
+        );
+    }
+    let other = story.core.append(
+        &"other".into(),
+        &RecordParts::default(),
+        false,
+        story.now,
+        || 0,
+    );
+    assert!(matches!(other, Ok((Append::UnknownTopic, _))));
+}
+
+#[test]
+fn everything_ends_with_the_producer() {
+    let mut story = Story::new(single(), &[1, -1]);
+    let mut deliveries = [story.append(0, "x"), story.append(1, "x")];
+    story.sends(&["1: 0/0/0+1"]);
+    story.core.refuse_more();
+    story.core.fail_all(&ProduceError::Closed);
+    for delivery in &mut deliveries {
+        let closed = Err("the producer has been closed".to_owned());
+        assert_eq!(outcome(delivery), Some(closed));
+    }
+}

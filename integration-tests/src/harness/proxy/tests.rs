@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use tidemark_broker::environment::Environment;
-use tidemark_client::{CallError, Connection};
+use tidemark_client::{Connection, RawError};
 use tidemark_protocol::messages::{
     ApiVersionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, ListOffsetsRequest,
     MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
@@ -345,7 +345,7 @@ async fn a_connection_may_end_before_the_request_or_after_it() {
         let request = produce_request("topic", batch("a", None), -1);
         let error = connection.call(PRODUCE, &request).await.unwrap_err();
         assert!(
-            matches!(error, CallError::Closed | CallError::Io(_)),
+            matches!(error, RawError::Closed | RawError::Io(_)),
             "{error}"
         );
         assert_eq!(read_all(&mut witness, "topic").await.len(), records);
@@ -378,7 +378,7 @@ async fn answers_may_be_lost_changed_or_nonsense() {
     assert_eq!(produced(response).error_code, code);
     let fetch = fetch_request("topic", 0, 0, 0);
     let error = connection.call(FETCH, &fetch).await.unwrap_err();
-    assert!(matches!(error, CallError::Frame(_)), "{error}");
+    assert!(matches!(error, RawError::Frame(_)), "{error}");
     let mut witness = connect(&broker.bootstrap()).await;
     let response = witness.call(FETCH, &fetch).await.unwrap();
     assert_eq!(fetched(&response).len(), 2, "it was done each time");

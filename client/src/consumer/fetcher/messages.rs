@@ -16,8 +16,8 @@ use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::ErrorCode;
 use uuid::Uuid;
 
-use super::fetcher::{EpochQuestion, FetchAnswer, OffsetQuestion, PartitionAnswer, Position};
 use super::session::SessionRequest;
+use super::{EpochQuestion, FetchAnswer, OffsetQuestion, PartitionAnswer, Position};
 use crate::topic_partition::TopicPartition;
 
 /// Versions of Fetch with names instead of ids end here.

@@ -144,11 +144,6 @@ impl Session {
         self.names.get(&id)
     }
 
-    /// The last request's partitions.
-    pub(crate) fn partitions(&self) -> impl Iterator<Item = (&TopicPartition, &Wanted)> {
-        self.sent.iter()
-    }
-
     /// The id and the closing epoch of a session that the broker still has.
     pub(crate) fn close(&mut self) -> Option<(i32, i32)> {
         let id = std::mem::take(&mut self.id);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tidemark_protocol::records::legacy::read_message_set;
 use tidemark_protocol::records::{BatchBuilder, BatchError, BatchHeader, TimestampType};
 
-use super::batch::{Batch, MAX_UNPACKED};
+use crate::consumer::batch::{Batch, MAX_UNPACKED};
 
 /// Offset of the magic byte: the same in every format.
 const MAGIC: usize = 16;

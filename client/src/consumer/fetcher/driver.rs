@@ -10,41 +10,39 @@ use tidemark_protocol::ErrorCode;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::commit::fetch_committed;
-use super::error::ConsumerError;
-use super::fetcher::{
-    Ask, EpochQuestion, FetchAnswer, Fetcher, OffsetQuestion, Position, Retriable,
-};
 use super::messages::{
     FetchTerms, LAST_FETCH_BY_NAME, epoch_ends, epoch_ends_answer, fetch, fetch_answer,
     list_offsets, list_offsets_answer,
 };
 use super::session::SessionRequest;
+use super::{Ask, EpochQuestion, FetchAnswer, Fetcher, OffsetQuestion, Position, Retriable};
 use crate::clock::Now;
 use crate::cluster::{Cluster, Lane, Node};
 use crate::connection::CallError;
+use crate::consumer::commit::fetch_committed;
+use crate::consumer::error::ConsumerError;
 use crate::topic_partition::TopicPartition;
 
 /// Versions of Fetch that are spoken.
 const FETCH: std::ops::RangeInclusive<i16> = 4..=17;
 
 /// What the application's side and the driver share.
-pub(super) struct Shared {
-    pub(super) cluster: Cluster,
+pub(in crate::consumer) struct Shared {
+    pub(in crate::consumer) cluster: Cluster,
     /// The group whose offsets partitions begin at.
-    pub(super) group: Option<String>,
-    pub(super) terms: FetchTerms,
-    pub(super) fetcher: Mutex<Fetcher>,
+    pub(in crate::consumer) group: Option<String>,
+    pub(in crate::consumer) terms: FetchTerms,
+    pub(in crate::consumer) fetcher: Mutex<Fetcher>,
     /// The fetcher has changed: plan again.
-    pub(super) wake_driver: Notify,
+    pub(in crate::consumer) wake_driver: Notify,
     /// There may be something to read.
-    pub(super) wake_reader: Notify,
-    pub(super) closed: watch::Sender<bool>,
+    pub(in crate::consumer) wake_reader: Notify,
+    pub(in crate::consumer) closed: watch::Sender<bool>,
 }
 
 impl Shared {
     /// Changes the fetcher, and has the driver look at it again.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Fetcher) -> T) -> T {
+    pub(in crate::consumer) fn change<T>(&self, change: impl FnOnce(&mut Fetcher) -> T) -> T {
         let outcome = change(&mut self.fetcher.lock());
         self.wake_driver.notify_one();
         outcome
@@ -60,7 +58,7 @@ impl Shared {
 }
 
 /// Runs until the consumer is closed.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(in crate::consumer) async fn run(shared: Arc<Shared>) {
     let mut closed = shared.closed.subscribe();
     let mut running = JoinSet::new();
     tokio::select! {

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::batch::Batch;
+use crate::consumer::batch::Batch;
 
 /// Leaves out what is not for applications: control batches always, and under read_committed the
 /// batches of aborted transactions. `aborted` are the producers and first offsets of the
 /// transactions that the broker named for this answer.
-pub(crate) fn visible(
+pub(super) fn visible(
     batches: Vec<Batch>,
     read_committed: bool,
     mut aborted: Vec<(i64, i64)>,

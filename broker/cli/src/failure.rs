@@ -1,0 +1,88 @@
+//! Why a command failed, in words that name what to change, and with which exit code it ends.
+
+use tidemark_client::{CallError, ClientError, ConnectError, ErrorCode};
+
+/// The exit code of a command that was understood and could not be carried out, or not all of it.
+pub(crate) const FAILED: u8 = 1;
+/// The exit code for a command line or a configuration that cannot be meant.
+pub(crate) const USAGE: u8 = 2;
+
+/// The end of a command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            code: FAILED,
+            message: message.into(),
+        }
+    }
+
+    /// An option that cannot be meant; `fix` says what would be right.
+    pub(crate) fn usage(option: &str, value: &str, fix: impl AsRef<str>) -> Self {
+        Self {
+            code: USAGE,
+            message: format!("{option} {value:?}: {}", fix.as_ref()),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let code = match error {
+            ClientError::Config { .. } => USAGE,
+            _ => FAILED,
+        };
+        Self {
+            code,
+            message: explain(&error),
+        }
+    }
+}
+
+/// The error with what may help against it.
+pub(crate) fn explain(error: &ClientError) -> String {
+    match fix(error) {
+        Some(fix) => format!("{error}\n  {fix}"),
+        None => error.to_string(),
+    }
+}
+
+fn fix(error: &ClientError) -> Option<&'static str> {
+    match error {
+        ClientError::Timeout { last, .. } => fix(last.as_ref()?),
+        ClientError::Connect(ConnectError::Io { .. } | ConnectError::Timeout { .. }) => {
+            Some("is the broker running, and --bootstrap (TIDEMARK_BOOTSTRAP) its address?")
+        }
+        ClientError::Connect(ConnectError::Authentication { .. }) => {
+            Some("check --user, --sasl-mechanism and the password")
+        }
+        ClientError::Connect(ConnectError::Tls { .. }) => Some("check --tls-ca and --bootstrap"),
+        ClientError::Connect(ConnectError::NotKafka { .. }) => {
+            Some("check --bootstrap; a listener with TLS needs --tls-ca, one with SASL --user")
+        }
+        ClientError::Call(CallError::Unsupported { .. }) => {
+            Some("the cluster is too old for this command")
+        }
+        error => fix_of_code(error.code()?),
+    }
+}
+
+fn fix_of_code(code: ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::UnknownTopicOrPartition => Some("`tidemark topic list` shows what there is"),
+        ErrorCode::TopicAlreadyExists => Some("--if-not-exists leaves it as it is"),
+        ErrorCode::GroupIdNotFound => Some("`tidemark group list` shows what there is"),
+        ErrorCode::NonEmptyGroup | ErrorCode::UnknownMemberId => {
+            Some("the group has members: stop them first")
+        }
+        ErrorCode::TopicAuthorizationFailed
+        | ErrorCode::GroupAuthorizationFailed
+        | ErrorCode::ClusterAuthorizationFailed => Some("--user may not do this"),
+        _ => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! Where a consumer reads: seeking, pausing, and what is known of a partition.
+
+use super::fetcher::{Fetcher, Position, ResetTo};
+use super::{Consumer, ConsumerError};
+use crate::topic_partition::TopicPartition;
+
+impl Consumer {
+    /// Goes on from an offset (Kafka: `Consumer.seek`). What was fetched ahead is dropped.
+    pub fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), ConsumerError> {
+        if offset < 0 {
+            return Err(ConsumerError::Usage(format!(
+                "{partition}: cannot seek to {offset}: offsets begin at 0"
+            )));
+        }
+        let to = Position { offset, epoch: -1 };
+        self.jump(partition, |fetcher| fetcher.seek(partition, to))
+    }
+
+    /// Goes on from the first offset that the partition has (Kafka: `Consumer.seekToBeginning`).
+    pub fn seek_to_beginning(&mut self, partition: &TopicPartition) -> Result<(), ConsumerError> {
+        self.jump(partition, |fetcher| {
+            fetcher.reset(partition, ResetTo::Earliest)
+        })
+    }
+
+    /// Goes on with what comes from now on (Kafka: `Consumer.seekToEnd`).
+    pub fn seek_to_end(&mut self, partition: &TopicPartition) -> Result<(), ConsumerError> {
+        self.jump(partition, |fetcher| {
+            fetcher.reset(partition, ResetTo::Latest)
+        })
+    }
+
+    /// Goes on from the first record whose timestamp is at least `timestamp`, in milliseconds since
+    /// 1970 (UTC); from the end if there is none (Kafka: `offsetsForTimes`, then `seek`).
+    pub fn seek_to_time(
+        &mut self,
+        partition: &TopicPartition,
+        timestamp: i64,
+    ) -> Result<(), ConsumerError> {
+        self.jump(partition, |fetcher| {
+            fetcher.reset(partition, ResetTo::Time(timestamp))
+        })
+    }
+
+    fn jump(
+        &mut self,
+        partition: &TopicPartition,
+        jump: impl FnOnce(&mut Fetcher) -> bool,
+    ) -> Result<(), ConsumerError> {
+        let done = self.shared.change(jump);
+        self.drop_stale_cursor();
+        self.assigned(partition, done)
+    }
+
+    fn assigned(&self, partition: &TopicPartition, done: bool) -> Result<(), ConsumerError> {
+        if done {
+            return Ok(());
+        }
+        Err(ConsumerError::Usage(format!(
+            "{partition} is not assigned to this consumer"
+        )))
+    }
+
+    /// The offset of the record that is to be given out next (Kafka: `Consumer.position`); `None`
+    /// while it is being looked up.
+    pub fn position(&mut self, partition: &TopicPartition) -> Option<i64> {
+        self.set_cursor_aside();
+        let position = self.shared.fetcher.lock().position(partition)?;
+        Some(position.offset)
+    }
+
+    /// Gives no records of these partitions until they are resumed (Kafka: `Consumer.pause`). What
+    /// was fetched ahead is kept.
+    pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
+        self.set_paused(partitions, true)
+    }
+
+    /// Gives records of these partitions again (Kafka: `Consumer.resume`).
+    pub fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
+        self.set_paused(partitions, false)
+    }
+
+    fn set_paused(
+        &mut self,
+        partitions: &[TopicPartition],
+        paused: bool,
+    ) -> Result<(), ConsumerError> {
+        for partition in partitions {
+            let done = self
+                .shared
+                .change(|fetcher| fetcher.pause(partition, paused));
+            self.assigned(partition, done)?;
+        }
+        // The rest of what was being given out of a paused partition is fetched again later.
+        if let Some(cursor) = &self.cursor
+            && paused
+            && partitions.contains(cursor.records.partition())
+        {
+            let partition = cursor.records.partition().clone();
+            self.set_cursor_aside();
+            self.cursor = None;
+            self.shared.change(|fetcher| fetcher.rewind(&partition));
+        }
+        Ok(())
+    }
+
+    /// Partitions that are paused.
+    #[must_use]
+    pub fn paused(&self) -> Vec<TopicPartition> {
+        self.shared.fetcher.lock().paused()
+    }
+
+    /// What is known of a partition from the last answer: log start offset, last stable offset and
+    /// high watermark, each -1 while unknown.
+    #[must_use]
+    pub fn watermarks(&self, partition: &TopicPartition) -> Option<(i64, i64, i64)> {
+        self.shared.fetcher.lock().watermarks(partition)
+    }
+}

@@ -1,0 +1,349 @@
+//! A consumer as a member of its group: subscribing, carrying out what a rebalance changes, and
+//! committing.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tidemark_protocol::ErrorCode;
+use tokio::sync::oneshot;
+
+use super::commit::{CommitIdentity, commit, fetch_committed};
+use super::group::Change;
+use super::listener::RebalanceListener;
+use super::member::{self, GroupMember, Wanted};
+use super::{CommittedOffset, Consumer, ConsumerError};
+use crate::error::ClientError;
+use crate::topic_partition::TopicPartition;
+
+/// What a member without partitions commits, and a consumer without a group.
+fn no_group() -> ConsumerError {
+    ConsumerError::Usage("the consumer has no group: make it with ConsumerConfig::group".to_owned())
+}
+
+impl Consumer {
+    /// Reads these topics as a member of the group, which shares their partitions out among its
+    /// members (Kafka: `Consumer.subscribe`). Replaces what was subscribed before.
+    pub fn subscribe<T: Into<Arc<str>>>(
+        &mut self,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Result<(), ConsumerError> {
+        let topics = topics.into_iter().map(Into::into).collect();
+        self.begin(|_| Wanted::Topics(topics))
+    }
+
+    /// Reads all topics whose names `matches` says yes to, those that come later too (Kafka:
+    /// `Consumer.subscribe` with a pattern). The cluster's own topics are left out.
+    pub fn subscribe_matching(
+        &mut self,
+        matches: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Result<(), ConsumerError> {
+        let all = self.shared.cluster.want_all();
+        self.begin(|_| Wanted::Matching(Arc::new(matches), all))
+    }
+
+    fn begin(&mut self, wanted: impl FnOnce(&Self) -> Wanted) -> Result<(), ConsumerError> {
+        let Some(member) = self.member.clone() else {
+            return Err(no_group());
+        };
+        if self.member_driver.is_none() && !self.assignment().is_empty() {
+            return Err(ConsumerError::Usage(
+                "the consumer was assigned partitions: it cannot subscribe too".to_owned(),
+            ));
+        }
+        let wanted = wanted(self);
+        member.subscribe(wanted);
+        if self.member_driver.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let closed = shared.closed.subscribe();
+            self.member_driver = Some(tokio::spawn(member::run(member, shared, closed)));
+        }
+        Ok(())
+    }
+
+    /// Tells `listener` from now on when partitions come and go.
+    pub fn set_rebalance_listener(&mut self, listener: impl RebalanceListener) {
+        self.listener = Some(Box::new(listener));
+    }
+
+    /// Leaves the group and reads nothing (Kafka: `Consumer.unsubscribe`). Commits first, unless
+    /// [`super::ConsumerConfig::auto_commit`] is off.
+    pub async fn unsubscribe(&mut self) -> Result<(), ConsumerError> {
+        self.set_cursor_aside();
+        let committed = self.leave_group("the consumer unsubscribed").await;
+        if let Some(driver) = self.member_driver.take() {
+            driver.abort();
+        }
+        let all = self.assignment();
+        self.shared.change(|fetcher| fetcher.remove(&all));
+        self.drop_stale_cursor();
+        committed
+    }
+
+    /// The last acts of a member.
+    pub(super) async fn leave_group(&mut self, reason: &'static str) -> Result<(), ConsumerError> {
+        let Some(member) = self.member.clone() else {
+            return Ok(());
+        };
+        let mut committed = Ok(());
+        if self.config.auto_commit.is_some() {
+            committed = self.commit().await;
+        }
+        if self.member_driver.is_some() {
+            let (owned, in_time) = {
+                let membership = member.membership.lock();
+                (membership.owned(), membership.identity().is_some())
+            };
+            let what = if in_time {
+                Telling::Revoked
+            } else {
+                Telling::Lost
+            };
+            if !owned.is_empty() {
+                self.tell(what, &owned).await;
+            }
+            let leave = member.leave(reason);
+            member.say_goodbye(leave).await;
+        }
+        committed
+    }
+
+    /// Carries out what the group has changed, and tells if it cannot go on.
+    pub(super) async fn serve_group(&mut self) -> Result<(), ConsumerError> {
+        let Some(member) = self.member.clone() else {
+            return Ok(());
+        };
+        if !member.attention.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        loop {
+            member.attention.store(false, Ordering::Release);
+            let change = member.membership.lock().begin_change();
+            let Some(change) = change else { break };
+            self.set_cursor_aside();
+            match change {
+                Change::Revoke(gone) => {
+                    if self.config.auto_commit.is_some() {
+                        // Best effort: what is not committed is read again by whoever comes next.
+                        if let Err(error) = self.commit().await {
+                            tracing::warn!(group = %member.group, %error, "not committed");
+                        }
+                    }
+                    self.tell(Telling::Revoked, &gone).await;
+                    self.shared.change(|fetcher| fetcher.remove(&gone));
+                }
+                Change::Lose(gone) => {
+                    self.shared.change(|fetcher| fetcher.remove(&gone));
+                    self.tell(Telling::Lost, &gone).await;
+                }
+                Change::Assign(new) => {
+                    let topics = new.iter().map(|partition| Arc::clone(&partition.topic));
+                    self.shared.cluster.want_topics(topics);
+                    self.shared.change(|fetcher| fetcher.add(&new, true));
+                    self.tell(Telling::Assigned, &new).await;
+                }
+            }
+            self.drop_stale_cursor();
+            member.with(|membership| membership.changed());
+        }
+        self.told_over(&member)
+    }
+
+    fn told_over(&self, member: &GroupMember) -> Result<(), ConsumerError> {
+        if let Some(report) = member.report.lock().take() {
+            return Err(report.into());
+        }
+        let Some((code, reason)) = member.membership.lock().over() else {
+            return Ok(());
+        };
+        // Every read tells again.
+        member.attention.store(true, Ordering::Release);
+        Err(ConsumerError::Group {
+            group: member.group.clone(),
+            code,
+            reason,
+        })
+    }
+
+    async fn tell(&mut self, what: Telling, partitions: &[TopicPartition]) {
+        let listener = self.listener.take();
+        // Puts it back also if the read is dropped in the middle.
+        let mut holder = Holder {
+            consumer: self,
+            listener,
+        };
+        let Holder { consumer, listener } = &mut holder;
+        let Some(listener) = listener else { return };
+        match what {
+            Telling::Assigned => listener.assigned(consumer, partitions).await,
+            Telling::Revoked => listener.revoked(consumer, partitions).await,
+            Telling::Lost => listener.lost(consumer, partitions).await,
+        }
+    }
+
+    // ---- committing ----
+
+    /// Commits the positions of all partitions: everything that has been given out counts as read
+    /// (Kafka: `Consumer.commitSync`). Tries again as long as that can help, within
+    /// [`crate::ClientConfig::api_timeout`].
+    pub async fn commit(&mut self) -> Result<(), ConsumerError> {
+        let offsets = self.positions_to_commit();
+        self.commit_offsets(offsets).await
+    }
+
+    /// Commits these offsets: each is that of the record to be read next.
+    pub async fn commit_offsets(
+        &mut self,
+        offsets: Vec<(TopicPartition, CommittedOffset)>,
+    ) -> Result<(), ConsumerError> {
+        self.committing(offsets)?.await
+    }
+
+    /// Commits the positions of all partitions, and gives a future of how that goes (Kafka:
+    /// `Consumer.commitAsync`). Commits are carried out in the order of the calls. The future does
+    /// nothing of its own: dropping it gives up the outcome only.
+    pub fn commit_async(
+        &mut self,
+    ) -> Result<impl Future<Output = Result<(), ConsumerError>> + Send + use<>, ConsumerError> {
+        let offsets = self.positions_to_commit();
+        let committing = self.committing(offsets)?;
+        let task = tokio::spawn(committing);
+        Ok(async move {
+            task.await
+                .unwrap_or_else(|_| Err(ClientError::Closed.into()))
+        })
+    }
+
+    /// The group's offsets of these partitions; those that have none are left out (Kafka:
+    /// `Consumer.committed`).
+    pub async fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<HashMap<TopicPartition, CommittedOffset>, ConsumerError> {
+        let cluster = &self.shared.cluster;
+        let group = self.shared.group.as_deref().ok_or_else(no_group)?;
+        let limit = cluster.config().api_timeout;
+        Ok(fetch_committed(cluster, group, Some(partitions), limit).await?)
+    }
+
+    fn positions_to_commit(&mut self) -> Vec<(TopicPartition, CommittedOffset)> {
+        self.set_cursor_aside();
+        let positions = self.shared.fetcher.lock().positions();
+        positions
+            .into_iter()
+            .map(|(partition, position)| {
+                let offset = CommittedOffset {
+                    leader_epoch: position.epoch,
+                    ..CommittedOffset::new(position.offset)
+                };
+                (partition, offset)
+            })
+            .collect()
+    }
+
+    fn committing(
+        &mut self,
+        offsets: Vec<(TopicPartition, CommittedOffset)>,
+    ) -> Result<impl Future<Output = Result<(), ConsumerError>> + Send + use<>, ConsumerError> {
+        let member = self.member.clone().ok_or_else(no_group)?;
+        let identity = if self.member_driver.is_some() {
+            member.membership.lock().identity()
+        } else {
+            Some(CommitIdentity::outsider())
+        };
+        let cluster = self.shared.cluster.clone();
+        // Each waits for the one before, whose end it is when that is dropped too.
+        let (done, turn) = oneshot::channel::<()>();
+        let before = self.last_commit.replace(turn);
+        Ok(async move {
+            let _done = done;
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            if offsets.is_empty() {
+                return Ok(());
+            }
+            let Some(identity) = identity else {
+                return Err(ConsumerError::Group {
+                    group: member.group.clone(),
+                    code: ErrorCode::UnknownMemberId,
+                    reason: "the consumer is not a member at the moment: its partitions may be \
+                             another one's"
+                        .to_owned(),
+                });
+            };
+            let limit = cluster.config().api_timeout;
+            let done = commit(&cluster, &member.group, &identity, &offsets, limit).await;
+            done.map_err(|error| explain(&member, &identity, error))
+        })
+    }
+
+    /// Commits in the background, if it is time.
+    pub(super) fn commit_if_due(&mut self) {
+        let Some(interval) = self.config.auto_commit else {
+            return;
+        };
+        let clock = self.shared.cluster.clock().clone();
+        if clock.now().millis < self.commit_at {
+            return;
+        }
+        self.commit_at = clock.deadline(interval);
+        let offsets = self.positions_to_commit();
+        let Ok(committing) = self.committing(offsets) else {
+            self.commit_at = u64::MAX;
+            return;
+        };
+        tokio::spawn(async move {
+            if let Err(error) = committing.await {
+                tracing::warn!(%error, "not committed");
+            }
+        });
+    }
+}
+
+/// What an error of a commit means to the group.
+fn explain(member: &GroupMember, identity: &CommitIdentity, error: ClientError) -> ConsumerError {
+    let Some(code) = error.code() else {
+        return error.into();
+    };
+    member.with(|membership| membership.commit_refused(code, identity.generation));
+    let reason = match code {
+        ErrorCode::RebalanceInProgress => {
+            "the group is rebalancing: read on, and commit again after that"
+        }
+        ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => {
+            "the group has gone on without this consumer, and the partitions may be another one's: \
+             it was silent for longer than session_timeout, or busy for longer than \
+             max_poll_interval"
+        }
+        ErrorCode::FencedInstanceId => "another member has come under the same instance id",
+        _ => return error.into(),
+    };
+    ConsumerError::Group {
+        group: member.group.clone(),
+        code,
+        reason: format!("not committed, {code}: {reason}"),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Telling {
+    Assigned,
+    Revoked,
+    Lost,
+}
+
+/// Puts the listener back.
+struct Holder<'a> {
+    consumer: &'a mut Consumer,
+    listener: Option<Box<dyn RebalanceListener>>,
+}
+
+impl Drop for Holder<'_> {
+    fn drop(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            self.consumer.listener = Some(listener);
+        }
+    }
+}

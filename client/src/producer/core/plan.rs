@@ -1,0 +1,248 @@
+//! Requests out: what is ready, for whom, in which order.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Core, Identity, Item, Plan, Send};
+use crate::clock::Now;
+use crate::producer::batch::{Batch, Payload};
+use crate::producer::error::ProduceError;
+use crate::topic_partition::TopicPartition;
+
+impl Core {
+    /// What is to be sent now. Everything in it is under way from here on.
+    pub(crate) fn plan(&mut self, now: Now) -> Plan {
+        let mut plan = Plan::default();
+        self.expire(now, &mut plan);
+        self.settle(&mut plan);
+        let (mut ready, mut nodes) = (HashMap::<i32, bool>::new(), Vec::new());
+        let hurry = self.starved || self.refusing.is_some();
+        for index in self.active.clone() {
+            let Some(queue) = self.queues.get_mut(index) else {
+                continue;
+            };
+            let is_ready = match (&queue.open, queue.waiting.is_empty()) {
+                (_, false) => true,
+                (Some(open), true) => {
+                    let flushed = self.flush_up_to.is_some_and(|up_to| open.number <= up_to);
+                    let lingers_until = open.created.saturating_add(self.settings.linger);
+                    let done = hurry || flushed || now.millis >= lingers_until;
+                    if done {
+                        queue.close_open();
+                    } else {
+                        plan.at(lingers_until);
+                    }
+                    done
+                }
+                (None, true) => false,
+            };
+            if is_ready && queue.not_before > now.millis {
+                plan.at(queue.not_before);
+                continue;
+            }
+            let Some(node) = queue.leader else {
+                plan.refresh |= is_ready;
+                continue;
+            };
+            if !ready.contains_key(&node) {
+                nodes.push(node);
+            }
+            *ready.entry(node).or_default() |= is_ready;
+        }
+        let mut identity = None;
+        if self.settings.idempotent {
+            match self.identity {
+                Identity::Known(id, epoch) => identity = Some((id, epoch)),
+                Identity::None if ready.values().any(|ready| *ready) => {
+                    if self.identify_not_before > now.millis {
+                        plan.at(self.identify_not_before);
+                    } else {
+                        self.identity = Identity::Asked;
+                        plan.identify = true;
+                    }
+                }
+                Identity::None | Identity::Asked => {}
+            }
+        }
+        for node in nodes {
+            if ready.get(&node) != Some(&true) {
+                continue;
+            }
+            let state = self.nodes.entry(node).or_default();
+            if !state.linked {
+                // What is under way on the old connection could be overtaken on a new one.
+                if state.in_flight == 0 {
+                    plan.connect.push(node);
+                }
+                continue;
+            }
+            if self.settings.idempotent && identity.is_none() {
+                continue;
+            }
+            // Whatever else has something for this broker goes along, full or not.
+            let mut along = true;
+            while self
+                .nodes
+                .get(&node)
+                .is_some_and(|state| state.in_flight < self.settings.max_in_flight)
+            {
+                let items = self.drain(node, identity, along, now);
+                along = false;
+                if items.is_empty() {
+                    break;
+                }
+                if let Some(state) = self.nodes.get_mut(&node) {
+                    state.in_flight += 1;
+                }
+                plan.sends.push(Send { node, items });
+            }
+        }
+        if self.memory <= self.settings.buffer_memory / 2 {
+            self.starved = false;
+        }
+        plan
+    }
+
+    /// The next request's batches for a broker: at most one of each partition.
+    pub(super) fn drain(
+        &mut self,
+        node: i32,
+        identity: Option<(i64, i16)>,
+        along: bool,
+        now: Now,
+    ) -> Vec<Item> {
+        let mut items = Vec::new();
+        let mut size = 0;
+        self.turn = self.turn.wrapping_add(1);
+        let start = self.turn % self.active.len().max(1);
+        let (later, sooner) = self.active.split_at(start.min(self.active.len()));
+        for index in sooner.iter().chain(later) {
+            let Some(queue) = self.queues.get_mut(*index) else {
+                continue;
+            };
+            if queue.leader != Some(node) || queue.not_before > now.millis {
+                continue;
+            }
+            if along && queue.waiting.is_empty() {
+                queue.close_open();
+            }
+            let (idempotent, max) = (self.settings.idempotent, self.settings.max_in_flight);
+            let Some(place) = queue.next(node, idempotent, max) else {
+                continue;
+            };
+            let next = queue.waiting.get(place).map_or(0, wire_size);
+            if !items.is_empty() && size + next > self.settings.max_request_size {
+                continue;
+            }
+            size += next;
+            if let Some(identity) = identity {
+                queue.stamp_front(identity);
+            }
+            let Some(mut batch) = queue.waiting.remove(place) else {
+                continue;
+            };
+            batch.attempts += 1;
+            batch.rejected = false;
+            items.push(Item {
+                queue: *index,
+                order: batch.order(),
+                partition: queue.partition.clone(),
+                payload: std::mem::replace(&mut batch.payload, Payload::Out),
+                stamp: batch.stamp,
+            });
+            queue.in_flight_node = node;
+            queue.in_flight.push_back(batch);
+        }
+        items
+    }
+
+    /// Ends what has taken too long, and takes idle partitions off the list.
+    pub(super) fn expire(&mut self, now: Now, plan: &mut Plan) {
+        let timeout = self.settings.delivery_timeout;
+        let over = |created: u64| created.saturating_add(timeout) <= now.millis;
+        let mut ended = Vec::new();
+        for index in &self.active {
+            let Some(queue) = self.queues.get_mut(*index) else {
+                continue;
+            };
+            if queue.open.as_ref().is_some_and(|open| over(open.created)) {
+                queue.close_open();
+            }
+            while let Some(batch) = queue.waiting.pop_front_if(|batch| over(batch.created)) {
+                queue.settling |= batch.stamp.is_some();
+                ended.push((queue.partition.clone(), batch));
+            }
+            for batch in queue.in_flight.iter_mut().filter(|batch| !batch.given_up) {
+                if over(batch.created) {
+                    batch.given_up = true;
+                    let error = timed_out(&queue.partition, timeout, batch, true);
+                    batch.settle(Err(error.clone()));
+                    self.failed += u64::from(batch.count);
+                    self.last_error = Some(error);
+                }
+            }
+            let oldest = queue
+                .waiting
+                .front()
+                .into_iter()
+                .chain(queue.open.as_ref())
+                .chain(queue.in_flight.iter().filter(|batch| !batch.given_up))
+                .map(|batch| batch.created)
+                .min();
+            if let Some(oldest) = oldest {
+                plan.at(oldest.saturating_add(timeout));
+            }
+        }
+        for (partition, batch) in ended {
+            let maybe = batch.maybe_written && !batch.rejected;
+            let error = timed_out(&partition, timeout, &batch, maybe);
+            self.end(&batch, Err(error));
+            plan.freed = true;
+        }
+        let queues = &mut self.queues;
+        self.active.retain(|index| match queues.get_mut(*index) {
+            // One that has yet to settle keeps its epoch until the next record comes.
+            Some(queue) if queue.is_idle() && !queue.settling => {
+                queue.active = false;
+                false
+            }
+            _ => true,
+        });
+    }
+
+    /// Begins new epochs where everything is known.
+    pub(super) fn settle(&mut self, plan: &mut Plan) {
+        for index in &self.active {
+            if let Some(queue) = self.queues.get_mut(*index)
+                && !queue.try_settle()
+            {
+                // Epochs have run out: all new ones go under another id.
+                self.identity = Identity::None;
+                plan.at(0);
+            }
+        }
+    }
+}
+
+/// About how many bytes a batch takes in a request.
+fn wire_size(batch: &Batch) -> usize {
+    match &batch.payload {
+        Payload::Building(builder) => builder.size_estimate(),
+        Payload::Built(bytes) => bytes.len(),
+        Payload::Out => 0,
+    }
+}
+
+fn timed_out(
+    partition: &TopicPartition,
+    timeout: u64,
+    batch: &Batch,
+    maybe_written: bool,
+) -> ProduceError {
+    ProduceError::Timeout {
+        partition: partition.clone(),
+        after: Duration::from_millis(timeout),
+        maybe_written,
+        last: batch.last_error.clone(),
+    }
+}

@@ -1,0 +1,116 @@
+//! The client's examples do what they say: each is run as its users would, one after the other on
+//! one broker.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use integration_tests::harness::cluster::{for_each_cluster, unique};
+
+/// Runs an example with these arguments; gives what it printed.
+fn run(example: &str, arguments: &[&str]) -> String {
+    let tests = std::env::current_exe().unwrap();
+    let target: PathBuf = tests
+        .parent()
+        .and_then(|deps| deps.parent())
+        .unwrap()
+        .into();
+    let binary = target.join("examples").join(example);
+    assert!(
+        binary.exists(),
+        "{} is not built: cargo build -p tidemark-client --examples",
+        binary.display()
+    );
+    let output = Command::new(binary).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{example} {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_run() {
+    for_each_cluster(async |cluster| {
+        let bootstrap = cluster.bootstrap();
+        // The examples are processes of their own; a thread that may block waits for each.
+        tokio::task::spawn_blocking(move || all(&bootstrap))
+            .await
+            .unwrap();
+    })
+    .await;
+}
+
+fn all(bootstrap: &str) {
+    let (topic, numbers) = (unique("example"), unique("numbers"));
+    let written = run("produce", &[bootstrap, &topic]);
+    assert_eq!(written.lines().count(), 3, "{written}");
+    assert!(
+        written.starts_with(&format!("{topic}-0 offset 0\n")),
+        "{written}"
+    );
+
+    let read = run("consume", &[bootstrap, &topic, &unique("readers"), "3"]);
+    assert_eq!(
+        read,
+        format!(
+            "{topic}-0 offset 0: ada = login\n{topic}-0 offset 1: bob = login\n{topic}-0 offset 2: \
+             ada = login\n"
+        )
+    );
+
+    let readme = run("readme", &[bootstrap]);
+    assert_eq!(readme.matches("written at offset").count(), 3, "{readme}");
+    assert!(readme.contains("Some(b\"user2\") at offset"), "{readme}");
+
+    let counted = run("produce_counted", &[bootstrap, &numbers, "5000"]);
+    assert_eq!(counted, "5000 delivered, 0 failed\n");
+
+    let batches = run("consume_batches", &[bootstrap, &numbers, "0", "5000"]);
+    assert!(
+        batches.ends_with("5000 records, 40000 bytes of values\n"),
+        "{batches}"
+    );
+
+    let streamed = run("consume_stream", &[bootstrap, &topic, "1000", "3"]);
+    assert!(streamed.starts_with("offset 0 at "), "{streamed}");
+
+    let (orders, billing) = (unique("orders"), unique("billing"));
+    let managed = run("admin", &[bootstrap, &orders, &billing]);
+    for line in [
+        "retention.ms = 3600000".to_owned(),
+        format!("Earliest of {orders}-0: 1"),
+        format!("Latest of {orders}-0: 3"),
+        format!("{billing} is at 2 of {orders}-0"),
+        format!("{billing} is Empty with 0 members"),
+        format!("deleted {orders}"),
+        "missing stays: Some(UnknownTopicOrPartition)".to_owned(),
+    ] {
+        assert!(
+            managed.lines().any(|told| told == line),
+            "{line}: {managed}"
+        );
+    }
+
+    let worked = run("rebalance", &[bootstrap, &topic, &unique("workers"), "3"]);
+    let lines: Vec<&str> = worked.lines().collect();
+    assert_eq!(lines.first(), Some(&"1 partitions came"), "{worked}");
+    assert_eq!(lines.last(), Some(&"1 partitions go"), "{worked}");
+}
+
+#[test]
+fn the_readme_shows_the_example() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
+    let example = std::fs::read_to_string(format!("{root}/client/examples/readme.rs")).unwrap();
+    let code: Vec<&str> = example.lines().map(str::trim).collect();
+    let section = readme
+        .split("with the project's own client")
+        .nth(1)
+        .unwrap();
+    let blocks: Vec<&str> = section.split("```").skip(1).step_by(2).take(2).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let lines: Vec<&str> = block.lines().skip(1).map(str::trim).collect();
+        assert!(lines.len() >= 7, "{block}");
+        let shown = code.windows(lines.len()).any(|window| window == lines);
+        assert!(shown, "not in client/examples/readme.rs:\n{block}");
+    }
+}
