@@ -5,6 +5,7 @@ mod catalog;
 mod metadata_log;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::api::{FetchSessions, Memory, Node, ProducerIds, Shared};
@@ -24,7 +25,7 @@ use crate::catalog::records::BrokerEndpoint;
 use crate::config::{BrokerConfig, ConfigError};
 use crate::coordinator::group::GroupRouter;
 use crate::coordinator::runtime::{BoxFuture, Failure, LoadError, Mailbox};
-use crate::environment::Environment;
+use crate::environment::{Clock, Environment};
 use crate::metrics::Metrics;
 use crate::net::{BindError, Connector, Limits, Sources, connector, serve};
 use crate::partition::{Flusher, FlusherThread, PartitionTable};
@@ -82,6 +83,8 @@ pub struct Handle {
     services: JoinSet<()>,
     catalog: CatalogThread,
     flusher: FlusherThread,
+    /// Ready once the data directory is unlocked.
+    unlocked: oneshot::Receiver<Infallible>,
 }
 
 /// A broker; see [`Broker::start`].
@@ -143,6 +146,7 @@ impl Broker {
             services,
             catalog: opened.catalog_thread,
             flusher: opened.flusher,
+            unlocked: opened.unlocked,
         })
     }
 }
@@ -154,16 +158,19 @@ struct Opened {
     catalog: Mailbox<CatalogMachine>,
     catalog_thread: CatalogThread,
     flusher: FlusherThread,
+    unlocked: oneshot::Receiver<Infallible>,
 }
 
 /// Everything of the start that waits for the disk.
 fn open(config: Arc<BrokerConfig>, environment: Environment) -> Result<Opened, StartError> {
-    let log_dir = Arc::new(LogDir::open(
+    let mut log_dir = LogDir::open(
         Arc::clone(&environment.disk),
         &config.data_dir,
         &*environment.entropy,
         config.node_id,
-    )?);
+    )?;
+    let unlocked = log_dir.released();
+    let log_dir = Arc::new(log_dir);
     for warning in log_dir.warnings() {
         tracing::warn!("{warning}");
     }
@@ -196,6 +203,7 @@ fn open(config: Arc<BrokerConfig>, environment: Environment) -> Result<Opened, S
         catalog,
         catalog_thread,
         flusher: flusher_thread,
+        unlocked,
     })
 }
 
@@ -291,7 +299,9 @@ impl Handle {
                 Ok(())
             }
         };
-        drop(self.flusher);
+        let clock = Arc::clone(&self.reconciler.environment.clock);
+        drop((self.flusher, self.reconciler, self.shared));
+        unlocked(self.unlocked, &*clock).await;
         result
     }
 
@@ -302,6 +312,19 @@ impl Handle {
         let mut groups = std::mem::take(&mut *self.reconciler.tasks.lock());
         groups.shutdown().await;
         self.catalog.stop().await;
+        let clock = Arc::clone(&self.reconciler.environment.clock);
+        drop((self.flusher, self.reconciler, self.shared));
+        unlocked(self.unlocked, &*clock).await;
+    }
+}
+
+/// Waits until nobody has the data directory any more: threads may still read from it for requests
+/// whose connections have gone.
+async fn unlocked(unlocked: oneshot::Receiver<Infallible>, clock: &dyn Clock) {
+    let grace = clock.sleep_until(clock.now().monotonic.plus_ms(SHUTDOWN_GRACE_MS));
+    tokio::select! {
+        _ = unlocked => {}
+        () = grace => tracing::warn!("the data directory is still in use"),
     }
 }
 

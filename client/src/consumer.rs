@@ -187,6 +187,10 @@ impl Consumer {
     /// Errors and dropping are as with [`Self::recv`]. With both in use on one consumer, this goes on
     /// behind the last record that `recv` gave.
     pub async fn recv_batches(&mut self) -> Result<Fetched, ConsumerError> {
+        if self.cursor.is_some() {
+            self.serve_group().await?;
+            self.commit_if_due();
+        }
         if let Some(Cursor { records, turn, end }) = self.cursor.take() {
             let rest = records.rest();
             let mut fetcher = self.shared.fetcher.lock();

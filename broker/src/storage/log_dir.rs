@@ -2,10 +2,12 @@
 //! (Kafka's `LogManager`).
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::checkpoint;
@@ -50,6 +52,8 @@ pub struct LogDir {
     offsets: BTreeMap<TopicPartition, Checkpoints>,
     warnings: Vec<String>,
     _lock: Box<dyn LockGuard>,
+    /// Nothing is ever sent: the receiver learns that the lock has gone, which is the field before.
+    released: Option<oneshot::Sender<Infallible>>,
 }
 
 impl LogDir {
@@ -93,6 +97,7 @@ impl LogDir {
             offsets: BTreeMap::new(),
             warnings: Vec::new(),
             _lock: lock,
+            released: None,
         };
         dir.list_partitions()?;
         dir.read_offsets(RECOVERY_POINTS, |entry, offset| {
@@ -103,6 +108,13 @@ impl LogDir {
             entry.high_watermark = offset
         })?;
         Ok(dir)
+    }
+
+    /// Is ready once this value has gone, and the lock with it. The last one to ask is told.
+    pub fn released(&mut self) -> oneshot::Receiver<Infallible> {
+        let (sender, receiver) = oneshot::channel();
+        self.released = Some(sender);
+        receiver
     }
 
     /// The directory.

@@ -90,7 +90,7 @@ async fn connect(
         versions,
         shared,
         talk.client_id,
-        config.clock.clone(),
+        config,
     );
     Ok(link.retiring_at(retire_at))
 }
@@ -219,7 +219,7 @@ impl Talk<'_> {
             self.stream.write_all(&frame).await?;
             self.stream.flush().await
         };
-        sent.await.map_err(|error| broken(self.address, error))?;
+        sent.await.map_err(|error| self.hung_up(error))?;
         let frame = self.frame().await?;
         let header_version = <R::Response as HeaderVersion>::header_version(version);
         match decode_response_header(header_version, &frame) {
@@ -248,29 +248,32 @@ impl Talk<'_> {
             }
             let read = self.stream.read_buf(self.decoder.buffer_mut()).await;
             match read {
-                Ok(0) if self.tls => {
-                    return Err(broken(
-                        self.address,
-                        io::Error::new(
-                            io::ErrorKind::UnexpectedEof,
-                            "the broker closed the connection during the handshake",
-                        ),
-                    ));
-                }
-                Ok(0) => {
-                    return Err(broken(
-                        self.address,
-                        io::Error::new(
-                            io::ErrorKind::UnexpectedEof,
-                            "the broker closed the connection during the handshake: is it stopping, \
-                             or does the listener want TLS or SASL?",
-                        ),
-                    ));
-                }
+                Ok(0) => return Err(self.hung_up(io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => {}
-                Err(error) => return Err(broken(self.address, error)),
+                Err(error) => return Err(self.hung_up(error)),
             }
         }
+    }
+
+    /// The connection has ended in the middle of the handshake.
+    fn hung_up(&self, error: io::Error) -> ConnectError {
+        let closed = matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        );
+        // TLS has its own words for what went wrong.
+        if !closed || error.get_ref().is_some() {
+            return broken(self.address, error);
+        }
+        let wants = if self.tls { "SASL" } else { "TLS or SASL" };
+        let text = format!(
+            "the broker closed the connection during the handshake: is it stopping, or does the \
+             listener want {wants}?"
+        );
+        broken(self.address, io::Error::new(error.kind(), text))
     }
 
     fn decode<R: Request>(&self, version: i16, body: Bytes) -> Result<R::Response, ConnectError> {

@@ -24,6 +24,7 @@ use super::error::CallError;
 use super::transport::BoxStream;
 use super::versions::{Versions, name};
 use crate::clock::Clock;
+use crate::config::ClientConfig;
 
 /// The largest answer that is read, in bytes: a broker's `fetch.max.bytes` of 55 MiB and one batch
 /// that exceeds it fit.
@@ -36,6 +37,9 @@ const READ_STEP: usize = 64 * 1024;
 /// Requests that may wait for their answers. Every part of the client has its own, much lower
 /// limit; this one is for users who call without waiting.
 const MAX_WAITING: usize = 4096;
+/// Listeners with SASL tell everybody their versions, and hang up at the next request (Kafka's
+/// `SaslServerAuthenticator`).
+const WANTS_SASL: &str = "it has answered nothing but ApiVersions: does the listener want SASL?";
 /// Frames up to this size are written together, in bytes.
 const WRITE_TOGETHER: usize = 64 * 1024;
 
@@ -64,6 +68,8 @@ struct Shared {
     address: Arc<str>,
     client_id: StrBytes,
     clock: Clock,
+    /// What may be wrong if the broker closes the connection before it has answered anything.
+    suspicion: Option<&'static str>,
     state: Mutex<State>,
     /// Something is to be written, or the connection is to be closed.
     wake: Notify,
@@ -98,12 +104,13 @@ impl Link {
         versions: Versions,
         address: Arc<str>,
         client_id: StrBytes,
-        clock: Clock,
+        config: &ClientConfig,
     ) -> Self {
         let shared = Arc::new(Shared {
             address,
             client_id,
-            clock,
+            clock: config.clock.clone(),
+            suspicion: config.sasl.is_none().then_some(WANTS_SASL),
             state: Mutex::new(State {
                 next_id,
                 ..State::default()
@@ -252,15 +259,12 @@ impl Shared {
         }
     }
 
-    /// What it may mean that the broker has closed the connection without a word: one that asks for
-    /// authentication answers ApiVersions and nothing else.
+    /// What it may mean that the broker has closed the connection without a word.
     fn refusal(&self) -> Option<io::Error> {
         let state = self.state.lock();
-        (!state.answered && !state.waiting.is_empty()).then(|| {
-            let hint = "nothing was ever answered on it: does the listener ask for SASL, or is the \
-                        broker stopping?";
-            io::Error::new(io::ErrorKind::UnexpectedEof, hint)
-        })
+        let never = !state.answered && !state.waiting.is_empty();
+        let text = self.suspicion.filter(|_| never)?;
+        Some(io::Error::new(io::ErrorKind::UnexpectedEof, text))
     }
 
     fn garbage(&self, reason: String) -> CallError {

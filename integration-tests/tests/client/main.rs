@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+mod allocations;
 mod assignors;
 mod bad_input;
 mod consumer;
@@ -11,6 +12,7 @@ mod exchange;
 mod faults;
 mod foreign;
 mod groups;
+mod in_process;
 mod producer;
 mod reconnects;
 mod security;

@@ -1,66 +1,84 @@
-//! A thousand reconnects leave nothing behind.
+//! A thousand broken connections leave nothing behind.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use integration_tests::harness::calls;
-use integration_tests::harness::cluster::{for_each_cluster_behind_a_proxy, unique};
+use integration_tests::harness::proxy::Proxy;
+use tidemark_client::Client;
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
-use tidemark_client::{Client, ClientConfig};
+use tokio::runtime::Builder;
+use tokio::task::block_in_place;
 
-const ROUNDS: usize = 1000;
-/// Memory that may come and go, in KiB.
-const SLACK: usize = 20 * 1024;
+use crate::allocations::held;
+use crate::support::*;
 
-/// Resident memory in KiB.
-fn memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
+const RECONNECTS: usize = 1000;
+/// After so many the client has all that it keeps.
+const WARM: usize = 100;
+/// Connections: one for each use, and as many that are being replaced.
+const MAX_OPEN: usize = 6;
+/// What containers may keep in reserve, in bytes: far less than a thousand of anything.
+const RESERVE: isize = 64 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_reconnects_leave_nothing_behind() {
-    for_each_cluster_behind_a_proxy(async |cluster, proxy| {
-        let topic: Arc<str> = unique("reconnects").into();
-        let mut connection = calls::connect(&cluster.bootstrap()).await;
-        calls::create_served_topic(&mut connection, &topic, 1, &[]).await;
-        let ms = Duration::from_millis;
-        let config = ClientConfig::new(&proxy.address())
-            .retry_backoff(ms(1), ms(5))
-            .reconnect_backoff(ms(1), ms(2));
-        let client = Client::new(config).unwrap();
-        let producer = client
-            .producer(ProducerConfig::new().linger(ms(0)))
-            .unwrap();
-        let tasks = || {
-            tokio::runtime::Handle::current()
-                .metrics()
-                .num_alive_tasks()
-        };
-        let mut settled = (0, 0);
-        for round in 0..ROUNDS {
-            let record = ProducerRecord::to(Arc::clone(&topic)).value("x");
-            producer.send(&record).await.unwrap().await.unwrap();
-            proxy.cut();
-            if round == ROUNDS / 10 {
-                settled = (tasks(), memory());
-            }
-        }
-        // Those of the proxy count too; a leak of one task a round would be hundreds.
-        let (tasks, memory) = (tasks(), memory());
-        assert!(tasks <= settled.0 + 20, "{} tasks, then {tasks}", settled.0);
-        assert!(
-            memory <= settled.1 + SLACK,
-            "{} KiB, then {memory}",
-            settled.1
-        );
-        let counts = proxy.wait_for(|counts| counts.open <= 4).await;
-        assert!(counts.accepted >= ROUNDS as u64 as _, "{counts:?}");
-        assert_eq!(producer.counts().delivered, ROUNDS as u64);
+async fn reconnecting_leaves_nothing_behind() {
+    behind_a_proxy(async |cluster, proxy| {
+        let topic = topic(cluster, "reconnects", 1).await;
+        // The client has a thread and a runtime of its own, so that both can be looked at.
+        block_in_place(|| {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let tasks = || runtime.metrics().num_alive_tasks();
+            runtime.block_on(reconnect(proxy, &topic, tasks));
+            assert_eq!(tasks(), 0);
+        });
+        proxy.wait_for(|counts| counts.open == 0).await;
+        let end = end_offset(&cluster.bootstrap(), &first(&topic)).await;
+        assert_eq!(end, RECONNECTS as i64);
     })
     .await;
+}
+
+async fn reconnect(proxy: &Proxy, topic: &Arc<str>, tasks: impl Fn() -> usize) {
+    let millis = Duration::from_millis;
+    let config = config(&proxy.address())
+        .retry_backoff(millis(1), millis(4))
+        .reconnect_backoff(millis(1), millis(4));
+    let client = Client::new(config).unwrap();
+    let writer = producer(&client, ProducerConfig::new().linger(Duration::ZERO));
+    let mut consumer = reader(&client, [first(topic)]);
+    let record = ProducerRecord::to(Arc::clone(topic)).value("value");
+    let mut warm = None;
+    for at in 0..RECONNECTS {
+        let delivery = writer.send(&record).await.unwrap();
+        assert_eq!(delivery.await.unwrap().offset, at as i64);
+        assert_eq!(consumer.recv().await.unwrap().offset, at as i64);
+        // Everything is connected, and nothing is under way but the fetch.
+        let (now, alive) = (held(), tasks());
+        if at == WARM {
+            warm = Some((now, alive));
+        }
+        if let Some((bytes, before)) = warm {
+            assert!(now - bytes < RESERVE, "{at}: {} bytes more", now - bytes);
+            assert!(
+                alive <= before + MAX_OPEN,
+                "{at}: {alive} tasks, were {before}"
+            );
+        }
+        let open = proxy.counts().open;
+        assert!(open <= MAX_OPEN, "{at}: {open} connections");
+        if at % 2 == 0 {
+            proxy.cut();
+        } else {
+            proxy.reset();
+        }
+    }
+    let accepted = proxy.counts().accepted;
+    assert!(accepted > 2 * RECONNECTS, "{accepted} connections");
+    assert_eq!(writer.close(LONG).await.delivered, RECONNECTS as u64);
+    consumer.close().await.unwrap();
+    client.close();
+    drop(client);
+    while tasks() > 0 {
+        tokio::task::yield_now().await;
+    }
 }

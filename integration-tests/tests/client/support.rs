@@ -229,3 +229,14 @@ pub(crate) async fn read_by_librdkafka(
     })
     .await
 }
+
+/// Why a producer and a consumer of this client cannot do anything, in their words.
+pub(crate) async fn failures(client: &Client) -> [String; 2] {
+    let config = ProducerConfig::new().max_block(Duration::from_millis(500));
+    let producer = producer(client, config);
+    let record = ProducerRecord::to("topic");
+    let by_producer = producer.send(&record).await.unwrap_err();
+    let mut consumer = reader(client, [TopicPartition::new("topic", 0)]);
+    let by_consumer = consumer.recv().await.unwrap_err();
+    [by_producer.to_string(), by_consumer.to_string()]
+}

@@ -18,6 +18,7 @@ fn pair() -> (Link, Broker, crate::clock::ManualClock) {
     let (clock, time) = Clock::manual(1);
     let client_id = StrBytes::from_static_str("test");
     let address = "a:1".into();
+    let config = ClientConfig::new("a:1").clock(clock);
     let link = Link::start(
         Box::new(ours),
         decoder(),
@@ -25,7 +26,7 @@ fn pair() -> (Link, Broker, crate::clock::ManualClock) {
         Versions::default(),
         address,
         client_id,
-        clock,
+        &config,
     );
     let broker = Broker {
         stream: theirs,

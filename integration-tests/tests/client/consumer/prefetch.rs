@@ -2,13 +2,67 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use integration_tests::harness::cluster::for_each_cluster;
 use tidemark_client::TopicPartition;
 use tidemark_client::consumer::{ConsumerConfig, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
+use tidemark_protocol::messages::FetchRequest;
+use tidemark_protocol::messages::fetch_response::PartitionData;
+use tidemark_protocol::records::Batches;
 
 use crate::support::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_is_fetched_than_has_room() {
+    const RECORDS: usize = 500;
+    behind_a_proxy(async |cluster, proxy| {
+        let topic = topic(cluster, "bounded", 1).await;
+        let client = client(&proxy.address());
+        let writer = producer(&client, ProducerConfig::new().batch_size(1));
+        for _ in 0..RECORDS {
+            let record = ProducerRecord::to(Arc::clone(&topic)).value(vec![b'x'; 1000]);
+            drop(writer.send(&record).await.unwrap());
+        }
+        assert_eq!(writer.close(LONG).await.delivered, RECORDS as u64);
+        let (asked, received) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (largest, total) = (Arc::clone(&asked), Arc::clone(&received));
+        script(proxy, move |request| {
+            request.is::<FetchRequest>().then(|| {
+                let bytes = request.decode::<FetchRequest>().max_bytes;
+                largest.fetch_max(i64::from(bytes), Ordering::Relaxed);
+                let total = Arc::clone(&total);
+                request.rewrite::<FetchRequest>(move |response| {
+                    let topics = response.responses.iter();
+                    let records = topics.flat_map(|topic| &topic.partitions);
+                    // Each record has a batch of its own.
+                    let count = |part: &PartitionData| match &part.records {
+                        Some(records) => Batches::new(records).count(),
+                        None => 0,
+                    };
+                    total.fetch_add(records.map(count).sum(), Ordering::Relaxed);
+                })
+            })
+        });
+        let config = ConsumerConfig::new()
+            .offset_reset(OffsetReset::Earliest)
+            .prefetch_bytes(20_000);
+        let mut consumer = client.consumer(config).unwrap();
+        consumer.assign([first(&topic)]).unwrap();
+        for read in 1..=RECORDS {
+            consumer.recv().await.unwrap();
+            // What the broker sent: what has been read, what waits, and what is under way.
+            let ahead = received.load(Ordering::Relaxed).saturating_sub(read);
+            // The answer that is being read does not count any more, and each answer may bring one
+            // batch more than it should.
+            assert!(ahead <= 45, "{ahead} records ahead");
+        }
+        assert!(asked.load(Ordering::Relaxed) <= 20_000);
+        consumer.close().await.unwrap();
+    })
+    .await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_partition_starves() {

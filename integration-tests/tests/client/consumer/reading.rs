@@ -13,7 +13,7 @@ use tidemark_client::consumer::{Consumer, ConsumerConfig, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_protocol::messages::FetchRequest;
 use tidemark_protocol::messages::fetch_response::PartitionData;
-use tidemark_protocol::records::{BatchBuilder, Batches, Compression};
+use tidemark_protocol::records::{BatchBuilder, BatchHeader, Batches};
 
 use crate::support::*;
 
@@ -163,7 +163,7 @@ async fn what_librdkafka_writes_is_read_with_every_codec() {
                 let mut config = rdkafka::ClientConfig::new();
                 config
                     .set("bootstrap.servers", address)
-                    .set("linger.ms", "50")
+                    .set("linger.ms", "1000")
                     .set("compression.codec", codec);
                 let foreign: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
                 for at in 0..200 {
@@ -175,8 +175,9 @@ async fn what_librdkafka_writes_is_read_with_every_codec() {
             })
             .await;
             let found = headers(&bootstrap, &topic).await;
-            let packed = |codec: &Compression| codec.name();
-            assert_eq!(packed(&found[0].compression().unwrap()), codec);
+            // librdkafka leaves alone what does not become smaller: a record by itself.
+            let packed = |header: &BatchHeader| header.compression().unwrap().name() == codec;
+            assert!(found.iter().any(packed), "{codec}: {found:?}");
             let read = read_all(&bootstrap, &first(&topic)).await;
             let sent: Vec<String> = (0..200).map(|at| format!("{at} of many alike")).collect();
             assert_eq!(values(&read), sent, "{codec}");
