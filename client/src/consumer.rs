@@ -14,18 +14,20 @@ pub(crate) mod protocol;
 mod rebalance;
 mod stream;
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::cluster::Cluster;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 use batch::RecordCursor;
+use commit::queue::CommitQueue;
 use fetcher::driver::{self, Shared};
 use fetcher::messages::FetchTerms;
 use fetcher::{Fetcher, Position};
@@ -41,9 +43,6 @@ pub use tidemark_protocol::records::{
     BatchHeader, HeaderView, Headers, RecordError, TimestampType,
 };
 
-/// Records between two looks at the clock for whether it is time to commit.
-const LOOK_EVERY: u32 = 64;
-
 /// Reads partitions. Made by [`crate::Client::consumer`].
 pub struct Consumer {
     shared: Arc<Shared>,
@@ -54,12 +53,10 @@ pub struct Consumer {
     member: Option<Arc<GroupMember>>,
     member_driver: Option<JoinHandle<()>>,
     listener: Option<Box<dyn RebalanceListener>>,
-    /// When to commit next, in clock milliseconds.
-    commit_at: u64,
-    /// Counts records between looks at the clock.
-    since_look: u32,
-    /// Ends with the last commit that was begun.
-    last_commit: Option<oneshot::Receiver<()>>,
+    /// The commits that have been begun.
+    commits: CommitQueue,
+    /// The last one that was begun because it was time.
+    auto_commit: Option<JoinHandle<()>>,
 }
 
 struct Cursor {
@@ -75,6 +72,9 @@ impl Consumer {
         let settings = config.fetch_settings(cluster.config());
         let millis = |limit: Duration| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
         let lanes = Arc::new(cluster.own_lanes());
+        let commit_at = config
+            .auto_commit
+            .map_or(u64::MAX, |interval| cluster.clock().deadline(interval));
         let shared = Arc::new(Shared {
             cluster,
             lanes: Arc::clone(&lanes),
@@ -87,6 +87,8 @@ impl Consumer {
             fetcher: Mutex::new(Fetcher::new(settings)),
             wake_driver: Notify::new(),
             wake_reader: Notify::new(),
+            attention: AtomicBool::new(false),
+            commit_at: AtomicU64::new(commit_at),
             closed: watch::Sender::new(false),
         });
         let driver = tokio::spawn(driver::run(Arc::clone(&shared)));
@@ -94,9 +96,6 @@ impl Consumer {
             .group
             .as_ref()
             .map(|group| Arc::new(GroupMember::new(shared.cluster.clone(), lanes, group)));
-        let commit_at = config.auto_commit.map_or(u64::MAX, |interval| {
-            shared.cluster.clock().deadline(interval)
-        });
         Ok(Self {
             shared,
             config,
@@ -105,9 +104,8 @@ impl Consumer {
             member,
             member_driver: None,
             listener: None,
-            commit_at,
-            since_look: 0,
-            last_commit: None,
+            commits: CommitQueue::default(),
+            auto_commit: None,
         })
     }
 
@@ -124,6 +122,7 @@ impl Consumer {
             ));
         }
         let wanted: Vec<TopicPartition> = partitions.into_iter().collect();
+        let kept: HashSet<&TopicPartition> = wanted.iter().collect();
         self.set_cursor_aside();
         let topics = wanted.iter().map(|partition| Arc::clone(&partition.topic));
         self.shared.cluster.want_topics(topics);
@@ -131,7 +130,7 @@ impl Consumer {
         self.shared.change(|fetcher| {
             let gone: Vec<TopicPartition> = fetcher
                 .assigned()
-                .filter(|old| !wanted.contains(old))
+                .filter(|old| !kept.contains(old))
                 .cloned()
                 .collect();
             fetcher.remove(&gone);
@@ -156,8 +155,7 @@ impl Consumer {
             if let Some(next) = self.at_hand() {
                 return next;
             }
-            self.serve_group().await?;
-            self.commit_if_due();
+            self.look_around().await?;
             if let Some(next) = self.try_next() {
                 return next;
             }
@@ -188,8 +186,7 @@ impl Consumer {
     /// behind the last record that `recv` gave.
     pub async fn recv_batches(&mut self) -> Result<Fetched, ConsumerError> {
         if self.cursor.is_some() {
-            self.serve_group().await?;
-            self.commit_if_due();
+            self.look_around().await?;
         }
         if let Some(Cursor { records, turn, end }) = self.cursor.take() {
             let rest = records.rest();
@@ -234,6 +231,24 @@ impl Consumer {
         }
     }
 
+    /// Does what has to be done before more is given out.
+    async fn look_around(&mut self) -> Result<(), ConsumerError> {
+        self.serve_group().await?;
+        self.settle();
+        self.commit_if_due();
+        Ok(())
+    }
+
+    /// Goes back to where logs are still what they were, if some have been cut back.
+    fn settle(&mut self) {
+        self.shared.attention.store(false, Ordering::Release);
+        if self.shared.fetcher.lock().has_diverged() {
+            self.set_cursor_aside();
+            self.shared.change(Fetcher::settle);
+            self.drop_stale_cursor();
+        }
+    }
+
     /// Tells the fetcher how far the application has come within what it is being given.
     fn set_cursor_aside(&mut self) {
         let Some(cursor) = &self.cursor else { return };
@@ -269,19 +284,27 @@ impl Consumer {
             if *shared.closed.borrow() {
                 return Err(ClientError::Closed.into());
             }
-            self.serve_group().await?;
-            self.commit_if_due();
-            let taken = shared.fetcher.lock().take();
+            self.look_around().await?;
+            let taken = {
+                let mut fetcher = shared.fetcher.lock();
+                if fetcher.has_diverged() {
+                    continue;
+                }
+                let taken = fetcher.take();
+                if fetcher.made_room() {
+                    shared.wake_driver.notify_one();
+                }
+                taken
+            };
             if let Some(taken) = taken {
-                // There is room again.
-                shared.wake_driver.notify_one();
                 let (fetched, turn, end) = taken?;
                 return self.checked(fetched, turn, end);
             }
             let clock = shared.cluster.clock();
+            let commit_at = shared.commit_at.load(Ordering::Relaxed);
             tokio::select! {
                 () = shared.wake_reader.notified() => {}
-                () = clock.sleep_until(self.commit_at) => {}
+                () = clock.sleep_until(commit_at) => {}
             }
         }
     }
@@ -291,13 +314,12 @@ impl Consumer {
     fn at_hand(&mut self) -> Option<Result<ConsumerRecord, ConsumerError>> {
         if let Some(member) = &self.member {
             member.note_read();
-            self.since_look = self.since_look.wrapping_add(1);
-            // Now and then it may be time to commit; a look at the clock costs as much as a record.
-            if self.since_look.is_multiple_of(LOOK_EVERY)
-                || member.attention.load(Ordering::Acquire)
-            {
+            if member.attention.load(Ordering::Acquire) {
                 return None;
             }
+        }
+        if self.shared.attention.load(Ordering::Acquire) {
+            return None;
         }
         self.try_next()
     }
@@ -314,9 +336,9 @@ impl Consumer {
         }
         let broken = fetched.batches.iter().enumerate().find_map(|(at, batch)| {
             let reason = batch.validate_crc().err()?;
-            Some((at, batch.header.base_offset, reason))
+            Some((at, batch.first_offset(), batch.next_offset(), reason))
         });
-        let Some((at, offset, reason)) = broken else {
+        let Some((at, offset, behind, reason)) = broken else {
             return Ok((fetched, turn, end));
         };
         let clock = self.shared.cluster.clock();
@@ -328,6 +350,7 @@ impl Consumer {
             return Err(ConsumerError::Corrupt {
                 partition: fetched.partition,
                 offset,
+                next_offset: Some(behind),
                 reason,
             });
         }

@@ -57,7 +57,8 @@ impl Batch {
     pub fn decode(&self, partition: &TopicPartition) -> Result<Section<'_>, ConsumerError> {
         let failed = |reason: String| ConsumerError::Corrupt {
             partition: partition.clone(),
-            offset: self.header.base_offset,
+            offset: self.first_offset(),
+            next_offset: Some(self.next_offset()),
             reason,
         };
         let view = BatchView::parse(&self.bytes).map_err(|error| failed(error.to_string()))?;
@@ -338,6 +339,7 @@ impl RecordCursor {
                         let error = ConsumerError::Corrupt {
                             partition: self.fetched.partition.clone(),
                             offset: self.position,
+                            next_offset: Some(open.next_offset),
                             reason,
                         };
                         self.open = None;
@@ -363,7 +365,8 @@ impl RecordCursor {
                 Err(reason) => {
                     let error = ConsumerError::Corrupt {
                         partition: self.fetched.partition.clone(),
-                        offset: batch.header.base_offset,
+                        offset: batch.first_offset(),
+                        next_offset: Some(batch.next_offset()),
                         reason,
                     };
                     self.batch = self.fetched.batches.len();

@@ -16,6 +16,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::ErrorCode;
 
+pub(super) mod queue;
+
 use super::fetcher::messages::{by_topic, topic_name};
 use crate::cluster::{Cluster, CoordinatorKind, Lane, Node, Tries, api_error};
 use crate::error::ClientError;

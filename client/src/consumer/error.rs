@@ -50,8 +50,10 @@ pub enum ConsumerError {
     Corrupt {
         /// Where.
         partition: TopicPartition,
-        /// Offset of the batch.
+        /// Offset of the batch, or of the first record to be read of it.
         offset: i64,
+        /// Offset behind it, to seek to; `None` if not even that can be read.
+        next_offset: Option<i64>,
         /// What is wrong with it.
         reason: String,
     },

@@ -12,8 +12,10 @@
 //!               | committed offset              | offset found
 //!               v                               v
 //!           Validate <---- newer leader ----  Fetching ----> Stopped (an error was told; a seek
-//!               |                               ^             leaves it)
-//!               +------- epoch agrees ----------+
+//!            |      |                            ^  ^          leaves it)
+//!            |      +------- epoch agrees -------+  |
+//!            v                                      |
+//!         Diverged --- settled where the application reads --+
 //! ```
 
 use std::collections::{HashMap, VecDeque};
@@ -35,6 +37,7 @@ pub(super) mod driver;
 mod isolation;
 pub(super) mod messages;
 mod plan;
+mod ready;
 mod session;
 mod split;
 mod take;
@@ -77,6 +80,8 @@ enum State {
     Committed,
     Reset(ResetTo),
     Validate,
+    /// The leader's log is another one from here on, or from an offset it does not know.
+    Diverged(Option<Position>),
     Fetching,
     Stopped,
 }
@@ -95,8 +100,14 @@ struct Partition {
     leader_epoch: i32,
     /// A question about it is on its way.
     asked: bool,
-    /// Chunks that wait to be read.
+    /// Chunks that wait to be read, those aside included.
     waiting: usize,
+    /// Those of them that are kept while the partition is paused.
+    aside: VecDeque<Chunk>,
+    /// Where the last chunk ended that the application was given, -1 for none since a jump.
+    handed: i64,
+    /// The application has yet to hear of a failure.
+    told: bool,
     retry: Retry,
     high_watermark: i64,
     last_stable_offset: i64,
@@ -145,6 +156,10 @@ struct NodeState {
     in_flight: bool,
     /// Bytes from it that wait to be read.
     buffered: usize,
+    /// How many there may be, as of the last plan.
+    share: usize,
+    /// Requests that named all partitions.
+    full_requests: usize,
     retry: Retry,
 }
 
@@ -153,7 +168,6 @@ enum Item {
     Chunk(Chunk),
     Failure {
         partition: TopicPartition,
-        turn: u64,
         error: ConsumerError,
     },
     /// Not about a partition.
@@ -164,7 +178,8 @@ struct Chunk {
     partition: TopicPartition,
     turn: u64,
     node: i32,
-    from: i64,
+    /// Where it begins, with the leader epoch of what is in front of it.
+    from: Position,
     bytes: usize,
     batches: Vec<Batch>,
     next: Position,
@@ -258,6 +273,14 @@ pub(crate) struct Fetcher {
     order: Vec<TopicPartition>,
     nodes: HashMap<i32, NodeState>,
     ready: VecDeque<Item>,
+    /// A [`Item::Trouble`] is among them.
+    trouble_told: bool,
+    /// Bytes that are kept of paused partitions.
+    aside: usize,
+    /// There is room for more than at the last plan.
+    room: bool,
+    /// Partitions whose logs were found cut back, for [`Self::settle`].
+    diverged: Vec<TopicPartition>,
     turns: u64,
     /// Since when a partition has had no leader to ask.
     leaderless: Option<u64>,
@@ -275,6 +298,10 @@ impl Fetcher {
             order: Vec::new(),
             nodes: HashMap::new(),
             ready: VecDeque::new(),
+            trouble_told: false,
+            aside: 0,
+            room: false,
+            diverged: Vec::new(),
             turns: 0,
             leaderless: None,
             trouble: None,
@@ -290,28 +317,6 @@ impl Fetcher {
     /// Why the questions that are answered with NETWORK_EXCEPTION next have no other answer.
     pub(crate) fn note_call(&mut self, error: CallError) {
         self.last_call = Some(error);
-    }
-
-    /// Tells the application of a failure, unless it has yet to hear of one of the same kind: one
-    /// that is told again and again must not pile up where nobody reads.
-    fn tell(&mut self, failure: Item) {
-        let told = |item: &Item| match (item, &failure) {
-            (Item::Trouble(_), Item::Trouble(_)) => true,
-            (
-                Item::Failure {
-                    partition, turn, ..
-                },
-                Item::Failure {
-                    partition: other,
-                    turn: later,
-                    ..
-                },
-            ) => (partition, turn) == (other, later),
-            _ => false,
-        };
-        if !self.ready.iter().any(told) {
-            self.ready.push_back(failure);
-        }
     }
 
     /// Reads these partitions too. `committed` begins with the group's offsets, else with the reset
@@ -339,6 +344,9 @@ impl Fetcher {
                 leader_epoch: -1,
                 asked: false,
                 waiting: 0,
+                aside: VecDeque::new(),
+                handed: -1,
+                told: false,
                 retry: Retry::new(&self.settings),
                 high_watermark: -1,
                 last_stable_offset: -1,
@@ -355,12 +363,14 @@ impl Fetcher {
     /// Reads these partitions no more; what waits of them is dropped.
     pub(crate) fn remove(&mut self, removed: &[TopicPartition]) {
         for partition in removed {
-            self.partitions.remove(partition);
+            if let Some(p) = self.partitions.remove(partition) {
+                self.aside = self.aside.saturating_sub(p.aside_bytes());
+            }
         }
         let partitions = &self.partitions;
         self.order
             .retain(|partition| partitions.contains_key(partition));
-        self.drop_stale();
+        self.drop_gone();
     }
 
     /// The assigned partitions.
@@ -393,16 +403,11 @@ impl Fetcher {
         };
         p.turn = self.turns;
         p.asked = false;
+        p.handed = -1;
         p.retry.succeeded();
         change(p);
-        self.drop_stale();
+        self.drop_waiting(partition);
         true
-    }
-
-    /// Stops giving records of these partitions, or begins again.
-    pub(crate) fn pause(&mut self, partition: &TopicPartition, paused: bool) -> bool {
-        let found = self.partitions.get_mut(partition);
-        found.map(|p| p.paused = paused).is_some()
     }
 
     /// Partitions that are paused.
@@ -442,6 +447,7 @@ impl Fetcher {
             let known = p.position.map_or(-1, |position| position.epoch);
             let epoch = if to.epoch >= 0 { to.epoch } else { known };
             p.position = Some(Position { epoch, ..to });
+            p.catch_up();
         }
     }
 
@@ -511,42 +517,11 @@ impl Fetcher {
     fn stop(&mut self, partition: &TopicPartition, error: ConsumerError) {
         if let Some(p) = self.partitions.get_mut(partition) {
             p.state = State::Stopped;
+            p.told = true;
             self.ready.push_back(Item::Failure {
                 partition: partition.clone(),
-                turn: p.turn,
                 error,
             });
-        }
-    }
-
-    fn drop_stale(&mut self) {
-        let (partitions, nodes) = (&self.partitions, &mut self.nodes);
-        self.ready.retain(|item| {
-            let (partition, turn) = match item {
-                Item::Chunk(chunk) => (&chunk.partition, chunk.turn),
-                Item::Failure {
-                    partition, turn, ..
-                } => (partition, *turn),
-                Item::Trouble(_) => return true,
-            };
-            let current = partitions.get(partition).is_some_and(|p| p.turn == turn);
-            if let Item::Chunk(chunk) = item
-                && !current
-                && let Some(node) = nodes.get_mut(&chunk.node)
-            {
-                node.buffered = node.buffered.saturating_sub(chunk.bytes);
-            }
-            current
-        });
-        for p in self.partitions.values_mut() {
-            p.waiting = 0;
-        }
-        for item in &self.ready {
-            if let Item::Chunk(chunk) = item
-                && let Some(p) = self.partitions.get_mut(&chunk.partition)
-            {
-                p.waiting += 1;
-            }
         }
     }
 }

@@ -98,8 +98,10 @@ impl GroupMember {
 
     /// Leaves the group. Gives the call that tells the coordinator.
     pub(super) fn leave(&self, reason: &'static str) -> Option<Call> {
-        *self.wanted.lock() = None;
+        let mut wanted = self.wanted.lock();
+        *wanted = None;
         let leave = self.membership.lock().close(reason);
+        drop(wanted);
         self.wake.notify_one();
         leave
     }
@@ -141,7 +143,6 @@ impl GroupMember {
                 .map(|topic| Arc::clone(&topic.name))
                 .collect(),
         };
-        drop(wanted);
         self.with(|membership| {
             membership.subscribe(topics, now);
             membership.counted(|topic| {
@@ -149,6 +150,8 @@ impl GroupMember {
                 i32::try_from(count).ok()
             });
         });
+        // Only now: whoever leaves meanwhile must not be brought back.
+        drop(wanted);
     }
 
     /// One request to the coordinator.

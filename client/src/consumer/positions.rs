@@ -1,7 +1,7 @@
 //! Where a consumer reads: seeking, pausing, and what is known of a partition.
 
 use super::fetcher::{Fetcher, Position, ResetTo};
-use super::{Consumer, ConsumerError};
+use super::{Consumer, ConsumerError, Cursor};
 use crate::topic_partition::TopicPartition;
 
 impl Consumer {
@@ -70,7 +70,7 @@ impl Consumer {
     }
 
     /// Gives no records of these partitions until they are resumed (Kafka: `Consumer.pause`). What
-    /// was fetched ahead is kept.
+    /// was fetched ahead is kept, up to [`super::ConsumerConfig::prefetch_bytes`] of all of them.
     pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
         self.set_paused(partitions, true)
     }
@@ -85,23 +85,20 @@ impl Consumer {
         partitions: &[TopicPartition],
         paused: bool,
     ) -> Result<(), ConsumerError> {
-        for partition in partitions {
-            let done = self
-                .shared
-                .change(|fetcher| fetcher.pause(partition, paused));
-            self.assigned(partition, done)?;
-        }
-        // The rest of what was being given out of a paused partition is fetched again later.
-        if let Some(cursor) = &self.cursor
-            && paused
-            && partitions.contains(cursor.records.partition())
-        {
-            let partition = cursor.records.partition().clone();
+        let of_these = |cursor: &mut Cursor| partitions.contains(cursor.records.partition());
+        if paused {
             self.set_cursor_aside();
-            self.cursor = None;
-            self.shared.change(|fetcher| fetcher.rewind(&partition));
+            if let Some(cursor) = self.cursor.take_if(of_these) {
+                let rest = cursor.records.rest();
+                let mut fetcher = self.shared.fetcher.lock();
+                fetcher.put_back(rest, cursor.turn, cursor.end);
+            }
         }
-        Ok(())
+        let done = self.shared.change(|fetcher| {
+            let done = fetcher.pause(partitions, paused);
+            done.map_err(Clone::clone)
+        });
+        done.or_else(|missing| self.assigned(&missing, false))
     }
 
     /// Partitions that are paused.

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tidemark_protocol::ErrorCode;
-use tokio::sync::oneshot;
 
 use super::commit::{CommitIdentity, commit, fetch_committed};
 use super::group::Change;
 use super::listener::RebalanceListener;
 use super::member::{self, GroupMember, Wanted};
 use super::{CommittedOffset, Consumer, ConsumerError};
+use crate::cluster::Cluster;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
@@ -79,8 +80,7 @@ impl Consumer {
             }
         }
         let all = self.assignment();
-        self.shared.change(|fetcher| fetcher.remove(&all));
-        self.drop_stale_cursor();
+        self.forget(&all);
         committed
     }
 
@@ -124,6 +124,8 @@ impl Consumer {
             member.attention.store(false, Ordering::Release);
             let change = member.membership.lock().begin_change();
             let Some(change) = change else { break };
+            // If this read is dropped in the middle, the next one is to go on here.
+            member.attention.store(true, Ordering::Release);
             self.set_cursor_aside();
             match change {
                 Change::Revoke(gone) => {
@@ -134,10 +136,10 @@ impl Consumer {
                         }
                     }
                     self.tell(Telling::Revoked, &gone).await;
-                    self.shared.change(|fetcher| fetcher.remove(&gone));
+                    self.forget(&gone);
                 }
                 Change::Lose(gone) => {
-                    self.shared.change(|fetcher| fetcher.remove(&gone));
+                    self.forget(&gone);
                     self.tell(Telling::Lost, &gone).await;
                 }
                 Change::Assign(new) => {
@@ -147,10 +149,14 @@ impl Consumer {
                     self.tell(Telling::Assigned, &new).await;
                 }
             }
-            self.drop_stale_cursor();
             member.with(|membership| membership.changed());
         }
         self.told_over(&member)
+    }
+
+    fn forget(&mut self, gone: &[TopicPartition]) {
+        self.shared.change(|fetcher| fetcher.remove(gone));
+        self.drop_stale_cursor();
     }
 
     fn told_over(&self, member: &GroupMember) -> Result<(), ConsumerError> {
@@ -256,13 +262,13 @@ impl Consumer {
             Some(CommitIdentity::outsider())
         };
         let cluster = self.shared.cluster.clone();
-        // Each waits for the one before, whose end it is when that is dropped too.
-        let (done, turn) = oneshot::channel::<()>();
-        let before = self.last_commit.replace(turn);
+        let deadline = cluster.clock().deadline(cluster.config().api_timeout);
+        let mut turn = self.commits.join();
         Ok(async move {
-            let _done = done;
-            if let Some(before) = before {
-                let _ = before.await;
+            let clock = cluster.clock();
+            tokio::select! {
+                () = turn.wait() => {}
+                () = clock.sleep_until(deadline) => return Err(late(&cluster, &member.group)),
             }
             if offsets.is_empty() {
                 return Ok(());
@@ -276,7 +282,8 @@ impl Consumer {
                         .to_owned(),
                 });
             };
-            let limit = cluster.config().api_timeout;
+            let left = deadline.saturating_sub(clock.now().millis);
+            let limit = Duration::from_millis(left);
             let done = commit(&cluster, &member.group, &identity, &offsets, limit).await;
             done.map_err(|error| explain(&member, &identity, error))
         })
@@ -287,22 +294,44 @@ impl Consumer {
         let Some(interval) = self.config.auto_commit else {
             return;
         };
-        let clock = self.shared.cluster.clock().clone();
-        if clock.now().millis < self.commit_at {
+        let shared = Arc::clone(&self.shared);
+        let clock = shared.cluster.clock();
+        if clock.now().millis < shared.commit_at.load(Ordering::Relaxed) {
             return;
         }
-        self.commit_at = clock.deadline(interval);
+        let next = clock.deadline(interval);
+        shared.commit_at.store(next, Ordering::Relaxed);
+        // Has it look for when to remind of the next one.
+        shared.wake_driver.notify_one();
+        if self
+            .auto_commit
+            .as_ref()
+            .is_some_and(|last| !last.is_finished())
+        {
+            // It takes long: another one would only wait behind it.
+            return;
+        }
         let offsets = self.positions_to_commit();
         let Ok(committing) = self.committing(offsets) else {
-            self.commit_at = u64::MAX;
+            shared.commit_at.store(u64::MAX, Ordering::Relaxed);
             return;
         };
-        tokio::spawn(async move {
+        self.auto_commit = Some(tokio::spawn(async move {
             if let Err(error) = committing.await {
                 tracing::warn!(%error, "not committed");
             }
-        });
+        }));
     }
+}
+
+/// The commits before it have taken all the time that it had.
+fn late(cluster: &Cluster, group: &str) -> ConsumerError {
+    let error = ClientError::Timeout {
+        what: format!("committing offsets of group {group:?}, behind earlier commits"),
+        after: cluster.config().api_timeout,
+        last: None,
+    };
+    error.into()
 }
 
 /// What an error of a commit means to the group.

@@ -1,5 +1,6 @@
 //! Consumers that share a topic as a group.
 
+mod listeners;
 mod mixed;
 mod network;
 mod offsets;

@@ -152,40 +152,43 @@ impl Fetcher {
             } else {
                 p.next.epoch
             };
-            p.next = Position {
+            let next = Position {
                 offset: cut.next_offset,
                 epoch,
             };
-            p.waiting += 1;
-            if let Some(state) = self.nodes.get_mut(&node) {
-                state.buffered += bytes;
-            }
-            self.ready.push_back(Item::Chunk(Chunk {
+            let chunk = Chunk {
                 partition: name.clone(),
                 turn: p.turn,
                 node,
-                from: wanted.offset,
+                from: p.next,
                 bytes,
                 batches: cut.batches,
-                next: p.next,
+                next,
                 aborted: part.aborted,
                 high_watermark: part.high_watermark,
                 last_stable_offset: part.last_stable_offset,
                 log_start_offset: part.log_start_offset,
-            }));
+            };
+            if !self.keep(chunk) {
+                return;
+            }
+            if let Some(p) = self.partitions.get_mut(&name) {
+                p.next = next;
+            }
         }
         if let Some(reason) = cut.broken {
             // It is asked for again, and told again, until the application seeks past it.
-            p.retry.failed(now, random, u64::MAX);
+            if let Some(p) = self.partitions.get_mut(&name) {
+                p.retry.failed(now, random, u64::MAX);
+            }
             let error = ConsumerError::Corrupt {
                 partition: name.clone(),
                 offset: cut.next_offset,
+                next_offset: None,
                 reason,
             };
-            let turn = p.turn;
             self.tell(Item::Failure {
                 partition: name,
-                turn,
                 error,
             });
         }
@@ -227,7 +230,6 @@ impl Fetcher {
             false => 0,
         };
         if let Some(lasted) = p.retry.failed(now, random, patience) {
-            let turn = p.turn;
             let told = match self.last_call.take() {
                 // The code stands for a call without an answer: which one says more.
                 Some(last) if error == ErrorCode::NetworkException => ClientError::Timeout {
@@ -243,7 +245,6 @@ impl Fetcher {
             };
             self.tell(Item::Failure {
                 partition: name.clone(),
-                turn,
                 error: told,
             });
         }
@@ -276,9 +277,7 @@ impl Fetcher {
                 p.next = found;
                 p.leader_epoch = question.leader_epoch;
                 p.state = State::Fetching;
-                if p.waiting == 0 {
-                    p.position = Some(found);
-                }
+                p.catch_up();
                 false
             }
             // No record is that young: the end is where the next one will be.
@@ -322,16 +321,36 @@ impl Fetcher {
         };
         p.retry.succeeded();
         p.leader_epoch = question.leader_epoch;
-        p.state = State::Fetching;
         if end.is_some_and(|end| end.offset >= p.next.offset) {
-            return false;
+            p.state = State::Fetching;
+        } else {
+            p.state = State::Diverged(end);
+            self.diverged.push(name.clone());
         }
-        self.truncated(name, end);
         false
     }
 
+    /// Whether logs were found cut back, so that what was given out or waits may be void.
+    pub(crate) fn has_diverged(&self) -> bool {
+        !self.diverged.is_empty()
+    }
+
+    /// Goes on where logs were found cut back. Only the application's side knows how far it has
+    /// come, and is to have told it ([`Self::advance`]) before.
+    pub(crate) fn settle(&mut self) {
+        for name in std::mem::take(&mut self.diverged) {
+            let Some(p) = self.partitions.get_mut(&name) else {
+                continue;
+            };
+            if let State::Diverged(end) = p.state {
+                p.state = State::Fetching;
+                self.truncated(&name, end);
+            }
+        }
+    }
+
     /// The leader's log is another one from `end` on, or from an offset it does not know.
-    pub(super) fn truncated(&mut self, name: &TopicPartition, end: Option<Position>) {
+    fn truncated(&mut self, name: &TopicPartition, end: Option<Position>) {
         let policy = self.by_policy();
         let Some(p) = self.partitions.get(name) else {
             return;
@@ -403,11 +422,9 @@ impl Fetcher {
                 } else {
                     0
                 };
-                let turn = p.turn;
                 if p.retry.failed(now, random, patience).is_some() {
                     self.tell(Item::Failure {
                         partition: partition.clone(),
-                        turn,
                         error: error.error,
                     });
                 }

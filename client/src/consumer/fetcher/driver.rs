@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
@@ -38,6 +39,11 @@ pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) wake_driver: Notify,
     /// There may be something to read.
     pub(in crate::consumer) wake_reader: Notify,
+    /// The application's side is to look around before it gives out more: a log was cut back, or
+    /// it is time to commit.
+    pub(in crate::consumer) attention: AtomicBool,
+    /// When to commit next, in clock milliseconds.
+    pub(in crate::consumer) commit_at: AtomicU64,
     pub(in crate::consumer) closed: watch::Sender<bool>,
 }
 
@@ -47,6 +53,11 @@ impl Shared {
         let outcome = change(&mut self.fetcher.lock());
         self.wake_driver.notify_one();
         outcome
+    }
+
+    fn call_attention(&self) {
+        self.attention.store(true, Ordering::Release);
+        self.wake_reader.notify_one();
     }
 
     fn now(&self) -> Now {
@@ -79,6 +90,8 @@ async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<()>) {
     let clock = shared.cluster.clock();
     let trouble = || shared.fetcher.lock().note_trouble(shared.cluster.trouble());
     trouble();
+    // The moment that the application's side has been reminded of.
+    let mut reminded = u64::MAX;
     loop {
         let metadata = shared.cluster.metadata();
         let plan = shared.fetcher.lock().plan(clock.now(), &metadata);
@@ -92,7 +105,13 @@ async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<()>) {
                 if refresh {
                     shared.cluster.refresh();
                 }
-                if shared.fetcher.lock().has_ready() {
+                let (ready, diverged) = {
+                    let fetcher = shared.fetcher.lock();
+                    (fetcher.has_ready(), fetcher.has_diverged())
+                };
+                if diverged {
+                    shared.call_attention();
+                } else if ready {
                     shared.wake_reader.notify_one();
                 }
                 shared.wake_driver.notify_one();
@@ -101,7 +120,17 @@ async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<()>) {
         if shared.fetcher.lock().has_ready() {
             shared.wake_reader.notify_one();
         }
+        let commit_at = shared.commit_at.load(Ordering::Relaxed);
+        let remind_at = if commit_at == reminded {
+            u64::MAX
+        } else {
+            commit_at
+        };
         tokio::select! {
+            () = clock.sleep_until(remind_at) => {
+                reminded = commit_at;
+                shared.call_attention();
+            }
             () = shared.wake_driver.notified() => {}
             Some(_) = running.join_next() => {}
             changed = changes.changed() => {

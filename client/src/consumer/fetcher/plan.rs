@@ -26,7 +26,7 @@ impl Fetcher {
             let Some(p) = self.partitions.get_mut(name) else {
                 continue;
             };
-            if p.asked || p.state == State::Stopped {
+            if p.asked || matches!(p.state, State::Stopped | State::Diverged(_)) {
                 continue;
             }
             if p.retry.not_before > now.millis {
@@ -54,6 +54,10 @@ impl Fetcher {
                 } else {
                     p.leader_epoch = leader_epoch;
                 }
+            }
+            if p.state == State::Validate && p.next.epoch < 0 {
+                p.state = State::Fetching;
+                p.leader_epoch = leader_epoch;
             }
             match p.state {
                 State::Reset(to) => {
@@ -87,7 +91,7 @@ impl Fetcher {
                         .or_default()
                         .push((name.clone(), wanted));
                 }
-                State::Fetching | State::Stopped | State::Committed => {}
+                State::Fetching | State::Stopped | State::Diverged(_) | State::Committed => {}
             }
         }
         self.note_leaderless(leaderless.cloned(), now, metadata);
@@ -123,14 +127,17 @@ impl Fetcher {
     ) {
         // Each broker has its share, so that one that holds a request back holds nobody up.
         let share = self.settings.prefetch_bytes / fetches.len().max(1);
-        for (node, wanted) in fetches {
+        for (node, mut wanted) in fetches {
             let settings = &self.settings;
             let state = self.nodes.entry(node).or_insert_with(|| NodeState {
                 session: Session::default(),
                 in_flight: false,
                 buffered: 0,
+                share,
+                full_requests: 0,
                 retry: Retry::new(settings),
             });
+            state.share = share;
             if state.in_flight {
                 continue;
             }
@@ -138,14 +145,19 @@ impl Fetcher {
                 plan.at(state.retry.not_before);
                 continue;
             }
-            // Not for a trickle: half of the share has to be free.
-            if state.buffered > share / 2 {
+            if state.is_full() {
                 continue;
             }
             let max_bytes = settings.max_bytes.min(share - state.buffered).max(1);
             let by_id = wanted.iter().all(|(_, wanted)| !wanted.topic_id.is_nil());
             state.in_flight = true;
-            let request = state.session.request(&wanted, settings.sessions);
+            // Sessions are fair by themselves. Without one the broker serves whoever is named first.
+            if state.session.begins(settings.sessions) {
+                let first = state.full_requests % wanted.len().max(1);
+                wanted.rotate_left(first);
+                state.full_requests = state.full_requests.wrapping_add(1);
+            }
+            let request = state.session.request(&wanted, settings.sessions, by_id);
             plan.ask.push(Ask::Fetch {
                 node,
                 request,

@@ -57,14 +57,20 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Whether the next request names all partitions.
+    pub(crate) fn begins(&self, keep: bool) -> bool {
+        self.epoch == INITIAL_EPOCH || !keep
+    }
+
     /// The next request for exactly these partitions. Without `keep` (a broker that knows no
-    /// sessions) all are sent every time.
+    /// sessions) all are sent every time. `by_id` says whether topics go by their ids.
     pub(crate) fn request(
         &mut self,
         wanted: &[(TopicPartition, Wanted)],
         keep: bool,
+        by_id: bool,
     ) -> SessionRequest {
-        let full = self.epoch == INITIAL_EPOCH || !keep;
+        let full = self.begins(keep);
         let next: HashMap<TopicPartition, Wanted> = wanted.iter().cloned().collect();
         let mut request = SessionRequest {
             id: if keep { self.id } else { NO_SESSION },
@@ -79,7 +85,10 @@ impl Session {
                     Some(before) if before.same_on_the_wire(now) => {}
                     Some(before) if before.topic_id != now.topic_id => {
                         // Another topic of the same name: the old one has to go first (KIP-516).
-                        request.forget.push((partition.clone(), before.topic_id));
+                        // Where names are all that is sent, that would take the new one out too.
+                        if by_id {
+                            request.forget.push((partition.clone(), before.topic_id));
+                        }
                         request.fetch.push((partition.clone(), *now));
                     }
                     _ => request.fetch.push((partition.clone(), *now)),
@@ -179,7 +188,7 @@ mod tests {
             .iter()
             .map(|(index, offset, topic)| (partition(*index), wanted(*offset, *topic)))
             .collect();
-        let request = session.request(&wanted, true);
+        let request = session.request(&wanted, true, true);
         let fetch: Vec<_> = request
             .fetch
             .iter()
@@ -250,7 +259,7 @@ mod tests {
             assert!(session.answered(ErrorCode::None, 0));
         }
         assert_eq!(session.close(), None);
-        let request = session.request(&[(partition(0), wanted(1, 1))], false);
+        let request = session.request(&[(partition(0), wanted(1, 1))], false, true);
         assert_eq!((request.id, request.epoch, request.fetch.len()), (0, -1, 1));
     }
 

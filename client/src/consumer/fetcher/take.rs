@@ -6,44 +6,18 @@ use crate::consumer::batch::Fetched;
 use crate::consumer::error::ConsumerError;
 
 impl Fetcher {
-    /// Whether [`Self::take`] has something to give.
-    pub(crate) fn has_ready(&self) -> bool {
-        self.ready.iter().any(|item| self.may_be_taken(item))
-    }
-
-    pub(super) fn may_be_taken(&self, item: &Item) -> bool {
-        match item {
-            Item::Chunk(chunk) => {
-                let found = self.partitions.get(&chunk.partition);
-                found.is_some_and(|p| !p.paused)
-            }
-            Item::Failure { .. } | Item::Trouble(_) => true,
-        }
-    }
-
     /// The next thing for the application, with the turn that it belongs to.
     pub(crate) fn take(&mut self) -> Option<Result<(Fetched, u64, Position), ConsumerError>> {
-        let at = self.ready.iter().position(|item| self.may_be_taken(item))?;
-        let chunk = match self.ready.remove(at)? {
+        let chunk = match self.next_item()? {
             Item::Chunk(chunk) => chunk,
             Item::Failure { error, .. } | Item::Trouble(error) => return Some(Err(error)),
         };
-        if let Some(node) = self.nodes.get_mut(&chunk.node) {
-            node.buffered = node.buffered.saturating_sub(chunk.bytes);
-        }
-        if let Some(p) = self.partitions.get_mut(&chunk.partition) {
-            p.waiting = p.waiting.saturating_sub(1);
+        if let Some(p) = self.partitions.get_mut(&chunk.partition)
+            && p.position
+                .is_none_or(|position| position.offset != chunk.from.offset)
+        {
             // After a reset the position jumps with what comes behind it.
-            let at_chunk = p
-                .position
-                .is_some_and(|position| position.offset == chunk.from);
-            if !at_chunk {
-                let epoch = p.position.map_or(-1, |position| position.epoch);
-                p.position = Some(Position {
-                    offset: chunk.from,
-                    epoch,
-                });
-            }
+            p.position = Some(chunk.from);
         }
         let fetched = Fetched {
             batches: visible(chunk.batches, self.settings.read_committed, chunk.aborted),

@@ -13,6 +13,8 @@ use kafka_protocol::messages::{BrokerId, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use tidemark_protocol::records::BatchBuilder;
 
+mod waiting;
+
 /// Chance that is none: the middle of every spread.
 const CHANCE: u64 = 0;
 
@@ -210,6 +212,7 @@ impl Story {
     #[track_caller]
     fn gives(&mut self, expected: &[&str]) {
         let mut lines = Vec::new();
+        self.fetcher.settle();
         while let Some(taken) = self.fetcher.take() {
             lines.push(match taken {
                 Ok((fetched, turn, end)) => {
@@ -385,11 +388,11 @@ fn paused_partitions_are_neither_fetched_nor_given() {
     story.committed(1, Some(0));
     story.asks(&["fetch 1: 0@0 1@0"]);
     story.records(1, &[(0, batch(0, 1, 0)), (1, batch(0, 1, 0))]);
-    story.fetcher.pause(&p(0), true);
+    story.fetcher.pause(&[p(0)], true).unwrap();
     assert_eq!(story.fetcher.paused(), [p(0)]);
     story.gives(&["1: 0-0"]);
     story.asks(&["fetch 1: 1@1 forget 0"]);
-    story.fetcher.pause(&p(0), false);
+    story.fetcher.pause(&[p(0)], false).unwrap();
     story.gives(&["0: 0-0"]);
     story.records(1, &[]);
     story.asks(&["fetch 1: 0@1"]);
@@ -433,8 +436,8 @@ fn a_new_leader_is_asked_whether_the_log_is_the_same() {
     story.records(2, &[(0, batch(5, 5, 1))]);
     story.asks(&["epochs 1: 0:1<2"]);
     story.epoch(0, (1, 2), Some((3, 0)));
-    assert_eq!(story.position(0), Some(3));
     story.gives(&[]);
+    assert_eq!(story.position(0), Some(3));
     story.asks(&["fetch 1: 0@3"]);
 }
 
