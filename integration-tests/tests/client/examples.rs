@@ -4,10 +4,17 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use integration_tests::harness::cluster::{for_each_cluster, unique};
+use integration_tests::harness::cluster::{Cluster, for_each_cluster, unique};
+use integration_tests::harness::kafka::USER;
 
 /// Runs an example with these arguments; gives what it printed.
 fn run(example: &str, arguments: &[&str]) -> String {
+    let mut command = command(example);
+    command.args(arguments);
+    printed(command)
+}
+
+fn command(example: &str) -> Command {
     let tests = std::env::current_exe().unwrap();
     let target: PathBuf = tests
         .parent()
@@ -20,9 +27,13 @@ fn run(example: &str, arguments: &[&str]) -> String {
         "{} is not built: cargo build -p tidemark-client --examples",
         binary.display()
     );
-    let output = Command::new(binary).args(arguments).output().unwrap();
+    Command::new(binary)
+}
+
+fn printed(mut command: Command) -> String {
+    let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{example} {arguments:?}: {errors}");
+    assert!(output.status.success(), "{command:?}: {errors}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -93,6 +104,33 @@ fn all(bootstrap: &str) {
     let lines: Vec<&str> = worked.lines().collect();
     assert_eq!(lines.first(), Some(&"1 partitions came"), "{worked}");
     assert_eq!(lines.last(), Some(&"1 partitions go"), "{worked}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_of_a_secured_cluster_runs() {
+    let kafka = match Cluster::shared_kafka().await {
+        Ok(Cluster::SharedKafka(kafka)) => kafka,
+        Ok(_) => unreachable!("it was asked for"),
+        Err(missing) => return eprintln!("left out: {missing}"),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let authority = dir.path().join("ca.pem");
+    std::fs::write(&authority, kafka.authority().pem()).unwrap();
+    let topic = unique("secret");
+    let mut secure = command("secure");
+    secure
+        .arg(kafka.listener("SASL_SSL"))
+        .arg(&authority)
+        .args([USER.0, &topic]);
+    let wrong = secure.env("PASSWORD", "wrong").output().unwrap();
+    let errors = String::from_utf8_lossy(&wrong.stderr);
+    assert!(
+        !wrong.status.success() && errors.contains(USER.0),
+        "{errors}"
+    );
+    secure.env("PASSWORD", USER.1);
+    let written = tokio::task::spawn_blocking(move || printed(secure));
+    assert_eq!(written.await.unwrap(), format!("{topic}-0 offset 0\n"));
 }
 
 #[test]
