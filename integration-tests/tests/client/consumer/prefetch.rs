@@ -36,9 +36,9 @@ async fn no_more_is_fetched_than_has_room() {
                 request.rewrite::<FetchRequest>(move |response| {
                     let topics = response.responses.iter();
                     let records = topics.flat_map(|topic| &topic.partitions);
-                    // Each record has a batch of its own.
+                    // Each record has a batch of its own; the last one may be cut off.
                     let count = |part: &PartitionData| match &part.records {
-                        Some(records) => Batches::new(records).count(),
+                        Some(records) => Batches::new(records).flatten().count(),
                         None => 0,
                     };
                     total.fetch_add(records.map(count).sum(), Ordering::Relaxed);
@@ -56,7 +56,7 @@ async fn no_more_is_fetched_than_has_room() {
             let ahead = received.load(Ordering::Relaxed).saturating_sub(read);
             // The answer that is being read does not count any more, and each answer may bring one
             // batch more than it should.
-            assert!(ahead <= 45, "{ahead} records ahead");
+            assert!(ahead <= 40, "{ahead} records ahead");
         }
         assert!(asked.load(Ordering::Relaxed) <= 20_000);
         consumer.close().await.unwrap();
