@@ -71,6 +71,8 @@ struct Shared {
     clock: Clock,
     /// How long a broker has for an answer, if a caller does not give it more.
     request_timeout: Duration,
+    /// How long the connection stays without anything to do.
+    max_idle: Duration,
     /// What may be wrong if the broker closes the connection before it has answered anything.
     suspicion: Option<&'static str>,
     state: Mutex<State>,
@@ -88,6 +90,8 @@ struct State {
     unwritten: VecDeque<Pending<()>>,
     /// When the connection's task looks next whether something is overdue, in clock milliseconds.
     alarm: u64,
+    /// When there was something to do last, in clock milliseconds.
+    used: u64,
     /// Why no more requests are taken.
     broken: Option<CallError>,
     /// The last user has gone.
@@ -132,6 +136,11 @@ struct Overdue {
 }
 
 impl State {
+    /// Whether there is nothing to do.
+    fn is_idle(&self) -> bool {
+        self.outgoing.is_empty() && self.waiting.is_empty() && self.unwritten.is_empty()
+    }
+
     /// What will be overdue first.
     fn first_overdue(&self) -> Option<Overdue> {
         let waiting = self.waiting.iter().map(|waiting| waiting.pending.overdue);
@@ -157,6 +166,7 @@ impl Link {
             client_id,
             clock: config.clock.clone(),
             request_timeout: config.request_timeout,
+            max_idle: config.connections_max_idle,
             suspicion: config.sasl.is_none().then_some(WANTS_SASL),
             state: Mutex::new(State {
                 next_id,
@@ -164,6 +174,7 @@ impl Link {
                 waiting: VecDeque::new(),
                 unwritten: VecDeque::new(),
                 alarm: u64::MAX,
+                used: config.clock.now().millis,
                 broken: None,
                 leaving: false,
                 answered: false,
@@ -302,6 +313,7 @@ impl Link {
                 waiting: queued,
             });
         }
+        state.used = shared.clock.now().millis;
         let id = state.next_id;
         state.next_id = id.checked_add(1).unwrap_or(0);
         // Length, API key, version: then the correlation id.
@@ -362,6 +374,18 @@ impl Shared {
             address: Arc::clone(&self.address),
             reason,
         }
+    }
+
+    /// When a connection that has had something to do until `used` has been idle for long enough.
+    fn idle_at(&self, used: u64) -> u64 {
+        let millis = u64::try_from(self.max_idle.as_millis()).unwrap_or(u64::MAX);
+        used.saturating_add(millis)
+    }
+
+    /// What whoever still holds an idle connection gets. Nothing is lost: nothing was under way.
+    fn idle(&self) -> CallError {
+        let text = format!("it was idle for {:?}", self.max_idle);
+        self.closed(Some(io::Error::other(text)))
     }
 
     fn late(&self, api: &'static str, after: Duration) -> CallError {
@@ -457,7 +481,14 @@ fn deliver(shared: &Shared, frame: &Bytes) -> Result<(), String> {
     let waiting = {
         let mut state = shared.state.lock();
         state.answered = true;
-        state.waiting.pop_front()
+        state.used = shared.clock.now().millis;
+        let waiting = state.waiting.pop_front();
+        let idle_at = shared.idle_at(state.used);
+        if state.is_idle() && idle_at < state.alarm {
+            state.alarm = idle_at;
+            shared.sooner.notify_one();
+        }
+        waiting
     };
     let waiting = waiting.ok_or("an answer although nothing was asked")?;
     let body = match decode_response_header(waiting.header_version, frame) {
@@ -519,18 +550,26 @@ async fn writing(mut write: WriteHalf<BoxStream>, shared: &Shared) -> Option<Cal
 }
 
 /// Ends when a request has taken too long, whether its caller still waits or not: the broker is
-/// silent, or does not read.
+/// silent, or does not read. Ends also when there was nothing to do for long enough.
 async fn watching(shared: &Shared) -> CallError {
     loop {
         let alarm = {
             let mut state = shared.state.lock();
-            let first = state.first_overdue();
-            if let Some(overdue) = first
-                && overdue.at <= shared.clock.now().millis
-            {
-                return shared.late(overdue.api, overdue.limit);
-            }
-            state.alarm = first.map_or(u64::MAX, |overdue| overdue.at);
+            let now = shared.clock.now().millis;
+            let idle_at = shared.idle_at(state.used);
+            state.alarm = match state.first_overdue() {
+                Some(overdue) if overdue.at <= now => {
+                    return shared.late(overdue.api, overdue.limit);
+                }
+                Some(overdue) => overdue.at,
+                None if state.is_idle() && idle_at <= now => {
+                    let error = shared.idle();
+                    // Under the lock: no request can come in between.
+                    state.broken = Some(error.clone());
+                    return error;
+                }
+                None => idle_at,
+            };
             state.alarm
         };
         tokio::select! {

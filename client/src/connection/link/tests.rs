@@ -8,6 +8,8 @@ use tokio::io::DuplexStream;
 
 /// What the client's configuration gives brokers.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long a connection stays without anything to do.
+const IDLE: Duration = Duration::from_secs(540);
 /// A caller's patience with what takes its time.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -213,6 +215,34 @@ async fn a_connection_that_breaks_takes_what_is_not_written_with_it() {
     let unwritten = tokio::spawn(link.send(0, &HeartbeatRequest::default()));
     drop(broker);
     assert!(unwritten.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_connection_with_nothing_to_do_is_closed() {
+    let (link, mut broker, time) = pair();
+    let settle = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    settle().await;
+    time.advance(IDLE / 2);
+    settle().await;
+    let asked = call(&link);
+    broker.request().await;
+    // It waits for an answer that may take its time.
+    time.advance(IDLE);
+    settle().await;
+    assert!(link.is_open());
+    broker.answer(5, 1).await;
+    assert_eq!(asked.await, Ok(1));
+    time.advance(IDLE - Duration::from_millis(1));
+    settle().await;
+    assert!(link.is_open());
+    time.advance(Duration::from_millis(1));
+    settle().await;
+    assert!(!link.is_open());
+    assert_eq!(broker.request().await, None);
 }
 
 #[tokio::test]
