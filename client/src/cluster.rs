@@ -279,6 +279,7 @@ impl Cluster {
 
     /// A link to any broker: one that there is already, the least busy one; else the first that
     /// lets itself be made, to the brokers that are known, then to the bootstrap addresses (KIP-899).
+    /// Those that have just failed come last.
     pub(crate) async fn any_link(&self) -> Result<Link, CallError> {
         self.inner.any_link().await
     }
@@ -300,9 +301,15 @@ impl Inner {
             let len = addresses.len().max(1);
             addresses.rotate_left(usize::try_from(self.config.clock.random()).unwrap_or(0) % len);
         }
-        let addresses = known
+        let now = self.config.clock.now().millis;
+        let mut addresses: Vec<&Address> = known
             .iter()
-            .chain(bootstrap.iter().filter(|a| !known.contains(a)));
+            .chain(bootstrap.iter().filter(|a| !known.contains(a)))
+            .collect();
+        addresses.sort_by_cached_key(|address| {
+            let ready_at = self.pool.ready_at(address, Lane::General);
+            ready_at.saturating_sub(now)
+        });
         let mut last = None;
         for address in addresses {
             match self.pool.link(address, Lane::General).await {
@@ -327,3 +334,6 @@ impl Drop for AllTopics {
         wanted.all = wanted.all.saturating_sub(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@ pub struct ClientConfig {
     pub(crate) retry_backoff_max: Duration,
     pub(crate) reconnect_backoff: Duration,
     pub(crate) reconnect_backoff_max: Duration,
+    pub(crate) connections_max_idle: Duration,
     pub(crate) metadata_max_age: Duration,
     pub(crate) auto_create_topics: bool,
     pub(crate) transport: Arc<dyn Transport>,
@@ -53,6 +54,7 @@ impl ClientConfig {
             retry_backoff_max: Duration::from_secs(1),
             reconnect_backoff: Duration::from_millis(50),
             reconnect_backoff_max: Duration::from_secs(1),
+            connections_max_idle: Duration::from_secs(540),
             metadata_max_age: Duration::from_secs(300),
             auto_create_topics: true,
             transport: Arc::new(Tcp),
@@ -123,6 +125,15 @@ impl ClientConfig {
     pub fn reconnect_backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.reconnect_backoff = first;
         self.reconnect_backoff_max = longest;
+        self
+    }
+
+    /// After how long a connection without anything to do is closed; the next request makes a new one
+    /// (Kafka: `connections.max.idle.ms`). [`Duration::MAX`] keeps all open. Default: 9 min, which is
+    /// less than the 10 min after which brokers close them.
+    #[must_use]
+    pub fn connections_max_idle(mut self, limit: Duration) -> Self {
+        self.connections_max_idle = limit;
         self
     }
 

@@ -2,8 +2,9 @@
 //!
 //! A caller's request is encoded and queued at once, so the order of calls is the order on the
 //! wire. One task per connection writes what is queued and reads the answers, which come in the
-//! order of the requests. A request without an answer in time breaks the connection, as in Kafka:
-//! nothing that comes later could be told from what is missing.
+//! order of the requests. A request without an answer within the client's request timeout breaks the
+//! connection, as in Kafka: nothing that comes later could be told from what is missing. A caller
+//! whose own patience ends before that only gives up the answer.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -68,18 +69,29 @@ struct Shared {
     address: Arc<str>,
     client_id: StrBytes,
     clock: Clock,
+    /// How long a broker has for an answer, if a caller does not give it more.
+    request_timeout: Duration,
+    /// How long the connection stays without anything to do.
+    max_idle: Duration,
     /// What may be wrong if the broker closes the connection before it has answered anything.
     suspicion: Option<&'static str>,
     state: Mutex<State>,
     /// Something is to be written, or the connection is to be closed.
     wake: Notify,
+    /// Something is due before [`State::alarm`].
+    sooner: Notify,
 }
 
-#[derive(Default)]
 struct State {
     next_id: i32,
-    outgoing: VecDeque<BytesMut>,
+    outgoing: VecDeque<Outgoing>,
     waiting: VecDeque<Waiting>,
+    /// Requests that get no answer, until they are written.
+    unwritten: VecDeque<Pending<()>>,
+    /// When the connection's task looks next whether something is overdue, in clock milliseconds.
+    alarm: u64,
+    /// When there was something to do last, in clock milliseconds.
+    used: u64,
     /// Why no more requests are taken.
     broken: Option<CallError>,
     /// The last user has gone.
@@ -88,10 +100,53 @@ struct State {
     answered: bool,
 }
 
+struct Outgoing {
+    frame: BytesMut,
+    /// Whether it is one of [`State::unwritten`].
+    unanswered: bool,
+}
+
 struct Waiting {
     id: i32,
     header_version: i16,
-    answer: oneshot::Sender<Result<Bytes, CallError>>,
+    pending: Pending<Bytes>,
+}
+
+/// A request that has not come to its end.
+struct Pending<T> {
+    overdue: Overdue,
+    caller: oneshot::Sender<Result<T, CallError>>,
+}
+
+impl<T> Pending<T> {
+    /// Tells the caller. One that no longer waits has lost interest.
+    fn settle(self, outcome: Result<T, CallError>) {
+        let _ = self.caller.send(outcome);
+    }
+}
+
+/// When a request has taken too long.
+#[derive(Clone, Copy)]
+struct Overdue {
+    api: &'static str,
+    /// How long it may take.
+    limit: Duration,
+    /// Until when, in clock milliseconds.
+    at: u64,
+}
+
+impl State {
+    /// Whether there is nothing to do.
+    fn is_idle(&self) -> bool {
+        self.outgoing.is_empty() && self.waiting.is_empty() && self.unwritten.is_empty()
+    }
+
+    /// What will be overdue first.
+    fn first_overdue(&self) -> Option<Overdue> {
+        let waiting = self.waiting.iter().map(|waiting| waiting.pending.overdue);
+        let unwritten = self.unwritten.iter().map(|pending| pending.overdue);
+        waiting.chain(unwritten).min_by_key(|overdue| overdue.at)
+    }
 }
 
 impl Link {
@@ -110,12 +165,22 @@ impl Link {
             address,
             client_id,
             clock: config.clock.clone(),
+            request_timeout: config.request_timeout,
+            max_idle: config.connections_max_idle,
             suspicion: config.sasl.is_none().then_some(WANTS_SASL),
             state: Mutex::new(State {
                 next_id,
-                ..State::default()
+                outgoing: VecDeque::new(),
+                waiting: VecDeque::new(),
+                unwritten: VecDeque::new(),
+                alarm: u64::MAX,
+                used: config.clock.now().millis,
+                broken: None,
+                leaving: false,
+                answered: false,
             }),
             wake: Notify::new(),
+            sooner: Notify::new(),
         });
         tokio::spawn(run(stream, decoder, Arc::clone(&shared)));
         Self {
@@ -161,8 +226,9 @@ impl Link {
         self.shared.state.lock().waiting.len()
     }
 
-    /// Sends a request, now; its answer comes out of the future. A caller that drops the future
-    /// gives up the answer and nothing else.
+    /// Sends a request, now; its answer comes out of the future. A caller that drops the future, or
+    /// whose `timeout` is over, gives up the answer and nothing else. A `timeout` that is longer than
+    /// the client's gives the broker that time.
     pub(crate) fn call<R: Request>(
         &self,
         version: i16,
@@ -170,27 +236,18 @@ impl Link {
         timeout: Duration,
     ) -> impl Future<Output = Result<R::Response, CallError>> + Send + use<R> {
         let header_version = <R::Response as HeaderVersion>::header_version(version);
-        let queued = self.queue(version, request, Some(header_version));
+        let queued = self.queue(version, request, timeout, |state, id, pending| {
+            state.waiting.push_back(Waiting {
+                id,
+                header_version,
+                pending,
+            });
+        });
         let shared = Arc::clone(&self.shared);
         let open = Arc::clone(&self.open);
         async move {
             let _open = open;
-            let Some(answer) = queued? else {
-                return Err(shared.closed(None));
-            };
-            let frame = match shared.clock.timeout(timeout, answer).await {
-                Some(Ok(frame)) => frame?,
-                Some(Err(_)) => return Err(shared.closed(None)),
-                None => {
-                    let error = CallError::Timeout {
-                        address: Arc::clone(&shared.address),
-                        api: name::<R>(),
-                        after: timeout,
-                    };
-                    shared.fail(error.clone());
-                    return Err(error);
-                }
-            };
+            let frame = shared.outcome(queued?).await?;
             decode_response::<R>(version, frame).map_err(|error| {
                 let error = shared.garbage(error.to_string());
                 // Whoever sends this sends anything.
@@ -200,55 +257,100 @@ impl Link {
         }
     }
 
-    /// Sends a request that gets no answer: Produce with acks=0.
-    pub(crate) fn send<R: Request>(&self, version: i16, request: &R) -> Result<(), CallError> {
-        self.queue(version, request, None).map(|_| ())
-    }
-
-    fn queue<R: Request>(
+    /// Sends a request that gets no answer, now: Produce with acks=0. The future ends when the system
+    /// has taken its bytes, for which it has the client's request timeout.
+    pub(crate) fn send<R: Request>(
         &self,
         version: i16,
         request: &R,
-        header_version: Option<i16>,
-    ) -> Result<Option<oneshot::Receiver<Result<Bytes, CallError>>>, CallError> {
-        let client_id = Some(self.shared.client_id.clone());
+    ) -> impl Future<Output = Result<(), CallError>> + Send + use<R> {
+        let timeout = self.shared.request_timeout;
+        let queued = self.queue(version, request, timeout, |state, _, pending| {
+            state.unwritten.push_back(pending);
+            if let Some(last) = state.outgoing.back_mut() {
+                last.unanswered = true;
+            }
+        });
+        let shared = Arc::clone(&self.shared);
+        let open = Arc::clone(&self.open);
+        async move {
+            let _open = open;
+            shared.outcome(queued?).await
+        }
+    }
+
+    /// Puts a request in line; `note` keeps what its caller waits for.
+    fn queue<R: Request, T>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+        note: impl FnOnce(&mut State, i32, Pending<T>),
+    ) -> Result<Queued<T>, CallError> {
+        let shared = &self.shared;
+        let client_id = Some(shared.client_id.clone());
         // The id is written in afterwards, so that nobody waits for the encoding of others.
         let mut frame =
             encode_request(version, 0, client_id, request).map_err(|error| CallError::Encode {
                 api: name::<R>(),
                 reason: error.to_string(),
             })?;
-        let mut state = self.shared.state.lock();
+        let (caller, outcome) = oneshot::channel();
+        let limit = timeout.max(shared.request_timeout);
+        let overdue = Overdue {
+            api: name::<R>(),
+            limit,
+            at: shared.clock.deadline(limit),
+        };
+        let mut state = shared.state.lock();
         if let Some(error) = &state.broken {
             return Err(error.clone());
         }
         let queued = state.waiting.len().max(state.outgoing.len());
         if queued >= MAX_WAITING {
             return Err(CallError::Congested {
-                address: Arc::clone(&self.shared.address),
+                address: Arc::clone(&shared.address),
                 waiting: queued,
             });
         }
+        state.used = shared.clock.now().millis;
         let id = state.next_id;
         state.next_id = id.checked_add(1).unwrap_or(0);
         // Length, API key, version: then the correlation id.
         if let Some(slot) = frame.get_mut(8..12) {
             slot.copy_from_slice(&id.to_be_bytes());
         }
-        state.outgoing.push_back(frame);
-        let answer = header_version.map(|header_version| {
-            let (sender, receiver) = oneshot::channel();
-            state.waiting.push_back(Waiting {
-                id,
-                header_version,
-                answer: sender,
-            });
-            receiver
+        state.outgoing.push_back(Outgoing {
+            frame,
+            unanswered: false,
         });
+        note(&mut state, id, Pending { overdue, caller });
+        let sooner = overdue.at < state.alarm;
+        if sooner {
+            state.alarm = overdue.at;
+        }
         drop(state);
-        self.shared.wake.notify_one();
-        Ok(answer)
+        shared.wake.notify_one();
+        if sooner {
+            shared.sooner.notify_one();
+        }
+        Ok(Queued {
+            outcome,
+            overdue,
+            timeout,
+            deadline: shared.clock.deadline(timeout),
+        })
     }
+}
+
+/// A request that is on its way, as its caller sees it.
+struct Queued<T> {
+    outcome: oneshot::Receiver<Result<T, CallError>>,
+    overdue: Overdue,
+    /// How long the caller waits.
+    timeout: Duration,
+    /// Until when, in clock milliseconds.
+    deadline: u64,
 }
 
 impl Shared {
@@ -274,17 +376,58 @@ impl Shared {
         }
     }
 
+    /// When a connection that has had something to do until `used` has been idle for long enough.
+    fn idle_at(&self, used: u64) -> u64 {
+        let millis = u64::try_from(self.max_idle.as_millis()).unwrap_or(u64::MAX);
+        used.saturating_add(millis)
+    }
+
+    /// What whoever still holds an idle connection gets. Nothing is lost: nothing was under way.
+    fn idle(&self) -> CallError {
+        let text = format!("it was idle for {:?}", self.max_idle);
+        self.closed(Some(io::Error::other(text)))
+    }
+
+    fn late(&self, api: &'static str, after: Duration) -> CallError {
+        CallError::Timeout {
+            address: Arc::clone(&self.address),
+            api,
+            after,
+        }
+    }
+
+    /// Waits for what comes of a request, as long as its caller wants to.
+    async fn outcome<T>(&self, queued: Queued<T>) -> Result<T, CallError> {
+        match self.clock.until(queued.deadline, queued.outcome).await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => Err(self.closed(None)),
+            None => {
+                let error = self.late(queued.overdue.api, queued.timeout);
+                // What the caller tries next is to find the connection broken.
+                if self.clock.now().millis >= queued.overdue.at {
+                    self.fail(error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// Ends the connection: whoever waits, or calls later, gets the error. The first one counts.
     fn fail(&self, error: CallError) {
-        let waiting = {
+        let (waiting, unwritten) = {
             let mut state = self.state.lock();
             state.outgoing.clear();
-            let waiting = std::mem::take(&mut state.waiting);
             state.broken.get_or_insert_with(|| error.clone());
-            waiting
+            (
+                std::mem::take(&mut state.waiting),
+                std::mem::take(&mut state.unwritten),
+            )
         };
         for waiting in waiting {
-            let _ = waiting.answer.send(Err(error.clone()));
+            waiting.pending.settle(Err(error.clone()));
+        }
+        for pending in unwritten {
+            pending.settle(Err(error.clone()));
         }
         self.wake.notify_one();
     }
@@ -296,6 +439,7 @@ async fn run(stream: BoxStream, decoder: FrameDecoder, shared: Arc<Shared>) {
     let error = tokio::select! {
         error = reading(read, decoder, &shared) => error,
         error = writing(write, &shared) => error,
+        error = watching(&shared) => Some(error),
     };
     if let Some(error) = error {
         tracing::debug!(address = %shared.address, %error, "connection ended");
@@ -337,7 +481,14 @@ fn deliver(shared: &Shared, frame: &Bytes) -> Result<(), String> {
     let waiting = {
         let mut state = shared.state.lock();
         state.answered = true;
-        state.waiting.pop_front()
+        state.used = shared.clock.now().millis;
+        let waiting = state.waiting.pop_front();
+        let idle_at = shared.idle_at(state.used);
+        if state.is_idle() && idle_at < state.alarm {
+            state.alarm = idle_at;
+            shared.sooner.notify_one();
+        }
+        waiting
     };
     let waiting = waiting.ok_or("an answer although nothing was asked")?;
     let body = match decode_response_header(waiting.header_version, frame) {
@@ -348,12 +499,12 @@ fn deliver(shared: &Shared, frame: &Bytes) -> Result<(), String> {
     let body = match body {
         Ok(body) => body,
         Err(reason) => {
-            let _ = waiting.answer.send(Err(shared.garbage(reason.clone())));
+            let error = shared.garbage(reason.clone());
+            waiting.pending.settle(Err(error));
             return Err(reason);
         }
     };
-    // Whoever no longer waits has lost interest.
-    let _ = waiting.answer.send(Ok(body));
+    waiting.pending.settle(Ok(body));
     Ok(())
 }
 
@@ -371,7 +522,7 @@ async fn writing(mut write: WriteHalf<BoxStream>, shared: &Shared) -> Option<Cal
             }
             next
         };
-        let Some(frame) = next else {
+        let Some((frame, unanswered)) = next else {
             shared.wake.notified().await;
             continue;
         };
@@ -389,6 +540,42 @@ async fn writing(mut write: WriteHalf<BoxStream>, shared: &Shared) -> Option<Cal
             }
             () = broken(shared) => return None,
         }
+        for _ in 0..unanswered {
+            let written = shared.state.lock().unwritten.pop_front();
+            if let Some(pending) = written {
+                pending.settle(Ok(()));
+            }
+        }
+    }
+}
+
+/// Ends when a request has taken too long, whether its caller still waits or not: the broker is
+/// silent, or does not read. Ends also when there was nothing to do for long enough.
+async fn watching(shared: &Shared) -> CallError {
+    loop {
+        let alarm = {
+            let mut state = shared.state.lock();
+            let now = shared.clock.now().millis;
+            let idle_at = shared.idle_at(state.used);
+            state.alarm = match state.first_overdue() {
+                Some(overdue) if overdue.at <= now => {
+                    return shared.late(overdue.api, overdue.limit);
+                }
+                Some(overdue) => overdue.at,
+                None if state.is_idle() && idle_at <= now => {
+                    let error = shared.idle();
+                    // Under the lock: no request can come in between.
+                    state.broken = Some(error.clone());
+                    return error;
+                }
+                None => idle_at,
+            };
+            state.alarm
+        };
+        tokio::select! {
+            () = shared.clock.sleep_until(alarm) => {}
+            () = shared.sooner.notified() => {}
+        }
     }
 }
 
@@ -399,16 +586,22 @@ async fn broken(shared: &Shared) {
     }
 }
 
-/// The next frame to write, with those small ones behind it that fit into the same write.
-fn take_together(outgoing: &mut VecDeque<BytesMut>) -> Option<BytesMut> {
-    let mut first = outgoing.pop_front()?;
+/// The next frame to write, with those small ones behind it that fit into the same write, and how
+/// many of them get no answer.
+fn take_together(outgoing: &mut VecDeque<Outgoing>) -> Option<(BytesMut, usize)> {
+    let Outgoing {
+        frame: mut first,
+        unanswered,
+    } = outgoing.pop_front()?;
+    let mut count = usize::from(unanswered);
     while let Some(next) = outgoing.front()
-        && first.len() + next.len() <= WRITE_TOGETHER
+        && first.len() + next.frame.len() <= WRITE_TOGETHER
     {
-        first.extend_from_slice(next);
+        first.extend_from_slice(&next.frame);
+        count += usize::from(next.unanswered);
         outgoing.pop_front();
     }
-    Some(first)
+    Some((first, count))
 }
 
 /// A decoder for a broker's answers.

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
-use super::error::CallError;
+use super::error::{CallError, ConnectError};
 use super::handshake::establish;
 use super::link::Link;
 use crate::config::{Address, ClientConfig};
@@ -44,6 +45,10 @@ struct Slots {
 struct Slot {
     /// The link in use, without a lock to look at it.
     current: ArcSwapOption<Link>,
+    /// Attempts that have failed.
+    failures: AtomicU64,
+    /// When the next attempt may be made, in clock milliseconds.
+    not_before: AtomicU64,
     /// Held by whoever connects; others wait for the outcome.
     connecting: tokio::sync::Mutex<Retry>,
 }
@@ -51,7 +56,8 @@ struct Slot {
 #[derive(Default)]
 struct Retry {
     backoff: Option<Backoff>,
-    not_before: u64,
+    /// Why the last attempt that failed did.
+    failure: Option<ConnectError>,
 }
 
 impl Pool {
@@ -63,19 +69,27 @@ impl Pool {
     }
 
     /// The link to a broker, made if there is none. After a failure the next attempt waits for its
-    /// time.
+    /// time. Those who wait for the same attempt share what comes of it.
     pub(crate) async fn link(&self, address: &Address, lane: Lane) -> Result<Link, CallError> {
         let slot = self.slot(address, lane)?;
         if let Some(link) = usable(&slot) {
             return Ok(link);
         }
+        let failures = slot.failures.load(Ordering::Acquire);
         let mut retry = slot.connecting.lock().await;
         // Another caller may have connected meanwhile.
         if let Some(link) = usable(&slot) {
             return Ok(link);
         }
+        if let Some(failure) = &retry.failure
+            && slot.failures.load(Ordering::Acquire) != failures
+        {
+            return Err(CallError::Connect(failure.clone()));
+        }
         let clock = &self.config.clock;
-        clock.sleep_until(retry.not_before).await;
+        clock
+            .sleep_until(slot.not_before.load(Ordering::Relaxed))
+            .await;
         // The time until the next attempt runs from here, also if the caller gives this one up.
         let first = u64::try_from(self.config.reconnect_backoff.as_millis()).unwrap_or(u64::MAX);
         let longest =
@@ -84,7 +98,11 @@ impl Pool {
             .backoff
             .get_or_insert_with(|| Backoff::new(first, longest))
             .next(clock.random());
-        retry.not_before = clock.now().millis.saturating_add(wait);
+        let put_off = || {
+            let next = clock.now().millis.saturating_add(wait);
+            slot.not_before.store(next, Ordering::Relaxed);
+        };
+        put_off();
         match establish(&self.config, address).await {
             Ok(link) => {
                 if let Some(backoff) = &mut retry.backoff {
@@ -100,7 +118,9 @@ impl Pool {
             }
             Err(error) => {
                 tracing::debug!(%address, ?lane, %error, "no connection");
-                retry.not_before = clock.now().millis.saturating_add(wait);
+                put_off();
+                retry.failure = Some(error.clone());
+                slot.failures.fetch_add(1, Ordering::Release);
                 Err(CallError::Connect(error))
             }
         }
@@ -111,6 +131,14 @@ impl Pool {
         let key = (address.clone(), lane);
         let slot = self.slots.lock().by_use.get(&key).cloned()?;
         usable(&slot)
+    }
+
+    /// When a broker may be connected to, in clock milliseconds: after a failure not at once.
+    pub(crate) fn ready_at(&self, address: &Address, lane: Lane) -> u64 {
+        let key = (address.clone(), lane);
+        let slots = self.slots.lock();
+        let slot = slots.by_use.get(&key);
+        slot.map_or(0, |slot| slot.not_before.load(Ordering::Relaxed))
     }
 
     /// Closes the links to brokers that are not in use any more.
@@ -154,4 +182,60 @@ fn usable(slot: &Slot) -> Option<Link> {
     let current = slot.current.load();
     let link = current.as_ref()?;
     link.is_usable().then(|| Link::clone(link))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    /// Lets every task run until it waits for something that does not come by itself.
+    async fn settle() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_the_same_attempt_share_its_failure() {
+        let (clock, time) = Clock::manual(1);
+        let (attempts, outcome) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(tokio::sync::Semaphore::new(0)),
+        );
+        let (counted, awaited) = (Arc::clone(&attempts), Arc::clone(&outcome));
+        let config = ClientConfig::new("a:1")
+            .clock(clock)
+            .transport(move |_: &str, _| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let awaited = Arc::clone(&awaited);
+                async move {
+                    awaited.acquire().await.unwrap().forget();
+                    Err(std::io::ErrorKind::ConnectionRefused.into())
+                }
+            });
+        let address = config.addresses().unwrap().remove(0);
+        let pool = Arc::new(Pool::new(config));
+        let call = || {
+            let (pool, address) = (Arc::clone(&pool), address.clone());
+            tokio::spawn(async move { pool.link(&address, Lane::General).await.err() })
+        };
+        let callers = [call(), call(), call()];
+        settle().await;
+        outcome.add_permits(1);
+        settle().await;
+        assert!(callers.iter().all(|caller| caller.is_finished()));
+        assert_eq!(attempts.load(Ordering::Relaxed), 1);
+        // Whoever comes later tries again, in its time.
+        let later = call();
+        outcome.add_permits(1);
+        settle().await;
+        assert!(!later.is_finished());
+        time.advance(std::time::Duration::from_millis(60));
+        settle().await;
+        assert!(later.is_finished());
+        assert_eq!(attempts.load(Ordering::Relaxed), 2);
+    }
 }

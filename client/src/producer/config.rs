@@ -11,7 +11,7 @@ use crate::error::ClientError;
 /// When a record counts as written (Kafka: `acks`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acks {
-    /// When it has been sent: nobody answers, and offsets are not known.
+    /// When the system has taken it over to send it: nobody answers, and offsets are not known.
     None,
     /// When the partition's leader has it.
     Leader,

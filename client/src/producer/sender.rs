@@ -330,23 +330,31 @@ fn dispatch(shared: &Arc<Shared>, link: &Link, send: Send, running: &mut JoinSet
     };
     let count = batches.len();
     let failed = move |error: &CallError| vec![without_answer(error); count];
+    let shared = Arc::clone(shared);
     if acks == Acks::None {
-        let sent = sent.and_then(|(version, request)| link.send(version, &request));
-        let answers = match sent {
-            Ok(()) => vec![
-                Answer::Written(Written {
-                    base_offset: -1,
-                    append_time: None,
-                });
-                count
-            ],
-            Err(error) => failed(&error),
-        };
-        tell(shared, node, outcomes(places, batches, answers));
+        // It is in line, as with a call: only its end is waited for.
+        let written = sent.map(|(version, request)| link.send(version, &request));
+        running.spawn(async move {
+            let done = match written {
+                Ok(written) => written.await,
+                Err(error) => Err(error),
+            };
+            let answers = match done {
+                Ok(()) => vec![
+                    Answer::Written(Written {
+                        base_offset: -1,
+                        append_time: None,
+                    });
+                    count
+                ],
+                Err(error) => failed(&error),
+            };
+            tell(&shared, node, outcomes(places, batches, answers));
+            Done::Told
+        });
         return;
     }
     let call = sent.map(|(version, request)| link.call(version, &request, timeout));
-    let shared = Arc::clone(shared);
     running.spawn(async move {
         let response = match call {
             Ok(call) => call.await,

@@ -6,7 +6,12 @@ use tidemark_protocol::api::RequestHeader;
 use tidemark_protocol::frame::encode_response;
 use tokio::io::DuplexStream;
 
-const LIMIT: Duration = Duration::from_secs(3600);
+/// What the client's configuration gives brokers.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long a connection stays without anything to do.
+const IDLE: Duration = Duration::from_secs(540);
+/// A caller's patience with what takes its time.
+const LONG: Duration = Duration::from_secs(3600);
 
 struct Broker {
     stream: DuplexStream,
@@ -14,11 +19,16 @@ struct Broker {
 }
 
 fn pair() -> (Link, Broker, crate::clock::ManualClock) {
-    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    pair_with_room(1 << 20)
+}
+
+/// So many bytes are under way at most.
+fn pair_with_room(bytes: usize) -> (Link, Broker, crate::clock::ManualClock) {
+    let (ours, theirs) = tokio::io::duplex(bytes);
     let (clock, time) = Clock::manual(1);
     let client_id = StrBytes::from_static_str("test");
     let address = "a:1".into();
-    let config = ClientConfig::new("a:1").clock(clock);
+    let config = ClientConfig::new("a:1").clock(clock).request_timeout(LIMIT);
     let link = Link::start(
         Box::new(ours),
         decoder(),
@@ -63,7 +73,7 @@ impl Broker {
 }
 
 fn call(link: &Link) -> impl Future<Output = Result<i16, String>> + use<> {
-    let call = link.call(0, &HeartbeatRequest::default(), LIMIT);
+    let call = link.call(0, &HeartbeatRequest::default(), LONG);
     async move {
         let answer = call.await.map_err(|error| error.to_string())?;
         Ok(answer.error_code)
@@ -100,17 +110,137 @@ async fn who_no_longer_waits_is_in_nobodys_way() {
 #[tokio::test]
 async fn a_request_without_an_answer_in_time_breaks_the_connection() {
     let (link, mut broker, time) = pair();
-    let slow = link.call(0, &HeartbeatRequest::default(), Duration::from_secs(10));
+    let slow = link.call(0, &HeartbeatRequest::default(), LIMIT);
     let slow = tokio::spawn(slow);
     let other = tokio::spawn(call(&link));
     broker.request().await;
     broker.request().await;
-    time.advance(Duration::from_secs(10));
+    time.advance(LIMIT);
     let timeout = "a:1 did not answer Heartbeat within 10s";
     assert_eq!(slow.await.unwrap().unwrap_err().to_string(), timeout);
     // Nothing that comes later could be told from what is missing.
     assert_eq!(other.await.unwrap(), Err(timeout.to_owned()));
     assert_eq!(call(&link).await, Err(timeout.to_owned()));
+    assert!(!link.is_open());
+    assert_eq!(broker.request().await, None);
+}
+
+#[tokio::test]
+async fn a_callers_own_patience_is_no_word_on_the_connection() {
+    let (link, mut broker, time) = pair();
+    let short = Duration::from_secs(1);
+    let hasty = tokio::spawn(link.call(0, &HeartbeatRequest::default(), short));
+    let other = call(&link);
+    broker.request().await;
+    broker.request().await;
+    time.advance(short);
+    let error = hasty.await.unwrap().unwrap_err().to_string();
+    assert_eq!(error, "a:1 did not answer Heartbeat within 1s");
+    assert!(link.is_open());
+    broker.answer(5, 1).await;
+    broker.answer(6, 2).await;
+    assert_eq!(other.await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_silent_connection_breaks_although_the_caller_has_gone() {
+    let (link, mut broker, time) = pair();
+    drop(link.call(0, &HeartbeatRequest::default(), Duration::from_secs(1)));
+    let patient = tokio::spawn(call(&link));
+    broker.request().await;
+    broker.request().await;
+    time.advance(LIMIT);
+    let timeout = "a:1 did not answer Heartbeat within 10s";
+    assert_eq!(patient.await.unwrap(), Err(timeout.to_owned()));
+    assert_eq!(broker.request().await, None);
+}
+
+#[tokio::test]
+async fn a_caller_can_give_the_broker_more_time() {
+    let (link, mut broker, time) = pair();
+    let patient = call(&link);
+    broker.request().await;
+    time.advance(LONG - Duration::from_secs(1));
+    broker.answer(5, 1).await;
+    assert_eq!(patient.await, Ok(1));
+    // The next one has the usual time again.
+    let usual = tokio::spawn(link.call(0, &HeartbeatRequest::default(), LIMIT));
+    broker.request().await;
+    time.advance(LIMIT);
+    assert!(usual.await.unwrap().is_err());
+    assert!(!link.is_open());
+}
+
+#[tokio::test]
+async fn what_gets_no_answer_has_ended_when_it_is_written() {
+    let (link, mut broker, _time) = pair_with_room(8);
+    let first = tokio::spawn(link.send(0, &HeartbeatRequest::default()));
+    let second = tokio::spawn(link.send(0, &HeartbeatRequest::default()));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!first.is_finished() && !second.is_finished());
+    assert_eq!(broker.request().await, Some(5));
+    assert_eq!(broker.request().await, Some(6));
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_read_loses_the_connection() {
+    // Whether the caller waits or not.
+    for waits in [true, false] {
+        let (link, mut broker, time) = pair_with_room(8);
+        let unwritten = link.send(0, &HeartbeatRequest::default());
+        let caller = waits.then(|| tokio::spawn(unwritten));
+        drop(link);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        time.advance(LIMIT);
+        if let Some(caller) = caller {
+            let error = caller.await.unwrap().unwrap_err().to_string();
+            assert_eq!(error, "a:1 did not answer Heartbeat within 10s");
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        // The half of the request that there was room for, and then the end.
+        assert_eq!(broker.request().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_takes_what_is_not_written_with_it() {
+    let (link, broker, _time) = pair_with_room(8);
+    let unwritten = tokio::spawn(link.send(0, &HeartbeatRequest::default()));
+    drop(broker);
+    assert!(unwritten.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_connection_with_nothing_to_do_is_closed() {
+    let (link, mut broker, time) = pair();
+    let settle = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    settle().await;
+    time.advance(IDLE / 2);
+    settle().await;
+    let asked = call(&link);
+    broker.request().await;
+    // It waits for an answer that may take its time.
+    time.advance(IDLE);
+    settle().await;
+    assert!(link.is_open());
+    broker.answer(5, 1).await;
+    assert_eq!(asked.await, Ok(1));
+    time.advance(IDLE - Duration::from_millis(1));
+    settle().await;
+    assert!(link.is_open());
+    time.advance(Duration::from_millis(1));
+    settle().await;
     assert!(!link.is_open());
     assert_eq!(broker.request().await, None);
 }

@@ -15,40 +15,12 @@ impl Core {
         let mut plan = Plan::default();
         self.expire(now, &mut plan);
         self.settle(&mut plan);
-        let (mut ready, mut nodes) = (HashMap::<i32, bool>::new(), Vec::new());
-        let hurry = self.starved || self.refusing.is_some();
-        for index in self.active.clone() {
-            let Some(queue) = self.queues.get_mut(index) else {
-                continue;
-            };
-            if let Some(open) = &queue.open {
-                let flushed = self.flush_up_to.is_some_and(|up_to| open.number <= up_to);
-                let lingers_until = open.created.saturating_add(self.settings.linger);
-                if hurry || flushed || now.millis >= lingers_until {
-                    queue.close_open();
-                } else {
-                    plan.at(lingers_until);
-                }
-            }
-            let is_ready = !queue.waiting.is_empty();
-            if is_ready && queue.not_before > now.millis {
-                plan.at(queue.not_before);
-                continue;
-            }
-            let Some(node) = queue.leader else {
-                plan.refresh |= is_ready;
-                continue;
-            };
-            if !ready.contains_key(&node) {
-                nodes.push(node);
-            }
-            *ready.entry(node).or_default() |= is_ready;
-        }
+        let by_leader = self.ready(now, &mut plan);
         let mut identity = None;
         if self.settings.idempotent {
             match self.identity {
                 Identity::Known(id, epoch) => identity = Some((id, epoch)),
-                Identity::None if ready.values().any(|ready| *ready) => {
+                Identity::None if !by_leader.is_empty() => {
                     if self.identify_not_before > now.millis {
                         plan.at(self.identify_not_before);
                     } else {
@@ -59,10 +31,7 @@ impl Core {
                 Identity::None | Identity::Asked => {}
             }
         }
-        for node in nodes {
-            if ready.get(&node) != Some(&true) {
-                continue;
-            }
+        for Led { node, queues, .. } in by_leader {
             let state = self.nodes.entry(node).or_default();
             if !state.linked {
                 // What is under way on the old connection could be overtaken on a new one.
@@ -81,7 +50,7 @@ impl Core {
                 .get(&node)
                 .is_some_and(|state| state.in_flight < self.settings.max_in_flight)
             {
-                let items = self.drain(node, identity, along, now);
+                let items = self.drain(node, &queues, identity, along);
                 along = false;
                 if items.is_empty() {
                     break;
@@ -98,26 +67,67 @@ impl Core {
         plan
     }
 
-    /// The next request's batches for a broker: at most one of each partition.
-    pub(super) fn drain(
+    /// Closes the batches that have lingered, and gives the brokers that something is to be sent to
+    /// now, each with the queues that it leads.
+    pub(super) fn ready(&mut self, now: Now, plan: &mut Plan) -> Vec<Led> {
+        let mut by_leader: Vec<Led> = Vec::new();
+        let mut places = HashMap::new();
+        let hurry = self.starved || self.refusing.is_some();
+        for index in self.active.clone() {
+            let Some(queue) = self.queues.get_mut(index) else {
+                continue;
+            };
+            if let Some(open) = &queue.open {
+                let flushed = self.flush_up_to.is_some_and(|up_to| open.number <= up_to);
+                let lingers_until = open.created.saturating_add(self.settings.linger);
+                if hurry || flushed || now.millis >= lingers_until {
+                    queue.close_open();
+                } else {
+                    plan.at(lingers_until);
+                }
+            }
+            let is_ready = !queue.waiting.is_empty();
+            if queue.not_before > now.millis {
+                if is_ready {
+                    plan.at(queue.not_before);
+                }
+                continue;
+            }
+            let Some(node) = queue.leader else {
+                plan.refresh |= is_ready;
+                continue;
+            };
+            let place = *places.entry(node).or_insert_with(|| {
+                by_leader.push(Led::by(node));
+                by_leader.len() - 1
+            });
+            if let Some(led) = by_leader.get_mut(place) {
+                led.queues.push(index);
+                led.ready |= is_ready;
+            }
+        }
+        by_leader.retain(|led| led.ready);
+        by_leader
+    }
+
+    /// The next request's batches for a broker, out of the queues that it leads: at most one of
+    /// each.
+    fn drain(
         &mut self,
         node: i32,
+        queues: &[usize],
         identity: Option<(i64, i16)>,
         along: bool,
-        now: Now,
     ) -> Vec<Item> {
         let mut items = Vec::new();
         let mut size = 0;
         self.turn = self.turn.wrapping_add(1);
-        let start = self.turn % self.active.len().max(1);
-        let (later, sooner) = self.active.split_at(start.min(self.active.len()));
+        let start = self.turn % queues.len().max(1);
+        let (later, sooner) = queues.split_at(start.min(queues.len()));
         for index in sooner.iter().chain(later) {
             let Some(queue) = self.queues.get_mut(*index) else {
                 continue;
             };
-            if queue.leader != Some(node) || queue.not_before > now.millis {
-                continue;
-            }
             if along && queue.waiting.is_empty() {
                 queue.close_open();
             }
@@ -215,6 +225,26 @@ impl Core {
                 self.identity = Identity::None;
                 plan.at(0);
             }
+        }
+    }
+}
+
+/// What one broker leads, so that a request for it looks at no other's queues.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Led {
+    pub(super) node: i32,
+    /// Those that have anything and need not wait, in the order of the list.
+    pub(super) queues: Vec<usize>,
+    /// One of them has something that is to be sent now.
+    ready: bool,
+}
+
+impl Led {
+    fn by(node: i32) -> Self {
+        Self {
+            node,
+            queues: Vec::new(),
+            ready: false,
         }
     }
 }

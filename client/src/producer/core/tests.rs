@@ -193,6 +193,25 @@ fn records_linger_for_company() {
 }
 
 #[test]
+fn a_broker_is_planned_for_with_what_it_leads_and_nothing_else() {
+    let mut story = Story::new(ProducerConfig::new().batch_size(200), &[1, 2, 1, 1, 2]);
+    story.append(0, "lingers");
+    for partition in [1, 2, 3] {
+        story.append(partition, &"x".repeat(200));
+    }
+    story.core.queues[3].not_before = 80;
+    let mut plan = Plan::default();
+    let led: Vec<(i32, Vec<usize>)> = story
+        .core
+        .ready(story.now, &mut plan)
+        .into_iter()
+        .map(|led| (led.node, led.queues))
+        .collect();
+    assert_eq!(led, [(1, vec![0, 2]), (2, vec![1])]);
+    assert_eq!(plan.deadline, Some(5));
+}
+
+#[test]
 fn a_full_batch_and_a_flush_do_not_linger() {
     let mut story = Story::new(ProducerConfig::new().batch_size(200), &[1]);
     for _ in 0..4 {
