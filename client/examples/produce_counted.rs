@@ -33,10 +33,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         producer.send_counted(&topic, &parts).await?;
     }
-    let last_error = producer.last_error();
     let counts = producer.close(Duration::from_secs(60)).await;
     println!("{} delivered, {} failed", counts.delivered, counts.failed);
-    if let Some(error) = last_error {
+    if let Some(error) = producer.last_error() {
         println!("the last failure: {error}; {:?}", error.advice());
     }
     Ok(())

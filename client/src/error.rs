@@ -9,6 +9,7 @@ use crate::connection::{CallError, ConnectError};
 /// Why a call failed. Producers and consumers have errors of their own for their records; this one
 /// is for everything that is asked of the cluster.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// An option has a value that cannot be meant.
     #[error("{option} = {value:?}: {reason}")]

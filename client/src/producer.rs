@@ -90,7 +90,9 @@ impl Producer {
         loop {
             match self.append(&record.topic, &parts, true)? {
                 Append::Taken(delivery) => {
-                    return delivery.ok_or(ProduceError::Closed);
+                    return delivery.ok_or(ProduceError::Closed {
+                        maybe_written: false,
+                    });
                 }
                 wait => {
                     self.wait(&record.topic, wait, &parts, &mut patience)
@@ -116,8 +118,9 @@ impl Producer {
         }
     }
 
-    /// As [`Self::send_counted`], but never waits: `false` if the topic is not known yet or the
-    /// buffer is full. Then wait with [`Self::ready`], or do something else meanwhile.
+    /// As [`Self::send_counted`], but never waits: `false` if the topic or the partition is not
+    /// known yet, or the buffer is full. Then wait with [`Self::ready`], or do something else
+    /// meanwhile.
     #[inline]
     pub fn try_send(
         &self,
@@ -130,14 +133,18 @@ impl Producer {
         ))
     }
 
-    /// Waits until a record for the topic can be taken in, at most [`ProducerConfig::max_block`].
-    pub async fn ready(&self, topic: &Arc<str>) -> Result<(), ProduceError> {
-        let parts = RecordParts::default();
+    /// Waits until this record can be taken in, at most [`ProducerConfig::max_block`]; with
+    /// [`RecordParts::default`], until the topic is known and the buffer not full.
+    pub async fn ready(
+        &self,
+        topic: &Arc<str>,
+        parts: &RecordParts<'_>,
+    ) -> Result<(), ProduceError> {
         let mut patience = None;
         loop {
-            match self.shared.check(topic, &parts)? {
+            match self.shared.check(topic, parts)? {
                 Append::Taken(_) => return Ok(()),
-                wait => self.wait(topic, wait, &parts, &mut patience).await?,
+                wait => self.wait(topic, wait, parts, &mut patience).await?,
             }
         }
     }
@@ -165,6 +172,12 @@ impl Producer {
         match why {
             Append::Taken(_) => Ok(()),
             Append::UnknownTopic => self.shared.learn(topic, deadline).await,
+            Append::UnknownPartition => {
+                let partition = parts.partition.unwrap_or(-1);
+                self.shared
+                    .learn_partition(topic, partition, deadline)
+                    .await
+            }
             Append::Full => self.shared.room(parts.size(), deadline).await,
         }
     }
@@ -188,8 +201,9 @@ impl Producer {
     }
 
     /// Takes no more records, and waits until those it has have come to an end; what has not within
-    /// `limit` is given up (Kafka: `Producer.close`). Gives what has become of all.
-    pub async fn close(self, limit: Duration) -> Counts {
+    /// `limit` is given up (Kafka: `Producer.close`). Gives what has become of all;
+    /// [`Self::last_error`] says why, where something failed. Closes all clones.
+    pub async fn close(&self, limit: Duration) -> Counts {
         let shared = Arc::clone(&self.shared);
         shared.core.lock().refuse_more();
         let clock = shared.cluster.clock().clone();

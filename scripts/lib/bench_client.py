@@ -22,7 +22,7 @@ PRODUCE = [
     ("java", "Apache Kafka's Java client"),
 ]
 ROUND_TRIP = [
-    ("bare", "a bare request and response of the same bytes"),
+    ("bare", "the same request over a plain socket"),
     ("native", "Tidemark"),
     ("rdkafka", "rdkafka (librdkafka)"),
 ]

@@ -234,6 +234,6 @@ fn advised(error: &ProduceError) -> String {
     };
     match error.advice() {
         Advice::SendAgain => format!("{text}\n  it may work later"),
-        Advice::ChangeRecord | Advice::ChangeProducer => text,
+        _ => text,
     }
 }

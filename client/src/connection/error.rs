@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// Why there is no connection to a broker. Every one names the address.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The address does not resolve, the port is closed, the network is down.
     #[error("cannot connect to {address}: {error}")]
@@ -74,6 +75,7 @@ impl ConnectError {
 
 /// Why one request on a connection has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CallError {
     /// There is no connection to send it on.
     #[error(transparent)]

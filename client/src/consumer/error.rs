@@ -7,6 +7,7 @@ use crate::topic_partition::TopicPartition;
 
 /// Why a consumer has no records to give.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConsumerError {
     /// The position lies outside of what the partition has, and the configuration names no place to
     /// go on from (Kafka: `OffsetOutOfRangeException`). Seek to go on.

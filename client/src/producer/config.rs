@@ -128,8 +128,8 @@ impl ProducerConfig {
         self
     }
 
-    /// The most bytes of one request, and of one record (Kafka: `max.request.size`). Brokers have
-    /// limits of their own, per topic. Default: 1 MiB.
+    /// The most bytes of one request, and of one record and one batch before they are compressed
+    /// (Kafka: `max.request.size`). Brokers have limits of their own, per topic. Default: 1 MiB.
     #[must_use]
     pub fn max_request_size(mut self, bytes: usize) -> Self {
         self.max_request_size = bytes;

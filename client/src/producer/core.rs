@@ -41,6 +41,8 @@ pub(crate) enum Append {
     Taken(Option<Delivery>),
     /// Its topic's partitions are not known yet.
     UnknownTopic,
+    /// The partition that it names is not known, or not yet.
+    UnknownPartition,
     /// There is no room in the buffer.
     Full,
 }
@@ -193,7 +195,8 @@ impl Core {
                 acks: config.acks,
                 idempotent: config.idempotent,
                 linger: millis(config.linger),
-                batch_size: config.batch_size,
+                // A batch that fills a request by itself is as large as one may become.
+                batch_size: config.batch_size.min(config.max_request_size),
                 buffer_memory: config.buffer_memory,
                 codec: (config.compression, config.compression_level),
                 delivery_timeout: millis(config.delivery_timeout),
@@ -227,7 +230,9 @@ impl Core {
 
     /// Takes no more records.
     pub(crate) fn refuse_more(&mut self) {
-        self.refusing.get_or_insert(ProduceError::Closed);
+        self.refusing.get_or_insert(ProduceError::Closed {
+            maybe_written: false,
+        });
     }
 
     /// Has everything that is here now sent at once. Gives the number to wait for with
@@ -253,6 +258,13 @@ impl Core {
     /// Why a record has failed last.
     pub(crate) fn last_error(&self) -> Option<ProduceError> {
         self.last_error.clone()
+    }
+
+    /// How many partitions a topic has, as far as is known.
+    pub(crate) fn partitions(&self, topic: &str) -> usize {
+        let slot = self.names.get(topic);
+        let topic = slot.and_then(|slot| self.topics.get(*slot));
+        topic.map_or(0, |topic| topic.partitions)
     }
 
     /// Bytes of the buffer in use.

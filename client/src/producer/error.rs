@@ -9,6 +9,7 @@ use crate::topic_partition::TopicPartition;
 
 /// What a caller can do about a failed record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Advice {
     /// The cause may pass: send the record again, later. With [`ProduceError::maybe_written`] it may
     /// then be there twice.
@@ -21,6 +22,7 @@ pub enum Advice {
 
 /// Why a record was not written, or is not known to be.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProduceError {
     /// The record did not get through in time (Kafka: `delivery.timeout.ms`).
     #[error(
@@ -96,16 +98,29 @@ pub enum ProduceError {
         partition: TopicPartition,
         /// What the codec says.
         reason: String,
+        /// Whether an earlier try had no clear answer.
+        maybe_written: bool,
     },
     /// The topic is not there, or the cluster does not let itself be asked.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The cluster gives this producer no id: its first records cannot be sent.
-    #[error("no producer id: {0}")]
-    ProducerId(ClientError),
+    #[error("no producer id: {reason}")]
+    ProducerId {
+        /// Why there is none.
+        reason: ClientError,
+        /// Whether the record was sent under an earlier id, without a clear answer.
+        maybe_written: bool,
+    },
     /// The producer has been closed.
-    #[error("the producer has been closed")]
-    Closed,
+    #[error(
+        "the producer has been closed{}",
+        if *.maybe_written { ", though the record may have been written" } else { "" }
+    )]
+    Closed {
+        /// Whether the record was under way when that happened, or had been without a clear answer.
+        maybe_written: bool,
+    },
 }
 
 /// What is wrong with one record of a batch.
@@ -143,7 +158,9 @@ impl ProduceError {
             },
             Self::Client(ClientError::Timeout { .. }) => Advice::SendAgain,
             Self::Client(ClientError::Connect(error)) if error.retriable() => Advice::SendAgain,
-            Self::Client(_) | Self::ProducerId(_) | Self::Closed => Advice::ChangeProducer,
+            Self::Client(_) | Self::ProducerId { .. } | Self::Closed { .. } => {
+                Advice::ChangeProducer
+            }
         }
     }
 
@@ -151,13 +168,26 @@ impl ProduceError {
     #[must_use]
     pub fn maybe_written(&self) -> bool {
         match self {
-            Self::Timeout { maybe_written, .. } | Self::Refused { maybe_written, .. } => {
-                *maybe_written
-            }
-            // What was under way then may have arrived.
-            Self::Closed => true,
-            _ => false,
+            Self::Timeout { maybe_written, .. }
+            | Self::Refused { maybe_written, .. }
+            | Self::Build { maybe_written, .. }
+            | Self::ProducerId { maybe_written, .. }
+            | Self::Closed { maybe_written } => *maybe_written,
+            Self::TooLarge { .. }
+            | Self::BufferFull { .. }
+            | Self::UnknownPartition { .. }
+            | Self::Client(_) => false,
         }
+    }
+
+    /// The end of the producer as a batch sees it that may have been written, or not.
+    pub(super) fn for_batch(&self, written: bool) -> Self {
+        let mut error = self.clone();
+        if let Self::ProducerId { maybe_written, .. } | Self::Closed { maybe_written } = &mut error
+        {
+            *maybe_written = written;
+        }
+        error
     }
 
     /// The same error as one record of the batch sees it.

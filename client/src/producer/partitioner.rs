@@ -74,6 +74,11 @@ impl Sticky {
         *self.current.get_or_insert_with(choose)
     }
 
+    /// The partition that has been chosen, if one has.
+    pub(super) fn chosen(&self) -> Option<usize> {
+        self.current
+    }
+
     /// Counts what has been put there. With its share full it is another one's turn, as soon as the
     /// batch is: half-full batches on every partition are what sticking is there to avoid.
     #[inline]

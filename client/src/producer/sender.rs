@@ -79,7 +79,7 @@ impl Shared {
         topic: &Arc<str>,
         parts: &RecordParts<'_>,
     ) -> Result<Append, ProduceError> {
-        let outcome = self.core.lock().check(topic, parts.size())?;
+        let outcome = self.core.lock().check(topic, parts)?;
         Ok(match outcome {
             Ok(_) => Append::Taken(None),
             Err(wait) => wait,
@@ -98,6 +98,36 @@ impl Shared {
         let metadata = self.cluster.metadata();
         self.core.lock().learn(&metadata, Some(topic));
         Ok(())
+    }
+
+    /// Looks whether the topic has got that partition, at most until `deadline`.
+    pub(super) async fn learn_partition(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        deadline: u64,
+    ) -> Result<(), ProduceError> {
+        let mut changes = self.cluster.changes();
+        // An answer that is under way already may be older than the partition.
+        for _ in 0..2 {
+            changes.borrow_and_update();
+            self.cluster.refresh();
+            let changed = self.cluster.clock().until(deadline, changes.changed());
+            let in_time = changed.await.is_some();
+            self.learn(topic, deadline).await?;
+            let known = self.core.lock().partitions(topic);
+            if usize::try_from(partition).is_ok_and(|partition| partition < known) {
+                return Ok(());
+            }
+            if !in_time {
+                break;
+            }
+        }
+        Err(ProduceError::UnknownPartition {
+            topic: topic.to_string(),
+            partition: partition.into(),
+            count: self.core.lock().partitions(topic),
+        })
     }
 
     /// Waits for room for so many bytes, at most until `deadline`. Whoever came first looks first.
@@ -122,7 +152,9 @@ impl Shared {
                 return Ok(());
             }
             if *self.closed.borrow() {
-                return Err(ProduceError::Closed);
+                return Err(ProduceError::Closed {
+                    maybe_written: false,
+                });
             }
             self.wake.notify_one();
             if clock.until(deadline, freed.changed()).await.is_none() {
@@ -175,7 +207,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
         () = shared.cluster.closed() => shared.close(),
     }
     running.shutdown().await;
-    shared.core.lock().fail_all(&ProduceError::Closed);
+    let closed = ProduceError::Closed {
+        maybe_written: false,
+    };
+    shared.core.lock().fail_all(&closed);
     shared.ended();
 }
 

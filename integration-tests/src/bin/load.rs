@@ -7,8 +7,8 @@
 //! load rtt     CLIENT BOOTSTRAP TOPIC RECORDS   CLIENT: native rdkafka bare; one record at a time
 //! ```
 //!
-//! `rtt` prints the median round trip in microseconds in front; `bare` is a request and a response
-//! of the same bytes over a socket, with an echo in place of a broker.
+//! `rtt` prints the median round trip in microseconds in front; `bare` is the same request to the
+//! same broker over a plain socket, with no client in between.
 //!
 //! Prints one line: records, seconds, CPU seconds. `scripts/bench client` calls it.
 
@@ -19,6 +19,7 @@
 )]
 
 use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,8 +31,9 @@ use rustix::time::{ClockId, clock_gettime};
 use tidemark_client::consumer::{ConsumerConfig, OffsetReset};
 use tidemark_client::producer::{Acks, ProducerConfig, ProducerRecord, RecordParts};
 use tidemark_client::{Client, TopicPartition};
+use tidemark_protocol::StrBytes;
+use tidemark_protocol::frame::encode_request;
 use tidemark_protocol::records::BatchBuilder;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Size of a record's value in bytes.
 const VALUE: usize = 100;
@@ -75,7 +77,7 @@ async fn main() -> Result<()> {
             let mut times = match client {
                 "native" => rtt_native(bootstrap, topic, records).await?,
                 "rdkafka" => rtt_rdkafka(bootstrap, topic, records).await?,
-                "bare" => rtt_bare(records).await?,
+                "bare" => rtt_bare(bootstrap, topic, records).await?,
                 other => bail!("no client {other}"),
             };
             times.sort_by(f64::total_cmp);
@@ -209,7 +211,6 @@ async fn produce_counted(bootstrap: &str, topic: &str, records: u64) -> Result<(
     };
     for _ in 0..records {
         if !producer.try_send(&topic, &parts)? {
-            producer.ready(&topic).await?;
             producer.send_counted(&topic, &parts).await?;
         }
     }
@@ -300,31 +301,33 @@ async fn rtt_rdkafka(bootstrap: &str, topic: &str, records: u64) -> Result<Vec<f
     Ok(times)
 }
 
-/// A produce request's bytes there, its response's bytes back; the other end in a thread of its own,
-/// as a broker is in a process of its own.
-async fn rtt_bare(records: u64) -> Result<Vec<f64>> {
-    const REQUEST: usize = 260;
-    const RESPONSE: usize = 70;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    std::thread::spawn(move || -> std::io::Result<()> {
-        let (mut stream, _) = listener.accept()?;
-        stream.set_nodelay(true)?;
-        let mut request = [0; REQUEST];
-        loop {
-            std::io::Read::read_exact(&mut stream, &mut request)?;
-            std::io::Write::write_all(&mut stream, &[0; RESPONSE])?;
-        }
-    });
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
+/// The same request over a socket of the system's, made once and sent again and again by a thread
+/// that blocks: what the broker and the wire take, and nothing else.
+async fn rtt_bare(bootstrap: &str, topic: &str, records: u64) -> Result<Vec<f64>> {
+    const VERSION: i16 = 12;
+    let producer = Client::connect(bootstrap)?.producer(ProducerConfig::new())?;
+    producer.send(&ProducerRecord::to(topic)).await?.await?;
+    let mut connection = calls::connect(bootstrap).await;
+    let before = calls::latest_offset(&mut connection, topic).await;
+    let mut builder = BatchBuilder::new();
+    builder.append(1_700_000_000_000, None, Some(&[b'x'; VALUE]), &[])?;
+    let request = calls::produce_request(topic, builder.build()?, 1);
+    let client_id = StrBytes::from_static_str("bare");
+    let request = encode_request(VERSION, 1, Some(client_id), &request)?;
+    let mut stream = std::net::TcpStream::connect(bootstrap)?;
     stream.set_nodelay(true)?;
     let mut times = Vec::new();
-    let mut response = [0; RESPONSE];
+    let mut response = Vec::new();
     for _ in 0..records {
         let began = Instant::now();
-        stream.write_all(&[0; REQUEST]).await?;
-        stream.read_exact(&mut response).await?;
+        stream.write_all(&request)?;
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        response.resize(u32::from_be_bytes(length) as usize, 0);
+        stream.read_exact(&mut response)?;
         times.push(began.elapsed().as_secs_f64() * 1e6);
     }
+    let written = calls::latest_offset(&mut connection, topic).await - before;
+    anyhow::ensure!(written == i64::try_from(records)?, "{written} are written");
     Ok(times)
 }

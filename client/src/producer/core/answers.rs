@@ -61,8 +61,12 @@ impl Core {
             }
             Err((error, false)) => {
                 self.identity = Identity::None;
-                self.refusing = Some(ProduceError::ProducerId(error.clone()));
-                self.fail_all(&ProduceError::ProducerId(error));
+                let error = ProduceError::ProducerId {
+                    reason: error,
+                    maybe_written: false,
+                };
+                self.refusing = Some(error.clone());
+                self.fail_all(&error);
             }
         }
     }
@@ -186,6 +190,7 @@ impl Core {
                 let error = ProduceError::Build {
                     partition: queue.partition.clone(),
                     reason,
+                    maybe_written: batch.maybe_written,
                 };
                 self.end(&batch, Err(error));
                 false
@@ -201,7 +206,10 @@ impl Core {
         // Nobody answers for acks=0, and a batch that was given up has no more time.
         if batch.given_up {
             queue.settling |= batch.stamp.is_some();
-            self.end(&batch, Err(ProduceError::Closed));
+            let error = ProduceError::Closed {
+                maybe_written: true,
+            };
+            self.end(&batch, Err(error));
             return;
         }
         let settings = &self.settings;
@@ -228,6 +236,7 @@ impl Core {
                     |queue| queue.partition.clone(),
                 ),
                 reason: "the batch cannot be read to be split".to_owned(),
+                maybe_written: batch.maybe_written,
             };
             self.end(&batch, Err(error));
             return;
@@ -304,15 +313,18 @@ impl Core {
             }
             for batch in &mut queue.in_flight {
                 if !batch.given_up {
+                    let error = error.for_batch(true);
                     batch.settle(Err(error.clone()));
                     batch.given_up = true;
                     self.failed += u64::from(batch.count);
+                    self.last_error = Some(error);
                 }
             }
             ended.extend(queue.waiting.drain(..));
         }
         for batch in ended {
-            self.end(&batch, Err(error.clone()));
+            let error = error.for_batch(batch.maybe_written);
+            self.end(&batch, Err(error));
         }
     }
 }

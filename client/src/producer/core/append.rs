@@ -27,7 +27,7 @@ impl Core {
         random: impl FnOnce() -> u64,
     ) -> Result<(Append, bool), ProduceError> {
         let size = parts.size();
-        let slot = match self.check(topic, size)? {
+        let slot = match self.check(topic, parts)? {
             Ok(slot) => slot,
             Err(wait) => return Ok((wait, true)),
         };
@@ -71,6 +71,7 @@ impl Core {
             .map_err(|error| ProduceError::Build {
                 partition: queue.partition.clone(),
                 reason: error.to_string(),
+                maybe_written: false,
             })?;
         let delivery = wants_outcome.then(|| {
             let outcome =
@@ -93,14 +94,14 @@ impl Core {
         Ok((Append::Taken(delivery), wake))
     }
 
-    /// Whether a record of this size for the topic can be taken now: the topic's place, or what to
-    /// wait for.
+    /// Whether a record for the topic can be taken now: the topic's place, or what to wait for.
     #[inline]
     pub(crate) fn check(
         &mut self,
         topic: &Arc<str>,
-        size: usize,
+        parts: &RecordParts<'_>,
     ) -> Result<Result<usize, Append>, ProduceError> {
+        let size = parts.size();
         if let Some(error) = &self.refusing {
             return Err(error.clone());
         }
@@ -122,6 +123,13 @@ impl Core {
                 None => return Ok(Err(Append::UnknownTopic)),
             },
         };
+        if let Some(partition) = parts.partition
+            && let Some(known) = self.topics.get(slot)
+            && usize::try_from(partition).is_ok_and(|partition| partition >= known.partitions)
+        {
+            // The topic may have grown since the cluster was asked.
+            return Ok(Err(Append::UnknownPartition));
+        }
         if self.memory + size > self.settings.buffer_memory {
             self.starved = true;
             return Ok(Err(Append::Full));
@@ -217,13 +225,12 @@ impl Core {
                     queue.leader = described.partitions.get(index).and_then(|p| p.leader);
                 }
             }
-            let stuck = topic.sticky.current(|| 0);
-            let lost = topic
-                .queues
-                .get(stuck)
-                .and_then(|queue| self.queues.get(*queue))
-                .is_none_or(|queue| queue.leader.is_none());
-            if lost {
+            let led = |partition: usize| {
+                let queue = topic.queues.get(partition);
+                let queue = queue.and_then(|queue| self.queues.get(*queue));
+                queue.is_some_and(|queue| queue.leader.is_some())
+            };
+            if topic.sticky.chosen().is_some_and(|chosen| !led(chosen)) {
                 topic.sticky.leave();
             }
         }

@@ -251,13 +251,10 @@ fn a_topic_that_was_made_anew_with_fewer_partitions_uses_those() {
         key: Some(b"21"),
         ..RecordParts::default()
     };
-    let error = story
+    let gone = story
         .core
         .append(&story.topic, &parts(Some(2)), false, story.now, || 0);
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "topic \"t\" has no partition 2: it has 1"
-    );
+    assert!(matches!(gone, Ok((Append::UnknownPartition, _))));
     // Whatever its hash.
     story
         .core
@@ -488,19 +485,20 @@ fn without_an_id_nothing_is_sent_and_without_hope_nothing_is_taken() {
 #[test]
 fn partitions_that_are_not_there_are_told() {
     let mut story = Story::new(single(), &[1, 1]);
-    for partition in [2, -1] {
-        let parts = RecordParts {
-            partition: Some(partition),
-            ..RecordParts::default()
-        };
-        let error = story
-            .core
-            .append(&story.topic, &parts, false, story.now, || 0);
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            format!("topic \"t\" has no partition {partition}: it has 2")
-        );
-    }
+    let to = |partition| RecordParts {
+        partition: Some(partition),
+        ..RecordParts::default()
+    };
+    let mut append = |parts: &RecordParts<'_>| {
+        let (topic, now) = (&story.topic, story.now);
+        story.core.append(topic, parts, false, now, || 0)
+    };
+    let error = append(&to(-1)).unwrap_err().to_string();
+    assert_eq!(error, "topic \"t\" has no partition -1: it has 2");
+    // It may have come meanwhile.
+    assert!(matches!(append(&to(2)), Ok((Append::UnknownPartition, _))));
+    story.core.learn(&metadata(&[1, 1, 1]), None);
+    story.append(2, "x");
     let other = story.core.append(
         &"other".into(),
         &RecordParts::default(),
@@ -517,9 +515,37 @@ fn everything_ends_with_the_producer() {
     let mut deliveries = [story.append(0, "x"), story.append(1, "x")];
     story.sends(&["1: 0/0/0+1"]);
     story.core.refuse_more();
-    story.core.fail_all(&ProduceError::Closed);
-    for delivery in &mut deliveries {
-        let closed = Err("the producer has been closed".to_owned());
-        assert_eq!(outcome(delivery), Some(closed));
+    let closed = ProduceError::Closed {
+        maybe_written: false,
+    };
+    story.core.fail_all(&closed);
+    let [under_way, waiting] = deliveries.each_mut().map(|delivery| outcome(delivery));
+    let maybe = "the producer has been closed, though the record may have been written";
+    assert_eq!(under_way, Some(Err(maybe.to_owned())));
+    assert_eq!(waiting, Some(Err(closed.to_string())));
+    assert!(story.core.last_error().is_some());
+}
+
+#[test]
+fn the_first_record_without_a_key_goes_anywhere() {
+    let mut story = Story::new(single(), &[1, 1, 1, 1]);
+    story.core.learn(&metadata(&[1, 1, 1, 1]), None);
+    let parts = RecordParts::default();
+    let (topic, now) = (Arc::clone(&story.topic), story.now);
+    story.core.append(&topic, &parts, true, now, || 2).unwrap();
+    story.sends(&["1: 2/0/0+1"]);
+}
+
+#[test]
+fn a_batch_is_no_larger_than_a_request() {
+    let config = ProducerConfig::new()
+        .batch_size(1 << 20)
+        .max_request_size(1000)
+        .linger(Duration::from_secs(1));
+    let mut story = Story::new(config, &[1]);
+    for _ in 0..7 {
+        story.append(0, &"x".repeat(300));
     }
+    // What is full goes; the last one lingers.
+    story.sends(&["1: 0/0/0+2", "1: 0/0/2+2", "1: 0/0/4+2"]);
 }

@@ -150,7 +150,7 @@ async fn a_producer_id_is_asked_for_until_there_is_one() {
         });
         let refused = producer(&client, ProducerConfig::new());
         let error = refused.send(&record).await.unwrap().await.unwrap_err();
-        assert!(matches!(error, ProduceError::ProducerId(_)), "{error}");
+        assert!(matches!(error, ProduceError::ProducerId { .. }), "{error}");
         assert_eq!(error.advice(), Advice::ChangeProducer);
         let text = error.to_string();
         assert!(text.contains("CLUSTER_AUTHORIZATION_FAILED"), "{text}");

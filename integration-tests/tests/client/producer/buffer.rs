@@ -36,7 +36,7 @@ async fn a_full_buffer_makes_senders_wait_and_in_the_end_fail() {
             ..RecordParts::default()
         };
         let impatient = small(Duration::from_millis(20));
-        impatient.ready(&topic).await.unwrap();
+        impatient.ready(&topic, &parts).await.unwrap();
         let mut taken = 0;
         while impatient.try_send(&topic, &parts).unwrap() {
             taken += 1;
@@ -48,7 +48,11 @@ async fn a_full_buffer_makes_senders_wait_and_in_the_end_fail() {
         assert!(told, "{error}");
         assert_eq!(error.advice(), Advice::SendAgain);
         assert!(!error.maybe_written());
-        // A small one still finds room.
+        // Waiting for this one is no other than sending it; a small one still finds room.
+        let error = impatient.ready(&topic, &parts).await.unwrap_err();
+        assert!(matches!(error, ProduceError::BufferFull { .. }), "{error}");
+        let none = RecordParts::default();
+        impatient.ready(&topic, &none).await.unwrap();
         assert!(impatient.try_send(&topic, &RecordParts::default()).unwrap());
 
         let patient = small(LONG);
@@ -89,10 +93,15 @@ async fn closing_gives_up_what_nobody_takes() {
         let waiting = producer.send(&record).await.unwrap();
         let counts = producer.close(Duration::from_millis(20)).await;
         assert_eq!((counts.delivered, counts.failed), (1, 2));
-        for delivery in [under_way, waiting] {
+        let last = producer.last_error().unwrap();
+        assert!(matches!(last, ProduceError::Closed { .. }), "{last}");
+        for (delivery, maybe) in [(under_way, true), (waiting, false)] {
             let error = delivery.await.unwrap_err();
-            assert!(matches!(error, ProduceError::Closed), "{error}");
+            assert!(matches!(error, ProduceError::Closed { .. }), "{error}");
+            assert_eq!(error.maybe_written(), maybe, "{error}");
         }
+        let late = producer.send(&record).await.unwrap_err();
+        assert!(!late.maybe_written(), "{late}");
         gate.open();
     })
     .await;
@@ -127,7 +136,7 @@ async fn a_closed_client_does_nothing_more() {
         assert!(text.contains("closed"), "{text}");
         let unknown = ProducerRecord::to("unknown");
         let error = producer.send(&unknown).await.unwrap_err();
-        assert!(matches!(error, ProduceError::Closed), "{error}");
+        assert!(matches!(error, ProduceError::Closed { .. }), "{error}");
         assert_eq!(proxy.counts().open, 0);
         let mut consumer = reader(&client, [first(&topic)]);
         let error = consumer.recv().await.unwrap_err();

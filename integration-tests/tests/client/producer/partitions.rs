@@ -1,12 +1,13 @@
 //! Which partition a record goes to, and in which order it lies there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use integration_tests::harness::cluster::for_each_cluster;
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use tidemark_client::TopicPartition;
+use tidemark_client::admin::{Mode, NewPartitions};
 use tidemark_client::producer::{
     Advice, Partitioner, ProduceError, ProducerConfig, ProducerRecord,
 };
@@ -102,6 +103,48 @@ impl Partitioner for ByLength {
     fn partition(&self, _: &str, _: Option<&[u8]>, value: Option<&[u8]>, _: u32) -> Option<u32> {
         Some(value.map_or(0, <[u8]>::len) as u32)
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_has_come_meanwhile_is_found() {
+    for_each_cluster(async |cluster| {
+        let topic = topic(cluster, "growing", 1).await;
+        let client = client(&cluster.bootstrap());
+        let producer = producer(&client, ProducerConfig::new());
+        let to = |partition| ProducerRecord::to(Arc::clone(&topic)).partition(partition);
+        producer.send(&to(0)).await.unwrap().await.unwrap();
+        let more = [(&*topic, NewPartitions::increase_to(3))];
+        let admin = client.admin();
+        let grown = admin.create_partitions(more, Mode::Apply).await.unwrap();
+        grown.all().unwrap();
+        let written = producer.send(&to(2)).await.unwrap().await.unwrap();
+        assert_eq!(written.partition.partition, 2);
+        // One that has not is told at once.
+        let error = producer.send(&to(3)).await.unwrap_err();
+        let unknown = matches!(error, ProduceError::UnknownPartition { count: 3, .. });
+        assert!(unknown, "{error}");
+        assert_eq!(error.advice(), Advice::ChangeRecord);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keyless_records_of_many_producers_go_everywhere() {
+    const PRODUCERS: usize = 100;
+    for_each_cluster(async |cluster| {
+        let topic = topic(cluster, "scattered", 4).await;
+        let client = client(&cluster.bootstrap());
+        let mut reached = BTreeSet::new();
+        for _ in 0..PRODUCERS {
+            let producer = producer(&client, ProducerConfig::new());
+            let record = ProducerRecord::to(Arc::clone(&topic));
+            let written = producer.send(&record).await.unwrap().await.unwrap();
+            reached.insert(written.partition.partition);
+        }
+        // That chance leaves one of them out happens once in a million million times.
+        assert_eq!(reached.len(), 4);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

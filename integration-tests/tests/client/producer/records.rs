@@ -234,7 +234,7 @@ async fn records_that_nobody_awaits_are_counted() {
             ..RecordParts::default()
         };
         assert!(!producer.try_send(&topic, &parts).unwrap(), "not known yet");
-        producer.ready(&topic).await.unwrap();
+        producer.ready(&topic, &parts).await.unwrap();
         assert!(producer.try_send(&topic, &parts).unwrap());
         for _ in 0..9 {
             producer.send_counted(&topic, &parts).await.unwrap();
@@ -249,10 +249,10 @@ async fn records_that_nobody_awaits_are_counted() {
         assert_eq!(producer.close(LONG).await, ten);
         assert_eq!(clone.counts(), ten);
         let error = clone.try_send(&topic, &parts).unwrap_err();
-        assert!(matches!(error, ProduceError::Closed), "{error}");
+        assert!(matches!(error, ProduceError::Closed { .. }), "{error}");
         let record = ProducerRecord::to(Arc::clone(&topic));
         let error = clone.send(&record).await.unwrap_err();
-        assert!(matches!(error, ProduceError::Closed), "{error}");
+        assert!(matches!(error, ProduceError::Closed { .. }), "{error}");
         assert_eq!(
             read_all(&cluster.bootstrap(), &first(&topic)).await.len(),
             10
