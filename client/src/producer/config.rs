@@ -29,8 +29,9 @@ impl Acks {
     }
 }
 
-/// A producer's options. The defaults are those of Apache Kafka's own client, version 4: acks=all,
-/// idempotent, five requests under way, batches of 16 KiB, 5 ms of patience for more.
+/// A producer's options. The defaults are those of Apache Kafka's own client, version 4 (KIP-679,
+/// KIP-1030): acks=all, idempotent, five requests under way, batches of 16 KiB, 5 ms of patience
+/// for more.
 #[derive(Clone)]
 pub struct ProducerConfig {
     pub(super) acks: Acks,
@@ -71,7 +72,7 @@ impl ProducerConfig {
     }
 
     /// When a record counts as written (Kafka: `acks`). Anything but [`Acks::All`] does without
-    /// idempotence. Default: [`Acks::All`].
+    /// idempotence: it turns [`Self::idempotent`] off. Default: [`Acks::All`] (KIP-679).
     #[must_use]
     pub fn acks(mut self, acks: Acks) -> Self {
         self.acks = acks;
@@ -79,16 +80,18 @@ impl ProducerConfig {
         self
     }
 
-    /// Whether the broker tells retries from new records, so that nothing is written twice and order
-    /// is kept (Kafka: `enable.idempotence`). Default: true.
+    /// Whether the broker tells retries from new records, so that nothing is written twice and
+    /// order is kept (Kafka: `enable.idempotence`, KIP-98). After a batch that is lost for good the
+    /// producer goes on under a new epoch (KIP-360). Needs [`Acks::All`]. Default: true (KIP-679).
     #[must_use]
     pub fn idempotent(mut self, on: bool) -> Self {
         self.idempotent = on;
         self
     }
 
-    /// How long a record waits for others to be sent with (Kafka: `linger.ms`). A batch that is full
-    /// does not wait. Default: 5 ms.
+    /// How long a record waits for others to be sent with, at most (Kafka: `linger.ms`). A batch
+    /// that is full does not wait, nor does one for a broker that is being sent to anyway. Default:
+    /// 5 ms (KIP-1030).
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
@@ -96,7 +99,7 @@ impl ProducerConfig {
     }
 
     /// Up to how many bytes records share a batch, before compression; a larger record has a batch
-    /// of its own (Kafka: `batch.size`). Default: 16 KiB.
+    /// of its own (Kafka: `batch.size`). 1 gives each record its own. Default: 16 KiB.
     #[must_use]
     pub fn batch_size(mut self, bytes: usize) -> Self {
         self.batch_size = bytes;
@@ -112,7 +115,7 @@ impl ProducerConfig {
     }
 
     /// The codec, and its level or `None` for the default (Kafka: `compression.type`,
-    /// `compression.<codec>.level`). Default: none.
+    /// `compression.<codec>.level`, KIP-390). Default: none.
     #[must_use]
     pub fn compression(mut self, codec: Compression, level: Option<i32>) -> Self {
         self.compression = codec;
@@ -121,7 +124,8 @@ impl ProducerConfig {
     }
 
     /// After how long a record that is not known to be written counts as failed, all retries
-    /// included (Kafka: `delivery.timeout.ms`). Default: 2 min.
+    /// included (Kafka: `delivery.timeout.ms`, KIP-91). There is no limit to the number of retries
+    /// (Kafka: `retries`). At least [`Self::linger`]. Default: 2 min.
     #[must_use]
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.delivery_timeout = timeout;
@@ -145,8 +149,9 @@ impl ProducerConfig {
         self
     }
 
-    /// How long [`super::Producer::send`] may wait for the topic to be known and for room in the
-    /// buffer (Kafka: `max.block.ms`). Default: 1 min.
+    /// How long [`super::Producer::send`], [`send_counted`](super::Producer::send_counted) and
+    /// [`ready`](super::Producer::ready) may wait, for the topic to be known and for room in the
+    /// buffer together (Kafka: `max.block.ms`). Default: 1 min.
     #[must_use]
     pub fn max_block(mut self, limit: Duration) -> Self {
         self.max_block = limit;

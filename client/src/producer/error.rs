@@ -7,7 +7,23 @@ use tidemark_protocol::ErrorCode;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
-/// What a caller can do about a failed record.
+/// What a caller can do about a failed record (Kafka: whether the exception is a
+/// `RetriableException`; compare KIP-1050). The producer has already tried again whatever could be
+/// tried, until its time was up.
+///
+/// ```
+/// use tidemark_client::producer::{Advice, ProduceError};
+///
+/// fn next(error: &ProduceError) -> &'static str {
+///     match error.advice() {
+///         // A record that may be there already would then be there twice.
+///         Advice::SendAgain if error.maybe_written() => "look whether it is there, or send it again",
+///         Advice::SendAgain => "send it again, later",
+///         Advice::ChangeRecord => "put it aside, go on with the next",
+///         Advice::ChangeProducer => "stop and tell a human",
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
     /// The cause may pass: send the record again, later. With [`ProduceError::maybe_written`] it may
@@ -15,14 +31,17 @@ pub enum Advice {
     SendAgain,
     /// This record will never be taken: change it, or leave it. Others are not concerned.
     ChangeRecord,
-    /// The producer, or what it is allowed to do, has to change: sending again is in vain.
+    /// The producer, or what it is allowed to do, has to change: sending again is in vain. So it is
+    /// with a missing right, with options that do not fit the cluster, and after closing.
     ChangeProducer,
 }
 
-/// Why a record was not written, or is not known to be.
+/// Why a record was not written, or is not known to be (Kafka: the exception of `Producer.send`, of
+/// its `Future` and of its `Callback`).
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProduceError {
-    /// The record did not get through in time (Kafka: `delivery.timeout.ms`).
+    /// The record did not get through in time (Kafka: `TimeoutException`, `delivery.timeout.ms`,
+    /// KIP-91).
     #[error(
         "{partition}: not delivered within {after:?}{}{}",
         if *.maybe_written { ", though it may have been written" } else { "" },
@@ -38,7 +57,8 @@ pub enum ProduceError {
         /// Why the last try failed.
         last: Option<String>,
     },
-    /// The broker refused the batch that the record was in.
+    /// The broker refused the batch that the record was in, for a reason that does not pass (Kafka:
+    /// `ApiException`).
     #[error(
         "{partition}: {code}{}{}",
         explained(.message.as_deref(), .record.as_ref()),
@@ -56,7 +76,7 @@ pub enum ProduceError {
         /// Whether an earlier try had no clear answer.
         maybe_written: bool,
     },
-    /// The record is larger than a request may be.
+    /// The record is larger than a request may be (Kafka: `RecordTooLargeException`).
     #[error(
         "a record of {size} bytes for {topic:?} is larger than max_request_size, {max}: raise it, \
          and max.message.bytes of the topic"
@@ -69,7 +89,7 @@ pub enum ProduceError {
         /// The limit.
         max: usize,
     },
-    /// The buffer stayed full (Kafka: `buffer.memory`, `max.block.ms`).
+    /// The buffer stayed full (Kafka: `BufferExhaustedException`, `buffer.memory`, `max.block.ms`).
     #[error(
         "the buffer of {memory} bytes stayed full for {after:?}: the brokers take less than is sent"
     )]
@@ -89,7 +109,7 @@ pub enum ProduceError {
         /// How many there are.
         count: usize,
     },
-    /// The batch cannot be built.
+    /// The batch cannot be built, or not in a version of Produce that the broker speaks.
     #[error("{partition}: the batch cannot be built: {reason}")]
     Build {
         /// Where it was to go.
@@ -97,18 +117,21 @@ pub enum ProduceError {
         /// What the codec says.
         reason: String,
     },
-    /// The topic is not there, or the cluster does not let itself be asked.
+    /// The topic is not there, or the cluster does not let itself be asked. The record was not taken
+    /// in.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The cluster gives this producer no id: its first records cannot be sent.
+    /// The cluster gives this producer no id (KIP-98), for a reason that does not pass: what it has
+    /// cannot be sent, and it takes no more. Without [`super::ProducerConfig::idempotent`] it needs
+    /// none.
     #[error("no producer id: {0}")]
     ProducerId(ClientError),
-    /// The producer has been closed.
+    /// The producer has been closed, or the client has.
     #[error("the producer has been closed")]
     Closed,
 }
 
-/// What is wrong with one record of a batch.
+/// What is wrong with one record of a batch (Kafka: `ProduceResponse.RecordError`, KIP-467).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordProblem {
     /// The record's place in its batch, from 0.
@@ -120,7 +143,8 @@ pub struct RecordProblem {
 }
 
 impl ProduceError {
-    /// What to do.
+    /// What to do. With [`RecordProblem::this_one`] false the record was only in bad company: it
+    /// may be sent again.
     #[must_use]
     pub fn advice(&self) -> Advice {
         match self {
@@ -147,7 +171,8 @@ impl ProduceError {
         }
     }
 
-    /// Whether the record may be in the log although it counts as failed.
+    /// Whether the record may be in the log although it counts as failed: a try had no clear
+    /// answer, or the producer was closed meanwhile.
     #[must_use]
     pub fn maybe_written(&self) -> bool {
         match self {
