@@ -1,4 +1,5 @@
-//! The client's only door to time and chance: policy is handed a [`Now`], the shell asks a [`Clock`].
+//! The client's only door to time and chance: policy is handed a [`Now`], the shell asks a
+//! [`Clock`].
 
 use std::future::Future;
 use std::sync::Arc;

@@ -217,8 +217,8 @@ impl Consumer {
     /// The next batches of one partition, as the broker sent them: checked, and not decoded. Waits
     /// until there are some. The list is empty when a fetch brought nothing but what is left out.
     ///
-    /// Errors and dropping are as with [`Self::recv`]. With both in use on one consumer, this goes on
-    /// behind the last record that `recv` gave.
+    /// Errors and dropping are as with [`Self::recv`]. With both in use on one consumer, this goes
+    /// on behind the last record that `recv` gave.
     ///
     /// # Errors
     ///

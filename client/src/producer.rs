@@ -87,7 +87,8 @@ impl Producer {
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// # use tidemark_client::{Client, producer::{ProducerConfig, ProducerRecord}};
     /// let producer = Client::connect("localhost:9092")?.producer(ProducerConfig::new())?;
-    /// let delivery = producer.send(&ProducerRecord::to("events").key("user1").value("login")).await?;
+    /// let delivery =
+    /// producer.send(&ProducerRecord::to("events").key("user1").value("login")).await?;
     /// println!("written at offset {}", delivery.await?.offset);
     /// # Ok(()) }
     /// ```

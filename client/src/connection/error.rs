@@ -64,8 +64,8 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether the same attempt may succeed later without any change of configuration (Kafka: not an
-    /// `AuthenticationException`).
+    /// Whether the same attempt may succeed later without any change of configuration (Kafka: not
+    /// an `AuthenticationException`).
     #[must_use]
     pub fn retriable(&self) -> bool {
         match self {
@@ -91,8 +91,8 @@ pub enum CallError {
         /// The system's words, if it was not closed in order.
         error: Option<Arc<io::Error>>,
     },
-    /// No answer came in time, and the connection is closed for it (Kafka: `DisconnectException`, the
-    /// request having timed out). Whether the broker carried the request out is not known.
+    /// No answer came in time, and the connection is closed for it (Kafka: `DisconnectException`,
+    /// the request having timed out). Whether the broker carried the request out is not known.
     #[error("{address} did not answer {api} within {after:?}")]
     Timeout {
         /// The broker.
@@ -102,8 +102,8 @@ pub enum CallError {
         /// How long the client waited (Kafka: `request.timeout.ms`).
         after: Duration,
     },
-    /// The broker does not speak any version of the API that the client does, or that the call needs
-    /// (Kafka: `UnsupportedVersionException`, KIP-35).
+    /// The broker does not speak any version of the API that the client does, or that the call
+    /// needs (Kafka: `UnsupportedVersionException`, KIP-35).
     #[error("{address} speaks {api} {}, this client {ours}", .theirs.as_deref().unwrap_or("not at all"))]
     Unsupported {
         /// The broker.

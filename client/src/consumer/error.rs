@@ -9,8 +9,8 @@ use crate::topic_partition::TopicPartition;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ConsumerError {
     /// The position lies outside of what the partition has, and the configuration names no place to
-    /// go on from, that is, with [`super::OffsetReset::Error`] (Kafka: `OffsetOutOfRangeException`).
-    /// Seek to go on.
+    /// go on from, that is, with [`super::OffsetReset::Error`] (Kafka:
+    /// `OffsetOutOfRangeException`). Seek to go on.
     #[error(
         "{partition}: offset {offset} is out of range, and auto_offset_reset says to stop: seek to \
          where reading is to go on"
@@ -22,8 +22,8 @@ pub enum ConsumerError {
         offset: i64,
     },
     /// The group has no committed offset for the partition, and the configuration names no place to
-    /// begin at, that is, with [`super::OffsetReset::Error`] (Kafka: `NoOffsetForPartitionException`).
-    /// Seek to begin.
+    /// begin at, that is, with [`super::OffsetReset::Error`] (Kafka:
+    /// `NoOffsetForPartitionException`). Seek to begin.
     #[error(
         "{partition}: there is no committed offset, and auto_offset_reset says to stop: seek to \
          where reading is to begin"

@@ -141,8 +141,8 @@ impl ProducerConfig {
     }
 
     /// Requests that may be under way to one broker (Kafka:
-    /// `max.in.flight.requests.per.connection`). At most 5 with idempotence. Without it, more than 1
-    /// may change the order when a request is retried. Default: 5.
+    /// `max.in.flight.requests.per.connection`). At most 5 with idempotence. Without it, more than
+    /// 1 may change the order when a request is retried. Default: 5.
     #[must_use]
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;

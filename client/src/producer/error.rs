@@ -17,7 +17,8 @@ use crate::topic_partition::TopicPartition;
 /// fn next(error: &ProduceError) -> &'static str {
 ///     match error.advice() {
 ///         // A record that may be there already would then be there twice.
-///         Advice::SendAgain if error.maybe_written() => "look whether it is there, or send it again",
+///         Advice::SendAgain if error.maybe_written() => "look whether it is there, or send it
+/// again",
 ///         Advice::SendAgain => "send it again, later",
 ///         Advice::ChangeRecord => "put it aside, go on with the next",
 ///         Advice::ChangeProducer => "stop and tell a human",
@@ -26,8 +27,8 @@ use crate::topic_partition::TopicPartition;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// The cause may pass: send the record again, later. With [`ProduceError::maybe_written`] it may
-    /// then be there twice.
+    /// The cause may pass: send the record again, later. With [`ProduceError::maybe_written`] it
+    /// may then be there twice.
     SendAgain,
     /// This record will never be taken: change it, or leave it. Others are not concerned.
     ChangeRecord,
@@ -117,8 +118,8 @@ pub enum ProduceError {
         /// What the codec says.
         reason: String,
     },
-    /// The topic is not there, or the cluster does not let itself be asked. The record was not taken
-    /// in.
+    /// The topic is not there, or the cluster does not let itself be asked. The record was not
+    /// taken in.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The cluster gives this producer no id (KIP-98), for a reason that does not pass: what it has
