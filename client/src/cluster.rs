@@ -278,8 +278,7 @@ impl Cluster {
     }
 
     /// A link to any broker: one that there is already, the least busy one; else the first that
-    /// lets itself be made, to the brokers that are known, then to the bootstrap addresses
-    /// (KIP-899).
+    /// lets itself be made, to the brokers that are known, then to the bootstrap addresses (KIP-899).
     pub(crate) async fn any_link(&self) -> Result<Link, CallError> {
         self.inner.any_link().await
     }

@@ -1,5 +1,5 @@
-//! How calls find their brokers: what is asked about is sorted by the broker that knows, the
-//! brokers are asked at the same time, and what they could not answer yet is asked again.
+//! How calls find their brokers: what is asked about is sorted by the broker that knows, the brokers
+//! are asked at the same time, and what they could not answer yet is asked again.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use super::{Cluster, Lane};
 
 /// A consumer's own connections: a broker answers the requests of a connection one after the other,
-/// so two members of one client that joined over the same one would wait for each other, and two
-/// that fetch would wait out each other's time. They are closed when this goes.
+/// so two members of one client that joined over the same one would wait for each other, and two that
+/// fetch would wait out each other's time. They are closed when this goes.
 pub(crate) struct Lanes {
     cluster: Cluster,
     number: u32,

@@ -5,8 +5,7 @@
 //!              subscribed                       joined             synced
 //!   Outside ---------------> [Unjoined] -> Joining -> Syncing -> Stable
 //!                                ^  ^         |           |         |
-//!                                |  +---------+-----------+---------+  a rebalance, or an error
-//! that
+//!                                |  +---------+-----------+---------+  a rebalance, or an error that
 //!                                |                                     a new try can cure
 //!                             (a read)
 //!                                |

@@ -84,8 +84,8 @@ impl Queue {
     ///
     /// The broker tells a retry from a new batch by the last five that it has seen. So that a batch
     /// whose answer was lost stays among them, a retry goes alone: nothing is sent behind it before
-    /// its answer is there. (Kafka's `RecordAccumulator.shouldStopDrainBatchesForPartition` lets
-    /// new batches pass.)
+    /// its answer is there. (Kafka's `RecordAccumulator.shouldStopDrainBatchesForPartition` lets new
+    /// batches pass.)
     pub(super) fn next(&self, node: i32, idempotent: bool, max_in_flight: usize) -> Option<usize> {
         let moved = self.in_flight_node != node && !self.in_flight.is_empty();
         if moved || self.in_flight.len() >= max_in_flight {
@@ -109,8 +109,8 @@ impl Queue {
         free.then_some(0)
     }
 
-    /// Once the fate of everything with a sequence is known, lets the rest begin anew under the
-    /// next epoch; `false` if there is no next one and a new producer id is needed.
+    /// Once the fate of everything with a sequence is known, lets the rest begin anew under the next
+    /// epoch; `false` if there is no next one and a new producer id is needed.
     pub(super) fn try_settle(&mut self) -> bool {
         let open = self
             .waiting

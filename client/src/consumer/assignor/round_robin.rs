@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Assignment, Assignor, Member, empty, in_order};
 use crate::topic_partition::TopicPartition;
 
-/// Kafka's `RoundRobinAssignor`: all partitions of all topics in order, each to the next member
-/// that reads its topic.
+/// Kafka's `RoundRobinAssignor`: all partitions of all topics in order, each to the next member that
+/// reads its topic.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoundRobin;
 

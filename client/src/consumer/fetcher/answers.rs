@@ -289,8 +289,8 @@ impl Fetcher {
         }
     }
 
-    /// Where an epoch ended on the leader: `Ok(None)` if it does not know. Gives whether the
-    /// picture of the cluster may be wrong.
+    /// Where an epoch ended on the leader: `Ok(None)` if it does not know. Gives whether the picture
+    /// of the cluster may be wrong.
     pub(crate) fn found_epoch(
         &mut self,
         question: &EpochQuestion,

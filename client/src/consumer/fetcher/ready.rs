@@ -21,8 +21,8 @@ impl Fetcher {
         std::mem::take(&mut self.room)
     }
 
-    /// Keeps what was fetched until it is read. `false` if there is no room for it, which is so
-    /// only for paused partitions: it is fetched again when they are resumed.
+    /// Keeps what was fetched until it is read. `false` if there is no room for it, which is so only
+    /// for paused partitions: it is fetched again when they are resumed.
     pub(super) fn keep(&mut self, chunk: Chunk) -> bool {
         let Some(p) = self.partitions.get_mut(&chunk.partition) else {
             return false;
