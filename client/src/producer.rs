@@ -52,9 +52,8 @@ impl Drop for Handle {
     }
 }
 
-/// How many records have come to an end, by kind (Kafka: the metrics `record-send-total` and
-/// `record-error-total`). Records that [`Producer::send`] and its like did not take in are not
-/// counted.
+/// How many records have come to an end, by kind. Records that [`Producer::send`] and its like did
+/// not take in are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Written, as far as `acks` tells.
@@ -87,8 +86,8 @@ impl Producer {
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// # use tidemark_client::{Client, producer::{ProducerConfig, ProducerRecord}};
     /// let producer = Client::connect("localhost:9092")?.producer(ProducerConfig::new())?;
-    /// let delivery =
-    /// producer.send(&ProducerRecord::to("events").key("user1").value("login")).await?;
+    /// let record = ProducerRecord::to("events").key("user1").value("login");
+    /// let delivery = producer.send(&record).await?;
     /// println!("written at offset {}", delivery.await?.offset);
     /// # Ok(()) }
     /// ```

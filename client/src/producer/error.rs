@@ -17,8 +17,7 @@ use crate::topic_partition::TopicPartition;
 /// fn next(error: &ProduceError) -> &'static str {
 ///     match error.advice() {
 ///         // A record that may be there already would then be there twice.
-///         Advice::SendAgain if error.maybe_written() => "look whether it is there, or send it
-/// again",
+///         Advice::SendAgain if error.maybe_written() => "look for it, or send it again",
 ///         Advice::SendAgain => "send it again, later",
 ///         Advice::ChangeRecord => "put it aside, go on with the next",
 ///         Advice::ChangeProducer => "stop and tell a human",
