@@ -147,7 +147,8 @@ impl Producer {
     }
 
     /// As [`Self::send_counted`], but never waits: `false` if the topic is not known yet or the
-    /// buffer is full. Then wait with [`Self::ready`], or do something else meanwhile.
+    /// buffer is full. Then wait with [`Self::ready`], give the record to [`Self::send_counted`],
+    /// which waits for as much room as it needs, or do something else meanwhile.
     ///
     /// # Errors
     ///

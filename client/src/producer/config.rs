@@ -72,7 +72,8 @@ impl ProducerConfig {
     }
 
     /// When a record counts as written (Kafka: `acks`). Anything but [`Acks::All`] does without
-    /// idempotence: it turns [`Self::idempotent`] off. Default: [`Acks::All`] (KIP-679).
+    /// idempotence: it turns [`Self::idempotent`] off, and a later [`Acks::All`] does not turn it
+    /// on again. Default: [`Acks::All`] (KIP-679).
     #[must_use]
     pub fn acks(mut self, acks: Acks) -> Self {
         self.acks = acks;

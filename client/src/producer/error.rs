@@ -8,8 +8,8 @@ use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
 /// What a caller can do about a failed record (Kafka: whether the exception is a
-/// `RetriableException`; compare KIP-1050). The producer has already tried again whatever could be
-/// tried, until its time was up.
+/// `RetriableException`). The producer has already tried again whatever could be tried, until its
+/// time was up.
 ///
 /// ```
 /// use tidemark_client::producer::{Advice, ProduceError};
