@@ -117,8 +117,8 @@ impl Admin {
     /// # Errors
     ///
     /// As in [this module](crate::admin#errors); for each resource [`ClientError::Broker`], as with
-    /// `UNKNOWN_TOPIC_OR_PARTITION` or `TOPIC_AUTHORIZATION_FAILED`. A broker that is not part of the
-    /// cluster is looked for until the time is over: [`ClientError::Timeout`].
+    /// `UNKNOWN_TOPIC_OR_PARTITION` or `TOPIC_AUTHORIZATION_FAILED`. A broker that is not part of
+    /// the cluster is looked for until the time is over: [`ClientError::Timeout`].
     pub async fn describe_configs(
         &self,
         resources: impl IntoIterator<Item = ConfigResource>,
