@@ -11,9 +11,31 @@
 //! | [`Admin::list_groups`], [`Admin::describe_groups`], [`Admin::delete_groups`], [`Admin::remove_members`] | groups |
 //! | [`Admin::group_offsets`], [`Admin::alter_group_offsets`], [`Admin::delete_group_offsets`] | where groups are |
 //!
-//! Calls that name many things answer for [`Each`] of them; the call itself fails if nothing was
-//! answered by a broker. No call makes a topic that does not exist, whatever
+//! Calls that name many things answer for [`Each`] of them; the call itself fails if for none of
+//! them there is a broker's answer. No call makes a topic that does not exist, whatever
 //! [`crate::ClientConfig::auto_create_topics`] says.
+//!
+//! Topics go by their names, not by their ids (KIP-516). Operations that the user may do are not
+//! asked for (KIP-430). ACLs, quotas, SCRAM users, delegation tokens, reassignments, elections of
+//! leaders, features, producers and transactions are not there.
+//!
+//! # Errors
+//!
+//! What every call may fail with:
+//!
+//! - [`ClientError::Config`]: a thing is named twice, or a value cannot be meant. Nothing was
+//!   asked.
+//! - [`ClientError::Timeout`]: no broker answered for good within [`Admin::timeout`]; `last` is why
+//!   the last try failed. Changes may have been made.
+//! - [`ClientError::Connect`]: the cluster does not let the client in: TLS, authentication, or it
+//!   is not Kafka.
+//! - [`ClientError::Call`]: the brokers do not speak a version of the API that can say what is
+//!   asked ([`CallError::Unsupported`](crate::CallError::Unsupported)).
+//! - [`ClientError::Closed`]: the client has been closed.
+//!
+//! What a broker says of a thing is in its place in [`Each`], or the error of a call that is about
+//! one: [`ClientError::Broker`] with the code, or, where leaders of partitions are asked,
+//! [`ClientError::UnknownTopic`] and [`ClientError::UnknownPartition`].
 
 mod ask;
 mod cluster;
@@ -55,7 +77,8 @@ pub use partitions::NewPartitions;
 pub use records::RecordsBefore;
 pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};
 
-/// Administers one cluster. Clones share the client's connections.
+/// Administers one cluster (Kafka: `Admin`, `KafkaAdminClient`, KIP-117). Clones share the client's
+/// connections.
 ///
 /// A request that got no answer is sent again, as in Kafka: a topic that was made by the first of
 /// two tries is reported as existing by the second.

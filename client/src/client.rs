@@ -9,7 +9,9 @@ use crate::consumer::{Consumer, ConsumerConfig};
 use crate::error::ClientError;
 use crate::producer::{Producer, ProducerConfig};
 
-/// A client of one cluster. Clones share its connections and its picture of the cluster.
+/// A client of one cluster: the way to producers, consumers and the admin side. Clones share its
+/// connections and its picture of the cluster (Kafka: `NetworkClient` and `Metadata`, of which each
+/// producer and consumer has its own there).
 ///
 /// Makes no connection until it is needed: a wrong address shows at the first call, as an error
 /// that names it.
@@ -20,6 +22,14 @@ pub struct Client {
 
 impl Client {
     /// A client with this configuration. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Config`] if a bootstrap address cannot be one, or if there is none.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         Ok(Self {
             cluster: Cluster::start(config)?,
@@ -27,33 +37,64 @@ impl Client {
     }
 
     /// A plaintext client of the cluster at `bootstrap` ([`ClientConfig::new`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Config`], as with [`Self::new`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn connect(bootstrap: &str) -> Result<Self, ClientError> {
         Self::new(ClientConfig::new(bootstrap))
     }
 
-    /// The newest picture of the cluster. It holds the topics that were asked for so far.
+    /// The newest picture of the cluster, at once and without a request. It holds the topics that
+    /// were asked for so far by producing and consuming; [`Admin::list_topics`] asks for all there
+    /// are.
     #[must_use]
     pub fn metadata(&self) -> Arc<Metadata> {
         self.cluster.metadata()
     }
 
-    /// What administers the cluster: topics, configs, groups, offsets. Cheap.
+    /// What administers the cluster: topics, configs, groups, offsets (Kafka: `Admin.create`,
+    /// KIP-117). Cheap.
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster.clone())
     }
 
-    /// A producer of its own.
+    /// A producer of its own (Kafka: `KafkaProducer`).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Config`] if an option has a value that cannot be meant, or does not go with
+    /// another one.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn producer(&self, config: ProducerConfig) -> Result<Producer, ClientError> {
         Producer::start(self.cluster.clone(), config)
     }
 
-    /// A consumer of its own, which reads what it is told to.
+    /// A consumer of its own, which reads what it is told to (Kafka: `KafkaConsumer`).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Config`] if an option has a value that cannot be meant, or does not go with
+    /// another one.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn consumer(&self, config: ConsumerConfig) -> Result<Consumer, ClientError> {
         Consumer::start(self.cluster.clone(), config)
     }
 
-    /// Closes all connections. Calls that wait, and later ones, fail.
+    /// Closes all connections, for all clones and everything made from them. Calls that wait, and
+    /// later ones, fail with [`ClientError::Closed`]. Records that wait are given up:
+    /// [`Producer::close`] and [`Consumer::close`] come first.
     pub fn close(&self) {
         self.cluster.close();
     }

@@ -1,4 +1,5 @@
-//! The client's only door to time and chance: policy is handed a [`Now`], the shell asks a [`Clock`].
+//! The client's only door to time and chance: policy is handed a [`Now`], the shell asks a
+//! [`Clock`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub struct Now {
     pub wall: i64,
 }
 
-/// Where time and chance come from. Clones share both.
+/// Where time and chance come from (Kafka: `Time`). Clones share both.
 #[derive(Clone)]
 pub struct Clock {
     source: Source,
@@ -134,7 +135,8 @@ impl Clock {
     }
 }
 
-/// Moves the clock that it was made with.
+/// Moves the clock that it was made with, by [`Clock::manual`] (Kafka: `MockTime`). Once it is
+/// dropped, time stands still.
 pub struct ManualClock {
     time: watch::Sender<Now>,
 }

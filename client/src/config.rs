@@ -8,7 +8,8 @@ use crate::clock::Clock;
 use crate::connection::{Tcp, TlsConfig, Transport};
 use crate::error::ClientError;
 
-/// Addresses, security and patience of a client.
+/// Addresses, security and patience of a client (Kafka: what `ProducerConfig`, `ConsumerConfig` and
+/// `AdminClientConfig` have in common).
 ///
 /// ```
 /// use tidemark_client::ClientConfig;
@@ -37,8 +38,10 @@ pub struct ClientConfig {
 impl ClientConfig {
     /// A plaintext client of the cluster that any of `bootstrap` belongs to: `host:port`, several
     /// with commas between them (Kafka: `bootstrap.servers`). They are only where the client
-    /// begins; the cluster tells the addresses of its brokers. IPv6 addresses stand in brackets:
-    /// `[::1]:9092`.
+    /// begins; the cluster tells the addresses of its brokers. They are tried again when none of
+    /// those answers (KIP-899). IPv6 addresses stand in brackets: `[::1]:9092`.
+    ///
+    /// An address that cannot be one shows in [`crate::Client::new`].
     #[must_use]
     pub fn new(bootstrap: &str) -> Self {
         let bootstrap = bootstrap.split(',').map(|part| part.trim().to_owned());
@@ -95,7 +98,7 @@ impl ClientConfig {
     }
 
     /// How long making one connection may take, TLS and SASL included (Kafka:
-    /// `socket.connection.setup.timeout.ms`). Default: 10 s.
+    /// `socket.connection.setup.timeout.ms`, KIP-601, which does not grow here). Default: 10 s.
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
@@ -103,7 +106,8 @@ impl ClientConfig {
     }
 
     /// How long a call may take, all its tries included, where the call has no limit of its own
-    /// (Kafka: `default.api.timeout.ms`). Default: 60 s.
+    /// (Kafka: `default.api.timeout.ms`, KIP-266, KIP-533). It is also after how much trouble
+    /// without a success a consumer tells of it. Default: 60 s.
     #[must_use]
     pub fn api_timeout(mut self, limit: Duration) -> Self {
         self.api_timeout = limit;
@@ -146,7 +150,8 @@ impl ClientConfig {
     }
 
     /// Whether asking for a topic that does not exist makes it, if the cluster allows that (Kafka:
-    /// `allow.auto.create.topics`, which producers always do). Default: true.
+    /// `allow.auto.create.topics`, KIP-361, which producers always do). Admin calls never do.
+    /// Default: true.
     #[must_use]
     pub fn auto_create_topics(mut self, allow: bool) -> Self {
         self.auto_create_topics = allow;
@@ -154,14 +159,14 @@ impl ClientConfig {
     }
 
     /// How connections are made. Default: [`Tcp`]. Another one reaches a broker in the same
-    /// process, or goes through a tunnel.
+    /// process, or goes through a tunnel. Kafka has no such option.
     #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Arc::new(transport);
         self
     }
 
-    /// Where time and chance come from. Default: [`Clock::system`].
+    /// Where time and chance come from (Kafka: `Time`). Default: [`Clock::system`].
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -198,7 +203,8 @@ impl fmt::Debug for ClientConfig {
     }
 }
 
-/// How a client proves who it is. The password does not show in debug output.
+/// How a client proves who it is (KIP-43, KIP-152). A session that the broker limits is replaced by
+/// a new connection before it ends (KIP-368). The password does not show in debug output.
 #[derive(Clone)]
 pub struct SaslConfig {
     pub(crate) mechanism: SaslMechanism,
@@ -230,7 +236,7 @@ impl fmt::Debug for SaslConfig {
     }
 }
 
-/// A SASL mechanism.
+/// A SASL mechanism (Kafka: `sasl.mechanism`). GSSAPI and OAUTHBEARER are not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaslMechanism {
     /// The password as it is: over TLS only, unless the network is one's own (RFC 4616).

@@ -43,7 +43,16 @@ pub use tidemark_protocol::records::{
     BatchHeader, HeaderView, Headers, RecordError, TimestampType,
 };
 
-/// Reads partitions. Made by [`crate::Client::consumer`].
+/// Reads partitions (Kafka: `KafkaConsumer`). Made by [`crate::Client::consumer`]. What it reads is
+/// for [`Self::assign`] to say, or for the group after [`Self::subscribe`].
+///
+/// Records are fetched ahead by a task of its own, in fetch sessions (KIP-227) and by topic ids
+/// (KIP-516) where brokers have them, always from the leader: not from followers nearby (KIP-392).
+/// A member's heartbeats are a task of their own, too (KIP-62), so nothing that takes its time
+/// between two reads ends its session; [`ConsumerConfig::max_poll_interval`] has its limit.
+/// Membership is the classic one, not yet that of KIP-848.
+///
+/// When one is dropped it does not commit, and does not leave its group: [`Self::close`] does.
 pub struct Consumer {
     shared: Arc<Shared>,
     config: ConsumerConfig,
@@ -112,6 +121,10 @@ impl Consumer {
     /// Reads exactly these partitions from now on (Kafka: `Consumer.assign`). Those that were read
     /// before go on where they are; new ones begin at the group's offset if there is a group, else,
     /// or if it has none, as [`ConsumerConfig::offset_reset`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] if the consumer has subscribed.
     pub fn assign(
         &mut self,
         partitions: impl IntoIterator<Item = TopicPartition>,
@@ -140,16 +153,38 @@ impl Consumer {
         Ok(())
     }
 
-    /// The partitions that are being read.
+    /// The partitions that are being read, paused ones too (Kafka: `Consumer.assignment`). Those
+    /// that a group gives show once a read has taken them over.
     #[must_use]
     pub fn assignment(&self) -> Vec<TopicPartition> {
         self.shared.fetcher.lock().assigned().cloned().collect()
     }
 
-    /// The next record. Waits until there is one.
+    /// The next record (Kafka: `Consumer.poll`, one record at a time). Waits until there is one,
+    /// without end if nothing is assigned or nothing comes.
     ///
-    /// An error does not end the consumer: the next call goes on as far as that is possible. Safe to
-    /// be dropped at any time; no record is lost by it.
+    /// It is also where the group's changes are carried out: the [`RebalanceListener`] is called in
+    /// it, and the positions are committed when [`ConsumerConfig::auto_commit`] says so.
+    ///
+    /// An error does not end the consumer: the next call goes on as far as that is possible. Safe
+    /// to be dropped at any time; no record is lost by it.
+    ///
+    /// # Errors
+    ///
+    /// - [`ConsumerError::NoOffset`], [`ConsumerError::OffsetOutOfRange`],
+    ///   [`ConsumerError::Truncated`]: only with [`OffsetReset::Error`]. The partition stands still
+    ///   until the application seeks; others go on.
+    /// - [`ConsumerError::Corrupt`]: told again and again until the application seeks past the
+    ///   batch.
+    /// - [`ConsumerError::Partition`]: the broker does not serve the partition. Told at once and at
+    ///   each try if the reason does not pass by itself (`TOPIC_AUTHORIZATION_FAILED`), else when
+    ///   it has lasted for [`crate::ClientConfig::api_timeout`].
+    /// - [`ConsumerError::Group`]: the group does not go on with this member. Every read tells it
+    ///   again; [`Self::unsubscribe`], then [`Self::subscribe`] begins anew.
+    /// - [`ConsumerError::Client`]: the cluster or the coordinator has not been reached for
+    ///   `api_timeout` ([`ClientError::Timeout`]), does not let the client in
+    ///   ([`ClientError::Connect`]), does not speak what is needed ([`ClientError::Call`]), or the
+    ///   client has been closed ([`ClientError::Closed`], for good).
     pub async fn recv(&mut self) -> Result<ConsumerRecord, ConsumerError> {
         loop {
             if let Some(next) = self.at_hand() {
@@ -174,7 +209,7 @@ impl Consumer {
         }
     }
 
-    /// The records as a stream: [`Self::recv`] again and again.
+    /// The records as a stream: [`Self::recv`] again and again (rdkafka: `StreamConsumer::stream`).
     pub fn stream(&mut self) -> RecordStream<'_> {
         RecordStream::new(self)
     }
@@ -182,8 +217,13 @@ impl Consumer {
     /// The next batches of one partition, as the broker sent them: checked, and not decoded. Waits
     /// until there are some. The list is empty when a fetch brought nothing but what is left out.
     ///
-    /// Errors and dropping are as with [`Self::recv`]. With both in use on one consumer, this goes on
-    /// behind the last record that `recv` gave.
+    /// Errors and dropping are as with [`Self::recv`]. With both in use on one consumer, this goes
+    /// on behind the last record that `recv` gave.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::recv`]. Of a corrupt batch only what its header and its CRC say shows here;
+    /// the rest shows in [`Batch::decode`] and in [`SectionRecords`].
     pub async fn recv_batches(&mut self) -> Result<Fetched, ConsumerError> {
         if self.cursor.is_some() {
             self.look_around().await?;
@@ -363,9 +403,15 @@ impl Consumer {
         Ok((fetched, turn, Position { offset, epoch }))
     }
 
-    /// Stops reading. A member of a group commits what has been given out, unless
-    /// [`ConsumerConfig::auto_commit`] is off, and leaves the group, so that others need not wait for
-    /// its session to end; a static member only goes.
+    /// Stops reading (Kafka: `Consumer.close`). A member of a group commits what has been given
+    /// out, unless [`ConsumerConfig::auto_commit`] is off, tells its [`RebalanceListener`] that its
+    /// partitions go, and leaves the group, so that others need not wait for its session to end; a
+    /// static member only goes (KIP-345).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::commit`], if there was something to commit and it could not be. The
+    /// consumer is closed all the same.
     pub async fn close(mut self) -> Result<(), ConsumerError> {
         self.set_cursor_aside();
         let committed = self.leave_group("the consumer was closed").await;

@@ -6,12 +6,14 @@ use tidemark_protocol::ErrorCode;
 
 use crate::connection::{CallError, ConnectError};
 
-/// Why a call failed. Producers and consumers have errors of their own for their records; this one
-/// is for everything that is asked of the cluster.
+/// Why a call failed (Kafka: `KafkaException` and what derives from it). Producers and consumers
+/// have errors of their own for their records; this one is for everything that is asked of the
+/// cluster.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// An option has a value that cannot be meant.
+    /// An option has a value that cannot be meant (Kafka: `ConfigException`). Nothing was asked of
+    /// a broker.
     #[error("{option} = {value:?}: {reason}")]
     Config {
         /// The option.
@@ -21,10 +23,13 @@ pub enum ClientError {
         /// What is wrong with it, and what would be right.
         reason: String,
     },
-    /// No broker could be reached, or none let the client in.
+    /// No broker could be reached, or none let the client in. As the error of a call it is one that
+    /// only a change of configuration can cure ([`ConnectError::retriable`] is false); one that may
+    /// pass ends as the `last` of a [`Self::Timeout`].
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The time allowed was not enough for all tries.
+    /// The time allowed was not enough for all tries (Kafka: `TimeoutException`). Whether the last
+    /// try was carried out is not known.
     #[error("{what} did not succeed within {after:?}{}", last_words(.last.as_deref()))]
     Timeout {
         /// What was to be done.
@@ -34,7 +39,7 @@ pub enum ClientError {
         /// Why the last try failed, if one ended.
         last: Option<Box<ClientError>>,
     },
-    /// The broker refused.
+    /// The broker refused (Kafka: `ApiException`).
     #[error("{what}: {code}{}", explained(.message.as_deref()))]
     Broker {
         /// What was to be done, and to what.
@@ -44,13 +49,13 @@ pub enum ClientError {
         /// The broker's own words, if it had any.
         message: Option<String>,
     },
-    /// The topic does not exist.
+    /// The topic does not exist (Kafka: `UnknownTopicOrPartitionException`).
     #[error("topic {topic:?} does not exist")]
     UnknownTopic {
         /// The topic.
         topic: String,
     },
-    /// The topic has no such partition.
+    /// The topic has no such partition (Kafka: `UnknownTopicOrPartitionException`).
     #[error("topic {topic:?} has no partition {partition}: it has {count}")]
     UnknownPartition {
         /// The topic.
@@ -60,10 +65,11 @@ pub enum ClientError {
         /// How many partitions there are.
         count: usize,
     },
-    /// One request failed in a way that trying again does not help.
+    /// One request failed in a way that trying again does not help; as the `last` of a
+    /// [`Self::Timeout`] also in one that may pass.
     #[error(transparent)]
     Call(CallError),
-    /// The client has been closed.
+    /// The client has been closed, by [`crate::Client::close`].
     #[error("the client has been closed")]
     Closed,
 }

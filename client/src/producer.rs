@@ -29,8 +29,11 @@ pub use partitioner::{DefaultPartitioner, Partitioner, murmur2};
 pub use record::{ProducerRecord, RecordParts};
 pub use tidemark_protocol::records::Compression;
 
-/// Writes records. Made by [`crate::Client::producer`]. Clones share everything; the records that
-/// wait when the last one is dropped are given up, so [`Self::flush`] or [`Self::close`] first.
+/// Writes records (Kafka: `KafkaProducer`). Made by [`crate::Client::producer`]. Clones share
+/// everything, and any number of tasks may send at the same time; the records that wait when the
+/// last one is dropped are given up, so [`Self::flush`] or [`Self::close`] first.
+///
+/// Transactions (KIP-98) are not there yet; idempotence is.
 #[derive(Clone)]
 pub struct Producer {
     shared: Arc<Shared>,
@@ -49,7 +52,8 @@ impl Drop for Handle {
     }
 }
 
-/// How many records have come to an end, by kind.
+/// How many records have come to an end, by kind. Records that [`Producer::send`] and its like did
+/// not take in are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Written, as far as `acks` tells.
@@ -70,19 +74,40 @@ impl Producer {
         Ok(Self { shared, handle })
     }
 
-    /// Takes a record in and gives a future of its outcome. Waits while the topic is not known yet
-    /// or the buffer is full, at most [`ProducerConfig::max_block`].
+    /// Takes a record in and gives a future of its outcome (Kafka: `Producer.send`). Waits while
+    /// the topic is not known yet or the buffer is full, at most [`ProducerConfig::max_block`].
     ///
-    /// The record is on its way when this returns, whether the [`Delivery`] is awaited or not.
+    /// The record is on its way when this returns, whether the [`Delivery`] is awaited or not. If
+    /// the future of this call is dropped before that, it is not. Records of one caller for one
+    /// partition keep the order of the calls, unless [`ProducerConfig::max_in_flight`] lets retries
+    /// change it.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// # use tidemark_client::{Client, producer::{ProducerConfig, ProducerRecord}};
     /// let producer = Client::connect("localhost:9092")?.producer(ProducerConfig::new())?;
-    /// let delivery = producer.send(&ProducerRecord::to("events").key("user1").value("login")).await?;
+    /// let record = ProducerRecord::to("events").key("user1").value("login");
+    /// let delivery = producer.send(&record).await?;
     /// println!("written at offset {}", delivery.await?.offset);
     /// # Ok(()) }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// These say that the record was not taken in; what happens to it later is the [`Delivery`]'s
+    /// to tell.
+    ///
+    /// - [`ProduceError::Client`]: the topic was not found within `max_block`
+    ///   ([`ClientError::Timeout`], whose `last` says why), or the cluster refuses to tell of it
+    ///   (`TOPIC_AUTHORIZATION_FAILED`, `INVALID_TOPIC_EXCEPTION`).
+    /// - [`ProduceError::BufferFull`]: there was no room within `max_block`.
+    /// - [`ProduceError::TooLarge`]: the record is larger than
+    ///   [`ProducerConfig::max_request_size`].
+    /// - [`ProduceError::UnknownPartition`]: the topic has no such partition.
+    /// - [`ProduceError::Build`]: the record does not fit the format.
+    /// - [`ProduceError::ProducerId`]: the cluster has refused the producer an id.
+    /// - [`ProduceError::Closed`]: the producer has been closed. If the client has been, it may be
+    ///   [`ProduceError::Client`] with [`ClientError::Closed`].
     pub async fn send(&self, record: &ProducerRecord) -> Result<Delivery, ProduceError> {
         let headers = record.header_slices();
         let parts = record.parts(&headers);
@@ -104,6 +129,11 @@ impl Producer {
 
     /// Takes a record in without asking for its outcome: it shows in [`Self::counts`], and costs
     /// nothing of its own. Waits as [`Self::send`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::send`]. What goes wrong later shows in [`Self::counts`] and
+    /// [`Self::last_error`].
     pub async fn send_counted(
         &self,
         topic: &Arc<str>,
@@ -119,8 +149,14 @@ impl Producer {
     }
 
     /// As [`Self::send_counted`], but never waits: `false` if the topic or the partition is not
-    /// known yet, or the buffer is full. Then wait with [`Self::ready`], or do something else
-    /// meanwhile.
+    /// known yet, or the buffer is full. Then wait with [`Self::ready`], give the record to
+    /// [`Self::send_counted`], or do something else meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::send`] that need no waiting: [`ProduceError::TooLarge`],
+    /// [`ProduceError::UnknownPartition`], [`ProduceError::Build`], [`ProduceError::ProducerId`],
+    /// [`ProduceError::Closed`].
     #[inline]
     pub fn try_send(
         &self,
@@ -135,6 +171,12 @@ impl Producer {
 
     /// Waits until this record can be taken in, at most [`ProducerConfig::max_block`]; with
     /// [`RecordParts::default`], until the topic is known and the buffer not full.
+    ///
+    /// # Errors
+    ///
+    /// [`ProduceError::Client`], [`ProduceError::UnknownPartition`], [`ProduceError::TooLarge`],
+    /// [`ProduceError::BufferFull`], [`ProduceError::ProducerId`] and [`ProduceError::Closed`], as
+    /// [`Self::send`] has them.
     pub async fn ready(
         &self,
         topic: &Arc<str>,
@@ -188,21 +230,23 @@ impl Producer {
         self.shared.counts()
     }
 
-    /// The last reason why a record has failed.
+    /// The last reason why a record has failed after it was taken in.
     #[must_use]
     pub fn last_error(&self) -> Option<ProduceError> {
         self.shared.core.lock().last_error()
     }
 
-    /// Sends everything that has been taken in now, and waits until each of it has come to an end,
-    /// good or bad (Kafka: `Producer.flush`).
+    /// Sends everything that has been taken in now, without lingering, and waits until each of it
+    /// has come to an end, good or bad (Kafka: `Producer.flush`, KIP-8). That takes
+    /// [`ProducerConfig::delivery_timeout`] at most.
     pub async fn flush(&self) {
         self.shared.flush().await;
     }
 
     /// Takes no more records, and waits until those it has have come to an end; what has not within
-    /// `limit` is given up (Kafka: `Producer.close`). Gives what has become of all;
-    /// [`Self::last_error`] says why, where something failed. Closes all clones.
+    /// `limit` is given up (Kafka: `Producer.close(Duration)`, KIP-15). Ends the producer for all
+    /// its clones. Gives what has become of all; [`Self::last_error`] says why, where something
+    /// failed.
     pub async fn close(&self, limit: Duration) -> Counts {
         let shared = Arc::clone(&self.shared);
         shared.core.lock().refuse_more();

@@ -12,7 +12,7 @@ use crate::cluster::{Lane, api_error};
 use crate::connection::CallError;
 use crate::error::ClientError;
 
-/// The cluster, as one of its brokers sees it.
+/// The cluster, as one of its brokers sees it (Kafka: `DescribeClusterResult`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterDescription {
     /// The cluster's id.
@@ -21,12 +21,12 @@ pub struct ClusterDescription {
     pub controller: Option<i32>,
     /// The brokers that serve clients, by number.
     pub brokers: Vec<Broker>,
-    /// Brokers that are known and do not serve: stopped, or starting (KIP-1073). Empty with clusters
-    /// before Kafka 4.0, which do not tell.
+    /// Brokers that are known and do not serve: stopped, or starting (KIP-1073). Empty with
+    /// clusters before Kafka 4.0, which do not tell.
     pub fenced: Vec<Broker>,
 }
 
-/// The versions of one API that a broker speaks.
+/// The versions of one API that a broker speaks (Kafka: `ApiVersion`, KIP-35).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiRange {
     /// The API's key.
@@ -52,6 +52,10 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors), and [`ClientError::Broker`] if the broker refuses.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, ClientError> {
         let what = "describing the cluster";
         let described = self
@@ -117,6 +121,12 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors). If the cluster has no broker with this number,
+    /// that is a [`ClientError::Timeout`], too, with
+    /// [`ConnectError::UnknownNode`](crate::ConnectError::UnknownNode) for its last try.
     pub async fn api_versions(&self, broker: i32) -> Result<Vec<ApiRange>, ClientError> {
         let what = format!("asking broker {broker} what it speaks");
         let mut tries = self.cluster.tries(what, self.timeout);

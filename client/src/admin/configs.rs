@@ -23,7 +23,7 @@ use crate::error::ClientError;
 pub use entry::{ConfigEntry, ConfigSource, ConfigSynonym, ConfigType};
 pub use resource::{ConfigResource, ResourceKind};
 
-/// What is told of each config.
+/// What is told of each config (Kafka: `DescribeConfigsOptions`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigQuery {
     names: Option<Vec<String>>,
@@ -113,6 +113,12 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each resource [`ClientError::Broker`], as with
+    /// `UNKNOWN_TOPIC_OR_PARTITION` or `TOPIC_AUTHORIZATION_FAILED`. A broker that is not part of
+    /// the cluster is looked for until the time is over: [`ClientError::Timeout`].
     pub async fn describe_configs(
         &self,
         resources: impl IntoIterator<Item = ConfigResource>,
@@ -176,6 +182,12 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each resource [`ClientError::Broker`], as with
+    /// `INVALID_CONFIG`, `UNKNOWN_TOPIC_OR_PARTITION`, `POLICY_VIOLATION`: then nothing of it was
+    /// changed.
     pub async fn incremental_alter_configs(
         &self,
         changes: impl IntoIterator<Item = (ConfigResource, Vec<ConfigChange>)>,
@@ -215,6 +227,11 @@ impl Admin {
     /// Replaces all configs: what is not named has its default from then on (Kafka:
     /// `Admin.alterConfigs`, KIP-133). For clusters before Kafka 2.3; with later ones
     /// [`Admin::incremental_alter_configs`] does not undo what somebody else has set meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each resource as with
+    /// [`Admin::incremental_alter_configs`].
     pub async fn alter_configs(
         &self,
         configs: impl IntoIterator<Item = (ConfigResource, BTreeMap<String, String>)>,
@@ -257,6 +274,12 @@ impl Admin {
 
     /// Everything of these kinds that has configs, in order; of all kinds if none is named (Kafka:
     /// `Admin.listConfigResources`, KIP-1142, since Kafka 4.1).
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors), and [`ClientError::Broker`] if the broker refuses.
+    /// Brokers before Kafka 4.1 are a [`ClientError::Call`], but for
+    /// [`ResourceKind::ClientMetrics`] alone (KIP-1000, since Kafka 3.7).
     pub async fn list_config_resources(
         &self,
         kinds: impl IntoIterator<Item = ResourceKind>,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, btree_map};
 use crate::error::ClientError;
 
 /// What became of each thing that a call was about, in order. Kafka answers for each by itself: one
-/// topic may be made while another one is refused.
+/// topic may be made while another one is refused (Kafka: the `Map` of `KafkaFuture` in the results
+/// of `Admin`).
 ///
 /// ```no_run
 /// # use tidemark_client::{Client, ClientError};
@@ -27,6 +28,10 @@ pub struct Each<K, T> {
 
 impl<K: Ord, T> Each<K, T> {
     /// All values, or the first error (Kafka: `all()` of the results of `Admin`).
+    ///
+    /// # Errors
+    ///
+    /// The first one in the order of the keys.
     pub fn all(self) -> Result<BTreeMap<K, T>, ClientError> {
         let outcomes = self.outcomes.into_iter();
         outcomes.map(|(key, outcome)| Ok((key, outcome?))).collect()

@@ -88,6 +88,12 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each broker [`ClientError::Broker`], and what
+    /// else one broker alone can fail with. A filter that no broker knows is a
+    /// [`ClientError::Call`].
     pub async fn list_groups(
         &self,
         filter: GroupFilter,
@@ -139,6 +145,11 @@ impl Admin {
 
     /// Deletes groups with their committed offsets; only those without members let themselves be
     /// deleted (Kafka: `Admin.deleteConsumerGroups`, `kafka-consumer-groups --delete`, KIP-229).
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each group [`ClientError::Broker`], as with
+    /// `NON_EMPTY_GROUP`, `GROUP_ID_NOT_FOUND`, `GROUP_AUTHORIZATION_FAILED`.
     pub async fn delete_groups<S: Into<String>>(
         &self,
         groups: impl IntoIterator<Item = S>,

@@ -18,7 +18,8 @@ use crate::topic_partition::TopicPartition;
 pub struct LogDir {
     /// Its path on the broker.
     pub path: String,
-    /// What is wrong with it, [`ErrorCode::None`] if nothing; `KAFKA_STORAGE_ERROR` if it is offline.
+    /// What is wrong with it, [`ErrorCode::None`] if nothing; `KAFKA_STORAGE_ERROR` if it is
+    /// offline.
     pub error: ErrorCode,
     /// The size of the volume it is on, in bytes (KIP-827, since Kafka 3.3).
     pub total_bytes: Option<i64>,
@@ -42,8 +43,13 @@ pub struct LogDirReplica {
 
 impl Admin {
     /// The directories of logs of all brokers, by the broker's number (Kafka:
-    /// `Admin.describeLogDirs`, `kafka-log-dirs`, KIP-113). With `partitions` only these are told of,
-    /// where they are; without, all.
+    /// `Admin.describeLogDirs`, `kafka-log-dirs`, KIP-113). With `partitions` only these are told
+    /// of, where they are; without, all.
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each broker [`ClientError::Broker`], as with
+    /// `CLUSTER_AUTHORIZATION_FAILED`. What is wrong with one directory is in [`LogDir::error`].
     pub async fn describe_log_dirs(
         &self,
         partitions: Option<&[TopicPartition]>,

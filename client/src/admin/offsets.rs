@@ -85,16 +85,17 @@ pub struct ListedOffset {
     pub leader_epoch: Option<i32>,
 }
 
-/// What is asked of a leader epoch.
+/// What is asked of a leader epoch (Kafka: `OffsetForLeaderPartition`, KIP-320).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochQuery {
     /// The epoch whose end is wanted.
     pub leader_epoch: i32,
-    /// The newest epoch that the client knows of; a leader with another one refuses.
+    /// The newest epoch that the client knows of; a leader with another one refuses
+    /// (`FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`). `None` asks whoever leads.
     pub current: Option<i32>,
 }
 
-/// Where an epoch ends.
+/// Where an epoch ends (Kafka: `EpochEndOffset`, KIP-320).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochEnd {
     /// The epoch asked for, or the last one before it that has records; `None` if there is none.
@@ -119,6 +120,14 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors). A negative timestamp is a [`ClientError::Config`];
+    /// a kind of offset that no broker asked knows, a [`ClientError::Call`], in [`Each`] if others
+    /// were asked for as well. For each partition [`ClientError::UnknownTopic`],
+    /// [`ClientError::UnknownPartition`] and [`ClientError::Broker`], as with
+    /// `TOPIC_AUTHORIZATION_FAILED`.
     pub async fn list_offsets(
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
@@ -216,6 +225,12 @@ impl Admin {
 
     /// Where epochs of leaders end: a client whose records go beyond that has records that the
     /// cluster has lost (KIP-320; Kafka: `OffsetsForLeaderEpochClient`).
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each partition [`ClientError::UnknownTopic`],
+    /// [`ClientError::UnknownPartition`] and [`ClientError::Broker`], as with
+    /// `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`.
     pub async fn offsets_for_leader_epochs(
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, EpochQuery)>,

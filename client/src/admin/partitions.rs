@@ -53,8 +53,8 @@ impl NewPartitions {
 
 impl Admin {
     /// Gives topics more partitions; fewer are not possible (Kafka: `Admin.createPartitions`,
-    /// `kafka-topics --alter --partitions`, KIP-195). Records stay where they are: from now on a key
-    /// may go to another partition than before.
+    /// `kafka-topics --alter --partitions`, KIP-195). Records stay where they are: from now on a
+    /// key may go to another partition than before.
     ///
     /// ```no_run
     /// # use tidemark_client::{Client, ClientError};
@@ -65,6 +65,11 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each topic [`ClientError::Broker`], as with
+    /// `INVALID_PARTITIONS`, `UNKNOWN_TOPIC_OR_PARTITION`, `INVALID_REPLICA_ASSIGNMENT`.
     pub async fn create_partitions<S: Into<String>>(
         &self,
         topics: impl IntoIterator<Item = (S, NewPartitions)>,

@@ -43,6 +43,13 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors). A negative offset is a [`ClientError::Config`].
+    /// For each partition [`ClientError::UnknownTopic`], [`ClientError::UnknownPartition`] and
+    /// [`ClientError::Broker`], as with `OFFSET_OUT_OF_RANGE`, `POLICY_VIOLATION` for a topic that
+    /// is compacted only.
     pub async fn delete_records(
         &self,
         records: impl IntoIterator<Item = (TopicPartition, RecordsBefore)>,

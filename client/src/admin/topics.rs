@@ -105,7 +105,8 @@ impl NewTopic {
     }
 }
 
-/// A topic that has been made. What brokers did not tell yet in earlier versions is `None`.
+/// A topic that has been made, or could be (Kafka: `CreateTopicsResult.TopicMetadataAndConfig`,
+/// KIP-525). What brokers did not tell yet in earlier versions is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedTopic {
     /// Its id; nil before Kafka 2.8, and when it was only validated.
@@ -120,7 +121,7 @@ pub struct CreatedTopic {
 
 impl Admin {
     /// Makes topics, or checks whether they could be made (Kafka: `Admin.createTopics`,
-    /// `kafka-topics --create`).
+    /// `kafka-topics --create`, KIP-4).
     ///
     /// ```no_run
     /// # use tidemark_client::{Client, ClientError};
@@ -131,6 +132,12 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each topic [`ClientError::Broker`], as with
+    /// `TOPIC_ALREADY_EXISTS`, `INVALID_TOPIC_EXCEPTION`, `INVALID_PARTITIONS`,
+    /// `INVALID_REPLICATION_FACTOR`, `INVALID_CONFIG`, `POLICY_VIOLATION`.
     pub async fn create_topics(
         &self,
         topics: impl IntoIterator<Item = NewTopic>,
@@ -163,7 +170,13 @@ impl Admin {
         .await
     }
 
-    /// Deletes topics with all their records (Kafka: `Admin.deleteTopics`, `kafka-topics --delete`).
+    /// Deletes topics with all their records (Kafka: `Admin.deleteTopics`, `kafka-topics --delete`,
+    /// KIP-4).
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each topic [`ClientError::Broker`], as with
+    /// `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_DELETION_DISABLED`, `TOPIC_AUTHORIZATION_FAILED`.
     pub async fn delete_topics<S: Into<String>>(
         &self,
         names: impl IntoIterator<Item = S>,

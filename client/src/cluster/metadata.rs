@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::config::Address;
 
-/// One broker of the cluster.
+/// One broker of the cluster (Kafka: `Node`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broker {
     /// Its number (Kafka: `node.id`).
@@ -34,7 +34,7 @@ impl Broker {
     }
 }
 
-/// One topic, as the cluster described it.
+/// One topic, as the cluster described it (Kafka: `MetadataResponse.TopicMetadata`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicMetadata {
     /// Its name.
@@ -56,7 +56,7 @@ impl TopicMetadata {
     }
 }
 
-/// One partition, as the cluster described it.
+/// One partition, as the cluster described it (Kafka: `PartitionInfo`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionMetadata {
     /// Its number, from 0.
@@ -75,13 +75,14 @@ pub struct PartitionMetadata {
     pub error: ErrorCode,
 }
 
-/// The picture of a cluster. One that is at hand never changes; [`crate::Client::metadata`] gives
-/// the newest.
+/// The picture of a cluster (Kafka: `Cluster`). One that is at hand never changes;
+/// [`crate::Client::metadata`] gives the newest. It is taken anew when an error says that it is
+/// wrong, and after [`crate::ClientConfig::metadata_max_age`].
 #[derive(Clone, Debug, Default)]
 pub struct Metadata {
-    /// Counts the pictures.
+    /// Counts the pictures; 0 is the one before the first answer.
     pub version: u64,
-    /// The cluster's id.
+    /// The cluster's id (KIP-78).
     pub cluster_id: Option<String>,
     /// The broker that takes changes of topics and configs.
     pub controller: Option<i32>,
@@ -124,7 +125,7 @@ impl Metadata {
         self.topics.get(name)
     }
 
-    /// The name of the topic with this id.
+    /// The name of the topic with this id (KIP-516).
     #[must_use]
     pub fn name_of(&self, id: Uuid) -> Option<&Arc<str>> {
         self.ids.get(&id)

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why there is no connection to a broker. Every one names the address.
+/// Why there is no connection to a broker. Every one but [`Self::UnknownNode`] names the address.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -16,7 +16,7 @@ pub enum ConnectError {
         /// The system's words.
         error: Arc<io::Error>,
     },
-    /// The broker took too long.
+    /// The broker took too long: [`crate::ClientConfig::connect_timeout`] is over.
     #[error("{address} did not get through {step} within {after:?}")]
     Timeout {
         /// Where to.
@@ -26,7 +26,8 @@ pub enum ConnectError {
         /// How long it waited (Kafka: `socket.connection.setup.timeout.ms`).
         after: Duration,
     },
-    /// TLS does not come about.
+    /// TLS does not come about: a certificate is not trusted, is for another host, or is missing
+    /// (Kafka: `SslAuthenticationException`).
     #[error("TLS with {address}: {reason}")]
     Tls {
         /// Where to.
@@ -42,7 +43,8 @@ pub enum ConnectError {
         /// What came instead, and what may help.
         reason: String,
     },
-    /// The broker refused the user or the mechanism.
+    /// The broker refused the user or the mechanism, or wants no authentication at all (Kafka:
+    /// `SaslAuthenticationException`, `UnsupportedSaslMechanismException`).
     #[error("{address} refused to authenticate {user:?} by {mechanism}: {reason}")]
     Authentication {
         /// Where to.
@@ -54,7 +56,7 @@ pub enum ConnectError {
         /// The broker's words, or the mechanism's.
         reason: String,
     },
-    /// The metadata names no such broker.
+    /// The metadata names no such broker, or not any more.
     #[error("broker {node} is not part of the cluster any more")]
     UnknownNode {
         /// The broker's number.
@@ -63,7 +65,8 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether the same attempt may succeed later without any change of configuration.
+    /// Whether the same attempt may succeed later without any change of configuration (Kafka: not
+    /// an `AuthenticationException`).
     #[must_use]
     pub fn retriable(&self) -> bool {
         match self {
@@ -73,7 +76,8 @@ impl ConnectError {
     }
 }
 
-/// Why one request on a connection has no answer.
+/// Why one request on a connection has no answer. An answer that carries an error code is not among
+/// them: that is [`crate::ClientError::Broker`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -81,7 +85,7 @@ pub enum CallError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The connection broke, or the broker closed it, before the answer came. Whether the broker
-    /// carried the request out is not known.
+    /// carried the request out is not known (Kafka: `DisconnectException`).
     #[error("{address} closed the connection before it had answered{}", .error.as_ref().map_or_else(String::new, |error| format!(": {error}")))]
     Closed {
         /// The broker.
@@ -89,7 +93,8 @@ pub enum CallError {
         /// The system's words, if it was not closed in order.
         error: Option<Arc<io::Error>>,
     },
-    /// No answer came in time. Whether the broker carried the request out is not known.
+    /// No answer came in time, and the connection is closed for it (Kafka: `DisconnectException`,
+    /// the request having timed out). Whether the broker carried the request out is not known.
     #[error("{address} did not answer {api} within {after:?}")]
     Timeout {
         /// The broker.
@@ -99,7 +104,8 @@ pub enum CallError {
         /// How long the client waited (Kafka: `request.timeout.ms`).
         after: Duration,
     },
-    /// The broker does not speak any version of the API that the client does.
+    /// The broker does not speak any version of the API that the client does, or that the call
+    /// needs (Kafka: `UnsupportedVersionException`, KIP-35).
     #[error("{address} speaks {api} {}, this client {ours}", .theirs.as_deref().unwrap_or("not at all"))]
     Unsupported {
         /// The broker.
@@ -141,7 +147,8 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// Whether the same request may succeed later, on another connection say.
+    /// Whether the same request may succeed later, on another connection say (Kafka:
+    /// `RetriableException`).
     #[must_use]
     pub fn retriable(&self) -> bool {
         match self {

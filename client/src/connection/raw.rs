@@ -49,7 +49,8 @@ pub enum RawError {
     },
 }
 
-/// An ordered connection: responses come in the order of the requests.
+/// An ordered connection: responses come in the order of the requests. It is for tests of brokers:
+/// no handshake, no retries, no time limits; producers, consumers and admin calls do not use it.
 pub struct Connection {
     stream: TcpStream,
     decoder: FrameDecoder,
@@ -60,7 +61,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to `host:port`.
+    /// Connects to `host:port`, in plaintext.
+    ///
+    /// # Errors
+    ///
+    /// [`RawError::Io`] if that fails.
     pub async fn connect(address: impl ToSocketAddrs, client_id: &str) -> Result<Self, RawError> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -74,6 +79,10 @@ impl Connection {
     }
 
     /// Sends a request and waits for its response.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::send`] and [`Connection::receive`].
     pub async fn call<R: Request>(
         &mut self,
         version: i16,
@@ -84,6 +93,11 @@ impl Connection {
     }
 
     /// Sends a request; its response is to be taken with [`Connection::receive`], in order.
+    ///
+    /// # Errors
+    ///
+    /// [`RawError::Encode`] if a field does not fit the version: nothing was sent. [`RawError::Io`]
+    /// if the connection broke.
     pub async fn send<R: Request>(&mut self, version: i16, request: &R) -> Result<(), RawError> {
         self.send_without_answer(version, request).await?;
         self.waiting.push_back(self.next_id.wrapping_sub(1));
@@ -91,6 +105,10 @@ impl Connection {
     }
 
     /// Sends a request that gets no response: Produce with acks=0.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::send`].
     pub async fn send_without_answer<R: Request>(
         &mut self,
         version: i16,
@@ -104,6 +122,12 @@ impl Connection {
     }
 
     /// Takes the response to the oldest request without an answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connection::receive_frame`]; [`RawError::Header`] and [`RawError::Decode`] if the
+    /// response is not what request and version call for; [`RawError::OutOfOrder`] if it belongs to
+    /// another request, or to none.
     pub async fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response, RawError> {
         let frame = self.receive_frame().await?;
         let header_version = <R::Response as HeaderVersion>::header_version(version);
@@ -116,12 +140,21 @@ impl Connection {
     }
 
     /// Writes bytes as they are: for tests of what a broker does with them.
+    ///
+    /// # Errors
+    ///
+    /// [`RawError::Io`] if the connection broke.
     pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), RawError> {
         self.stream.write_all(bytes).await?;
         Ok(())
     }
 
     /// The next frame, whatever it holds.
+    ///
+    /// # Errors
+    ///
+    /// [`RawError::Closed`] if the broker closed the connection, [`RawError::Io`] if it broke,
+    /// [`RawError::Frame`] if what comes is not a frame or is larger than 256 MiB.
     pub async fn receive_frame(&mut self) -> Result<Bytes, RawError> {
         loop {
             if let Some(frame) = self.decoder.decode(&|_| usize::MAX)? {

@@ -13,7 +13,9 @@ use super::transport::BoxStream;
 use crate::config::Address;
 use crate::error::ClientError;
 
-/// Whom to trust, and the client's own certificate where brokers ask for one.
+/// Whom to trust, and the client's own certificate where brokers ask for one (Kafka: `ssl.*`).
+/// Names of hosts are always checked (Kafka: `ssl.endpoint.identification.algorithm=https`).
+/// Certificates are PEM (KIP-651); there are no key stores.
 #[derive(Clone)]
 pub struct TlsConfig {
     config: Arc<ClientConfig>,
@@ -21,6 +23,10 @@ pub struct TlsConfig {
 
 impl TlsConfig {
     /// Trusts the certificate authorities that this machine trusts.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Config`] if the machine has none, or none that can be read.
     pub fn system_roots() -> Result<Self, ClientError> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
@@ -37,12 +43,21 @@ impl TlsConfig {
 
     /// Trusts the certificate authorities in this PEM text and nobody else (Kafka:
     /// `ssl.truststore.certificates`).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Config`] if the text holds no certificate, or a broken one.
     pub fn ca(pem: &[u8]) -> Result<Self, ClientError> {
         Self::build(roots(pem)?, None)
     }
 
     /// As [`Self::ca`], and shows brokers that ask for it this certificate chain with its key, both
     /// PEM (Kafka: `ssl.keystore.certificate.chain`, `ssl.keystore.key`). The key is not encrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Config`] if a text holds no certificate, no key, or a broken one, or if key
+    /// and certificate are not a pair.
     pub fn ca_and_client(ca: &[u8], chain: &[u8], key: &[u8]) -> Result<Self, ClientError> {
         let chain = certificates("tls client certificate", chain)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {

@@ -18,7 +18,7 @@ pub type BoxStream = Box<dyn Stream>;
 /// Makes the connections of a client. TLS and SASL come on top of what it gives.
 pub trait Transport: Send + Sync + 'static {
     /// Connects to a broker under the address that the configuration or the cluster's metadata has
-    /// for it.
+    /// for it. An error becomes [`crate::ConnectError::Io`], and is tried again.
     fn connect<'a>(
         &'a self,
         host: &'a str,
@@ -26,7 +26,8 @@ pub trait Transport: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = io::Result<BoxStream>> + Send + 'a>>;
 }
 
-/// TCP, with Nagle's algorithm off and keep-alive left to the system.
+/// TCP, with Nagle's algorithm off and keep-alive left to the system. All addresses that a name has
+/// are tried in turn (Kafka: `client.dns.lookup=use_all_dns_ips`, KIP-302).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
 

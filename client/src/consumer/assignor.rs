@@ -22,7 +22,8 @@ pub use range::Range;
 pub use round_robin::RoundRobin;
 pub use sticky::Sticky;
 
-/// How members behave while a group shares its partitions out anew (KIP-429).
+/// How members behave while a group shares its partitions out anew (Kafka:
+/// `ConsumerPartitionAssignor.RebalanceProtocol`, KIP-429).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RebalanceProtocol {
     /// Everybody gives everything back first.
@@ -32,14 +33,14 @@ pub enum RebalanceProtocol {
     Cooperative,
 }
 
-/// What the leader knows of one member.
+/// What the leader knows of one member (Kafka: `ConsumerPartitionAssignor.Subscription`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
     /// The topics that it wants to read.
     pub topics: Vec<Arc<str>>,
     /// What it has at the moment, if it says so.
     pub owned: Vec<TopicPartition>,
-    /// The generation of which it has them, -1 for unknown.
+    /// The generation of which it has them, -1 for unknown (KIP-792).
     pub generation: i32,
     /// What its assignor has to say to the leader's.
     pub user_data: Option<Bytes>,
@@ -47,7 +48,7 @@ pub struct Member {
     pub instance_id: Option<String>,
 }
 
-/// Partitions by member.
+/// Partitions by member (Kafka: `ConsumerPartitionAssignor.GroupAssignment`).
 pub type Assignment = BTreeMap<String, Vec<TopicPartition>>;
 
 /// A way to share partitions out (Kafka: `ConsumerPartitionAssignor`).

@@ -17,8 +17,9 @@ use crate::topic_partition::TopicPartition;
 /// batch by far.
 pub const MAX_UNPACKED: usize = 100 * 1024 * 1024;
 
-/// One v2 batch as the broker sent it. Holds a reference to the received buffer, not a copy; that
-/// buffer lives until its last batch and record are dropped.
+/// One batch as the broker sent it (Kafka: `DefaultRecordBatch`, KIP-98); one of an older format
+/// was made anew as such a batch. Holds a reference to the received buffer, not a copy; that buffer
+/// lives until its last batch and record are dropped.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub(super) bytes: Bytes,
@@ -34,7 +35,8 @@ impl Batch {
         &self.header
     }
 
-    /// The whole batch with its header, byte for byte as it lies in the log.
+    /// The whole batch with its header, byte for byte as it lies in the log; one of an older format
+    /// as it was made anew.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -47,13 +49,18 @@ impl Batch {
         self.header.base_offset.max(self.from)
     }
 
-    /// Offset behind the batch.
+    /// The offset behind the batch.
     #[must_use]
     pub fn next_offset(&self) -> i64 {
         self.header.next_offset()
     }
 
     /// Decodes the records section: nothing to do, and no copy, unless it is compressed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Corrupt`] if the batch does not decompress, or would unpack to more than
+    /// [`MAX_UNPACKED`].
     pub fn decode(&self, partition: &TopicPartition) -> Result<Section<'_>, ConsumerError> {
         let failed = |reason: String| ConsumerError::Corrupt {
             partition: partition.clone(),
@@ -170,7 +177,7 @@ impl<'a> Iterator for SectionRecords<'a> {
     }
 }
 
-/// One record, borrowed from its batch.
+/// One record, borrowed from its batch (Kafka: `Record`).
 #[derive(Clone, Copy, Debug)]
 pub struct RecordRef<'a> {
     /// Its offset in the partition.
@@ -206,7 +213,7 @@ impl<'a> RecordRef<'a> {
     }
 }
 
-/// Batches of one partition that came with one fetch.
+/// Batches of one partition that came with one fetch (Kafka: `ConsumerRecords` of one partition).
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// Where they are from.
@@ -227,8 +234,9 @@ pub struct Fetched {
     pub log_start_offset: i64,
 }
 
-/// One record with all that belongs to it. Key, value and headers are slices of the received
-/// buffer, not copies (of the unpacked one, if the batch was compressed).
+/// One record with all that belongs to it (Kafka: `ConsumerRecord`). Key, value and headers are
+/// slices of the received buffer, not copies (of the unpacked one, if the batch was compressed):
+/// one that is kept keeps that buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerRecord {
     /// The topic.

@@ -28,7 +28,7 @@ use crate::topic_partition::TopicPartition;
 const COMMIT: std::ops::RangeInclusive<i16> = 2..=9;
 const FETCH: std::ops::RangeInclusive<i16> = 1..=9;
 
-/// An offset of a group.
+/// An offset of a group (Kafka: `OffsetAndMetadata`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedOffset {
     /// The offset of the record that is to be read next.

@@ -7,28 +7,32 @@ use super::assignor::{Assignor, CooperativeSticky, Range};
 use crate::config::ClientConfig;
 use crate::error::ClientError;
 
-/// Where reading begins when there is no offset to begin at (Kafka: `auto.offset.reset`).
+/// Where reading begins when there is no offset to begin at, or none that the partition has (Kafka:
+/// `auto.offset.reset`). Kafka's `by_duration` (KIP-1106) is not there:
+/// [`super::Consumer::seek_to_time`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetReset {
     /// At the first offset there is.
     Earliest,
     /// At the end: only what comes from now on. Kafka's default, and this client's.
     Latest,
-    /// Nowhere: the consumer tells, and the application seeks (Kafka: `none`).
+    /// Nowhere: the consumer tells ([`super::ConsumerError::NoOffset`],
+    /// [`super::ConsumerError::OffsetOutOfRange`], [`super::ConsumerError::Truncated`]), and the
+    /// application seeks (Kafka: `none`).
     Error,
 }
 
-/// Which records of transactions are given (Kafka: `isolation.level`).
+/// Which records of transactions are given (Kafka: `isolation.level`, KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IsolationLevel {
-    /// All, aborted ones too. Kafka's default, and this client's.
+    /// All, aborted ones too. Kafka's default, and this client's; librdkafka's is the other one.
     ReadUncommitted,
     /// Only those of transactions that were committed, and only up to the first that is still open.
     ReadCommitted,
 }
 
-/// A consumer's options. [`Self::group`] makes a member of a consumer group, [`Self::new`] a reader
-/// by itself.
+/// A consumer's options (Kafka: `ConsumerConfig`). [`Self::group`] makes a member of a consumer
+/// group, [`Self::new`] a reader by itself.
 #[derive(Clone)]
 pub struct ConsumerConfig {
     pub(crate) group: Option<GroupConfig>,
@@ -55,7 +59,8 @@ pub(crate) struct GroupConfig {
 }
 
 impl ConsumerConfig {
-    /// A consumer without a group: it reads what it is assigned and commits nothing.
+    /// A consumer without a group: it reads what it is assigned and commits nothing. All else is as
+    /// in Kafka's own client, but for [`Self::fetch_max_bytes`] and [`Self::prefetch_bytes`].
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -72,7 +77,9 @@ impl ConsumerConfig {
         }
     }
 
-    /// A member of the group `id` (Kafka: `group.id`). Commits every 5 s unless told otherwise.
+    /// A member of the group `id` (Kafka: `group.id`). Commits every 5 s unless told otherwise. The
+    /// group is a classic one: KIP-848's protocol (Kafka: `group.protocol=consumer`) is not there
+    /// yet.
     #[must_use]
     pub fn group(id: impl Into<String>) -> Self {
         Self {
@@ -105,15 +112,18 @@ impl ConsumerConfig {
     }
 
     /// How partitions are shared out, the preferred way first (Kafka:
-    /// `partition.assignment.strategy`). All members of a group have to have one in common. Default:
-    /// range, then cooperative-sticky, as in Kafka. Without a group it has no meaning.
+    /// `partition.assignment.strategy`). All members of a group have to have one in common. The
+    /// member rebalances cooperatively (KIP-429) if all of its assignors can. Default: range, then
+    /// cooperative-sticky, as in Kafka (KIP-726), which is eager. Without a group it has no
+    /// meaning.
     #[must_use]
     pub fn assignors(self, assignors: Vec<Arc<dyn Assignor>>) -> Self {
         self.change_group(|group| group.assignors = assignors)
     }
 
     /// Without a heartbeat for so long a member counts as dead (Kafka: `session.timeout.ms`).
-    /// Default: 45 s. The broker has bounds for it.
+    /// Default: 45 s (KIP-735). The broker has bounds for it. Without a group it has no meaning, as
+    /// the next two.
     #[must_use]
     pub fn session_timeout(self, timeout: Duration) -> Self {
         self.change_group(|group| group.session_timeout = timeout)
@@ -126,8 +136,9 @@ impl ConsumerConfig {
     }
 
     /// The longest time between two reads: a member that is busy for longer leaves the group, and
-    /// joins again with its next read (Kafka: `max.poll.interval.ms`). It is also how long a
-    /// rebalance waits for the member. Default: 5 min.
+    /// joins again with its next read (Kafka: `max.poll.interval.ms`, KIP-62). A read that waits
+    /// does not count as busy. It is also how long a rebalance waits for the member. Default: 5
+    /// min.
     #[must_use]
     pub fn max_poll_interval(self, interval: Duration) -> Self {
         self.change_group(|group| group.max_poll_interval = interval)
@@ -164,8 +175,8 @@ impl ConsumerConfig {
         self
     }
 
-    /// The most bytes that one answer brings, but always one whole batch (Kafka:
-    /// `fetch.max.bytes`). Default: 16 MiB, half of [`Self::prefetch_bytes`] (Kafka: 50 MiB).
+    /// The most bytes that one answer brings, but always one whole batch (Kafka: `fetch.max.bytes`,
+    /// KIP-74). Default: 16 MiB, half of [`Self::prefetch_bytes`] (Kafka: 50 MiB).
     #[must_use]
     pub fn fetch_max_bytes(mut self, bytes: usize) -> Self {
         self.fetch_max_bytes = bytes;
@@ -198,7 +209,8 @@ impl ConsumerConfig {
     /// Commits the positions so often, while reading, when partitions are taken away and when the
     /// consumer is closed (Kafka: `enable.auto.commit`, `auto.commit.interval.ms`); `None` leaves
     /// committing to the application. What counts as read is what was given out before the read
-    /// that commits. Default: 5 s in a group. Without a group it has no meaning.
+    /// that commits. One that fails while reading is only logged (`tracing`, warn). Default: 5 s in
+    /// a group. Without a group it has no meaning.
     #[must_use]
     pub fn auto_commit(mut self, interval: Option<Duration>) -> Self {
         self.auto_commit = interval;

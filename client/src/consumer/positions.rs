@@ -6,6 +6,11 @@ use crate::topic_partition::TopicPartition;
 
 impl Consumer {
     /// Goes on from an offset (Kafka: `Consumer.seek`). What was fetched ahead is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] if the offset is negative, or the partition is not assigned to this
+    /// consumer. An offset that the partition does not have shows in the next read.
     pub fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), ConsumerError> {
         if offset < 0 {
             return Err(ConsumerError::Usage(format!(
@@ -17,6 +22,10 @@ impl Consumer {
     }
 
     /// Goes on from the first offset that the partition has (Kafka: `Consumer.seekToBeginning`).
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] if the partition is not assigned to this consumer.
     pub fn seek_to_beginning(&mut self, partition: &TopicPartition) -> Result<(), ConsumerError> {
         self.jump(partition, |fetcher| {
             fetcher.reset(partition, ResetTo::Earliest)
@@ -24,6 +33,10 @@ impl Consumer {
     }
 
     /// Goes on with what comes from now on (Kafka: `Consumer.seekToEnd`).
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] if the partition is not assigned to this consumer.
     pub fn seek_to_end(&mut self, partition: &TopicPartition) -> Result<(), ConsumerError> {
         self.jump(partition, |fetcher| {
             fetcher.reset(partition, ResetTo::Latest)
@@ -31,7 +44,12 @@ impl Consumer {
     }
 
     /// Goes on from the first record whose timestamp is at least `timestamp`, in milliseconds since
-    /// 1970 (UTC); from the end if there is none (Kafka: `offsetsForTimes`, then `seek`).
+    /// 1970 (UTC); from the end if there is none (Kafka: `Consumer.offsetsForTimes`, then `seek`,
+    /// KIP-79).
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] if the partition is not assigned to this consumer.
     pub fn seek_to_time(
         &mut self,
         partition: &TopicPartition,
@@ -62,7 +80,7 @@ impl Consumer {
     }
 
     /// The offset of the record that is to be given out next (Kafka: `Consumer.position`); `None`
-    /// while it is being looked up.
+    /// while it is being looked up, and for a partition that is not assigned.
     pub fn position(&mut self, partition: &TopicPartition) -> Option<i64> {
         self.set_cursor_aside();
         let position = self.shared.fetcher.lock().position(partition)?;
@@ -71,11 +89,21 @@ impl Consumer {
 
     /// Gives no records of these partitions until they are resumed (Kafka: `Consumer.pause`). What
     /// was fetched ahead is kept, up to [`super::ConsumerConfig::prefetch_bytes`] of all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] if one of them is not assigned to this consumer: then none is
+    /// paused.
     pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
         self.set_paused(partitions, true)
     }
 
     /// Gives records of these partitions again (Kafka: `Consumer.resume`).
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] if one of them is not assigned to this consumer: then none is
+    /// resumed.
     pub fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
         self.set_paused(partitions, false)
     }
@@ -101,14 +129,16 @@ impl Consumer {
         done.or_else(|missing| self.assigned(&missing, false))
     }
 
-    /// Partitions that are paused.
+    /// Partitions that are paused (Kafka: `Consumer.paused`).
     #[must_use]
     pub fn paused(&self) -> Vec<TopicPartition> {
         self.shared.fetcher.lock().paused()
     }
 
     /// What is known of a partition from the last answer: log start offset, last stable offset and
-    /// high watermark, each -1 while unknown.
+    /// high watermark, each -1 while unknown (Kafka: `Consumer.currentLag` reckons with them,
+    /// KIP-695); `None` for a partition that is not assigned. [`crate::Admin::list_offsets`] asks
+    /// the cluster.
     #[must_use]
     pub fn watermarks(&self, partition: &TopicPartition) -> Option<(i64, i64, i64)> {
         self.shared.fetcher.lock().watermarks(partition)

@@ -25,7 +25,13 @@ fn no_group() -> ConsumerError {
 
 impl Consumer {
     /// Reads these topics as a member of the group, which shares their partitions out among its
-    /// members (Kafka: `Consumer.subscribe`). Replaces what was subscribed before.
+    /// members (Kafka: `Consumer.subscribe`). Replaces what was subscribed before. Joining begins
+    /// at once, in the background; the partitions come with a read.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] if the consumer has no group, or was assigned partitions by
+    /// [`Self::assign`]. A topic that does not exist is no error: it is read once it is there.
     pub fn subscribe<T: Into<Arc<str>>>(
         &mut self,
         topics: impl IntoIterator<Item = T>,
@@ -36,6 +42,10 @@ impl Consumer {
 
     /// Reads all topics whose names `matches` says yes to, those that come later too (Kafka:
     /// `Consumer.subscribe` with a pattern). The cluster's own topics are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`], as with [`Self::subscribe`].
     pub fn subscribe_matching(
         &mut self,
         matches: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -63,13 +73,19 @@ impl Consumer {
         Ok(())
     }
 
-    /// Tells `listener` from now on when partitions come and go.
+    /// Tells `listener` from now on when partitions come and go, and no other one (Kafka: the
+    /// `ConsumerRebalanceListener` of `Consumer.subscribe`).
     pub fn set_rebalance_listener(&mut self, listener: impl RebalanceListener) {
         self.listener = Some(Box::new(listener));
     }
 
     /// Leaves the group and reads nothing (Kafka: `Consumer.unsubscribe`). Commits first, unless
     /// [`super::ConsumerConfig::auto_commit`] is off.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::commit`], if there was something to commit and it could not be. The
+    /// consumer has left all the same.
     pub async fn unsubscribe(&mut self) -> Result<(), ConsumerError> {
         self.set_cursor_aside();
         let committed = self.leave_group("the consumer unsubscribed").await;
@@ -196,12 +212,29 @@ impl Consumer {
     /// Commits the positions of all partitions: everything that has been given out counts as read
     /// (Kafka: `Consumer.commitSync`). Tries again as long as that can help, within
     /// [`crate::ClientConfig::api_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// - [`ConsumerError::Usage`]: the consumer has no group.
+    /// - [`ConsumerError::Group`]: it is not a member at the moment, the group is rebalancing
+    ///   (`REBALANCE_IN_PROGRESS`: read on, and commit again), it has gone on without this member
+    ///   (`UNKNOWN_MEMBER_ID`, `ILLEGAL_GENERATION`), or another one has its instance id
+    ///   (`FENCED_INSTANCE_ID`).
+    /// - [`ConsumerError::Client`]: [`ClientError::Timeout`] when `api_timeout` is over,
+    ///   [`ClientError::Broker`] when the coordinator refuses (`GROUP_AUTHORIZATION_FAILED`,
+    ///   `OFFSET_METADATA_TOO_LARGE`), else as [`ClientError`] says.
     pub async fn commit(&mut self) -> Result<(), ConsumerError> {
         let offsets = self.positions_to_commit();
         self.commit_offsets(offsets).await
     }
 
-    /// Commits these offsets: each is that of the record to be read next.
+    /// Commits these offsets: each is that of the record to be read next (Kafka:
+    /// `Consumer.commitSync(Map)`). A consumer that has a group and has not subscribed commits from
+    /// outside of it, which works while the group has no members.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::commit`].
     pub async fn commit_offsets(
         &mut self,
         offsets: Vec<(TopicPartition, CommittedOffset)>,
@@ -212,6 +245,11 @@ impl Consumer {
     /// Commits the positions of all partitions, and gives a future of how that goes (Kafka:
     /// `Consumer.commitAsync`). Commits are carried out in the order of the calls. The future does
     /// nothing of its own: dropping it gives up the outcome only.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumerError::Usage`] at once if the consumer has no group. The future has those of
+    /// [`Self::commit`].
     pub fn commit_async(
         &mut self,
     ) -> Result<impl Future<Output = Result<(), ConsumerError>> + Send + use<>, ConsumerError> {
@@ -225,7 +263,14 @@ impl Consumer {
     }
 
     /// The group's offsets of these partitions; those that have none are left out (Kafka:
-    /// `Consumer.committed`).
+    /// `Consumer.committed`). Offsets of transactions that are still open are waited for (KIP-447).
+    ///
+    /// # Errors
+    ///
+    /// - [`ConsumerError::Usage`]: the consumer has no group.
+    /// - [`ConsumerError::Client`]: [`ClientError::Timeout`] when
+    ///   [`crate::ClientConfig::api_timeout`] is over, [`ClientError::Broker`] when the coordinator
+    ///   refuses, else as [`ClientError`] says.
     pub async fn committed(
         &self,
         partitions: &[TopicPartition],

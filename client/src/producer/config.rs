@@ -29,12 +29,13 @@ impl Acks {
     }
 }
 
-/// A producer's options. The defaults are those of Apache Kafka's own client, version 4: acks=all,
-/// idempotent, five requests under way, batches of 16 KiB, 5 ms of patience for more.
+/// A producer's options. The defaults are those of Apache Kafka's own client, version 4 (KIP-679,
+/// KIP-1030): acks=all, idempotent, five requests under way, batches of 16 KiB, 5 ms of patience
+/// for more.
 #[derive(Clone)]
 pub struct ProducerConfig {
     pub(super) acks: Acks,
-    pub(super) idempotent: bool,
+    pub(super) idempotent: Option<bool>,
     pub(super) linger: Duration,
     pub(super) batch_size: usize,
     pub(super) buffer_memory: usize,
@@ -56,7 +57,7 @@ impl ProducerConfig {
     pub fn new() -> Self {
         Self {
             acks: Acks::All,
-            idempotent: true,
+            idempotent: None,
             linger: Duration::from_millis(5),
             batch_size: 16 * 1024,
             buffer_memory: 32 << 20,
@@ -71,24 +72,25 @@ impl ProducerConfig {
     }
 
     /// When a record counts as written (Kafka: `acks`). Anything but [`Acks::All`] does without
-    /// idempotence. Default: [`Acks::All`].
+    /// idempotence, and cannot be had with [`Self::idempotent`] on. Default: [`Acks::All`] (KIP-679).
     #[must_use]
     pub fn acks(mut self, acks: Acks) -> Self {
         self.acks = acks;
-        self.idempotent &= acks == Acks::All;
         self
     }
 
-    /// Whether the broker tells retries from new records, so that nothing is written twice and order
-    /// is kept (Kafka: `enable.idempotence`). Default: true.
+    /// Whether the broker tells retries from new records, so that nothing is written twice and
+    /// order is kept (Kafka: `enable.idempotence`, KIP-98). After a batch that is lost for good the
+    /// producer goes on under a new epoch (KIP-360). Needs [`Acks::All`]. Default: true with it (KIP-679).
     #[must_use]
     pub fn idempotent(mut self, on: bool) -> Self {
-        self.idempotent = on;
+        self.idempotent = Some(on);
         self
     }
 
-    /// How long a record waits for others to be sent with (Kafka: `linger.ms`). A batch that is full
-    /// does not wait. Default: 5 ms.
+    /// How long a record waits for others to be sent with, at most (Kafka: `linger.ms`). A batch
+    /// that is full does not wait, nor does one for a broker that is being sent to anyway. Default:
+    /// 5 ms (KIP-1030).
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
@@ -96,7 +98,7 @@ impl ProducerConfig {
     }
 
     /// Up to how many bytes records share a batch, before compression; a larger record has a batch
-    /// of its own (Kafka: `batch.size`). Default: 16 KiB.
+    /// of its own (Kafka: `batch.size`). 1 gives each record its own. Default: 16 KiB.
     #[must_use]
     pub fn batch_size(mut self, bytes: usize) -> Self {
         self.batch_size = bytes;
@@ -112,7 +114,7 @@ impl ProducerConfig {
     }
 
     /// The codec, and its level or `None` for the default (Kafka: `compression.type`,
-    /// `compression.<codec>.level`). Default: none.
+    /// `compression.<codec>.level`, KIP-390). Default: none.
     #[must_use]
     pub fn compression(mut self, codec: Compression, level: Option<i32>) -> Self {
         self.compression = codec;
@@ -121,7 +123,8 @@ impl ProducerConfig {
     }
 
     /// After how long a record that is not known to be written counts as failed, all retries
-    /// included (Kafka: `delivery.timeout.ms`). Default: 2 min.
+    /// included (Kafka: `delivery.timeout.ms`, KIP-91). There is no limit to the number of retries
+    /// (Kafka: `retries`). At least [`Self::linger`]. Default: 2 min.
     #[must_use]
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.delivery_timeout = timeout;
@@ -137,16 +140,17 @@ impl ProducerConfig {
     }
 
     /// Requests that may be under way to one broker (Kafka:
-    /// `max.in.flight.requests.per.connection`). At most 5 with idempotence. Without it, more than 1
-    /// may change the order when a request is retried. Default: 5.
+    /// `max.in.flight.requests.per.connection`). At most 5 with idempotence. Without it, more than
+    /// 1 may change the order when a request is retried. Default: 5.
     #[must_use]
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
         self
     }
 
-    /// How long [`super::Producer::send`] may wait for the topic to be known and for room in the
-    /// buffer (Kafka: `max.block.ms`). Default: 1 min.
+    /// How long [`super::Producer::send`], [`send_counted`](super::Producer::send_counted) and
+    /// [`ready`](super::Producer::ready) may wait, for the topic to be known and for room in the
+    /// buffer together (Kafka: `max.block.ms`). Default: 1 min.
     #[must_use]
     pub fn max_block(mut self, limit: Duration) -> Self {
         self.max_block = limit;
@@ -161,11 +165,16 @@ impl ProducerConfig {
         self
     }
 
+    /// What was asked for, else what [`Self::acks`] allows.
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.idempotent.unwrap_or(self.acks == Acks::All)
+    }
+
     pub(super) fn validate(&self) -> Result<(), ClientError> {
         let config = |option, value: &dyn ToString, reason: &str| {
             Err(ClientError::config(option, value.to_string(), reason))
         };
-        if self.idempotent && self.acks != Acks::All {
+        if self.is_idempotent() && self.acks != Acks::All {
             let acks = format!("{:?}", self.acks);
             return config(
                 "acks",
@@ -173,7 +182,7 @@ impl ProducerConfig {
                 "idempotence needs Acks::All: use it, or idempotent(false)",
             );
         }
-        if self.idempotent && self.max_in_flight > MAX_IN_FLIGHT_IDEMPOTENT {
+        if self.is_idempotent() && self.max_in_flight > MAX_IN_FLIGHT_IDEMPOTENT {
             return config(
                 "max_in_flight",
                 &self.max_in_flight,
@@ -209,7 +218,7 @@ impl ProducerConfig {
             return config(
                 "delivery_timeout",
                 &timeout,
-                "longer than linger: records would fail before they are sent",
+                "at least linger: records would fail before they are sent",
             );
         }
         match self.compression_level {

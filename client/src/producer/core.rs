@@ -193,7 +193,7 @@ impl Core {
         Self {
             settings: Settings {
                 acks: config.acks,
-                idempotent: config.idempotent,
+                idempotent: config.is_idempotent(),
                 linger: millis(config.linger),
                 // A batch that fills a request by itself is as large as one may become.
                 batch_size: config.batch_size.min(config.max_request_size),

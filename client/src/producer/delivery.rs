@@ -23,8 +23,20 @@ pub struct RecordMetadata {
     pub timestamp: i64,
 }
 
-/// The outcome of one record. Whether it is awaited, dropped or polled now and then makes no
-/// difference to the record.
+/// The outcome of one record (Kafka: the `Future<RecordMetadata>` of `Producer.send`). Whether it
+/// is awaited, dropped or polled now and then makes no difference to the record.
+///
+/// # Errors
+///
+/// - [`ProduceError::Timeout`]: [`super::ProducerConfig::delivery_timeout`] is over.
+/// - [`ProduceError::Refused`]: the broker refused the batch, for a reason that does not pass.
+/// - [`ProduceError::Build`]: the batch cannot be built or sent in a version that the broker
+///   speaks.
+/// - [`ProduceError::ProducerId`]: the cluster refuses the producer an id.
+/// - [`ProduceError::Closed`]: the producer or the client was closed before the answer came.
+///
+/// [`ProduceError::advice`] says what to do then, [`ProduceError::maybe_written`] whether the
+/// record may be in the log all the same.
 #[derive(Debug)]
 pub struct Delivery {
     state: Arc<BatchOutcome>,

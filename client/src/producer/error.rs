@@ -7,24 +7,44 @@ use tidemark_protocol::ErrorCode;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
-/// What a caller can do about a failed record.
+/// What a caller can do about a failed record (Kafka: whether the exception is a
+/// `RetriableException`). The producer has already tried again whatever could be tried, until its
+/// time was up.
+///
+/// ```
+/// use tidemark_client::producer::{Advice, ProduceError};
+///
+/// fn next(error: &ProduceError) -> &'static str {
+///     match error.advice() {
+///         // A record that may be there already would then be there twice.
+///         Advice::SendAgain if error.maybe_written() => "look for it, or send it again",
+///         Advice::SendAgain => "send it again, later",
+///         Advice::ChangeRecord => "put it aside, go on with the next",
+///         // Advice::ChangeProducer, and whatever comes with transactions.
+///         _ => "stop and tell a human",
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {
-    /// The cause may pass: send the record again, later. With [`ProduceError::maybe_written`] it may
-    /// then be there twice.
+    /// The cause may pass: send the record again, later. With [`ProduceError::maybe_written`] it
+    /// may then be there twice.
     SendAgain,
     /// This record will never be taken: change it, or leave it. Others are not concerned.
     ChangeRecord,
-    /// The producer, or what it is allowed to do, has to change: sending again is in vain.
+    /// The producer, or what it is allowed to do, has to change: sending again is in vain. So it is
+    /// with a missing right, with options that do not fit the cluster, and after closing.
     ChangeProducer,
 }
 
-/// Why a record was not written, or is not known to be.
+/// Why a record was not written, or is not known to be (Kafka: the exception of `Producer.send`, of
+/// its `Future` and of its `Callback`).
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProduceError {
-    /// The record did not get through in time (Kafka: `delivery.timeout.ms`).
+    /// The record did not get through in time (Kafka: `TimeoutException`, `delivery.timeout.ms`,
+    /// KIP-91).
     #[error(
         "{partition}: not delivered within {after:?}{}{}",
         if *.maybe_written { ", though it may have been written" } else { "" },
@@ -40,7 +60,8 @@ pub enum ProduceError {
         /// Why the last try failed.
         last: Option<String>,
     },
-    /// The broker refused the batch that the record was in.
+    /// The broker refused the batch that the record was in, for a reason that does not pass (Kafka:
+    /// `ApiException`).
     #[error(
         "{partition}: {code}{}{}",
         explained(.message.as_deref(), .record.as_ref()),
@@ -58,7 +79,7 @@ pub enum ProduceError {
         /// Whether an earlier try had no clear answer.
         maybe_written: bool,
     },
-    /// The record is larger than a request may be.
+    /// The record is larger than a request may be (Kafka: `RecordTooLargeException`).
     #[error(
         "a record of {size} bytes for {topic:?} is larger than max_request_size, {max}: raise it, \
          and max.message.bytes of the topic"
@@ -71,7 +92,7 @@ pub enum ProduceError {
         /// The limit.
         max: usize,
     },
-    /// The buffer stayed full (Kafka: `buffer.memory`, `max.block.ms`).
+    /// The buffer stayed full (Kafka: `BufferExhaustedException`, `buffer.memory`, `max.block.ms`).
     #[error(
         "the buffer of {memory} bytes stayed full for {after:?}: the brokers take less than is sent"
     )]
@@ -91,7 +112,7 @@ pub enum ProduceError {
         /// How many there are.
         count: usize,
     },
-    /// The batch cannot be built.
+    /// The batch cannot be built, or not in a version of Produce that the broker speaks.
     #[error("{partition}: the batch cannot be built: {reason}")]
     Build {
         /// Where it was to go.
@@ -101,10 +122,13 @@ pub enum ProduceError {
         /// Whether an earlier try had no clear answer.
         maybe_written: bool,
     },
-    /// The topic is not there, or the cluster does not let itself be asked.
+    /// The topic is not there, or the cluster does not let itself be asked. The record was not
+    /// taken in.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The cluster gives this producer no id: its first records cannot be sent.
+    /// The cluster gives this producer no id (KIP-98), for a reason that does not pass: what it has
+    /// cannot be sent, and it takes no more. Without [`super::ProducerConfig::idempotent`] it needs
+    /// none.
     #[error("no producer id: {reason}")]
     ProducerId {
         /// Why there is none.
@@ -112,7 +136,7 @@ pub enum ProduceError {
         /// Whether the record was sent under an earlier id, without a clear answer.
         maybe_written: bool,
     },
-    /// The producer has been closed.
+    /// The producer has been closed, or the client has.
     #[error(
         "the producer has been closed{}",
         if *.maybe_written { ", though the record may have been written" } else { "" }
@@ -123,7 +147,7 @@ pub enum ProduceError {
     },
 }
 
-/// What is wrong with one record of a batch.
+/// What is wrong with one record of a batch (Kafka: `ProduceResponse.RecordError`, KIP-467).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordProblem {
     /// The record's place in its batch, from 0.
@@ -135,7 +159,8 @@ pub struct RecordProblem {
 }
 
 impl ProduceError {
-    /// What to do.
+    /// What to do. With [`RecordProblem::this_one`] false the record was only in bad company: it
+    /// may be sent again.
     #[must_use]
     pub fn advice(&self) -> Advice {
         match self {
@@ -164,7 +189,8 @@ impl ProduceError {
         }
     }
 
-    /// Whether the record may be in the log although it counts as failed.
+    /// Whether the record may be in the log although it counts as failed: a try had no clear
+    /// answer, or the producer was closed meanwhile.
     #[must_use]
     pub fn maybe_written(&self) -> bool {
         match self {

@@ -1,10 +1,12 @@
 //! Which partition a record goes to.
 
-/// Chooses partitions. Called for every record that names none, so it has to be quick, and the same
-/// input has to give the same partition if order by key is to hold.
+/// Chooses partitions (Kafka: `Partitioner`). Called for every record that names none, so it has to
+/// be quick, and the same input has to give the same partition if order by key is to hold. It is
+/// called under the producer's lock: it must not block, nor send with the same producer.
 pub trait Partitioner: Send + Sync + 'static {
-    /// The partition, below `partitions`; `None` leaves it to the producer, which fills one batch
-    /// after the other (KIP-794).
+    /// The partition, below `partitions`; a larger one fails the record with
+    /// [`super::ProduceError::UnknownPartition`]. `None` leaves it to the producer, which fills one
+    /// batch after the other (KIP-480, KIP-794).
     fn partition(
         &self,
         topic: &str,
@@ -14,8 +16,10 @@ pub trait Partitioner: Send + Sync + 'static {
     ) -> Option<u32>;
 }
 
-/// Kafka's own: keys by [`murmur2`], so that all Kafka clients agree; records without a key where
-/// there is room.
+/// Kafka's own: keys by [`murmur2`], so that all Kafka clients agree; records without a key stick
+/// to one partition until it has had a batch, then go to another one, the likelier the less waits
+/// for it (Kafka: `BuiltInPartitioner`, KIP-480, KIP-794). librdkafka agrees with
+/// `partitioner=murmur2_random`; its default does not.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultPartitioner;
 

@@ -21,7 +21,7 @@ pub struct ProducerRecord {
 }
 
 impl ProducerRecord {
-    /// A record without key, value and headers.
+    /// A record for this topic, without key, value and headers.
     #[must_use]
     pub fn to(topic: impl Into<Arc<str>>) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl ProducerRecord {
         self
     }
 
-    /// One more header. A key may come more than once.
+    /// One more header (KIP-82). A key may come more than once.
     #[must_use]
     pub fn header(mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         self.headers.push((key.into(), Some(value.into())));
@@ -69,7 +69,8 @@ impl ProducerRecord {
         self
     }
 
-    /// The timestamp, in milliseconds since 1970 (UTC). Default: now.
+    /// The timestamp, in milliseconds since 1970 (UTC) (KIP-32). Default: now. On topics with
+    /// LogAppendTime the broker's counts.
     #[must_use]
     pub fn timestamp(mut self, millis: i64) -> Self {
         self.timestamp = Some(millis);
@@ -97,7 +98,9 @@ impl ProducerRecord {
     }
 }
 
-/// A record that is borrowed: it is copied into its batch at once, and nothing else is kept of it.
+/// A record that is borrowed, for [`super::Producer::send_counted`] and
+/// [`super::Producer::try_send`]: it is copied into its batch at once, and nothing else is kept of
+/// it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecordParts<'a> {
     /// The partition; `None` leaves it to the partitioner.

@@ -84,7 +84,7 @@ impl ConfigResource {
         Self::new(ResourceKind::Topic, name)
     }
 
-    /// A broker.
+    /// A broker, by its number.
     #[must_use]
     pub fn broker(id: i32) -> Self {
         Self::new(ResourceKind::Broker, id.to_string())

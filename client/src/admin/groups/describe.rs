@@ -52,8 +52,8 @@ pub struct MemberDescription {
 
 impl Admin {
     /// Describes groups with their members (Kafka: `Admin.describeClassicGroups`,
-    /// `kafka-consumer-groups --describe`). One that does not exist is `GROUP_ID_NOT_FOUND`, whatever
-    /// the broker's version calls it (KIP-1043).
+    /// `kafka-consumer-groups --describe`). One that does not exist is `GROUP_ID_NOT_FOUND`,
+    /// whatever the broker's version calls it (KIP-1043).
     ///
     /// ```no_run
     /// # use tidemark_client::{Client, ClientError};
@@ -66,6 +66,11 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each group [`ClientError::Broker`], as with
+    /// `GROUP_ID_NOT_FOUND`, `GROUP_AUTHORIZATION_FAILED`.
     pub async fn describe_groups<S: Into<String>>(
         &self,
         groups: impl IntoIterator<Item = S>,

@@ -39,8 +39,8 @@ impl MemberToRemove {
 
 impl Admin {
     /// Removes members from a group, which rebalances without them; one that is alive joins again
-    /// (Kafka: `Admin.removeMembersFromConsumerGroup`, KIP-345). The coordinator's log tells `reason`
-    /// (KIP-800).
+    /// (Kafka: `Admin.removeMembersFromConsumerGroup`, KIP-345). The coordinator's log tells
+    /// `reason` (KIP-800).
     ///
     /// ```no_run
     /// # use tidemark_client::{Client, ClientError};
@@ -51,6 +51,12 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each member [`ClientError::Broker`], as with
+    /// `UNKNOWN_MEMBER_ID`. A static member with brokers before Kafka 2.4 is a
+    /// [`ClientError::Call`].
     pub async fn remove_members(
         &self,
         group: &str,
@@ -111,7 +117,13 @@ impl Admin {
     }
 
     /// Removes all members that a group has at the moment (Kafka:
-    /// `RemoveMembersFromConsumerGroupOptions` without members, KIP-571).
+    /// `RemoveMembersFromConsumerGroupOptions` without members, KIP-571), static ones by their
+    /// instance ids.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Admin::describe_groups`], of which `GROUP_ID_NOT_FOUND` is the error of the call,
+    /// and of [`Admin::remove_members`].
     pub async fn remove_all_members(
         &self,
         group: &str,

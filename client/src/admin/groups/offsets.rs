@@ -48,6 +48,11 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each group [`ClientError::Broker`], as with
+    /// `GROUP_AUTHORIZATION_FAILED`, and in a group the same for each partition.
     pub async fn group_offsets<S: Into<String>>(
         &self,
         groups: impl IntoIterator<Item = (S, OffsetsOf)>,
@@ -100,6 +105,11 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each partition [`ClientError::Broker`], as
+    /// with `UNKNOWN_MEMBER_ID`, `UNKNOWN_TOPIC_OR_PARTITION`, `OFFSET_METADATA_TOO_LARGE`.
     pub async fn alter_group_offsets(
         &self,
         group: &str,
@@ -152,6 +162,11 @@ impl Admin {
     /// Forgets offsets of a group; those of topics that its members have subscribed to stay
     /// (`GROUP_SUBSCRIBED_TO_TOPIC`; Kafka: `Admin.deleteConsumerGroupOffsets`,
     /// `kafka-consumer-groups --delete-offsets`, KIP-496).
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each partition [`ClientError::Broker`], as
+    /// with `GROUP_SUBSCRIBED_TO_TOPIC`, `GROUP_ID_NOT_FOUND`.
     pub async fn delete_group_offsets(
         &self,
         group: &str,

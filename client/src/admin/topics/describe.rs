@@ -24,12 +24,12 @@ use crate::error::ClientError;
 /// Partitions of one answer: as many as brokers give at most (`max.request.partition.size.limit`).
 const PAGE: i32 = 2000;
 
-/// One line of the list of topics.
+/// One line of the list of topics (Kafka: `TopicListing`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicListing {
     /// Its name.
     pub name: String,
-    /// Its id; nil before Kafka 2.8.
+    /// Its id (KIP-516); nil before Kafka 2.8.
     pub id: Uuid,
     /// Whether the cluster itself keeps data in it, as in `__consumer_offsets`.
     pub internal: bool,
@@ -88,6 +88,10 @@ impl Admin {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors).
     pub async fn list_topics(&self) -> Result<Vec<TopicListing>, ClientError> {
         let mut tries = self.cluster.tries("listing topics", self.timeout);
         let now = self.topics_now(None, &mut tries).await?;
@@ -109,6 +113,12 @@ impl Admin {
 
     /// Describes topics with their partitions (Kafka: `Admin.describeTopics`, `kafka-topics
     /// --describe`). One that does not exist is [`ClientError::UnknownTopic`].
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each topic [`ClientError::UnknownTopic`] and
+    /// [`ClientError::Broker`], as with `INVALID_TOPIC_EXCEPTION`. What is wrong with one partition
+    /// is in [`PartitionDescription::error`].
     pub async fn describe_topics<S: Into<String>>(
         &self,
         names: impl IntoIterator<Item = S>,

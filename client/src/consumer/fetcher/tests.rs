@@ -277,7 +277,7 @@ fn the_groups_offsets_come_first_and_the_policy_fills_in() {
     story.committed(0, None);
     story.asks(&[]);
     story.gives(&[
-        "t-0: there is no committed offset, and auto_offset_reset says to stop: seek to where \
+        "t-0: there is no committed offset, and offset_reset says to stop: seek to where \
          reading is to begin",
     ]);
     story.fetcher.seek(
@@ -317,7 +317,7 @@ fn out_of_range() {
     story.error(1, 0, ErrorCode::OffsetOutOfRange);
     story.asks(&[]);
     story.gives(&[
-        "t-0: offset 42 is out of range, and auto_offset_reset says to stop: seek to where reading \
+        "t-0: offset 42 is out of range, and offset_reset says to stop: seek to where reading \
          is to go on",
     ]);
     story.asks(&[]);

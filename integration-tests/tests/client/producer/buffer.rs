@@ -82,7 +82,8 @@ async fn closing_gives_up_what_nobody_takes() {
     behind_a_proxy(async |cluster, proxy| {
         let topic = topic(cluster, "given-up", 1).await;
         let client = client(&proxy.address());
-        let producer = producer(&client, ProducerConfig::new());
+        let one_by_one = ProducerConfig::new().max_in_flight(1);
+        let producer = producer(&client, one_by_one);
         let record = ProducerRecord::to(Arc::clone(&topic)).value("value");
         producer.send(&record).await.unwrap().await.unwrap();
         let gate = Gate::new();
