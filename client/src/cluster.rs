@@ -27,7 +27,7 @@ pub(crate) use crate::connection::pool::Lane;
 pub(crate) use calls::{Node, Tries, api_error};
 pub(crate) use coordinator::CoordinatorKind;
 pub(crate) use lanes::Lanes;
-pub(crate) use metadata::{Metadata, TopicMetadata};
+pub(crate) use metadata::{Broker, Metadata, NewLeader, TopicMetadata};
 
 /// A cheap handle; the clones share connections and metadata. The last one to go ends them.
 #[derive(Clone)]
@@ -186,6 +186,19 @@ impl Cluster {
             .metadata
             .rcu(|metadata| metadata.updated(&brokers, metadata::Scope::Asked));
         self.inner.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Takes over who leads what now, from the answer of a broker that does not (any more).
+    pub(crate) fn note_leaders(&self, leaders: &[NewLeader], brokers: &[Broker]) {
+        let mut changed = false;
+        self.inner.metadata.rcu(|metadata| {
+            let next = metadata.with_leaders(leaders, brokers);
+            changed = next.is_some();
+            next.map_or_else(|| Arc::clone(metadata), Arc::new)
+        });
+        if changed {
+            self.inner.changed.send_modify(|count| *count += 1);
+        }
     }
 
     /// The topic's description; waits until it is known or `deadline` (clock milliseconds) comes.

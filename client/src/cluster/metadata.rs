@@ -93,6 +93,15 @@ pub struct Metadata {
     pub(crate) errors: HashMap<Arc<str>, ErrorCode>,
 }
 
+/// A partition's leader, as a broker names it that is none (any more).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewLeader {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) leader: i32,
+    pub(crate) epoch: i32,
+}
+
 /// Which topics an answer speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -166,6 +175,45 @@ impl Metadata {
             next.learn(&self.topics, name.as_str(), topic);
         }
         next
+    }
+
+    /// The picture with these leaders, reached where `brokers` says; `None` if nothing of it is new
+    /// (KIP-951, Kafka's `Metadata.updatePartitionLeadership`).
+    pub(crate) fn with_leaders(&self, leaders: &[NewLeader], brokers: &[Broker]) -> Option<Self> {
+        let news: Vec<&NewLeader> = leaders
+            .iter()
+            .filter(|new| {
+                let known = self.partition(&new.topic, new.partition);
+                let reachable = self.brokers.contains_key(&new.leader)
+                    || brokers.iter().any(|broker| broker.id == new.leader);
+                reachable && known.is_some_and(|known| new.epoch > known.leader_epoch)
+            })
+            .collect();
+        if news.is_empty() {
+            return None;
+        }
+        let mut next = self.clone();
+        next.version += 1;
+        for broker in brokers {
+            // Of a rack these answers do not tell.
+            let known = next
+                .brokers
+                .entry(broker.id)
+                .or_insert_with(|| broker.clone());
+            known.host.clone_from(&broker.host);
+            known.port = broker.port;
+        }
+        for new in news {
+            let topic = next.topics.get_mut(&new.topic).map(Arc::make_mut);
+            let index = usize::try_from(new.partition).ok();
+            if let Some(topic) = topic
+                && let Some(partition) = index.and_then(|at| topic.partitions.get_mut(at))
+            {
+                partition.leader = Some(new.leader);
+                partition.leader_epoch = new.epoch;
+            }
+        }
+        Some(next)
     }
 
     fn learn(

@@ -130,6 +130,8 @@ struct Topic {
 #[derive(Default)]
 struct NodeState {
     linked: bool,
+    /// The broker wants to be left alone until then, in clock milliseconds.
+    not_before: u64,
     in_flight: usize,
 }
 

@@ -16,7 +16,7 @@ use super::config::{Acks, ProducerConfig};
 use super::core::{Answer, Append, Core, Item, Outcome, Send};
 use super::delivery::Written;
 use super::error::ProduceError;
-use super::messages::{LAST_BY_NAME, VERSIONS, answers, produce};
+use super::messages::{LAST_BY_NAME, VERSIONS, answers, leaders, produce, throttle};
 use super::record::RecordParts;
 use super::{Counts, SharedCore};
 use crate::cluster::{Cluster, Lane, Node};
@@ -389,17 +389,29 @@ fn dispatch(shared: &Arc<Shared>, link: &Link, send: Send, running: &mut JoinSet
         });
         return;
     }
-    let call = sent.map(|(version, request)| link.call(version, &request, timeout));
+    let call = sent.map(|(version, request)| (version, link.call(version, &request, timeout)));
     running.spawn(async move {
         let response = match call {
-            Ok(call) => call.await,
+            Ok((version, call)) => call.await.map(|response| (version, response)),
             Err(error) => Err(error),
         };
-        let answers = match response {
-            Ok(response) => answers(&response, &batches),
-            Err(error) => failed(&error),
+        let (answers, leaders) = match response {
+            Ok((version, response)) => {
+                let throttle = throttle(version, &response);
+                if throttle > 0 {
+                    let now = shared.cluster.clock().now().millis;
+                    let until = now.saturating_add(throttle);
+                    shared.core.lock().throttled(node, until);
+                }
+                (answers(&response, &batches), leaders(&response, &batches))
+            }
+            Err(error) => (failed(&error), (Vec::new(), Vec::new())),
         };
         tell(&shared, node, outcomes(places, batches, answers));
+        let (leaders, brokers) = leaders;
+        if !leaders.is_empty() {
+            shared.cluster.note_leaders(&leaders, &brokers);
+        }
         Done::Told
     });
 }

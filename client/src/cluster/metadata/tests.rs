@@ -93,3 +93,41 @@ fn partitions_with_gaps_are_not_believed() {
         assert_eq!(next.errors["t"], ErrorCode::UnknownServerError);
     }
 }
+
+#[test]
+fn a_broker_that_does_not_lead_any_more_tells_who_does() {
+    let known = answer(vec![topic("t", 7, &[(0, 1, 5), (1, 1, 5)])]);
+    let known = Metadata::default().updated(&known, Scope::Asked);
+    let new = |topic: &str, partition, leader, epoch| NewLeader {
+        topic: topic.into(),
+        partition,
+        leader,
+        epoch,
+    };
+    let second = Broker {
+        id: 2,
+        host: "b".to_owned(),
+        port: 9093,
+        rack: None,
+    };
+    let brokers = std::slice::from_ref(&second);
+    // Nothing new: old news, nobody that can be reached, or nothing that is known.
+    for old in [
+        new("t", 0, 2, 5),
+        new("t", 0, 3, 6),
+        new("t", 9, 2, 6),
+        new("u", 0, 2, 6),
+    ] {
+        let next = known.with_leaders(std::slice::from_ref(&old), brokers);
+        assert!(next.is_none(), "{old:?}");
+    }
+    let news = [new("t", 1, 2, 6), new("t", 0, 2, 5)];
+    let next = known.with_leaders(&news, brokers).unwrap();
+    assert_eq!(leaders(&next, "t"), [(Some(1), 5), (Some(2), 6)]);
+    assert_eq!(next.broker(2), Some(&second));
+    assert_eq!(next.version, known.version + 1);
+    // A broker that does not know it yet does not count.
+    let late = answer(vec![topic("t", 7, &[(0, 1, 5), (1, 1, 5)])]);
+    let late = next.updated(&late, Scope::Asked);
+    assert_eq!(leaders(&late, "t"), [(Some(1), 5), (Some(2), 6)]);
+}

@@ -18,6 +18,12 @@ impl Core {
         self.nodes.entry(node).or_default().linked = linked;
     }
 
+    /// The broker wants to be left alone until a moment, in clock milliseconds (KIP-219).
+    pub(crate) fn throttled(&mut self, node: i32, until: u64) {
+        let state = self.nodes.entry(node).or_default();
+        state.not_before = state.not_before.max(until);
+    }
+
     /// No connection came about: why, for those whose time will be up.
     pub(crate) fn unreachable(&mut self, node: i32, reason: &str, now: Now, random: u64) {
         for index in &self.active {
@@ -210,6 +216,14 @@ impl Core {
                 maybe_written: true,
             };
             self.end(&batch, Err(error));
+            return;
+        }
+        // Another broker leads by now: nothing is to be waited for.
+        if queue
+            .leader
+            .is_some_and(|leader| leader != queue.in_flight_node)
+        {
+            queue.put_back(batch);
             return;
         }
         let settings = &self.settings;

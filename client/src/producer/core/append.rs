@@ -222,7 +222,12 @@ impl Core {
             }
             for (index, queue) in topic.queues.iter().enumerate() {
                 if let Some(queue) = self.queues.get_mut(*queue) {
-                    queue.leader = described.partitions.get(index).and_then(|p| p.leader);
+                    let leader = described.partitions.get(index).and_then(|p| p.leader);
+                    if leader.is_some() && queue.leader != leader {
+                        // Whatever there was to wait for, it was at the other broker.
+                        queue.not_before = 0;
+                    }
+                    queue.leader = leader;
                 }
             }
             let led = |partition: usize| {

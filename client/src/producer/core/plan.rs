@@ -33,6 +33,10 @@ impl Core {
         }
         for Led { node, queues, .. } in by_leader {
             let state = self.nodes.entry(node).or_default();
+            if state.not_before > now.millis {
+                plan.at(state.not_before);
+                continue;
+            }
             if !state.linked {
                 // What is under way on the old connection could be overtaken on a new one.
                 if state.in_flight == 0 {

@@ -432,6 +432,39 @@ fn a_leader_that_moved_gets_what_is_left_once_the_old_one_has_answered() {
 }
 
 #[test]
+fn who_knows_the_new_leader_does_not_wait() {
+    let mut story = Story::new(single(), &[1]);
+    story.append(0, "x");
+    story.append(0, "x");
+    story.sends(&["1: 0/0/0+1", "1: 0/0/1+1"]);
+    story.answer(&refused(ErrorCode::NotLeaderOrFollower));
+    // As the answer says, or the next picture.
+    story.core.learn(&metadata(&[2]), None);
+    story.answer(&refused(ErrorCode::NotLeaderOrFollower));
+    story.sends(&["2: 0/0/0+1"]);
+    story.answer(&refused(ErrorCode::NotLeaderOrFollower));
+    story.sends(&[]);
+    story.pass(1000);
+    story.sends(&["2: 0/0/0+1"]);
+}
+
+#[test]
+fn a_broker_that_throttles_is_left_alone() {
+    let mut story = Story::new(single(), &[1, 2]);
+    story.core.throttled(1, 700);
+    story.core.throttled(1, 300);
+    story.append(0, "x");
+    story.append(1, "x");
+    let plan = story.core.plan(story.now);
+    assert_eq!(plan.sends.len(), 1);
+    assert_eq!((plan.sends[0].node, plan.deadline), (2, Some(700)));
+    story.pass(699);
+    story.sends(&[]);
+    story.pass(1);
+    story.sends(&["1: 0/0/0+1"]);
+}
+
+#[test]
 fn room_runs_out_and_comes_back() {
     let config = single().max_request_size(1000).buffer_memory(1000);
     let mut story = Story::new(config.linger(Duration::from_secs(1)), &[1]);
