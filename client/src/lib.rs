@@ -61,6 +61,7 @@
 //! what to do about errors, what is not there yet (transactions, the group protocol of KIP-848),
 //! and a table for those who come from rdkafka. `docs/decisions/0004-the-clients-own-rules.md` says
 //! where the client does otherwise than Kafka's own, and why.
+#![warn(clippy::missing_errors_doc)]
 
 pub mod admin;
 mod client;

@@ -244,7 +244,7 @@ impl std::fmt::Debug for ProducerConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProducerConfig")
             .field("acks", &self.acks)
-            .field("idempotent", &self.idempotent)
+            .field("idempotent", &self.is_idempotent())
             .field("linger", &self.linger)
             .field("batch_size", &self.batch_size)
             .field("compression", &self.compression)

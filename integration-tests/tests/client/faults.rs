@@ -5,3 +5,5 @@ mod half_open;
 mod reading;
 mod refusals;
 mod restarts;
+mod truncation;
+mod two_brokers;

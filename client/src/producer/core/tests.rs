@@ -552,7 +552,7 @@ fn everything_ends_with_the_producer() {
         maybe_written: false,
     };
     story.core.fail_all(&closed);
-    let [under_way, waiting] = deliveries.each_mut().map(|delivery| outcome(delivery));
+    let [under_way, waiting] = deliveries.each_mut().map(outcome);
     let maybe = "the producer has been closed, though the record may have been written";
     assert_eq!(under_way, Some(Err(maybe.to_owned())));
     assert_eq!(waiting, Some(Err(closed.to_string())));

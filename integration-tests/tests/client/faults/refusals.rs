@@ -123,6 +123,41 @@ async fn refusals_for_good_are_told_and_do_not_stop_what_follows() {
     .await;
 }
 
+/// An epoch that the broker takes for old is left for the next one (KIP-360); a producer that is
+/// fenced for good is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fenced_producers() {
+    behind_a_proxy(async |cluster, proxy| {
+        let topic = topic(cluster, "fenced", 1).await;
+        let refuse_once = |code: ErrorCode| {
+            let mut refused = false;
+            script(proxy, move |request| {
+                let now = request.is::<ProduceRequest>() && !refused;
+                refused |= now;
+                now.then(|| request.fail(code))
+            });
+        };
+        let client = client(&proxy.address());
+        let producer = producer(&client, ProducerConfig::new());
+        let record = ProducerRecord::to(Arc::clone(&topic)).value("value");
+        refuse_once(ErrorCode::InvalidProducerEpoch);
+        for offset in 0..3 {
+            let written = producer.send(&record).await.unwrap().await.unwrap();
+            assert_eq!(written.offset, offset);
+        }
+        let found = headers(&cluster.bootstrap(), &topic).await;
+        assert!(found.iter().all(|header| header.producer_epoch == 1));
+        refuse_once(ErrorCode::ProducerFenced);
+        let error = producer.send(&record).await.unwrap().await.unwrap_err();
+        let code = ErrorCode::ProducerFenced;
+        let told = matches!(&error, ProduceError::Refused { code: found, .. } if *found == code);
+        assert!(told, "{error}");
+        assert_eq!(error.advice(), Advice::ChangeProducer);
+        assert!(!error.maybe_written(), "{error}");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_producer_id_is_asked_for_until_there_is_one() {
     behind_a_proxy(async |cluster, proxy| {
