@@ -31,7 +31,8 @@ impl Client {
         Self::new(ClientConfig::new(bootstrap))
     }
 
-    /// The newest picture of the cluster. It holds the topics that were asked for so far.
+    /// The newest picture of the cluster. It holds the topics that are in use: those that
+    /// consumers read, and those that were sent to of late ([`ClientConfig::metadata_max_idle`]).
     #[must_use]
     pub fn metadata(&self) -> Arc<Metadata> {
         self.cluster.metadata()
@@ -50,7 +51,7 @@ impl Client {
 
     /// A consumer of its own, which reads what it is told to.
     pub fn consumer(&self, config: ConsumerConfig) -> Result<Consumer, ClientError> {
-        Consumer::start(self.cluster.clone(), config)
+        Consumer::start(self.cluster.for_one_user(), config)
     }
 
     /// Closes all connections. Calls that wait, and later ones, fail.
