@@ -50,8 +50,8 @@ impl Client {
     }
 
     /// The newest picture of the cluster, at once and without a request. It holds the topics that
-    /// were asked for so far by producing and consuming; [`Admin::list_topics`] asks for all there
-    /// are.
+    /// are in use: those that consumers read, and those that were sent to of late
+    /// ([`ClientConfig::metadata_max_idle`]). [`Admin::list_topics`] asks for all there are.
     #[must_use]
     pub fn metadata(&self) -> Arc<Metadata> {
         self.cluster.metadata()
@@ -89,7 +89,7 @@ impl Client {
     ///
     /// Outside of a tokio runtime.
     pub fn consumer(&self, config: ConsumerConfig) -> Result<Consumer, ClientError> {
-        Consumer::start(self.cluster.clone(), config)
+        Consumer::start(self.cluster.for_one_user(), config)
     }
 
     /// Closes all connections, for all clones and everything made from them. Calls that wait, and

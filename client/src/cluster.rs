@@ -6,6 +6,7 @@ mod coordinator;
 mod lanes;
 pub(crate) mod metadata;
 mod refresh;
+mod wanted;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::connection::pool::Pool;
 use crate::connection::{CallError, ConnectError};
 use crate::error::ClientError;
 
+use wanted::Wanted;
+
 pub(crate) use crate::connection::pool::Lane;
 pub(crate) use calls::{Node, Tries, api_error};
 pub(crate) use coordinator::CoordinatorKind;
@@ -33,6 +36,8 @@ pub(crate) use metadata::{Broker, Metadata, NewLeader, TopicMetadata};
 #[derive(Clone)]
 pub(crate) struct Cluster {
     inner: Arc<Inner>,
+    /// What [`Self::want_topics`] has been told through this handle and its clones.
+    holder: Arc<Holder>,
     /// Ends the refresher when the last handle goes.
     _alive: Arc<Alive>,
 }
@@ -61,14 +66,28 @@ struct Inner {
     trouble: Mutex<Option<ClientError>>,
 }
 
-/// What the refresher is to ask for.
-#[derive(Default)]
-struct Wanted {
-    topics: BTreeSet<Arc<str>>,
-    /// How many users want to know of all topics: those that subscribe by a pattern.
-    all: usize,
-    /// Somebody asks for a refresh now.
-    now: bool,
+/// What one user wants topics through. They are wanted until it goes.
+struct Holder {
+    inner: Arc<Inner>,
+    topics: Mutex<BTreeSet<Arc<str>>>,
+}
+
+impl Holder {
+    fn new(inner: &Arc<Inner>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            topics: Mutex::default(),
+        })
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let mut wanted = self.inner.wanted.lock();
+        for topic in self.topics.get_mut().iter() {
+            wanted.release(topic);
+        }
+    }
 }
 
 impl Inner {
@@ -99,9 +118,19 @@ impl Cluster {
         });
         tokio::spawn(refresh::run(Arc::clone(&inner)));
         Ok(Self {
+            holder: Holder::new(&inner),
             _alive: Arc::new(Alive(Arc::clone(&inner))),
             inner,
         })
+    }
+
+    /// A handle for somebody who will not want the topics any more when it has gone, with all its
+    /// clones.
+    pub(crate) fn for_one_user(&self) -> Self {
+        Self {
+            holder: Holder::new(&self.inner),
+            ..self.clone()
+        }
     }
 
     /// Closes all connections now; calls that wait fail.
@@ -141,16 +170,33 @@ impl Cluster {
         self.inner.changed.subscribe()
     }
 
-    /// Keeps these topics in the picture from now on.
+    /// Keeps these topics in the picture as long as this handle or a clone of it lives.
     pub(crate) fn want_topics(&self, topics: impl IntoIterator<Item = Arc<str>>) {
+        let mut held = self.holder.topics.lock();
         let mut wanted = self.inner.wanted.lock();
-        let mut new = false;
+        let mut due = false;
         for topic in topics {
-            new |= wanted.topics.insert(topic);
+            if !held.contains(&topic) {
+                due |= wanted.hold(&topic);
+                held.insert(topic);
+            }
         }
-        wanted.now |= new;
         drop(wanted);
-        if new {
+        if due {
+            self.inner.wake.notify_one();
+        }
+    }
+
+    /// Keeps these topics in the picture for a while (`metadata.max.idle.ms`).
+    pub(crate) fn use_topics<'a>(&self, topics: impl IntoIterator<Item = &'a Arc<str>>) {
+        let now = self.clock().now().millis;
+        let mut wanted = self.inner.wanted.lock();
+        let mut due = false;
+        for topic in topics {
+            due |= wanted.touch(topic, now);
+        }
+        drop(wanted);
+        if due {
             self.inner.wake.notify_one();
         }
     }
@@ -158,8 +204,7 @@ impl Cluster {
     /// Keeps all topics in the picture as long as what it returns lives.
     pub(crate) fn want_all(&self) -> AllTopics {
         let mut wanted = self.inner.wanted.lock();
-        wanted.all += 1;
-        wanted.now = true;
+        wanted.want_all();
         drop(wanted);
         self.inner.wake.notify_one();
         AllTopics(Arc::clone(&self.inner))
@@ -168,7 +213,7 @@ impl Cluster {
     /// Asks for a new picture soon. However many ask, it is not taken more often than
     /// `retry.backoff.ms` allows.
     pub(crate) fn refresh(&self) {
-        self.inner.wanted.lock().now = true;
+        self.inner.wanted.lock().refresh();
         self.inner.wake.notify_one();
     }
 
@@ -211,10 +256,11 @@ impl Cluster {
         if let Some(topic) = self.inner.metadata.load().topic(name) {
             return Ok(Arc::clone(topic));
         }
-        self.want_topics([Arc::from(name)]);
+        let wanted = Arc::from(name);
         let started = self.clock().now().millis;
         loop {
             changes.borrow_and_update();
+            self.use_topics([&wanted]);
             let metadata = self.metadata();
             if let Some(topic) = metadata.topic(name) {
                 return Ok(Arc::clone(topic));
@@ -343,8 +389,7 @@ pub(crate) struct AllTopics(Arc<Inner>);
 
 impl Drop for AllTopics {
     fn drop(&mut self) {
-        let mut wanted = self.0.wanted.lock();
-        wanted.all = wanted.all.saturating_sub(1);
+        self.0.wanted.lock().release_all();
     }
 }
 

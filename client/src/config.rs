@@ -30,6 +30,7 @@ pub struct ClientConfig {
     pub(crate) reconnect_backoff_max: Duration,
     pub(crate) connections_max_idle: Duration,
     pub(crate) metadata_max_age: Duration,
+    pub(crate) metadata_max_idle: Duration,
     pub(crate) auto_create_topics: bool,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Clock,
@@ -59,6 +60,7 @@ impl ClientConfig {
             reconnect_backoff_max: Duration::from_secs(1),
             connections_max_idle: Duration::from_secs(540),
             metadata_max_age: Duration::from_secs(300),
+            metadata_max_idle: Duration::from_secs(300),
             auto_create_topics: true,
             transport: Arc::new(Tcp),
             clock: Clock::system(),
@@ -146,6 +148,15 @@ impl ClientConfig {
     #[must_use]
     pub fn metadata_max_age(mut self, age: Duration) -> Self {
         self.metadata_max_age = age;
+        self
+    }
+
+    /// After how long a topic that no producer has sent anything to is not asked for any more, unless
+    /// a consumer reads it (Kafka: `metadata.max.idle.ms`). The next record asks for it again.
+    /// Default: 5 min.
+    #[must_use]
+    pub fn metadata_max_idle(mut self, limit: Duration) -> Self {
+        self.metadata_max_idle = limit;
         self
     }
 

@@ -1,6 +1,6 @@
 //! What the client knows of the cluster: an immutable picture, replaced as a whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use kafka_protocol::messages::MetadataResponse;
@@ -107,7 +107,9 @@ pub(crate) struct NewLeader {
 pub(crate) enum Scope {
     /// All there are: what it does not name is gone.
     All,
-    /// Those that were asked for.
+    /// All that somebody wants: others are forgotten.
+    Wanted,
+    /// Those that were asked for: what is known of others stays.
     Asked,
 }
 
@@ -123,7 +125,7 @@ impl Metadata {
         self.brokers.get(&id)
     }
 
-    /// The topics that were asked for so far, in no order.
+    /// The topics that are in use, in no order.
     pub fn topics(&self) -> impl Iterator<Item = &Arc<TopicMetadata>> {
         self.topics.values()
     }
@@ -152,6 +154,7 @@ impl Metadata {
     pub(crate) fn updated(&self, response: &MetadataResponse, scope: Scope) -> Self {
         let mut next = match scope {
             Scope::All => Self::default(),
+            Scope::Wanted => self.with_only(&response.topics),
             Scope::Asked => self.clone(),
         };
         next.version = self.version + 1;
@@ -174,6 +177,19 @@ impl Metadata {
             let Some(name) = &topic.name else { continue };
             next.learn(&self.topics, name.as_str(), topic);
         }
+        next
+    }
+
+    /// The picture without all other topics.
+    fn with_only(&self, topics: &[MetadataResponseTopic]) -> Self {
+        let names: HashSet<&str> = topics
+            .iter()
+            .filter_map(|topic| Some(topic.name.as_ref()?.as_str()))
+            .collect();
+        let mut next = self.clone();
+        next.topics.retain(|name, _| names.contains(&**name));
+        next.ids.retain(|_, name| names.contains(&**name));
+        next.errors.retain(|name, _| names.contains(&**name));
         next
     }
 

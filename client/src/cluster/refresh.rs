@@ -1,5 +1,6 @@
 //! Keeps the picture of the cluster fresh: on request, on change, and when it has grown old.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -7,7 +8,8 @@ use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Inner;
-use super::metadata::Scope;
+use super::metadata::{Metadata, Scope};
+use super::wanted::Question;
 use crate::config::Address;
 use crate::connection::CallError;
 use crate::error::ClientError;
@@ -35,29 +37,43 @@ async fn refreshing(inner: &Inner) {
         millis(inner.config.retry_backoff),
         millis(inner.config.retry_backoff_max),
     );
+    let mut old = clock.deadline(inner.config.metadata_max_age);
+    let mut failed = false;
     loop {
-        let old = clock.deadline(inner.config.metadata_max_age);
-        // Nothing is asked before somebody wants something.
-        while !inner.wanted.lock().now {
+        // Nothing is asked before somebody wants something. A failure is a reason to ask again, as
+        // long as somebody waits.
+        loop {
+            let waited_for = !failed || inner.changed.receiver_count() > 0;
+            if waited_for && inner.wanted.lock().is_due() {
+                break;
+            }
             let first = inner.metadata.load().version == 0;
             tokio::select! {
-                () = inner.wake.notified() => {}
-                () = clock.sleep_until(old), if !first => break,
+                () = inner.wake.notified() => failed = false,
+                () = clock.sleep_until(old), if !first => {
+                    failed = false;
+                    inner.wanted.lock().refresh();
+                }
             }
         }
-        inner.wanted.lock().now = false;
-        match once(inner).await {
+        let question = {
+            let mut wanted = inner.wanted.lock();
+            wanted.question(clock.now().millis, millis(inner.config.metadata_max_idle))
+        };
+        if question.scope != Scope::Asked {
+            old = clock.deadline(inner.config.metadata_max_age);
+        }
+        match once(inner, &question).await {
             Ok(()) => {
                 *inner.trouble.lock() = None;
+                failed = false;
                 backoff.reset();
             }
             Err(error) => {
                 tracing::debug!(%error, "no metadata");
                 *inner.trouble.lock() = Some(error);
-                // The failure itself is a reason to ask again, as long as somebody waits.
-                if inner.changed.receiver_count() > 0 {
-                    inner.wanted.lock().now = true;
-                }
+                failed = true;
+                inner.wanted.lock().unanswered(question);
             }
         }
         inner.changed.send_modify(|count| *count += 1);
@@ -75,31 +91,53 @@ async fn refreshing(inner: &Inner) {
     }
 }
 
-async fn once(inner: &Inner) -> Result<(), ClientError> {
-    let (topics, scope) = {
-        let wanted = inner.wanted.lock();
-        if wanted.all > 0 {
-            (None, Scope::All)
-        } else {
-            let topics: Vec<Arc<str>> = wanted.topics.iter().cloned().collect();
-            (Some(topics), Scope::Asked)
-        }
-    };
+async fn once(inner: &Inner, question: &Question) -> Result<(), ClientError> {
     let create = inner.config.auto_create_topics;
-    let response = ask(inner, topics.as_deref(), create).await?;
-    let next = inner.metadata.load().updated(&response, scope);
-    let addresses: Vec<Address> = next
-        .brokers()
-        .map(super::metadata::Broker::address)
-        .collect();
-    if addresses.is_empty() {
+    let mut answers = Vec::new();
+    if question.scope == Scope::All {
+        let all = ask(inner, None, create).await?;
+        let missing = |names: &[Arc<str>]| -> Vec<Arc<str>> {
+            let found: HashSet<&str> = all
+                .topics
+                .iter()
+                .filter_map(|topic| Some(topic.name.as_ref()?.as_str()))
+                .collect();
+            let missing = names.iter().filter(|name| !found.contains(&***name));
+            missing.cloned().collect()
+        };
+        let (names, known) = (missing(&question.names), missing(&question.known));
+        answers.push((all, Scope::All));
+        for (names, create) in [(names, create), (known, false)] {
+            if !names.is_empty() {
+                let named = ask(inner, Some(&names), create).await?;
+                answers.push((named, Scope::Asked));
+            }
+        }
+    } else {
+        let named = ask(inner, Some(&question.names), create).await?;
+        answers.push((named, question.scope));
+    }
+    if answers.iter().any(|(answer, _)| answer.brokers.is_empty()) {
         // A broker that has just started and does not know its cluster yet.
         return Err(ClientError::broker(
             "metadata",
             tidemark_protocol::ErrorCode::BrokerNotAvailable,
         ));
     }
-    inner.metadata.store(Arc::new(next));
+    // Others may have learned something meanwhile.
+    inner.metadata.rcu(|metadata| {
+        let mut next = Metadata::clone(metadata);
+        for (answer, scope) in &answers {
+            next = next.updated(answer, *scope);
+        }
+        next
+    });
+    let addresses: Vec<Address> = inner
+        .metadata
+        .load()
+        .brokers()
+        .map(super::metadata::Broker::address)
+        .collect();
     let bootstrap = &inner.bootstrap;
     inner
         .pool

@@ -163,6 +163,9 @@ pub(crate) struct Core {
     partitioner: Arc<dyn Partitioner>,
     topics: Vec<Topic>,
     names: HashMap<Arc<str>, usize>,
+    /// Those that the picture of the cluster has forgotten. They keep their places, and with them
+    /// their sequences, for when they are asked for again.
+    forgotten: HashMap<Arc<str>, usize>,
     /// The topic of the last record: most records go where the one before went.
     last_topic: Option<(Arc<str>, usize)>,
     queues: Vec<Queue>,
@@ -210,6 +213,7 @@ impl Core {
             partitioner: Arc::clone(&config.partitioner),
             topics: Vec::new(),
             names: HashMap::new(),
+            forgotten: HashMap::new(),
             last_topic: None,
             queues: Vec::new(),
             active: Vec::new(),

@@ -94,7 +94,7 @@ impl Shared {
     /// Waits until the topic's partitions are known, at most until `deadline`.
     pub(super) async fn learn(&self, topic: &Arc<str>, deadline: u64) -> Result<(), ProduceError> {
         let described = self.cluster.topic(topic, deadline).await?;
-        self.cluster.want_topics([Arc::clone(&described.name)]);
+        self.cluster.use_topics([&described.name]);
         let metadata = self.cluster.metadata();
         self.core.lock().learn(&metadata, Some(topic));
         Ok(())
@@ -244,6 +244,9 @@ async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<Done>) {
             shared.ended();
         }
         if plan.refresh {
+            // What waits for a leader is in use, too.
+            let topics = shared.core.lock().active_topics();
+            shared.cluster.use_topics(&topics);
             shared.cluster.refresh();
         }
         if plan.identify {
@@ -314,6 +317,8 @@ fn dispatch(shared: &Arc<Shared>, link: &Link, send: Send, running: &mut JoinSet
         let core = shared.core.lock();
         (core.acks(), core.codec())
     };
+    let topics = send.items.iter().map(|item| &item.partition.topic);
+    shared.cluster.use_topics(topics);
     let metadata = shared.cluster.metadata();
     let node = send.node;
     let (mut places, mut batches) = (Vec::new(), Vec::new());

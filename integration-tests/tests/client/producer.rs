@@ -4,3 +4,4 @@ mod batches;
 mod buffer;
 mod partitions;
 mod records;
+mod topics;

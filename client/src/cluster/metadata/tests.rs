@@ -131,3 +131,21 @@ fn a_broker_that_does_not_lead_any_more_tells_who_does() {
     let late = next.updated(&late, Scope::Asked);
     assert_eq!(leaders(&late, "t"), [(Some(1), 5), (Some(2), 6)]);
 }
+
+#[test]
+fn topics_that_nobody_wants_are_forgotten() {
+    let known = Metadata::default().updated(
+        &answer(vec![
+            topic("a", 1, &[(0, 1, 5)]),
+            topic("b", 2, &[(0, 1, 5)]),
+            failed("c", ErrorCode::UnknownTopicOrPartition),
+        ]),
+        Scope::Asked,
+    );
+    let next = known.updated(&answer(vec![topic("a", 1, &[(0, 2, 4)])]), Scope::Wanted);
+    // It is still known which epoch it has had.
+    assert_eq!(leaders(&next, "a"), [(Some(1), 5)]);
+    assert!(next.topic("b").is_none() && next.name_of(Uuid::from_u128(2)).is_none());
+    assert!(next.errors.is_empty());
+    assert_eq!(next.brokers().count(), 1);
+}

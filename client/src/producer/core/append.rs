@@ -1,5 +1,6 @@
 //! Records in: into the batch of their partition.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidemark_protocol::records::{BATCH_HEADER_SIZE, BatchBuilder};
@@ -190,19 +191,49 @@ impl Core {
             .ok_or_else(|| unknown(partition as i64, count))
     }
 
+    /// Forgets the topics that the picture has forgotten: what is known of them grows old. Those that
+    /// there are still records for are asked for again when these are sent.
+    fn forget(&mut self, metadata: &Metadata) {
+        let gone = |name: &Arc<str>, slot: &mut usize| {
+            let queues = self.topics.get(*slot).map_or(&[][..], |t| &t.queues);
+            let idle = queues
+                .iter()
+                .all(|queue| self.queues.get(*queue).is_none_or(Queue::is_idle));
+            metadata.topic(name).is_none() && !metadata.errors.contains_key(name) && idle
+        };
+        self.forgotten.extend(self.names.extract_if(gone));
+        if let Some((name, _)) = &self.last_topic
+            && !self.names.contains_key(name)
+        {
+            self.last_topic = None;
+        }
+    }
+
+    /// The topics that there are records for.
+    pub(crate) fn active_topics(&self) -> BTreeSet<Arc<str>> {
+        let queues = self.active.iter().filter_map(|at| self.queues.get(*at));
+        queues
+            .map(|queue| Arc::clone(&queue.partition.topic))
+            .collect()
+    }
+
     /// Takes a new picture of the cluster in: leaders, and topics that are waited for.
     pub(crate) fn learn(&mut self, metadata: &Metadata, topic: Option<&Arc<str>>) {
         if let Some(name) = topic
             && !self.names.contains_key(name)
             && metadata.topic(name).is_some()
         {
-            self.names.insert(Arc::clone(name), self.topics.len());
-            self.topics.push(Topic {
-                queues: Vec::new(),
-                partitions: 0,
-                sticky: Sticky::default(),
-            });
+            let slot = self.forgotten.remove(name).unwrap_or(self.topics.len());
+            self.names.insert(Arc::clone(name), slot);
+            if slot == self.topics.len() {
+                self.topics.push(Topic {
+                    queues: Vec::new(),
+                    partitions: 0,
+                    sticky: Sticky::default(),
+                });
+            }
         }
+        self.forget(metadata);
         for (name, slot) in &self.names {
             let (Some(topic), Some(described)) = (self.topics.get_mut(*slot), metadata.topic(name))
             else {

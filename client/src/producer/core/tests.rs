@@ -465,6 +465,29 @@ fn a_broker_that_throttles_is_left_alone() {
 }
 
 #[test]
+fn a_topic_that_the_picture_has_forgotten_is_asked_for_again_and_goes_on() {
+    let mut story = Story::new(single(), &[1]);
+    let parts = RecordParts::default();
+    let forgotten = Metadata::default();
+    let topic = Arc::clone(&story.topic);
+    story.append(0, "x");
+    // As long as there is something of it the topic is in use.
+    story.core.learn(&forgotten, None);
+    assert!(story.core.check(&topic, 0).unwrap().is_ok());
+    assert_eq!(story.core.active_topics(), [Arc::clone(&topic)].into());
+    story.sends(&["1: 0/0/0+1"]);
+    story.answer(&written(0));
+    story.core.learn(&forgotten, None);
+    let append = story.core.append(&topic, &parts, false, story.now, || 0);
+    assert!(matches!(append, Ok((Append::UnknownTopic, _))));
+    // It has moved meanwhile, and its sequences go on.
+    story.core.learn(&metadata(&[2]), None);
+    story.core.learn(&metadata(&[2]), Some(&topic));
+    story.append(0, "x");
+    story.sends(&["2: 0/0/1+1"]);
+}
+
+#[test]
 fn room_runs_out_and_comes_back() {
     let config = single().max_request_size(1000).buffer_memory(1000);
     let mut story = Story::new(config.linger(Duration::from_secs(1)), &[1]);
