@@ -13,8 +13,7 @@
 //! [`ClientConfig`] has addresses, TLS and SASL, time limits, and the [`Transport`]: a broker in
 //! the same process can be reached without a socket. [`ClientError`] is what calls to the cluster
 //! fail with; records have [`ProduceError`](producer::ProduceError) and
-//! [`ConsumerError`](consumer::ConsumerError). [`Connection`] is apart from all that: bare requests
-//! to one broker, for tests of brokers.
+//! [`ConsumerError`](consumer::ConsumerError).
 //!
 //! # Write
 //!
@@ -80,9 +79,7 @@ pub use client::Client;
 pub use clock::{Clock, ManualClock, Now};
 pub use cluster::metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
 pub use config::{ClientConfig, SaslConfig, SaslMechanism};
-pub use connection::{
-    BoxStream, CallError, ConnectError, Connection, RawError, Stream, Tcp, TlsConfig, Transport,
-};
+pub use connection::{BoxStream, CallError, ConnectError, Stream, Tcp, TlsConfig, Transport};
 pub use error::ClientError;
 pub use tidemark_protocol::ErrorCode;
 pub use topic_partition::TopicPartition;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use integration_tests::harness::calls::Connection;
 use integration_tests::harness::calls::{
     FETCH, batch, connect, create_served_topic, fetch_request, metadata, produce, read_all,
 };
@@ -10,7 +11,6 @@ use integration_tests::harness::cluster::{
 };
 use integration_tests::harness::kafka::{Kafka, USER};
 use integration_tests::harness::tls::{Authority, Identity};
-use tidemark_client::Connection;
 use tidemark_protocol::frame::{FrameDecoder, encode_request};
 use tidemark_protocol::messages::{
     ApiVersionsRequest, FetchRequest, SaslAuthenticateRequest, SaslHandshakeRequest,

@@ -10,6 +10,7 @@ mod example;
 use std::path::Path;
 use std::sync::Arc;
 
+use integration_tests::harness::calls::Connection;
 use integration_tests::harness::calls::{
     FETCH, PRODUCE, batch, batch_at, commit, committed, connect, create_topic, delete_topic,
     fetch_request, fetched, metadata, produce, produce_request, produced, producer_id, read_all,
@@ -21,7 +22,6 @@ use tidemark_broker::Handle;
 use tidemark_broker::environment::disk::{DiskOp, Failure, Fault};
 use tidemark_broker::environment::{Clock, Disk, Environment, ManualClock, MemoryDisk};
 use tidemark_broker::types::Timestamp;
-use tidemark_client::Connection;
 use tidemark_protocol::error::ErrorCode;
 
 const DATA: &str = "/data";

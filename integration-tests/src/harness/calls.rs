@@ -1,8 +1,11 @@
 //! The few Kafka requests that tests send by hand, where a client would hide what is asked.
 
+mod connection;
+
+pub use connection::{Connection, RawError};
+
 use bytes::Bytes;
 use tidemark_broker::environment::{Clock, SystemClock};
-use tidemark_client::Connection;
 use tidemark_protocol::StrBytes;
 use tidemark_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use tidemark_protocol::messages::fetch_request::{FetchPartition, FetchTopic};

@@ -9,7 +9,7 @@ use integration_tests::harness::calls::{
     CREATE_TOPICS, DELETE_TOPICS, FETCH, PRODUCE, batch, connect, create_topic_request,
     delete_topic_request, fetch_request, fetched, metadata, produce_request, produced,
 };
-use tidemark_client::{Connection, RawError};
+use integration_tests::harness::calls::{Connection, RawError};
 use tidemark_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, ProduceRequest};
 use uuid::Uuid;
 

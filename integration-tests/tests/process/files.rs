@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use integration_tests::harness::calls::Connection;
 use integration_tests::harness::calls::{
     batch_at, connect, create_topic, latest_offset, produce, read_from,
 };
 use integration_tests::harness::files::names;
 use integration_tests::harness::process::Launch;
 use integration_tests::harness::wait::until;
-use tidemark_client::Connection;
 
 use super::temp_dir;
 

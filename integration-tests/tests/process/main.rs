@@ -12,10 +12,10 @@ mod stopping_early;
 
 use std::path::Path;
 
+use integration_tests::harness::calls::Connection;
 use integration_tests::harness::calls::{batch, connect, create_topic, produce};
 use integration_tests::harness::process::{Ended, Launch, Running};
 use tempfile::TempDir;
-use tidemark_client::Connection;
 
 fn temp_dir() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")

@@ -4,12 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
+use integration_tests::harness::calls::Connection;
 use integration_tests::harness::calls::{
     FETCH, PRODUCE, batch, create_topic, fetch_request, fetched, metadata, produce_request,
     produced,
 };
 use integration_tests::harness::files::{contents, is_marked_clean, names};
-use tidemark_client::Connection;
 use tidemark_protocol::StrBytes;
 use tidemark_protocol::error::ErrorCode;
 use tidemark_protocol::messages::ListOffsetsRequest;

@@ -1,5 +1,6 @@
 //! SIGTERM, SIGINT, a second signal, SIGKILL.
 
+use integration_tests::harness::calls::Connection;
 use integration_tests::harness::calls::{
     FETCH, PRODUCE, batch, connect, create_topic, fetch_request, latest_offset, produce,
     produce_request, produced, read_all,
@@ -8,7 +9,6 @@ use integration_tests::harness::files::is_marked_clean;
 use integration_tests::harness::process::{Launch, Running};
 use integration_tests::harness::wait::until;
 use rustix::process::Signal;
-use tidemark_client::Connection;
 use tidemark_protocol::messages::{FetchRequest, ProduceRequest};
 
 use super::temp_dir;

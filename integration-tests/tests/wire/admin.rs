@@ -1,5 +1,6 @@
 //! Admin calls with bad input, and what they leave behind after a restart.
 
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::alter_configs_request as legacy;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -11,7 +12,6 @@ use kafka_protocol::messages::{
     AlterConfigsRequest, CreatePartitionsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
     IncrementalAlterConfigsRequest, MetadataRequest,
 };
-use tidemark_client::Connection;
 
 use super::support::*;
 

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 use std::path::Path;
 
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -15,7 +16,6 @@ use kafka_protocol::messages::{
 use tidemark_broker::catalog::records::{PartitionChangeRecord, Record};
 use tidemark_broker::environment::Disk;
 use tidemark_broker::environment::disk::OpenMode;
-use tidemark_client::Connection;
 use tidemark_protocol::records::{BatchBuilder, Batches};
 
 use super::support::*;

@@ -1,11 +1,11 @@
 //! Fetch: waiting by condition, budgets, offsets, epochs, topic ids.
 
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
 };
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest};
-use tidemark_client::Connection;
 use tidemark_protocol::records::{BatchError, Batches};
 use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! Groups as a consumer meets them: join, sync, heartbeat, leave, offsets, restarts.
 
 use bytes::Bytes;
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_commit_request::{
@@ -19,7 +20,6 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetFetchRequest,
     SyncGroupRequest,
 };
-use tidemark_client::Connection;
 
 use super::support::*;
 

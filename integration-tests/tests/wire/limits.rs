@@ -1,13 +1,13 @@
 //! Connections and requests that want too much: of places, of memory, of patience.
 
 use bytes::{Buf, Bytes};
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     ApiVersionsRequest, DescribeConfigsRequest, MetadataRequest, ProduceResponse,
 };
 use kafka_protocol::protocol::Decodable;
-use tidemark_client::Connection;
 use tidemark_protocol::frame::FrameDecoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -1,5 +1,6 @@
 //! ListOffsets and OffsetForLeaderEpoch.
 
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
 };
@@ -10,7 +11,6 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
 use kafka_protocol::messages::{
     DeleteRecordsRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest,
 };
-use tidemark_client::Connection;
 use tidemark_protocol::records::Compression;
 
 use super::support::*;

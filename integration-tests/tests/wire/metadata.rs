@@ -1,8 +1,8 @@
 //! Metadata: what is known, what is made on demand, what is refused.
 
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{CreateTopicsRequest, MetadataRequest, MetadataResponse};
-use tidemark_client::Connection;
 use uuid::Uuid;
 
 use super::support::*;

@@ -1,9 +1,9 @@
 //! Produce: acks, refusals per partition and per record, idempotence.
 
 use bytes::Bytes;
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest};
-use tidemark_client::Connection;
 use tidemark_protocol::ErrorCode;
 use tidemark_protocol::records::header::field;
 use tidemark_protocol::records::{BatchBuilder, BatchView, Compression, recompress};

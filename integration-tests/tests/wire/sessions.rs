@@ -1,8 +1,8 @@
 //! Incremental fetch sessions over the wire (rule 23).
 
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::fetch_request::ForgottenTopic;
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
-use tidemark_client::Connection;
 
 use super::support::*;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
+use integration_tests::harness::calls::{Connection, RawError};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
@@ -20,7 +21,6 @@ use tidemark_broker::environment::{Environment, ManualClock, MemoryDisk};
 use tidemark_broker::net::Connector;
 use tidemark_broker::types::Timestamp;
 use tidemark_broker::{Broker, Handle};
-use tidemark_client::{Connection, RawError};
 use tidemark_protocol::ErrorCode;
 use tidemark_protocol::records::{BatchBuilder, Batches, Compression, Records};
 use uuid::Uuid;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use integration_tests::harness::calls::Connection;
 use kafka_protocol::messages::alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::delete_records_request::{
@@ -33,7 +34,6 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
 use tidemark_broker::api::{ErrorCodes, REGISTRY};
-use tidemark_client::Connection;
 
 use super::support::*;
 
@@ -71,7 +71,7 @@ impl Caller {
         key: ApiKey,
         version: i16,
         expected: i16,
-        answer: Result<A, tidemark_client::RawError>,
+        answer: Result<A, integration_tests::harness::calls::RawError>,
     ) -> Option<A> {
         self.asked.entry(key as i16).or_default().push(version);
         match answer {

@@ -473,7 +473,7 @@ fn a_topic_that_the_picture_has_forgotten_is_asked_for_again_and_goes_on() {
     story.append(0, "x");
     // As long as there is something of it the topic is in use.
     story.core.learn(&forgotten, None);
-    assert!(story.core.check(&topic, 0).unwrap().is_ok());
+    assert!(story.core.check(&topic, &parts).unwrap().is_ok());
     assert_eq!(story.core.active_topics(), [Arc::clone(&topic)].into());
     story.sends(&["1: 0/0/0+1"]);
     story.answer(&written(0));

@@ -2,9 +2,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::harness::calls::{Connection, RawError};
 use bytes::Bytes;
 use tidemark_broker::environment::Environment;
-use tidemark_client::{Connection, RawError};
 use tidemark_protocol::messages::{
     ApiVersionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, ListOffsetsRequest,
     MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,

@@ -1,8 +1,8 @@
 //! A member of a consumer group, made of bare requests.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use integration_tests::harness::calls::Connection;
 use integration_tests::harness::cluster::Cluster;
-use tidemark_client::Connection;
 use tidemark_protocol::StrBytes;
 use tidemark_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use tidemark_protocol::messages::sync_group_request::SyncGroupRequestAssignment;

@@ -287,7 +287,7 @@ async fn for_each_pair(test: impl AsyncFn(&Cluster, &Pair)) {
 
 /// Writes past the client under test.
 async fn produce_to(
-    connection: &mut tidemark_client::Connection,
+    connection: &mut integration_tests::harness::calls::Connection,
     topic: &str,
     partition: i32,
     batch: bytes::Bytes,
