@@ -83,13 +83,20 @@ impl Cluster {
         Ok(node)
     }
 
-    /// The coordinator has moved or does not answer: the next call looks for it again. Does nothing
-    /// if another one than `node` has been found meanwhile.
+    /// The coordinator does not answer: the next call looks for it again, on another connection. A
+    /// group may have less time than the request that the silent one breaks by (Kafka disconnects in
+    /// `AbstractCoordinator.markCoordinatorUnknown`). Does nothing if another one than `node` has been
+    /// found meanwhile.
     pub(crate) fn forget_coordinator(&self, kind: CoordinatorKind, key: &str, node: i32) {
         let mut known = self.inner.coordinators.lock();
         let key = (kind, key.to_owned());
-        if known.get(&key) == Some(&node) {
-            known.remove(&key);
+        if known.get(&key) != Some(&node) {
+            return;
+        }
+        known.remove(&key);
+        drop(known);
+        if let Some(broker) = self.metadata().broker(node) {
+            self.inner.pool.replace(&broker.address(), Lane::General);
         }
     }
 

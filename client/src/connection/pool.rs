@@ -133,6 +133,15 @@ impl Pool {
         usable(&slot)
     }
 
+    /// Has the next call make a link of its own: who has waited on this one in vain need not wait
+    /// until it breaks. What others wait for there still comes.
+    pub(crate) fn replace(&self, address: &Address, lane: Lane) {
+        let key = (address.clone(), lane);
+        if let Some(slot) = self.slots.lock().by_use.get(&key) {
+            slot.current.store(None);
+        }
+    }
+
     /// When a broker may be connected to, in clock milliseconds: after a failure not at once.
     pub(crate) fn ready_at(&self, address: &Address, lane: Lane) -> u64 {
         let key = (address.clone(), lane);
@@ -196,6 +205,32 @@ mod tests {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_replaced_stays_with_those_who_have_it() {
+        let config = ClientConfig::new("a:1");
+        let address = config.addresses().unwrap().remove(0);
+        let pool = Pool::new(config.clone());
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let link = Link::start(
+            Box::new(ours),
+            super::super::link::decoder(),
+            0,
+            crate::connection::versions::Versions::default(),
+            "a:1".into(),
+            kafka_protocol::protocol::StrBytes::from_static_str("test"),
+            &config,
+        );
+        let slot = pool.slot(&address, Lane::General).unwrap();
+        slot.current.store(Some(Arc::new(link.clone())));
+        pool.replace(&address, Lane::Produce);
+        assert!(pool.existing(&address, Lane::General).is_some());
+        pool.replace(&address, Lane::General);
+        assert!(pool.existing(&address, Lane::General).is_none());
+        settle().await;
+        assert!(link.is_open());
+        drop(theirs);
     }
 
     #[tokio::test]
