@@ -8,7 +8,7 @@ pub(crate) mod metadata;
 mod refresh;
 mod wanted;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -185,6 +185,19 @@ impl Cluster {
         if due {
             self.inner.wake.notify_one();
         }
+    }
+
+    /// Of the topics that this handle and its clones keep in the picture, keeps only these.
+    pub(crate) fn keep_topics(&self, kept: &HashSet<Arc<str>>) {
+        let mut held = self.holder.topics.lock();
+        let mut wanted = self.inner.wanted.lock();
+        held.retain(|topic| {
+            let keep = kept.contains(topic);
+            if !keep {
+                wanted.release(topic);
+            }
+            keep
+        });
     }
 
     /// Keeps these topics in the picture for a while (`metadata.max.idle.ms`).

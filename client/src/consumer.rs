@@ -137,7 +137,8 @@ impl Consumer {
         let wanted: Vec<TopicPartition> = partitions.into_iter().collect();
         let kept: HashSet<&TopicPartition> = wanted.iter().collect();
         self.set_cursor_aside();
-        let topics = wanted.iter().map(|partition| Arc::clone(&partition.topic));
+        let topics: HashSet<Arc<str>> = wanted.iter().map(|p| Arc::clone(&p.topic)).collect();
+        self.shared.cluster.keep_topics(&topics);
         self.shared.cluster.want_topics(topics);
         let with_group = self.shared.group.is_some();
         self.shared.change(|fetcher| {

@@ -1,7 +1,7 @@
 //! A consumer as a member of its group: subscribing, carrying out what a rebalance changes, and
 //! committing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -97,6 +97,7 @@ impl Consumer {
         }
         let all = self.assignment();
         self.forget(&all);
+        self.shared.cluster.keep_topics(&HashSet::new());
         committed
     }
 

@@ -99,11 +99,15 @@ async fn what_a_consumer_reads_is_asked_for_until_it_goes() {
             .metadata_max_age(Duration::from_millis(20))
             .metadata_max_idle(Duration::ZERO);
         let client = Client::new(config).unwrap();
-        let consumer = reader(&client, [first(&topic)]);
+        let mut consumer = reader(&client, [first(&topic)]);
         for _ in 0..5 {
             let names = asked.recv().await.unwrap();
             assert_eq!(names, [&*topic]);
         }
+        consumer.assign([]).unwrap();
+        while !asked.recv().await.unwrap().is_empty() {}
+        consumer.assign([first(&topic)]).unwrap();
+        while asked.recv().await.unwrap() != [&*topic] {}
         consumer.close().await.unwrap();
         while !asked.recv().await.unwrap().is_empty() {}
         assert!(asked.recv().await.unwrap().is_empty());
