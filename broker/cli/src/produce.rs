@@ -2,6 +2,7 @@
 
 mod input;
 mod progress;
+mod reader;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -173,22 +174,24 @@ impl Arguments {
         progress: &Progress,
         tally: &mut Tally,
     ) -> Result<(), Failure> {
-        let mut input = Input::open(&self.files, self.format, self.key_separator.as_deref())?;
-        while let Some(record) = input.next()? {
-            let size = self
-                .send(producer, topic, &record)
-                .await
-                .map_err(|error| Failure {
-                    code: FAILED,
-                    message: format!("{}: {}", record.place, advised(&error)),
-                })?;
-            tally.records += 1;
-            tally.bytes += size as u64;
-            progress.at(tally.records, tally.bytes);
-            // One thread does it all: the producer's turn comes when this one waits.
-            if tally.records.is_multiple_of(256) {
-                tokio::task::yield_now().await;
+        let separator = self.key_separator.as_deref();
+        let input = Input::open(self.files.clone(), self.format, separator)?;
+        let mut batches = reader::start(input)?;
+        while let Some(batch) = batches.recv().await {
+            for record in &batch?.records {
+                let size = self
+                    .send(producer, topic, record)
+                    .await
+                    .map_err(|error| Failure {
+                        code: FAILED,
+                        message: format!("{}: {}", record.place, advised(&error)),
+                    })?;
+                tally.records += 1;
+                tally.bytes += size as u64;
             }
+            progress.at(tally.records, tally.bytes);
+            // The producer's turn comes when this waits, which it does not while batches are there.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }

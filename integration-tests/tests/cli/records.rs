@@ -24,7 +24,7 @@ impl Cli {
     }
 }
 
-fn topic(cli: &Cli, partitions: &str) -> String {
+pub(super) fn topic(cli: &Cli, partitions: &str) -> String {
     let name = unique("records");
     cli.ok(&["topic", "create", &name, "--partitions", partitions]);
     // Only when its partitions are led by somebody.

@@ -54,21 +54,38 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// All files, or standard input, record by record.
-pub(super) struct Input<'a> {
-    files: std::slice::Iter<'a, PathBuf>,
-    format: Format,
-    separator: Option<&'a [u8]>,
-    reader: Option<(String, Box<dyn BufRead>)>,
-    line: u64,
-    buffer: Vec<u8>,
+impl Record {
+    /// Bytes of its key and value.
+    pub(super) fn size(&self) -> usize {
+        let size = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        size(&self.key) + size(&self.value)
+    }
 }
 
-impl<'a> Input<'a> {
+/// All files, or standard input, record by record.
+pub(super) struct Input {
+    files: std::vec::IntoIter<PathBuf>,
+    format: Format,
+    separator: Option<Vec<u8>>,
+    reader: Option<(String, Lines)>,
+    line: u64,
+    buffer: Vec<u8>,
+    /// Bytes so far.
+    read: u64,
+}
+
+/// A file or standard input.
+type Lines = BufReader<Box<dyn Read + Send>>;
+
+fn lines(source: impl Read + Send + 'static) -> Lines {
+    BufReader::with_capacity(64 << 10, Box::new(source))
+}
+
+impl Input {
     pub(super) fn open(
-        files: &'a [PathBuf],
+        files: Vec<PathBuf>,
         format: Format,
-        separator: Option<&'a str>,
+        separator: Option<&str>,
     ) -> Result<Self, Failure> {
         if format != Format::Lines && separator.is_some() {
             return Err(Failure::usage(
@@ -80,31 +97,48 @@ impl<'a> Input<'a> {
         if format == Format::Files && files.is_empty() {
             return Err(Failure::usage("--format", "files", "name the files"));
         }
-        let stdin: Box<dyn BufRead> = Box::new(BufReader::new(std::io::stdin()));
         Ok(Self {
             reader: files
                 .is_empty()
-                .then(|| ("standard input".to_owned(), stdin)),
-            files: files.iter(),
+                .then(|| ("standard input".to_owned(), lines(std::io::stdin()))),
+            files: files.into_iter(),
             format,
-            separator: separator.map(str::as_bytes),
+            separator: separator.map(|separator| separator.as_bytes().to_vec()),
             line: 0,
             buffer: Vec::new(),
+            read: 0,
         })
+    }
+
+    /// Bytes that have been read so far.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Whether another line has come already: to wait for one would hold up those before it.
+    pub(super) fn at_hand(&self) -> bool {
+        let reader = self.reader.as_ref();
+        reader.is_some_and(|(_, lines)| lines.buffer().contains(&b'\n'))
     }
 
     /// The next record; `None` at the end of the last file.
     pub(super) fn next(&mut self) -> Result<Option<Record>, Failure> {
         if self.format == Format::Files {
-            return self.files.next().map(|path| whole_file(path)).transpose();
+            let record = self
+                .files
+                .next()
+                .map(|path| whole_file(&path))
+                .transpose()?;
+            self.read += record.as_ref().map_or(0, |record| record.size() as u64);
+            return Ok(record);
         }
         loop {
             if self.reader.is_none() {
                 let Some(path) = self.files.next() else {
                     return Ok(None);
                 };
-                let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-                self.reader = Some((path.display().to_string(), Box::new(BufReader::new(file))));
+                let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
+                self.reader = Some((path.display().to_string(), lines(file)));
                 self.line = 0;
             }
             let Some((name, reader)) = &mut self.reader else {
@@ -118,6 +152,7 @@ impl<'a> Input<'a> {
                 continue;
             }
             self.line += 1;
+            self.read += read as u64;
             let place = format!("{name}:{}", self.line);
             if read as u64 == MAX_LINE && !self.buffer.ends_with(b"\n") {
                 let fix = "the line is longer than 64 MiB: use --format files for such records";
@@ -127,7 +162,9 @@ impl<'a> Input<'a> {
             return match self.format {
                 Format::Json if line.iter().all(u8::is_ascii_whitespace) => continue,
                 Format::Json => json(line, place).map(Some),
-                Format::Lines | Format::Files => plain(line, self.separator, place).map(Some),
+                Format::Lines | Format::Files => {
+                    plain(line, self.separator.as_deref(), place).map(Some)
+                }
             };
         }
     }

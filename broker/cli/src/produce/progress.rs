@@ -2,9 +2,6 @@
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
-/// Looked at every so many records: a terminal is slower than a producer.
-const EVERY: u64 = 1024;
-
 /// A line that tells how many records and bytes there have been. Hidden where nobody looks.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -26,7 +23,7 @@ impl Progress {
 
     /// So far.
     pub(crate) fn at(&self, records: u64, bytes: u64) {
-        if records.is_multiple_of(EVERY) && !self.bar.is_hidden() {
+        if !self.bar.is_hidden() {
             let records = HumanCount(records);
             self.bar
                 .set_message(format!("{records} records, {}", HumanBytes(bytes)));
