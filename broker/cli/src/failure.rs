@@ -1,5 +1,6 @@
 //! Why a command failed, in words that name what to change, and with which exit code it ends.
 
+use tidemark_client::consumer::ConsumerError;
 use tidemark_client::{CallError, ClientError, ConnectError, ErrorCode};
 
 /// The exit code of a command that was understood and could not be carried out, or not all of it.
@@ -40,6 +41,15 @@ impl From<ClientError> for Failure {
         Self {
             code,
             message: explain(&error),
+        }
+    }
+}
+
+impl From<ConsumerError> for Failure {
+    fn from(error: ConsumerError) -> Self {
+        match error {
+            ConsumerError::Client(error) => error.into(),
+            error => Self::new(error.to_string()),
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) problems: Vec<String>,
     /// The command has written its answer itself.
     pub(crate) silent: bool,
+    /// A signal has ended the command early: the exit code for it.
+    pub(crate) stopped: Option<u8>,
 }
 
 impl Report {

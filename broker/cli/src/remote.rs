@@ -203,11 +203,11 @@ where
     };
     match done {
         Ok(report) => {
-            let whole = report.problems.is_empty();
             output::show(&report, remote.output);
-            match whole {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(FAILED),
+            match (report.stopped, report.problems.is_empty()) {
+                (Some(code), _) => ExitCode::from(code),
+                (None, true) => ExitCode::SUCCESS,
+                (None, false) => ExitCode::from(FAILED),
             }
         }
         Err(failure) => {

@@ -17,7 +17,7 @@ impl Cli {
 
     /// What is written by a command that does all it was told to.
     #[track_caller]
-    fn writes(&self, arguments: &[&str], input: &str) -> String {
+    pub(super) fn writes(&self, arguments: &[&str], input: &str) -> String {
         let said = self.fed(arguments, input);
         assert_eq!((said.code, &*said.errors), (Some(0), ""), "{said:?}");
         said.output
