@@ -6,7 +6,7 @@ use super::{Cli, Said, command, said};
 
 impl Cli {
     /// A command with this on its standard input.
-    fn fed(&self, arguments: &[&str], input: &str) -> Said {
+    pub(super) fn fed(&self, arguments: &[&str], input: &str) -> Said {
         let mut command = command();
         command
             .args(arguments)
@@ -164,7 +164,7 @@ async fn files_and_what_does_not_fit() {
             &["produce", &name, "--format", "files", &large],
             "",
             1,
-            "max_request_size, 1048576",
+            "larger than --max-request-size 1048576",
         );
         let raised = ["--format", "files", &large, "--max-request-size", "3000000"];
         fails(
@@ -207,7 +207,7 @@ async fn files_and_what_does_not_fit() {
             &["produce", &name, "-z", "zstd:99"],
             "",
             2,
-            "compression_level = \"99\"",
+            "the levels of zstd are",
         );
         fails(&["produce", &name, &path("missing")], "", 2, "No such file");
         fails(&["consume", &unique("missing")], "", 1, "does not exist");

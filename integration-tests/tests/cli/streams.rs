@@ -344,3 +344,49 @@ async fn a_reader_waits_for_an_offset_that_is_still_to_come() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_ends_a_writer_in_order() {
+    for_each_cluster(async |cluster| {
+        let cli = Cli::of(cluster);
+        let name = topic(&cli, "1");
+        for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+            let mut producing = cli.start(&["produce", &name, "-k", &code.to_string()]);
+            producing.write("line\n");
+            let written = format!("{code}\n");
+            cli.becomes(&["consume", &name, "--format", r"%k\n"], &[&written]);
+            producing.signal(signal);
+            let (status, output, errors) = producing.ends();
+            assert_eq!((status.code(), &*errors), (Some(code), ""));
+            assert_eq!(output, format!("1 record written to \"{name}\"\n"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_wrote_nothing_has_no_result() {
+    for_each_cluster(async |cluster| {
+        let cli = Cli::of(cluster);
+        let name = topic(&cli, "1");
+        let produce = ["produce", &name, "--output", "json"];
+        let check = |options: &[&str], input: &str, output: &str| {
+            let said = cli.fed(&[&produce[..], options].concat(), input);
+            assert_eq!(said.code, Some(1), "{said:?}");
+            let found = said.output.replace(char::is_whitespace, "");
+            assert_eq!(found, output.replace("TOPIC", &name), "{said:?}");
+            assert!(said.errors.starts_with("tidemark: "), "{said:?}");
+        };
+        check(&["-p", "7"], "x\n", "");
+        check(&["-K", ":"], "no separator\n", "");
+        // Larger than the topic takes: it is the broker that says so.
+        let large = "x".repeat(2_000_000);
+        check(&["--max-request-size", "3000000"], &large, "");
+        check(
+            &["-K", ":"],
+            "a:1\nb\n",
+            r#"{"bytes":2,"failed":0,"topic":"TOPIC","written":1}"#,
+        );
+    })
+    .await;
+}

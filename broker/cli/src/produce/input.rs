@@ -54,6 +54,16 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
+/// How many bytes all files have; `None` if that cannot be known.
+pub(super) fn total(files: &[PathBuf]) -> Option<u64> {
+    let size = |path: &PathBuf| {
+        let data = std::fs::metadata(path).ok()?;
+        data.is_file().then_some(data.len())
+    };
+    let sizes: Option<Vec<u64>> = files.iter().map(size).collect();
+    Some(sizes?.into_iter().sum()).filter(|_| !files.is_empty())
+}
+
 impl Record {
     /// Bytes of its key and value.
     pub(super) fn size(&self) -> usize {
