@@ -33,7 +33,7 @@ fn what_cannot_be_meant_is_told_with_what_would_be_right() {
         "topic create a --set retention.ms",
         &["retention.ms", "KEY=VALUE"],
     );
-    check("topic create a a", &["topics", "\"a\"", "twice"]);
+    check("topic create a a", &["TOPIC", "\"a\"", "twice"]);
     check("topic alter a", &["--partitions", "--set", "--unset"]);
     check(
         "topic alter a --set k=1 --unset k",
@@ -109,13 +109,26 @@ fn what_cannot_be_meant_is_told_with_what_would_be_right() {
     check("cluster info --tls-ca /nowhere", &["--tls-ca", "/nowhere"]);
     check(
         "cluster info --tls-ca /dev/null",
-        &["tls ca", "certificate"],
+        &["--tls-ca", "/dev/null", "certificate"],
     );
     check(
         "cluster info --tls-cert a.pem",
         &["--tls-cert", "--tls-key"],
     );
     check("cluster info --tls-key a.pem", &["--tls-key", "--tls-cert"]);
+    check(
+        "produce a -z zstd:99",
+        &["--compression", "zstd:99", "to 22"],
+    );
+    check(
+        "produce a -z lz4:best",
+        &["lz4:best", "a level is a number"],
+    );
+    check("produce a -z snappy:1", &["snappy:1", "has no levels"]);
+    check(
+        "produce a --max-request-size 0",
+        &["--max-request-size \"0\"", "from 1 to 2147483647"],
+    );
     check("completions", &["<SHELL>"]);
     check("completions csh", &["csh", "bash", "zsh", "fish"]);
 }
