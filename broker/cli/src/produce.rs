@@ -221,7 +221,7 @@ impl Arguments {
         let own = record
             .headers
             .iter()
-            .map(|(key, value)| (key.as_bytes(), value.as_deref()));
+            .map(|(key, value)| (key.as_slice(), value.as_deref()));
         let headers: Vec<(&[u8], Option<&[u8]>)> = fixed.chain(own).collect();
         let parts = RecordParts {
             partition: record.partition.or(self.partition),

@@ -78,6 +78,7 @@ async fn json_goes_round() {
             r#"{"key":"k","value":"text","headers":[["h","1"],["h",null]],"partition":1,"timestamp":77}"#,
             r#"{"key":null,"value":{"a":[1,2]},"partition":1}"#,
             r#"{"value":{"base64":"/wA="},"partition":1}"#,
+            r#"{"headers":[[{"base64":"/w=="},"1"],["/w==",{"base64":"/w=="}]],"partition":1}"#,
         ];
         cli.writes(&["produce", &first, "--format", "json"], &lines.join("\n"));
         let read = cli.ok(&["consume", &first, "--output", "json"]);
@@ -86,6 +87,8 @@ async fn json_goes_round() {
         assert_eq!(read.replace(&first, "T"), again.replace(&second, "T"));
         assert!(read.contains(r#""timestamp":77"#) && read.contains(r#""base64":"/wA=""#), "{read}");
         assert!(read.contains(r#""value":"{\"a\":[1,2]}""#), "{read}");
+        let headers = r#""headers":[[{"base64":"/w=="},"1"],["/w==",{"base64":"/w=="}]]"#;
+        assert!(read.contains(headers), "{read}");
     })
     .await;
 }
@@ -190,6 +193,12 @@ async fn files_and_what_does_not_fit() {
             "{",
             1,
             "standard input:1: EOF",
+        );
+        fails(
+            &["produce", &name, "--format", "json"],
+            "\n{\"value\":{\"base64\":\"!\"}}",
+            1,
+            "standard input:2: \"value\" is no base64",
         );
         fails(
             &["produce", &name, "--acks", "2"],

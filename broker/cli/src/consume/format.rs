@@ -119,7 +119,7 @@ pub(super) fn json(
 ) {
     let headers = record.headers();
     let headers: Vec<Value> = headers
-        .map(|header| json!([String::from_utf8_lossy(header.key), text(header.value)]))
+        .map(|header| json!([text(Some(header.key)), text(header.value)]))
         .collect();
     let line = json!({
         "topic": &*partition.topic,

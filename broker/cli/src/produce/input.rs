@@ -20,7 +20,7 @@ const MAX_LINE: u64 = 64 << 20;
 pub(super) struct Record {
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(super) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     pub(super) partition: Option<i32>,
     pub(super) timestamp: Option<i64>,
     /// For errors: `events.txt:7`.
@@ -235,8 +235,8 @@ fn json(line: &[u8], place: String) -> Result<Record, Failure> {
     let mut record = Record::default();
     for (name, value) in fields {
         match name.as_str() {
-            "key" => record.key = bytes(value),
-            "value" => record.value = bytes(value),
+            "key" => record.key = bytes("key", value).map_err(&wrong)?,
+            "value" => record.value = bytes("value", value).map_err(&wrong)?,
             "partition" => {
                 let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
                 record.partition = Some(
@@ -253,8 +253,10 @@ fn json(line: &[u8], place: String) -> Result<Record, Failure> {
             }
             "headers" => match value {
                 Value::Object(headers) => {
-                    let headers = headers.into_iter().map(|(key, value)| (key, bytes(value)));
-                    record.headers.extend(headers);
+                    for (key, value) in headers {
+                        let value = bytes(&format!("headers: {key}"), value).map_err(&wrong)?;
+                        record.headers.push((key.into_bytes(), value));
+                    }
                 }
                 // As `consume --output json` writes them: a key may come more than once.
                 Value::Array(pairs) => {
@@ -281,31 +283,44 @@ fn json(line: &[u8], place: String) -> Result<Record, Failure> {
     Ok(record)
 }
 
-fn pair_of(pair: Value) -> Result<(String, Option<Vec<u8>>), String> {
+/// A header; its key is text, or bytes as they are written for values.
+fn pair_of(pair: Value) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
     let shown = pair.to_string();
-    match pair {
-        Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
-            Ok([Value::String(key), value]) => Ok((key, bytes(value))),
-            _ => Err(format!("a header is [key, value], not {shown}")),
-        },
-        _ => Err(format!("a header is [key, value], not {shown}")),
-    }
+    let wrong = || format!("a header is [key, value], not {shown}");
+    let Value::Array(parts) = pair else {
+        return Err(wrong());
+    };
+    let [key, value] = <[Value; 2]>::try_from(parts).map_err(|_| wrong())?;
+    let name = format!("headers: {shown}");
+    let key = match key {
+        Value::String(key) => key.into_bytes(),
+        key => base64(&name, &key)?.ok_or_else(wrong)?,
+    };
+    Ok((key, bytes(&name, value)?))
 }
 
 /// Text as it is, null as null, `{"base64": ...}` as `consume` writes it, anything else as JSON.
-fn bytes(value: Value) -> Option<Vec<u8>> {
-    if let Value::Object(fields) = &value
-        && fields.len() == 1
-        && let Some(Value::String(text)) = fields.get(BASE64)
-        && let Ok(bytes) = STANDARD.decode(text)
-    {
-        return Some(bytes);
+fn bytes(field: &str, value: Value) -> Result<Option<Vec<u8>>, String> {
+    if let Some(bytes) = base64(field, &value)? {
+        return Ok(Some(bytes));
     }
-    match value {
+    Ok(match value {
         Value::Null => None,
         Value::String(text) => Some(text.into_bytes()),
         other => Some(other.to_string().into_bytes()),
-    }
+    })
+}
+
+/// The bytes of `{"base64": "..."}`; `None` if it is something else.
+fn base64(field: &str, value: &Value) -> Result<Option<Vec<u8>>, String> {
+    let fields = value.as_object().filter(|fields| fields.len() == 1);
+    let Some(Value::String(text)) = fields.and_then(|fields| fields.get(BASE64)) else {
+        return Ok(None);
+    };
+    let bytes = STANDARD.decode(text).map_err(|error| {
+        format!("{field:?} is no base64, {error}: mend it, or write it as text to have it as it is")
+    })?;
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]
@@ -344,10 +359,7 @@ mod tests {
         let record = json(text.as_bytes(), "in:1".to_owned()).unwrap();
         assert_eq!(record.key.as_deref(), Some(&b"k"[..]));
         assert_eq!(record.value.as_deref(), Some(&br#"{"a":1}"#[..]));
-        let headers = [
-            ("h".to_owned(), None),
-            ("h".to_owned(), Some(b"x".to_vec())),
-        ];
+        let headers = [(b"h".to_vec(), None), (b"h".to_vec(), Some(b"x".to_vec()))];
         assert_eq!(record.headers, headers);
         assert_eq!((record.partition, record.timestamp), (Some(2), Some(5)));
         let null = json(br#"{"value":null}"#, String::new()).unwrap();
@@ -363,5 +375,18 @@ mod tests {
         check(r#"{"partition":"x"}"#, "is a number");
         check(r#"{"partition":3000000000}"#, "is a number");
         check(r#"{"headers":[1]}"#, "[key, value]");
+        check(r#"{"headers":[[{"a":1},"x"]]}"#, "[key, value]");
+        check(r#"{"value":{"base64":"/w="}}"#, "\"value\" is no base64");
+        check(r#"{"key":{"base64":"ä"}}"#, "\"key\" is no base64");
+        check(r#"{"headers":{"h":{"base64":"?"}}}"#, "headers: h");
+        check(r#"{"headers":[[{"base64":"?"},"x"]]}"#, "headers: [{");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text() {
+        let text = r#"{"key":{"base64":"/w=="},"headers":[[{"base64":"/wA="},{"base64":""}]]}"#;
+        let record = json(text.as_bytes(), String::new()).unwrap();
+        assert_eq!(record.key.as_deref(), Some(&[0xff][..]));
+        assert_eq!(record.headers, [(vec![0xff, 0], Some(Vec::new()))]);
     }
 }
