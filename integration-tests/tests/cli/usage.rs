@@ -1,5 +1,7 @@
 //! Command lines that cannot be meant, and what needs no cluster.
 
+use assert_cmd::Command;
+
 use super::{command, said};
 
 /// Exit code 2, nothing on standard output, and standard error says all of `texts`.
@@ -140,6 +142,55 @@ fn shells_get_their_completions() {
         assert_eq!((said.code, &*said.errors), (Some(0), ""));
         assert!(said.output.contains("reset-offsets"), "{shell}");
     }
+}
+
+/// What bash offers in place of the last word.
+fn bash_offers(script: &str, words: &[&str]) -> Vec<String> {
+    let asks = r#"
+        source "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _tidemark "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let said = said(
+        Command::new("bash")
+            .args(["--noprofile", "--norc", "-c", asks, "bash", script])
+            .args(words),
+    );
+    assert_eq!((said.code, &*said.errors), (Some(0), ""));
+    said.output.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tidemark.bash");
+    let script = said(command().args(["completions", "bash"])).output;
+    std::fs::write(&path, script).unwrap();
+    let path = path.to_str().unwrap();
+    let checked = said(Command::new("bash").args(["-n", path]));
+    assert_eq!((checked.code, &*checked.errors), (Some(0), ""));
+    let check = |words: &[&str], expected: &[&str]| {
+        let found = bash_offers(path, words);
+        for word in expected {
+            assert!(found.iter().any(|found| found == word), "{word}: {found:?}");
+        }
+    };
+    let commands = ["serve", "topic", "group", "produce", "consume", "cluster"];
+    check(&["tidemark", ""], &commands);
+    assert_eq!(bash_offers(path, &["tidemark", "prod"]), ["produce"]);
+    assert_eq!(
+        bash_offers(path, &["tidemark", "group", "res"]),
+        ["reset-offsets"]
+    );
+    check(
+        &["tidemark", "consume", "t", "--"],
+        &["--from", "--follow", "--group", "--bootstrap"],
+    );
+    check(
+        &["tidemark", "produce", "--format", ""],
+        &["lines", "json", "files"],
+    );
 }
 
 #[test]
