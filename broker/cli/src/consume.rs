@@ -67,8 +67,8 @@ pub(crate) struct Arguments {
     /// Stops after so many records.
     #[arg(long, short = 'n', value_name = "NUMBER")]
     count: Option<u64>,
-    /// How a record is written: %t topic, %p partition, %o offset, %k key, %v value, %T timestamp,
-    /// %h headers, %% itself; \n, \t.
+    /// How a record is written: %t topic, %p partition, %o offset, %k key, %v or %s value, %T
+    /// timestamp, %h headers, %% itself; \n, \r, \t, \0, \\.
     #[arg(long, value_name = "TEXT", default_value = r"%v\n", value_parser = format::layout)]
     format: Layout,
     /// Only records of transactions that were committed.

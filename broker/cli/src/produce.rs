@@ -41,13 +41,13 @@ pub(crate) struct Arguments {
     /// What the input holds.
     #[arg(long, value_enum, default_value = "lines")]
     format: Format,
-    /// Splits each line into key and value at the first of these; \t stands for a tab.
+    /// Splits each line into key and value at the first of these; \t, \0, \\.
     #[arg(long, short = 'K', value_name = "TEXT", value_parser = input::separator)]
     key_separator: Option<String>,
     /// The key of every record that has none of its own.
     #[arg(long, short = 'k', conflicts_with = "key_separator")]
     key: Option<String>,
-    /// The partition of every record; else keys decide, as in all Kafka clients.
+    /// The partition of records that name none; else keys decide, as in all Kafka clients.
     #[arg(long, short = 'p', value_name = "NUMBER")]
     partition: Option<i32>,
     /// A header of every record. May be repeated.

@@ -27,7 +27,7 @@ pub(super) struct Record {
     pub(super) place: String,
 }
 
-/// Reads `\t`, `\n`, `\\` as what they stand for.
+/// Reads `\t`, `\0`, `\\` as what they stand for.
 pub(super) fn separator(text: &str) -> Result<String, String> {
     let mut found = String::new();
     let mut chars = text.chars();
