@@ -11,12 +11,12 @@ use integration_tests::harness::cluster::{
     for_each_cluster, for_each_cluster_behind_a_proxy, unique,
 };
 use integration_tests::harness::process::binary;
-use integration_tests::harness::proxy::Verdict;
+use integration_tests::harness::proxy::{Intercepted, Verdict};
 use integration_tests::harness::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use tidemark_client::consumer::ConsumerConfig;
 use tidemark_client::{Client, ClientConfig};
-use tidemark_protocol::messages::HeartbeatRequest;
+use tidemark_protocol::messages::{FetchRequest, HeartbeatRequest};
 
 use super::Cli;
 use super::member::join;
@@ -387,6 +387,101 @@ async fn a_writer_that_wrote_nothing_has_no_result() {
             "a:1\nb\n",
             r#"{"bytes":2,"failed":0,"topic":"TOPIC","written":1}"#,
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_member_has_written_another_does_not_write_again() {
+    for_each_cluster(async |cluster| {
+        let cli = Cli::of(cluster);
+        let (name, group) = (topic(&cli, "2"), unique("group"));
+        let write = |from: usize, to: usize| {
+            let lines: String = (from..to).map(|at| format!("{at}:{at:02}\n")).collect();
+            cli.writes(&["produce", &name, "-K", ":"], &lines);
+        };
+        write(0, 40);
+        let follow = ["consume", &name, "-g", &group, "-f"];
+        let read = |members: &[&Running]| {
+            let all: String = members.iter().map(|member| member.file("output")).collect();
+            let mut lines: Vec<usize> = all.lines().map(|line| line.parse().unwrap()).collect();
+            lines.sort_unstable();
+            lines
+        };
+        let expected = |count: usize| (0..count).collect::<Vec<_>>();
+        let mut first = cli.start(&follow);
+        until("the first member to read", || {
+            (read(&[&first]) == expected(40)).then_some(())
+        });
+        let mut second = cli.start(&follow);
+        until("both to have a partition", || {
+            let described = cli.json(&["group", "describe", &group]);
+            let members = described["groups"][0]["members"].as_array().unwrap();
+            let each = |member: &serde_json::Value| member["partitions"].as_array().unwrap().len();
+            (members.len() == 2 && members.iter().all(|member| each(member) == 1)).then_some(())
+        });
+        write(40, 80);
+        until("all to be read", || {
+            (read(&[&first, &second]).len() >= 80).then_some(())
+        });
+        assert_eq!(read(&[&first, &second]), expected(80));
+        assert!(!second.file("output").is_empty());
+        for member in [&mut first, &mut second] {
+            member.signal(Signal::INT);
+        }
+        let ends = [first.ends(), second.ends()];
+        assert!(ends.iter().all(|end| end.0.code() == Some(130)), "{ends:?}");
+        let described = cli.json(&["group", "describe", &group]);
+        assert_eq!(described["groups"][0]["lag"], 0, "{described}");
+    })
+    .await;
+}
+
+/// Breaks the third record of the batch that begins with offset 0, but not its checksum.
+fn break_third_record(request: &Intercepted) -> Verdict {
+    if !request.is::<FetchRequest>() {
+        return Verdict::Pass;
+    }
+    request.rewrite::<FetchRequest>(|answer| {
+        let partitions = answer.responses.iter_mut().flat_map(|t| &mut t.partitions);
+        for partition in partitions {
+            let Some(records) = partition.records.as_mut().filter(|r| !r.is_empty()) else {
+                continue;
+            };
+            let mut batch = records.to_vec();
+            // Eight bytes a record; the first is its length.
+            let third = batch.len() - 8;
+            batch[third] = 0x7f;
+            let checksum = crc32c(&batch[21..]);
+            batch[17..21].copy_from_slice(&checksum.to_be_bytes());
+            *records = batch.into();
+        }
+    })
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    let by_bit = |crc: u32| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+    let by_byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| by_bit(crc));
+    !bytes.iter().fold(!0, by_byte)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_before_an_error_is_written_and_committed() {
+    for_each_cluster_behind_a_proxy(async |cluster, proxy| {
+        let direct = Cli::of(cluster);
+        let through = Cli {
+            bootstrap: proxy.address(),
+        };
+        let (name, group) = (topic(&direct, "1"), unique("group"));
+        direct.writes(&["produce", &name], "a\nb\nc\n");
+        proxy.set_script(break_third_record);
+        let read = ["consume", &name, "-g", &group];
+        let said = through.fails(&read, &[&format!("{name}-0: the batch at offset 0")]);
+        assert_eq!(said.output, "a\nb\n");
+        assert_eq!(direct.committed(&group), Some(2));
+        // The cluster's own copy is whole. (Through the proxy, which it advertises.)
+        proxy.set_script(|_| Verdict::Pass);
+        assert_eq!(direct.ok(&read), "c\n");
     })
     .await;
 }
