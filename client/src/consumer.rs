@@ -61,11 +61,14 @@ pub struct Consumer {
     driver: JoinHandle<()>,
     member: Option<Arc<GroupMember>>,
     member_driver: Option<JoinHandle<()>>,
-    listener: Option<Box<dyn RebalanceListener>>,
+    /// Never locked: a listener need not be `Sync`, and a consumer is to be all the same.
+    listener: Mutex<Option<Box<dyn RebalanceListener>>>,
     /// The commits that have been begun.
     commits: CommitQueue,
     /// The last one that was begun because it was time.
     auto_commit: Option<JoinHandle<()>>,
+    /// What is being committed of partitions that are about to go.
+    last_words: Option<JoinHandle<Result<(), ConsumerError>>>,
 }
 
 struct Cursor {
@@ -112,9 +115,10 @@ impl Consumer {
             driver,
             member,
             member_driver: None,
-            listener: None,
+            listener: Mutex::default(),
             commits: CommitQueue::default(),
             auto_commit: None,
+            last_words: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Why a command failed, in words that name what to change, and with which exit code it ends.
 
+use tidemark_client::consumer::ConsumerError;
 use tidemark_client::{CallError, ClientError, ConnectError, ErrorCode};
 
 /// The exit code of a command that was understood and could not be carried out, or not all of it.
@@ -44,11 +45,54 @@ impl From<ClientError> for Failure {
     }
 }
 
+impl From<ConsumerError> for Failure {
+    fn from(error: ConsumerError) -> Self {
+        match error {
+            ConsumerError::Client(error) => error.into(),
+            ConsumerError::Group {
+                group,
+                code: code @ (ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration),
+                ..
+            } => Self::new(format!(
+                "group {group:?}: {code}: the group has gone on without this command, which was not \
+                 heard of, or whose output was not read, for too long: what it wrote last may be \
+                 read again"
+            )),
+            error => Self::new(error.to_string()),
+        }
+    }
+}
+
 /// The error with what may help against it.
 pub(crate) fn explain(error: &ClientError) -> String {
+    if let ClientError::Config {
+        option,
+        value,
+        reason,
+    } = error
+    {
+        return format!("{} {value:?}: {reason}", option_of(option));
+    }
     match fix(error) {
         Some(fix) => format!("{error}\n  {fix}"),
         None => error.to_string(),
+    }
+}
+
+/// What the client's options are called on the command line.
+pub(crate) fn option_of(option: &'static str) -> &'static str {
+    match option {
+        "bootstrap" => "--bootstrap",
+        "api_timeout" | "delivery_timeout" | "max_block" => "--timeout",
+        "tls" | "tls ca" => "--tls-ca",
+        "tls client certificate" => "--tls-cert",
+        "tls client key" => "--tls-key",
+        "max_request_size" => "--max-request-size",
+        "compression_level" => "--compression",
+        "group" => "--group",
+        "topics" => "TOPIC",
+        "groups" => "GROUP",
+        other => other,
     }
 }
 

@@ -11,6 +11,7 @@ mod output;
 mod produce;
 mod remote;
 mod serve;
+mod signals;
 mod time;
 mod topic;
 

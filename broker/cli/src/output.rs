@@ -23,8 +23,10 @@ pub(crate) struct Report {
     pub(crate) text: String,
     pub(crate) json: Value,
     pub(crate) problems: Vec<String>,
-    /// The command has written its answer itself.
+    /// There is no answer to show: the command has written it itself, or has failed as a whole.
     pub(crate) silent: bool,
+    /// A signal has ended the command early: the exit code for it.
+    pub(crate) stopped: Option<u8>,
 }
 
 impl Report {

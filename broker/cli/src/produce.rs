@@ -2,6 +2,7 @@
 
 mod input;
 mod progress;
+mod reader;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,14 +16,17 @@ use tidemark_client::producer::{
     Acks, Advice, Compression, ProduceError, Producer, ProducerConfig, RecordParts,
 };
 
-use crate::failure::{FAILED, Failure, USAGE, explain};
+use crate::failure::{Failure, explain};
 use crate::output::{Report, count};
 use crate::remote::{self, Remote};
+use crate::signals::Signals;
 use input::{Input, Record};
 use progress::Progress;
 
 /// Bytes that may wait to be written.
 const BUFFER: usize = 32 << 20;
+/// How long a record waits for others.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// Options of `tidemark produce`.
 #[derive(clap::Args)]
@@ -37,13 +41,13 @@ pub(crate) struct Arguments {
     /// What the input holds.
     #[arg(long, value_enum, default_value = "lines")]
     format: Format,
-    /// Splits each line into key and value at the first of these; \t stands for a tab.
+    /// Splits each line into key and value at the first of these; \t, \0, \\.
     #[arg(long, short = 'K', value_name = "TEXT", value_parser = input::separator)]
     key_separator: Option<String>,
     /// The key of every record that has none of its own.
     #[arg(long, short = 'k', conflicts_with = "key_separator")]
     key: Option<String>,
-    /// The partition of every record; else keys decide, as in all Kafka clients.
+    /// The partition of records that name none; else keys decide, as in all Kafka clients.
     #[arg(long, short = 'p', value_name = "NUMBER")]
     partition: Option<i32>,
     /// A header of every record. May be repeated.
@@ -87,6 +91,15 @@ fn codec(text: &str) -> Result<(Compression, Option<i32>), String> {
         .map_err(|_| "the codecs are none, gzip, snappy, lz4 and zstd".to_owned())?;
     let level = level.map(str::parse::<i32>).transpose();
     let level = level.map_err(|_| "a level is a number".to_owned())?;
+    if level.is_some_and(|level| !codec.accepts_level(level)) {
+        return Err(codec.levels().map_or_else(
+            || format!("{codec} has no levels"),
+            |levels| {
+                let (least, most) = (levels.start(), levels.end());
+                format!("the levels of {codec} are {least} to {most}")
+            },
+        ));
+    }
     Ok((codec, level))
 }
 
@@ -106,13 +119,6 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     })
 }
 
-/// How far it has come.
-#[derive(Default)]
-struct Tally {
-    records: u64,
-    bytes: u64,
-}
-
 impl Arguments {
     async fn run(self, client: &Client) -> Result<Report, Failure> {
         let config = ProducerConfig::new()
@@ -120,75 +126,78 @@ impl Arguments {
             .max_request_size(self.max_request_size)
             .buffer_memory(self.max_request_size.max(BUFFER))
             .compression(self.compression.0, self.compression.1)
+            // A timeout may be shorter than a batch waits for others.
+            .linger(LINGER.min(self.remote.timeout()))
             .max_block(self.remote.timeout())
             .delivery_timeout(self.remote.timeout());
         let producer = client.producer(config)?;
-        let topic: Arc<str> = self.topic.as_str().into();
-        let progress = Progress::start(self.quiet);
-        let mut tally = Tally::default();
-        let sent = self
-            .send_all(&producer, &topic, &progress, &mut tally)
-            .await;
+        let separator = self.key_separator.as_deref();
+        let input = Input::open(self.files.clone(), self.format, separator)?;
+        let mut signals = Signals::listen()
+            .map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
+        let mut progress = Progress::start(self.quiet, input::total(&self.files));
+        let sent = tokio::select! {
+            biased;
+            code = signals.next() => Ok(Some(code)),
+            sent = self.send_all(&producer, input, &mut progress) => sent.map(|()| None),
+        };
+        signals.end_at_next();
         producer.flush().await;
         progress.end();
         let last_error = producer.last_error();
         let counts = producer.close(Duration::from_secs(1)).await;
         let mut report = Report::default();
-        report.say(format!(
-            "{} written to {:?}{}",
-            count(
-                usize::try_from(counts.delivered).unwrap_or(usize::MAX),
-                "record"
-            ),
-            self.topic,
-            match counts.failed {
-                0 => String::new(),
-                failed => format!(", {failed} failed"),
-            }
-        ));
-        report.json = json!({
-            "topic": self.topic,
-            "written": counts.delivered,
-            "failed": counts.failed,
-            "bytes": tally.bytes,
-        });
         if let Some(error) = last_error {
             report.problems.push(advised(&error));
         }
         match sent {
-            // What was written before counts, and is told.
-            Err(failure) if counts.delivered > 0 || failure.code != USAGE => {
-                report.problems.push(failure.message);
-                Ok(report)
+            Ok(stopped) => report.stopped = stopped,
+            Err(failure) if counts.delivered == 0 && report.problems.is_empty() => {
+                return Err(failure);
             }
-            Err(failure) => Err(failure),
-            Ok(()) => Ok(report),
+            Err(failure) => report.problems.push(failure.message),
         }
+        if counts.delivered == 0 && report.stopped.is_none() && !report.problems.is_empty() {
+            // It has failed as a whole: there is no result to show.
+            report.silent = true;
+            return Ok(report);
+        }
+        let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let failed = match counts.failed {
+            0 => String::new(),
+            failed => format!(", {failed} failed"),
+        };
+        let written = count(number(counts.delivered), "record");
+        report.say(format!("{written} written to {:?}{failed}", self.topic));
+        report.json = json!({
+            "topic": self.topic,
+            "written": counts.delivered,
+            "failed": counts.failed,
+            "bytes": progress.bytes(),
+        });
+        Ok(report)
     }
 
     async fn send_all(
         &self,
         producer: &Producer,
-        topic: &Arc<str>,
-        progress: &Progress,
-        tally: &mut Tally,
+        input: Input,
+        progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let mut input = Input::open(&self.files, self.format, self.key_separator.as_deref())?;
-        while let Some(record) = input.next()? {
-            let size = self
-                .send(producer, topic, &record)
-                .await
-                .map_err(|error| Failure {
-                    code: FAILED,
-                    message: format!("{}: {}", record.place, advised(&error)),
+        let topic: Arc<str> = self.topic.as_str().into();
+        let mut batches = reader::start(input)?;
+        while let Some(batch) = batches.recv().await {
+            let batch = batch?;
+            for record in &batch.records {
+                let sent = self.send(producer, &topic, record).await;
+                let size = sent.map_err(|error| {
+                    Failure::new(format!("{}: {}", record.place, advised(&error)))
                 })?;
-            tally.records += 1;
-            tally.bytes += size as u64;
-            progress.at(tally.records, tally.bytes);
-            // One thread does it all: the producer's turn comes when this one waits.
-            if tally.records.is_multiple_of(256) {
-                tokio::task::yield_now().await;
+                progress.add(size as u64);
             }
+            progress.show(batch.read);
+            // The producer's turn comes when this waits, which it does not while batches are there.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -212,7 +221,7 @@ impl Arguments {
         let own = record
             .headers
             .iter()
-            .map(|(key, value)| (key.as_bytes(), value.as_deref()));
+            .map(|(key, value)| (key.as_slice(), value.as_deref()));
         let headers: Vec<(&[u8], Option<&[u8]>)> = fixed.chain(own).collect();
         let parts = RecordParts {
             partition: record.partition.or(self.partition),
@@ -230,10 +239,17 @@ impl Arguments {
 fn advised(error: &ProduceError) -> String {
     let text = match error {
         ProduceError::Client(error) => return explain(error),
+        ProduceError::TooLarge { topic, size, max } => format!(
+            "a record of {size} bytes for {topic:?} is larger than --max-request-size {max}: raise \
+             it, and max.message.bytes of the topic"
+        ),
         error => error.to_string(),
     };
     match error.advice() {
-        Advice::SendAgain => format!("{text}\n  it may work later"),
+        Advice::SendAgain => format!(
+            "{text}
+  it may work later; --timeout gives it longer"
+        ),
         _ => text,
     }
 }

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use tidemark_client::{Admin, Client, ClientConfig, SaslConfig, SaslMechanism, TlsConfig};
+use tidemark_client::{
+    Admin, Client, ClientConfig, ClientError, SaslConfig, SaslMechanism, TlsConfig,
+};
 
-use crate::failure::{FAILED, Failure};
+use crate::failure::{FAILED, Failure, option_of};
 use crate::output::{self, Format, Report};
 use crate::{logging, time};
 
@@ -121,7 +123,22 @@ impl Remote {
                 TlsConfig::ca_and_client(&read("--tls-ca", ca.as_ref())?, &cert, &key)
             }
         };
-        Ok(Some(tls?))
+        tls.map(Some).map_err(|error| self.tls_failure(error))
+    }
+
+    /// The client has seen what is in the files, and not their names.
+    fn tls_failure(&self, error: ClientError) -> Failure {
+        let ClientError::Config { option, reason, .. } = error else {
+            return error.into();
+        };
+        let option = option_of(option);
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let value = match option {
+            "--tls-cert" => path(&self.tls_cert),
+            "--tls-key" => path(&self.tls_key),
+            _ => self.tls_ca.clone(),
+        };
+        Failure::usage(option, &value.unwrap_or_default(), reason)
     }
 
     fn sasl(&self) -> Result<Option<SaslConfig>, Failure> {
@@ -203,11 +220,11 @@ where
     };
     match done {
         Ok(report) => {
-            let whole = report.problems.is_empty();
             output::show(&report, remote.output);
-            match whole {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(FAILED),
+            match (report.stopped, report.problems.is_empty()) {
+                (Some(code), _) => ExitCode::from(code),
+                (None, true) => ExitCode::SUCCESS,
+                (None, false) => ExitCode::from(FAILED),
             }
         }
         Err(failure) => {

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use tidemark_broker::config::{self, BrokerConfig, Loaded, SourceFile};
 use tidemark_broker::environment::Environment;
 use tidemark_broker::{Broker, Handle, StartError};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{FAILED, USAGE as BAD_CONFIGURATION};
 use crate::logging;
+use crate::signals::Signals;
 
 /// Options of `tidemark serve`.
 #[derive(clap::Args, Default)]
@@ -80,14 +80,14 @@ async fn serve(config: BrokerConfig) -> ExitCode {
     let mut stop_early = false;
     let started = tokio::select! {
         started = &mut starting => started,
-        () = signals.next() => {
+        _ = signals.next() => {
             // Logs are being opened, perhaps recovered: once that is done they can be closed in
             // order, and the next start need not do it again.
             tracing::info!("stopping when the start is done; a second signal stops at once");
             stop_early = true;
             tokio::select! {
                 started = &mut starting => started,
-                () = signals.next() => exit_at_once(),
+                _ = signals.next() => exit_at_once(),
             }
         }
     };
@@ -104,7 +104,7 @@ async fn serve(config: BrokerConfig) -> ExitCode {
     if !stop_early {
         print_banner(&broker, durable);
         tokio::select! {
-            () = signals.next() => {}
+            _ = signals.next() => {}
             failed = broker.failed() => {
                 fail(FAILED, &format!("{failed}; what was acknowledged is safe, start it again"));
                 exit_at_once();
@@ -117,7 +117,7 @@ async fn serve(config: BrokerConfig) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(FAILED, &format!("the shutdown was not clean: {error}")),
         },
-        () = signals.next() => exit_at_once(),
+        _ = signals.next() => exit_at_once(),
     }
 }
 
@@ -149,26 +149,4 @@ fn print_banner(broker: &Handle, durable: bool) {
 fn fail(code: u8, message: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "tidemark: {message}");
     ExitCode::from(code)
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -76,7 +76,7 @@ impl Consumer {
     /// Tells `listener` from now on when partitions come and go, and no other one (Kafka: the
     /// `ConsumerRebalanceListener` of `Consumer.subscribe`).
     pub fn set_rebalance_listener(&mut self, listener: impl RebalanceListener) {
-        self.listener = Some(Box::new(listener));
+        *self.listener.get_mut() = Some(Box::new(listener));
     }
 
     /// Leaves the group and reads nothing (Kafka: `Consumer.unsubscribe`). Commits first, unless
@@ -147,10 +147,7 @@ impl Consumer {
             match change {
                 Change::Revoke(gone) => {
                     if self.config.auto_commit.is_some() {
-                        // Best effort: what is not committed is read again by whoever comes next.
-                        if let Err(error) = self.commit().await {
-                            tracing::warn!(group = %member.group, %error, "not committed");
-                        }
+                        self.commit_last_words().await;
                     }
                     self.tell(Telling::Revoked, &gone).await;
                     self.forget(&gone);
@@ -169,6 +166,23 @@ impl Consumer {
             member.with(|membership| membership.changed());
         }
         self.told_over(&member)
+    }
+
+    /// Commits before partitions go. Best effort: what is not committed is read again by whoever
+    /// comes next. Goes on in the background if the read is dropped meanwhile, so that even many
+    /// short reads come to an end with it.
+    async fn commit_last_words(&mut self) {
+        if self.last_words.is_none() {
+            let offsets = self.positions_to_commit();
+            self.last_words = self.committing(offsets).ok().map(tokio::spawn);
+        }
+        if let Some(committing) = &mut self.last_words {
+            let done = committing.await;
+            self.last_words = None;
+            if let Ok(Err(error)) = done {
+                tracing::warn!(%error, "not committed");
+            }
+        }
     }
 
     fn forget(&mut self, gone: &[TopicPartition]) {
@@ -193,7 +207,7 @@ impl Consumer {
     }
 
     async fn tell(&mut self, what: Telling, partitions: &[TopicPartition]) {
-        let listener = self.listener.take();
+        let listener = self.listener.get_mut().take();
         // Puts it back also if the read is dropped in the middle.
         let mut holder = Holder {
             consumer: self,
@@ -421,7 +435,7 @@ struct Holder<'a> {
 impl Drop for Holder<'_> {
     fn drop(&mut self) {
         if let Some(listener) = self.listener.take() {
-            self.consumer.listener = Some(listener);
+            *self.consumer.listener.get_mut() = Some(listener);
         }
     }
 }

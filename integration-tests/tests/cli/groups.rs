@@ -1,9 +1,13 @@
 //! `tidemark group`.
 
 use integration_tests::harness::calls;
-use integration_tests::harness::cluster::{Cluster, for_each_cluster, unique};
+use integration_tests::harness::cluster::{
+    Cluster, for_each_cluster, for_each_cluster_behind_a_proxy, unique,
+};
+use integration_tests::harness::proxy::{Intercepted, Verdict};
 use serde_json::json;
 use tidemark_client::Client;
+use tidemark_protocol::messages::{BrokerId, DescribeTopicPartitionsRequest, MetadataRequest};
 
 use super::member::join;
 use super::{Cli, cells};
@@ -233,6 +237,48 @@ async fn groups_are_listed_described_and_deleted() {
         );
         assert_eq!(said["groups"][1]["error"]["code"], "GROUP_ID_NOT_FOUND");
         assert!(!cli.ok(&["group", "list"]).contains(&group));
+    })
+    .await;
+}
+
+/// Takes the leader of partition 1 of all topics away, as far as a client can see.
+fn without_a_leader(request: &Intercepted) -> Verdict {
+    if request.is::<MetadataRequest>() {
+        return request.rewrite::<MetadataRequest>(|answer| {
+            let partitions = answer.topics.iter_mut().flat_map(|t| &mut t.partitions);
+            for partition in partitions.filter(|partition| partition.partition_index == 1) {
+                partition.leader_id = BrokerId(-1);
+            }
+        });
+    }
+    if request.is::<DescribeTopicPartitionsRequest>() {
+        return request.rewrite::<DescribeTopicPartitionsRequest>(|answer| {
+            let partitions = answer.topics.iter_mut().flat_map(|t| &mut t.partitions);
+            for partition in partitions.filter(|partition| partition.partition_index == 1) {
+                partition.leader_id = BrokerId(-1);
+            }
+        });
+    }
+    Verdict::Pass
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_without_a_leader_is_not_waited_for() {
+    for_each_cluster_behind_a_proxy(async |cluster, proxy| {
+        let cli = Cli::of(cluster);
+        let topic = filled(cluster, &cli).await;
+        let group = unique("billing");
+        let reset = ["group", "reset-offsets", &group, "--topic", &topic];
+        cli.ok(&[&reset[..], &["--to-earliest", "--execute"]].concat());
+        proxy.set_script(without_a_leader);
+        let through = Cli {
+            bootstrap: proxy.address(),
+        };
+        // It would be waited for up to the timeout, and be a failure then.
+        let described = through.ok(&["group", "describe", &group]);
+        let rows = cells(&described);
+        assert_eq!(rows[2], [&*topic, "0", "0", "5", "5", "-"]);
+        assert_eq!(rows[3], [&*topic, "1", "0", "-", "-", "-"]);
     })
     .await;
 }

@@ -1,5 +1,7 @@
 //! Command lines that cannot be meant, and what needs no cluster.
 
+use assert_cmd::Command;
+
 use super::{command, said};
 
 /// Exit code 2, nothing on standard output, and standard error says all of `texts`.
@@ -33,7 +35,7 @@ fn what_cannot_be_meant_is_told_with_what_would_be_right() {
         "topic create a --set retention.ms",
         &["retention.ms", "KEY=VALUE"],
     );
-    check("topic create a a", &["topics", "\"a\"", "twice"]);
+    check("topic create a a", &["TOPIC", "\"a\"", "twice"]);
     check("topic alter a", &["--partitions", "--set", "--unset"]);
     check(
         "topic alter a --set k=1 --unset k",
@@ -109,13 +111,26 @@ fn what_cannot_be_meant_is_told_with_what_would_be_right() {
     check("cluster info --tls-ca /nowhere", &["--tls-ca", "/nowhere"]);
     check(
         "cluster info --tls-ca /dev/null",
-        &["tls ca", "certificate"],
+        &["--tls-ca", "/dev/null", "certificate"],
     );
     check(
         "cluster info --tls-cert a.pem",
         &["--tls-cert", "--tls-key"],
     );
     check("cluster info --tls-key a.pem", &["--tls-key", "--tls-cert"]);
+    check(
+        "produce a -z zstd:99",
+        &["--compression", "zstd:99", "to 22"],
+    );
+    check(
+        "produce a -z lz4:best",
+        &["lz4:best", "a level is a number"],
+    );
+    check("produce a -z snappy:1", &["snappy:1", "has no levels"]);
+    check(
+        "produce a --max-request-size 0",
+        &["--max-request-size \"0\"", "from 1 to 2147483647"],
+    );
     check("completions", &["<SHELL>"]);
     check("completions csh", &["csh", "bash", "zsh", "fish"]);
 }
@@ -127,6 +142,55 @@ fn shells_get_their_completions() {
         assert_eq!((said.code, &*said.errors), (Some(0), ""));
         assert!(said.output.contains("reset-offsets"), "{shell}");
     }
+}
+
+/// What bash offers in place of the last word.
+fn bash_offers(script: &str, words: &[&str]) -> Vec<String> {
+    let asks = r#"
+        source "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _tidemark "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let said = said(
+        Command::new("bash")
+            .args(["--noprofile", "--norc", "-c", asks, "bash", script])
+            .args(words),
+    );
+    assert_eq!((said.code, &*said.errors), (Some(0), ""));
+    said.output.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tidemark.bash");
+    let script = said(command().args(["completions", "bash"])).output;
+    std::fs::write(&path, script).unwrap();
+    let path = path.to_str().unwrap();
+    let checked = said(Command::new("bash").args(["-n", path]));
+    assert_eq!((checked.code, &*checked.errors), (Some(0), ""));
+    let check = |words: &[&str], expected: &[&str]| {
+        let found = bash_offers(path, words);
+        for word in expected {
+            assert!(found.iter().any(|found| found == word), "{word}: {found:?}");
+        }
+    };
+    let commands = ["serve", "topic", "group", "produce", "consume", "cluster"];
+    check(&["tidemark", ""], &commands);
+    assert_eq!(bash_offers(path, &["tidemark", "prod"]), ["produce"]);
+    assert_eq!(
+        bash_offers(path, &["tidemark", "group", "res"]),
+        ["reset-offsets"]
+    );
+    check(
+        &["tidemark", "consume", "t", "--"],
+        &["--from", "--follow", "--group", "--bootstrap"],
+    );
+    check(
+        &["tidemark", "produce", "--format", ""],
+        &["lines", "json", "files"],
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How records are written.
 
-use std::io::{self, Write};
+use std::fmt::Display;
 
 use base64::prelude::{BASE64_STANDARD as STANDARD, Engine};
 use serde_json::{Value, json};
@@ -80,31 +80,34 @@ impl Layout {
         &self,
         partition: &TopicPartition,
         record: &RecordRef<'_>,
-        out: &mut impl Write,
-    ) -> io::Result<()> {
+        out: &mut Vec<u8>,
+    ) {
         for piece in &self.0 {
             match piece {
-                Piece::Text(text) => out.write_all(text.as_bytes())?,
-                Piece::Topic => out.write_all(partition.topic.as_bytes())?,
-                Piece::Partition => write!(out, "{}", partition.partition)?,
-                Piece::Offset => write!(out, "{}", record.offset)?,
-                Piece::Key => out.write_all(record.key().unwrap_or_default())?,
-                Piece::Value => out.write_all(record.value().unwrap_or_default())?,
-                Piece::Timestamp => write!(out, "{}", record.timestamp)?,
+                Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Piece::Topic => out.extend_from_slice(partition.topic.as_bytes()),
+                Piece::Partition => push(out, partition.partition),
+                Piece::Offset => push(out, record.offset),
+                Piece::Key => out.extend_from_slice(record.key().unwrap_or_default()),
+                Piece::Value => out.extend_from_slice(record.value().unwrap_or_default()),
+                Piece::Timestamp => push(out, record.timestamp),
                 Piece::Headers => {
                     for (at, header) in record.headers().enumerate() {
                         if at > 0 {
-                            out.write_all(b",")?;
+                            out.push(b',');
                         }
-                        out.write_all(header.key)?;
-                        out.write_all(b"=")?;
-                        out.write_all(header.value.unwrap_or(b"NULL"))?;
+                        out.extend_from_slice(header.key);
+                        out.push(b'=');
+                        out.extend_from_slice(header.value.unwrap_or(b"NULL"));
                     }
                 }
             }
         }
-        Ok(())
     }
+}
+
+fn push(out: &mut Vec<u8>, value: impl Display) {
+    out.extend_from_slice(value.to_string().as_bytes());
 }
 
 /// Writes a record as a line of JSON. Bytes that are not UTF-8 come as `{"base64": ...}`.
@@ -112,11 +115,11 @@ pub(super) fn json(
     partition: &TopicPartition,
     batch: &Batch,
     record: &RecordRef<'_>,
-    out: &mut impl Write,
-) -> io::Result<()> {
+    out: &mut Vec<u8>,
+) {
     let headers = record.headers();
     let headers: Vec<Value> = headers
-        .map(|header| json!([String::from_utf8_lossy(header.key), text(header.value)]))
+        .map(|header| json!([text(Some(header.key)), text(header.value)]))
         .collect();
     let line = json!({
         "topic": &*partition.topic,
@@ -132,7 +135,8 @@ pub(super) fn json(
         "value": text(record.value()),
         "headers": headers,
     });
-    writeln!(out, "{line}")
+    push(out, line);
+    out.push(b'\n');
 }
 
 fn text(bytes: Option<&[u8]>) -> Value {

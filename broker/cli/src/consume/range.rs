@@ -74,7 +74,20 @@ pub(super) fn until(text: &str) -> Result<Until, String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bound {
     pub(super) begin: i64,
+    /// Where to begin to read: `begin`, or what the partition has next to it.
+    pub(super) seek: i64,
     pub(super) end: i64,
+}
+
+impl Bound {
+    fn new(first: i64, last: i64, begin: i64, end: i64) -> Self {
+        Self {
+            begin,
+            // A topic that is made again between the two questions has its end before its beginning.
+            seek: begin.min(last).max(first),
+            end,
+        }
+    }
 }
 
 /// The partitions of the topics, or those of them with these numbers.
@@ -148,8 +161,26 @@ pub(super) async fn bounds(
             Some(Until::Offset(offset)) => offset.min(last),
             _ => last,
         };
-        let begin = begin.clamp(first, last);
-        bounds.insert(partition.clone(), Bound { begin, end });
+        bounds.insert(partition.clone(), Bound::new(first, last, begin, end));
     }
     Ok(bounds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_begins_at_what_there_is() {
+        let check = |first, last, begin, seek| {
+            let bound = Bound::new(first, last, begin, last);
+            assert_eq!((bound.begin, bound.seek), (begin, seek));
+        };
+        check(10, 20, 15, 15);
+        check(10, 20, 5, 10);
+        check(10, 20, 20, 20);
+        check(10, 20, 500, 20);
+        // The topic has been made again between the questions.
+        check(10, 3, 5, 10);
+    }
 }

@@ -108,13 +108,26 @@ fn places(
     places
 }
 
+/// Asks only leaders: a partition without one has no answer for as long as one waits.
 async fn latest(
     admin: &Admin,
     partitions: BTreeSet<TopicPartition>,
     report: &mut Report,
 ) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
+    let topics: BTreeSet<String> = partitions
+        .iter()
+        .map(|partition| partition.topic.to_string())
+        .collect();
+    let mut led = BTreeSet::new();
+    for (name, outcome) in admin.describe_topics(topics).await? {
+        report.note(outcome.as_ref().err());
+        let described = outcome.into_iter().flat_map(|topic| topic.partitions);
+        let with = described.filter(|partition| partition.leader.is_some());
+        led.extend(with.map(|partition| TopicPartition::new(name.as_str(), partition.index)));
+    }
     let wanted = partitions
         .into_iter()
+        .filter(|partition| led.contains(partition))
         .map(|partition| (partition, OffsetSpec::Latest));
     let listed = admin
         .list_offsets(wanted, IsolationLevel::ReadUncommitted)

@@ -20,14 +20,14 @@ const MAX_LINE: u64 = 64 << 20;
 pub(super) struct Record {
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(super) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     pub(super) partition: Option<i32>,
     pub(super) timestamp: Option<i64>,
     /// For errors: `events.txt:7`.
     pub(super) place: String,
 }
 
-/// Reads `\t`, `\n`, `\\` as what they stand for.
+/// Reads `\t`, `\0`, `\\` as what they stand for.
 pub(super) fn separator(text: &str) -> Result<String, String> {
     let mut found = String::new();
     let mut chars = text.chars();
@@ -54,21 +54,48 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// All files, or standard input, record by record.
-pub(super) struct Input<'a> {
-    files: std::slice::Iter<'a, PathBuf>,
-    format: Format,
-    separator: Option<&'a [u8]>,
-    reader: Option<(String, Box<dyn BufRead>)>,
-    line: u64,
-    buffer: Vec<u8>,
+/// How many bytes all files have; `None` if that cannot be known.
+pub(super) fn total(files: &[PathBuf]) -> Option<u64> {
+    let size = |path: &PathBuf| {
+        let data = std::fs::metadata(path).ok()?;
+        data.is_file().then_some(data.len())
+    };
+    let sizes: Option<Vec<u64>> = files.iter().map(size).collect();
+    Some(sizes?.into_iter().sum()).filter(|_| !files.is_empty())
 }
 
-impl<'a> Input<'a> {
+impl Record {
+    /// Bytes of its key and value.
+    pub(super) fn size(&self) -> usize {
+        let size = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        size(&self.key) + size(&self.value)
+    }
+}
+
+/// All files, or standard input, record by record.
+pub(super) struct Input {
+    files: std::vec::IntoIter<PathBuf>,
+    format: Format,
+    separator: Option<Vec<u8>>,
+    reader: Option<(String, Lines)>,
+    line: u64,
+    buffer: Vec<u8>,
+    /// Bytes so far.
+    read: u64,
+}
+
+/// A file or standard input.
+type Lines = BufReader<Box<dyn Read + Send>>;
+
+fn lines(source: impl Read + Send + 'static) -> Lines {
+    BufReader::with_capacity(64 << 10, Box::new(source))
+}
+
+impl Input {
     pub(super) fn open(
-        files: &'a [PathBuf],
+        files: Vec<PathBuf>,
         format: Format,
-        separator: Option<&'a str>,
+        separator: Option<&str>,
     ) -> Result<Self, Failure> {
         if format != Format::Lines && separator.is_some() {
             return Err(Failure::usage(
@@ -80,31 +107,48 @@ impl<'a> Input<'a> {
         if format == Format::Files && files.is_empty() {
             return Err(Failure::usage("--format", "files", "name the files"));
         }
-        let stdin: Box<dyn BufRead> = Box::new(BufReader::new(std::io::stdin()));
         Ok(Self {
             reader: files
                 .is_empty()
-                .then(|| ("standard input".to_owned(), stdin)),
-            files: files.iter(),
+                .then(|| ("standard input".to_owned(), lines(std::io::stdin()))),
+            files: files.into_iter(),
             format,
-            separator: separator.map(str::as_bytes),
+            separator: separator.map(|separator| separator.as_bytes().to_vec()),
             line: 0,
             buffer: Vec::new(),
+            read: 0,
         })
+    }
+
+    /// Bytes that have been read so far.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Whether another line has come already: to wait for one would hold up those before it.
+    pub(super) fn at_hand(&self) -> bool {
+        let reader = self.reader.as_ref();
+        reader.is_some_and(|(_, lines)| lines.buffer().contains(&b'\n'))
     }
 
     /// The next record; `None` at the end of the last file.
     pub(super) fn next(&mut self) -> Result<Option<Record>, Failure> {
         if self.format == Format::Files {
-            return self.files.next().map(|path| whole_file(path)).transpose();
+            let record = self
+                .files
+                .next()
+                .map(|path| whole_file(&path))
+                .transpose()?;
+            self.read += record.as_ref().map_or(0, |record| record.size() as u64);
+            return Ok(record);
         }
         loop {
             if self.reader.is_none() {
                 let Some(path) = self.files.next() else {
                     return Ok(None);
                 };
-                let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-                self.reader = Some((path.display().to_string(), Box::new(BufReader::new(file))));
+                let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
+                self.reader = Some((path.display().to_string(), lines(file)));
                 self.line = 0;
             }
             let Some((name, reader)) = &mut self.reader else {
@@ -118,6 +162,7 @@ impl<'a> Input<'a> {
                 continue;
             }
             self.line += 1;
+            self.read += read as u64;
             let place = format!("{name}:{}", self.line);
             if read as u64 == MAX_LINE && !self.buffer.ends_with(b"\n") {
                 let fix = "the line is longer than 64 MiB: use --format files for such records";
@@ -127,7 +172,9 @@ impl<'a> Input<'a> {
             return match self.format {
                 Format::Json if line.iter().all(u8::is_ascii_whitespace) => continue,
                 Format::Json => json(line, place).map(Some),
-                Format::Lines | Format::Files => plain(line, self.separator, place).map(Some),
+                Format::Lines | Format::Files => {
+                    plain(line, self.separator.as_deref(), place).map(Some)
+                }
             };
         }
     }
@@ -188,8 +235,8 @@ fn json(line: &[u8], place: String) -> Result<Record, Failure> {
     let mut record = Record::default();
     for (name, value) in fields {
         match name.as_str() {
-            "key" => record.key = bytes(value),
-            "value" => record.value = bytes(value),
+            "key" => record.key = bytes("key", value).map_err(&wrong)?,
+            "value" => record.value = bytes("value", value).map_err(&wrong)?,
             "partition" => {
                 let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
                 record.partition = Some(
@@ -206,8 +253,10 @@ fn json(line: &[u8], place: String) -> Result<Record, Failure> {
             }
             "headers" => match value {
                 Value::Object(headers) => {
-                    let headers = headers.into_iter().map(|(key, value)| (key, bytes(value)));
-                    record.headers.extend(headers);
+                    for (key, value) in headers {
+                        let value = bytes(&format!("headers: {key}"), value).map_err(&wrong)?;
+                        record.headers.push((key.into_bytes(), value));
+                    }
                 }
                 // As `consume --output json` writes them: a key may come more than once.
                 Value::Array(pairs) => {
@@ -234,31 +283,44 @@ fn json(line: &[u8], place: String) -> Result<Record, Failure> {
     Ok(record)
 }
 
-fn pair_of(pair: Value) -> Result<(String, Option<Vec<u8>>), String> {
+/// A header; its key is text, or bytes as they are written for values.
+fn pair_of(pair: Value) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
     let shown = pair.to_string();
-    match pair {
-        Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
-            Ok([Value::String(key), value]) => Ok((key, bytes(value))),
-            _ => Err(format!("a header is [key, value], not {shown}")),
-        },
-        _ => Err(format!("a header is [key, value], not {shown}")),
-    }
+    let wrong = || format!("a header is [key, value], not {shown}");
+    let Value::Array(parts) = pair else {
+        return Err(wrong());
+    };
+    let [key, value] = <[Value; 2]>::try_from(parts).map_err(|_| wrong())?;
+    let name = format!("headers: {shown}");
+    let key = match key {
+        Value::String(key) => key.into_bytes(),
+        key => base64(&name, &key)?.ok_or_else(wrong)?,
+    };
+    Ok((key, bytes(&name, value)?))
 }
 
 /// Text as it is, null as null, `{"base64": ...}` as `consume` writes it, anything else as JSON.
-fn bytes(value: Value) -> Option<Vec<u8>> {
-    if let Value::Object(fields) = &value
-        && fields.len() == 1
-        && let Some(Value::String(text)) = fields.get(BASE64)
-        && let Ok(bytes) = STANDARD.decode(text)
-    {
-        return Some(bytes);
+fn bytes(field: &str, value: Value) -> Result<Option<Vec<u8>>, String> {
+    if let Some(bytes) = base64(field, &value)? {
+        return Ok(Some(bytes));
     }
-    match value {
+    Ok(match value {
         Value::Null => None,
         Value::String(text) => Some(text.into_bytes()),
         other => Some(other.to_string().into_bytes()),
-    }
+    })
+}
+
+/// The bytes of `{"base64": "..."}`; `None` if it is something else.
+fn base64(field: &str, value: &Value) -> Result<Option<Vec<u8>>, String> {
+    let fields = value.as_object().filter(|fields| fields.len() == 1);
+    let Some(Value::String(text)) = fields.and_then(|fields| fields.get(BASE64)) else {
+        return Ok(None);
+    };
+    let bytes = STANDARD.decode(text).map_err(|error| {
+        format!("{field:?} is no base64, {error}: mend it, or write it as text to have it as it is")
+    })?;
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]
@@ -297,10 +359,7 @@ mod tests {
         let record = json(text.as_bytes(), "in:1".to_owned()).unwrap();
         assert_eq!(record.key.as_deref(), Some(&b"k"[..]));
         assert_eq!(record.value.as_deref(), Some(&br#"{"a":1}"#[..]));
-        let headers = [
-            ("h".to_owned(), None),
-            ("h".to_owned(), Some(b"x".to_vec())),
-        ];
+        let headers = [(b"h".to_vec(), None), (b"h".to_vec(), Some(b"x".to_vec()))];
         assert_eq!(record.headers, headers);
         assert_eq!((record.partition, record.timestamp), (Some(2), Some(5)));
         let null = json(br#"{"value":null}"#, String::new()).unwrap();
@@ -316,5 +375,18 @@ mod tests {
         check(r#"{"partition":"x"}"#, "is a number");
         check(r#"{"partition":3000000000}"#, "is a number");
         check(r#"{"headers":[1]}"#, "[key, value]");
+        check(r#"{"headers":[[{"a":1},"x"]]}"#, "[key, value]");
+        check(r#"{"value":{"base64":"/w="}}"#, "\"value\" is no base64");
+        check(r#"{"key":{"base64":"ä"}}"#, "\"key\" is no base64");
+        check(r#"{"headers":{"h":{"base64":"?"}}}"#, "headers: h");
+        check(r#"{"headers":[[{"base64":"?"},"x"]]}"#, "headers: [{");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text() {
+        let text = r#"{"key":{"base64":"/w=="},"headers":[[{"base64":"/wA="},{"base64":""}]]}"#;
+        let record = json(text.as_bytes(), String::new()).unwrap();
+        assert_eq!(record.key.as_deref(), Some(&[0xff][..]));
+        assert_eq!(record.headers, [(vec![0xff, 0], Some(Vec::new()))]);
     }
 }

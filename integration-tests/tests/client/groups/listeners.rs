@@ -31,6 +31,45 @@ impl RebalanceListener for Slow {
     }
 }
 
+/// Asks the group where it is when partitions come.
+struct Asking(watch::Sender<usize>);
+
+impl RebalanceListener for Asking {
+    fn assigned<'a>(
+        &'a mut self,
+        consumer: &'a mut Consumer,
+        partitions: &'a [TopicPartition],
+    ) -> Told<'a> {
+        Box::pin(async move {
+            let committed = consumer.committed(partitions).await.unwrap();
+            self.0.send_replace(committed.len());
+            let last = partitions.iter().max().unwrap();
+            consumer.seek_to_end(last).unwrap();
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_may_ask_for_offsets_and_seek() {
+    for_each_cluster(async |cluster| {
+        let site = Site::new(cluster).await;
+        site.write(0..60).await;
+        let mut first = site.member(site.config());
+        read(&mut first, 60).await;
+        first.close().await.unwrap();
+        let found = watch::Sender::new(0);
+        let mut second = site.member(site.config());
+        second.set_rebalance_listener(Asking(found.clone()));
+        site.write(60..120).await;
+        // All but those of the last partition, unless the end had been found before they came.
+        let seen = read(&mut second, 30).await;
+        assert!(seen.iter().all(|number| *number >= 60));
+        assert_eq!(*found.borrow(), PARTITIONS as usize);
+        second.close().await.unwrap();
+    })
+    .await;
+}
+
 /// Reads until the listener is told for the `times`th time, and gives the read up.
 async fn give_up(consumer: &mut Consumer, slow: &Slow, times: usize) {
     let mut told = slow.told.subscribe();
