@@ -7,7 +7,8 @@
 With a command, runs it with ORACLE (and, unless set already, BOOTSTRAP) in its environment, stops
 Kafka and exits with the command's code. Without one, prints the bootstrap address and runs until
 it is interrupted; with --stdin, until its standard input ends, so that it never outlives a process
-that holds the other end. It is the oracle of the differential tests and the judge of every other
+that holds the other end. A line there, `restart` or `kill`, has it stopped in order or killed and
+started again on what it has; then it prints `ready` once more. It is the oracle of the differential tests and the judge of every other
 suite.
 
 PLAINTEXT listens always. Each --listener is another one, named as its security protocol, or
@@ -21,6 +22,7 @@ import argparse
 import base64
 import os
 import pathlib
+import queue
 import shutil
 import signal
 import socket
@@ -187,6 +189,11 @@ class Kafka:
         )
         tools.wait_until(self._ready, "Kafka to answer ApiVersions", deadline=120, pause=0.2)
 
+    def restart(self, how):
+        self.process.kill() if how == "kill" else self.process.terminate()
+        self.process.wait()
+        self._start()
+
     def _ready(self):
         if self.process.poll() is not None:
             text = (self.directory / "server.out").read_text(errors="replace")
@@ -219,9 +226,21 @@ def receive(connection, size):
     return data
 
 
-def end_with_stdin():
-    sys.stdin.buffer.read()
+def follow_stdin(commands):
+    for line in sys.stdin:
+        commands.put(line.strip())
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def follow(kafka, commands):
+    """Does what is said until Kafka ends by itself."""
+    while kafka.process.poll() is None:
+        try:
+            kafka.restart(commands.get(timeout=0.5))
+        except queue.Empty:
+            continue
+        print("ready", flush=True)
+    sys.exit(f"Kafka ended with code {kafka.process.returncode}")
 
 
 def main():
@@ -245,9 +264,10 @@ def main():
     }
     # A plain kill must still stop the Java process and remove its directory.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    commands = queue.Queue()
     if arguments.stdin:
         # The end of the input is as good as a plain kill, also while Kafka is starting.
-        threading.Thread(target=end_with_stdin, daemon=True).start()
+        threading.Thread(target=follow_stdin, args=[commands], daemon=True).start()
     with Kafka(arguments.port, overrides, arguments.heap, **security) as kafka:
         if arguments.command:
             environment = {"BOOTSTRAP": kafka.address, **os.environ, "ORACLE": kafka.address}
@@ -257,8 +277,7 @@ def main():
             print(listener, kafka.address_of(listener))
         print("ready", flush=True)
         try:
-            code = kafka.process.wait()
-            sys.exit(f"Kafka ended with code {code}")
+            follow(kafka, commands)
         except KeyboardInterrupt:
             pass
 

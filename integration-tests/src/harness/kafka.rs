@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use super::tls::{Authority, Identity};
@@ -68,6 +68,7 @@ pub struct Kafka {
     process: Child,
     /// Kafka runs until this is closed.
     input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
     listeners: BTreeMap<String, String>,
     authority: Option<Authority>,
 }
@@ -121,20 +122,35 @@ impl Kafka {
         let output = process.stdout.take().expect("it was asked for");
         let mut kafka = Self {
             input: process.stdin.take(),
+            output: BufReader::new(output),
             process,
             listeners: BTreeMap::new(),
             authority,
         };
-        for line in BufReader::new(output).lines() {
+        kafka.wait_until_ready();
+        Ok(kafka)
+    }
+
+    fn wait_until_ready(&mut self) {
+        for line in self.output.by_ref().lines() {
             let line = line.expect("the output can be read");
             if line == "ready" {
-                return Ok(kafka);
+                return;
             }
             if let Some((name, address)) = line.split_once(' ') {
-                kafka.listeners.insert(name.to_owned(), address.to_owned());
+                self.listeners.insert(name.to_owned(), address.to_owned());
             }
         }
         panic!("Apache Kafka did not start; what it said is in the standard error output");
+    }
+
+    /// Stops it, in order or by a kill, and starts it again on the same data and ports. Blocks until
+    /// it answers requests.
+    pub fn restart(&mut self, kill: bool) {
+        let command = if kill { "kill" } else { "restart" };
+        let input = self.input.as_mut().expect("it runs");
+        writeln!(input, "{command}").expect("it listens");
+        self.wait_until_ready();
     }
 
     /// `host:port` of `PLAINTEXT`, not of what it advertises.
