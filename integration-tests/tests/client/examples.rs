@@ -100,6 +100,31 @@ fn all(bootstrap: &str) {
         );
     }
 
+    let sought = run("seek", &[bootstrap, &topic, "2"]);
+    for line in [
+        "offset 2 from there",
+        "offset 0 from the beginning",
+        "offset 1 after the pause",
+        "the next one is Some(2)",
+    ] {
+        assert!(sought.lines().any(|told| told == line), "{line}: {sought}");
+    }
+
+    let chosen = run("partitioner", &[bootstrap, &topic]);
+    assert_eq!(
+        chosen,
+        "urgent-1 is in partition 0\nlater-1 is in partition 0\nlater-2 is put aside\n"
+    );
+
+    let stayed = run(
+        "static_member",
+        &[bootstrap, &topic, &unique("static"), "host-7"],
+    );
+    assert_eq!(
+        stayed,
+        "run 1: offset 0\nrun 2: offset 1\nhost-7 has been removed\n"
+    );
+
     let worked = run("rebalance", &[bootstrap, &topic, &unique("workers"), "3"]);
     let lines: Vec<&str> = worked.lines().collect();
     assert_eq!(lines.first(), Some(&"1 partitions came"), "{worked}");
