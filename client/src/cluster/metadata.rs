@@ -26,6 +26,16 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// A broker as an answer describes it, unless that cannot be an address.
+    pub(crate) fn new(id: i32, host: &str, port: i32, rack: Option<&str>) -> Option<Self> {
+        Some(Self {
+            id,
+            host: host.to_owned(),
+            port: u16::try_from(port).ok()?,
+            rack: rack.map(str::to_owned),
+        })
+    }
+
     pub(crate) fn address(&self) -> Address {
         Address {
             host: self.host.clone(),

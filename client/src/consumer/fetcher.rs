@@ -247,6 +247,8 @@ pub(crate) struct Plan {
 pub(crate) struct FetchAnswer {
     pub(crate) error: ErrorCode,
     pub(crate) session: i32,
+    /// How long the broker wants to be left alone, in milliseconds (KIP-219).
+    pub(crate) throttle: u64,
     pub(crate) partitions: Vec<PartitionAnswer>,
 }
 

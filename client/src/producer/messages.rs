@@ -125,12 +125,7 @@ pub(super) fn leaders(
         }
     }
     let brokers = response.node_endpoints.iter().filter_map(|node| {
-        Some(Broker {
-            id: node.node_id.0,
-            host: node.host.to_string(),
-            port: u16::try_from(node.port).ok()?,
-            rack: node.rack.as_ref().map(ToString::to_string),
-        })
+        Broker::new(node.node_id.0, &node.host, node.port, node.rack.as_deref())
     });
     (leaders, brokers.collect())
 }

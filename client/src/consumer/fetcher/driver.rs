@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::messages::{
     FetchTerms, LAST_FETCH_BY_NAME, epoch_ends, epoch_ends_answer, fetch, fetch_answer,
-    list_offsets, list_offsets_answer,
+    list_offsets, list_offsets_answer, new_leaders,
 };
 use super::session::SessionRequest;
 use super::{Ask, EpochQuestion, FetchAnswer, Fetcher, OffsetQuestion, Position, Retriable};
@@ -181,6 +181,7 @@ async fn fetch_from(
     };
     // The broker holds the answer back for as long as it was told to.
     let timeout = shared.cluster.config().request_timeout + wait;
+    let mut spoken = 0;
     let response = shared
         .cluster
         .call::<FetchRequest>(
@@ -188,10 +189,22 @@ async fn fetch_from(
             shared.lanes.fetch(),
             *FETCH.start()..=newest,
             timeout,
-            |version| fetch(version, shared.terms, max_bytes, session),
+            |version| {
+                spoken = version;
+                fetch(version, shared.terms, max_bytes, session)
+            },
         )
         .await?;
-    Ok(fetch_answer(response))
+    let metadata = shared.cluster.metadata();
+    let name = |id| {
+        let topic = metadata.topics().find(|topic| topic.id == id)?;
+        Some(Arc::clone(&topic.name))
+    };
+    let (leaders, brokers) = new_leaders(&response, name);
+    if !leaders.is_empty() {
+        shared.cluster.note_leaders(&leaders, &brokers);
+    }
+    Ok(fetch_answer(spoken, response))
 }
 
 /// A failed call, as the code that means the same to a partition.

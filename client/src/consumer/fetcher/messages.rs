@@ -18,12 +18,15 @@ use uuid::Uuid;
 
 use super::session::SessionRequest;
 use super::{EpochQuestion, FetchAnswer, OffsetQuestion, PartitionAnswer, Position};
+use crate::cluster::{Broker, NewLeader};
 use crate::topic_partition::TopicPartition;
 
 /// Versions of Fetch with names instead of ids end here.
 pub(crate) const LAST_FETCH_BY_NAME: i16 = 12;
 /// Versions of Fetch without sessions end here.
 const LAST_FETCH_WITHOUT_SESSIONS: i16 = 6;
+/// From this version on it is the client that waits out a broker's throttling.
+const FIRST_THROTTLED_FETCH: i16 = 8;
 
 /// What every fetch of a consumer has in common.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +110,7 @@ pub(crate) fn fetch(
 }
 
 /// Its answer.
-pub(crate) fn fetch_answer(response: FetchResponse) -> FetchAnswer {
+pub(crate) fn fetch_answer(version: i16, response: FetchResponse) -> FetchAnswer {
     let partitions = response.responses.into_iter().flat_map(|topic| {
         let name = topic.topic.0.to_string();
         let id = topic.topic_id;
@@ -134,8 +137,47 @@ pub(crate) fn fetch_answer(response: FetchResponse) -> FetchAnswer {
     FetchAnswer {
         error: ErrorCode::from(response.error_code),
         session: response.session_id,
+        throttle: match version {
+            FIRST_THROTTLED_FETCH.. => u64::try_from(response.throttle_time_ms).unwrap_or(0),
+            _ => 0,
+        },
         partitions: partitions.collect(),
     }
+}
+
+/// Who leads the partitions that were refused because another broker does, and where these brokers
+/// are (KIP-951). `name` knows topics by their ids.
+pub(crate) fn new_leaders(
+    response: &FetchResponse,
+    name: impl Fn(Uuid) -> Option<Arc<str>>,
+) -> (Vec<NewLeader>, Vec<Broker>) {
+    let mut leaders = Vec::new();
+    for topic in &response.responses {
+        for part in &topic.partitions {
+            let moved = matches!(
+                ErrorCode::from(part.error_code),
+                ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
+            );
+            let current = &part.current_leader;
+            if !moved || current.leader_id.0 < 0 || current.leader_epoch < 0 {
+                continue;
+            }
+            let named = match topic.topic_id.is_nil() {
+                true => Some(topic.topic.0.as_str().into()),
+                false => name(topic.topic_id),
+            };
+            leaders.extend(named.map(|topic| NewLeader {
+                topic,
+                partition: part.partition_index,
+                leader: current.leader_id.0,
+                epoch: current.leader_epoch,
+            }));
+        }
+    }
+    let brokers = response.node_endpoints.iter().filter_map(|node| {
+        Broker::new(node.node_id.0, &node.host, node.port, node.rack.as_deref())
+    });
+    (leaders, brokers.collect())
 }
 
 /// A look-up of offsets.
@@ -235,4 +277,54 @@ pub(crate) fn epoch_ends_answer(
         }
     }
     answers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_protocol::messages::fetch_response::{
+        FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    };
+
+    #[test]
+    fn a_refusal_names_the_new_leader() {
+        let part = |index: i32, error: ErrorCode, leader: i32| {
+            let leader = LeaderIdAndEpoch::default()
+                .with_leader_id(leader.into())
+                .with_leader_epoch(4);
+            PartitionData::default()
+                .with_partition_index(index)
+                .with_error_code(error.code())
+                .with_current_leader(leader)
+        };
+        let topic = FetchableTopicResponse::default()
+            .with_topic_id(Uuid::from_u128(7))
+            .with_partitions(vec![
+                part(0, ErrorCode::NotLeaderOrFollower, 2),
+                part(1, ErrorCode::NotLeaderOrFollower, -1),
+                part(2, ErrorCode::None, 2),
+            ]);
+        let node = NodeEndpoint::default()
+            .with_node_id(2.into())
+            .with_host(StrBytes::from_static_str("there"))
+            .with_port(9092);
+        let response = FetchResponse::default()
+            .with_throttle_time_ms(30)
+            .with_responses(vec![topic])
+            .with_node_endpoints(vec![node]);
+        let name = |id: Uuid| (id == Uuid::from_u128(7)).then(|| "t".into());
+        let (leaders, brokers) = new_leaders(&response, name);
+        let moved = NewLeader {
+            topic: "t".into(),
+            partition: 0,
+            leader: 2,
+            epoch: 4,
+        };
+        assert_eq!(leaders, [moved]);
+        assert_eq!((brokers[0].id, brokers[0].port), (2, 9092));
+        // A topic that nobody knows any more concerns nobody.
+        assert!(new_leaders(&response, |_| None).0.is_empty());
+        let throttle = |version| fetch_answer(version, response.clone()).throttle;
+        assert_eq!((throttle(7), throttle(8)), (0, 30));
+    }
 }

@@ -23,6 +23,7 @@ struct Story {
     metadata: Metadata,
     now: Now,
     sessions: HashMap<i32, i32>,
+    throttle: u64,
 }
 
 fn p(index: i32) -> TopicPartition {
@@ -52,6 +53,7 @@ impl Story {
             metadata: Metadata::default(),
             now: Now::default(),
             sessions: HashMap::new(),
+            throttle: 0,
         };
         story.leaders(7, &[(1, 0), (1, 0), (2, 0)]);
         story
@@ -191,6 +193,7 @@ impl Story {
         let answer = FetchAnswer {
             error: ErrorCode::None,
             session,
+            throttle: self.throttle,
             partitions,
         };
         self.fetcher.fetched(node, Ok(answer), self.now, CHANCE)
@@ -514,6 +517,21 @@ fn a_broker_that_does_not_answer() {
         "fetching from broker 1 did not succeed within 61s; last: a:1 closed the connection before \
          it had answered",
     ]);
+}
+
+#[test]
+fn a_broker_that_throttles_is_left_alone() {
+    let mut story = Story::new(OffsetReset::Earliest);
+    story.fetcher.add(&[p(0)], true);
+    story.asks(&["committed: 0"]);
+    story.committed(0, Some(0));
+    story.asks(&["fetch 1: 0@0"]);
+    story.throttle = 500;
+    story.records(1, &[(0, batch(0, 1, 0))]);
+    story.gives(&["0: 0-0"]);
+    story.asks(&[]);
+    story.now.millis += 500;
+    story.asks(&["fetch 1: 0@1"]);
 }
 
 #[test]
