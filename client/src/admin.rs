@@ -8,7 +8,7 @@
 //! | [`Admin::create_topics`], [`Admin::list_topics`], [`Admin::describe_topics`], [`Admin::delete_topics`], [`Admin::create_partitions`] | topics |
 //! | [`Admin::describe_configs`], [`Admin::incremental_alter_configs`], [`Admin::alter_configs`], [`Admin::list_config_resources`] | configs of topics and brokers |
 //! | [`Admin::list_offsets`], [`Admin::offsets_for_leader_epochs`], [`Admin::delete_records`], [`Admin::describe_log_dirs`] | what partitions hold, and where |
-//! | [`Admin::list_groups`], [`Admin::describe_groups`], [`Admin::delete_groups`], [`Admin::remove_members`] | groups |
+//! | [`Admin::list_groups`], [`Admin::describe_groups`], [`Admin::delete_groups`], [`Admin::remove_members`], [`Admin::find_coordinators`] | groups |
 //! | [`Admin::group_offsets`], [`Admin::alter_group_offsets`], [`Admin::delete_group_offsets`] | where groups are |
 //!
 //! Calls that name many things answer for [`Each`] of them; the call itself fails if for none of
@@ -184,6 +184,7 @@ mod tests {
         check(|admin| async move { admin.describe_configs([], ConfigQuery::new()).await });
         check(|admin| async move { admin.describe_log_dirs(None).await });
         check(|admin| async move { admin.delete_records([]).await });
+        check(|admin| async move { admin.find_coordinators(["a"]).await });
         check(|admin| async move { admin.remove_all_members("a", "b").await });
         check(|admin| async move { admin.group_offsets([("a", OffsetsOf::All)]).await });
     }

@@ -43,6 +43,8 @@ pub(super) struct Round {
     pub(super) version: i16,
     /// How long the broker may take, in milliseconds.
     pub(super) timeout_ms: i32,
+    /// Which broker is asked; `None` if any will do, or the controller.
+    pub(super) broker: Option<i32>,
 }
 
 /// A call about many things of the type `K`.
@@ -254,6 +256,7 @@ impl Admin {
             let mut round = Round {
                 version: 0,
                 timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+                broker: id,
             };
             let mut now = rest;
             let versions = ask.versions.clone();

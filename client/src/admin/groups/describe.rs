@@ -7,9 +7,10 @@ use tidemark_protocol::ErrorCode;
 
 use super::kinds::GroupState;
 use super::membership::{self, CONSUMER};
-use crate::admin::ask::{ANY_NUMBER, Ask, Route};
+use crate::admin::ask::{ANY_NUMBER, Ask, Round, Route};
 use crate::admin::{Admin, Each, group_id, named_once};
 use crate::cluster::api_error;
+use crate::cluster::metadata::Broker;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
@@ -18,6 +19,9 @@ use crate::topic_partition::TopicPartition;
 pub struct GroupDescription {
     /// Its name.
     pub id: String,
+    /// The broker that coordinates it, which has told all this (Kafka:
+    /// `ClassicGroupDescription.coordinator`). Its rack is told if the client knows it.
+    pub coordinator: Broker,
     /// What it is doing.
     pub state: GroupState,
     /// What its members speak with each other: `consumer`, for consumers.
@@ -91,15 +95,36 @@ impl Admin {
             },
             |round, _, response| {
                 let told = response.groups.into_iter();
-                told.map(|group| (group.group_id.to_string(), described(round.version, group)))
-                    .collect()
+                told.map(|group| {
+                    let id = group.group_id.to_string();
+                    let coordinator = self.asked_coordinator(round, &id);
+                    let described =
+                        coordinator.and_then(|broker| described(round.version, broker, group));
+                    (id, described)
+                })
+                .collect()
             },
         )
         .await
     }
+
+    /// The broker that has been asked about a group. If the cluster has dropped it meanwhile, it
+    /// is looked for once more.
+    fn asked_coordinator(&self, round: &Round, group: &str) -> Result<Broker, ClientError> {
+        let metadata = self.cluster.metadata();
+        let broker = round.broker.and_then(|id| metadata.broker(id));
+        broker.cloned().ok_or_else(|| {
+            let what = format!("describing group {group:?}");
+            ClientError::broker(what, ErrorCode::CoordinatorNotAvailable)
+        })
+    }
 }
 
-fn described(version: i16, group: DescribedGroup) -> Result<GroupDescription, ClientError> {
+fn described(
+    version: i16,
+    coordinator: Broker,
+    group: DescribedGroup,
+) -> Result<GroupDescription, ClientError> {
     let what = || format!("describing group {:?}", group.group_id.as_str());
     api_error(what, group.error_code, group.error_message.as_deref())?;
     let state = GroupState::named(&group.group_state);
@@ -114,6 +139,7 @@ fn described(version: i16, group: DescribedGroup) -> Result<GroupDescription, Cl
     members.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(GroupDescription {
         id: group.group_id.to_string(),
+        coordinator,
         state,
         protocol_type: group.protocol_type.to_string(),
         protocol: group.protocol_data.to_string(),

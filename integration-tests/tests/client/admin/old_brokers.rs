@@ -261,8 +261,14 @@ async fn groups(cluster: &Cluster, admin: &Admin, key: &TopicPartition, cap: i16
             );
         }
     }
+    // In one request from version 4 on.
+    let found = admin.find_coordinators([&*group, &*missing]).await;
+    let found = found.unwrap().all().unwrap();
+    assert_eq!((found.len(), &found[&group]), (2, &found[&missing]));
     let described = admin.describe_groups([&*group, &*missing]).await.unwrap();
+    let coordinator = &found[&group];
     let found = described.get(&group).unwrap().as_ref().unwrap();
+    assert_eq!(found.coordinator, *coordinator);
     assert_eq!(found.members[0].partitions, std::slice::from_ref(key));
     let error = described.get(&missing).unwrap().as_ref().unwrap_err();
     assert_eq!(code(error), ErrorCode::GroupIdNotFound);
