@@ -10,7 +10,7 @@ use tidemark_client::admin::{
 };
 use tidemark_client::consumer::{CommittedOffset, IsolationLevel};
 use tidemark_client::{
-    Admin, BoxStream, CallError, Client, ClientConfig, ClientError, TopicPartition,
+    Admin, BoxStream, CallError, Client, ClientConfig, ClientError, TopicPartition, Uuid,
 };
 use tidemark_protocol::ErrorCode;
 use tidemark_protocol::guard::decode_response;
@@ -155,11 +155,35 @@ async fn topics(cluster: &Cluster, admin: &Admin, cap: i16) -> TopicPartition {
             .iter()
             .any(|topic| topic.name == name && topic.partitions == 3)
     );
+    by_id(admin, cap).await;
     let deleted = admin.delete_topics([&*name, "missing"]).await.unwrap();
     assert!(deleted.get(&name).unwrap().is_ok());
     let error = deleted.get("missing").unwrap().as_ref().unwrap_err();
     assert_eq!(code(error), ErrorCode::UnknownTopicOrPartition);
     filled(cluster, admin, &[1_000, 2_000]).await
+}
+
+async fn by_id(admin: &Admin, cap: i16) {
+    let name = unique("id");
+    let wanted = NewTopic::new(&name).partitions(1).replication_factor(1);
+    let made = admin.create_topics([wanted], Mode::Apply).await.unwrap();
+    let made = made.all().unwrap().remove(&name).unwrap();
+    // Those brokers do not tell it, either.
+    let id = if made.id.is_nil() {
+        Uuid::from_u128(7)
+    } else {
+        made.id
+    };
+    let described = admin.describe_topics_by_id([id]).await;
+    if let Some(described) = since(cap, 12, described) {
+        assert_eq!(described.all().unwrap()[&id].name, name);
+    }
+    let deleted = admin.delete_topics_by_id([id]).await;
+    match since(cap, 6, deleted) {
+        Some(deleted) if id == made.id => drop(deleted.all().unwrap()),
+        Some(deleted) => assert_eq!(code(&refusal(deleted)), ErrorCode::UnknownTopicId),
+        None => {}
+    }
 }
 
 async fn partitions(admin: &Admin, key: &TopicPartition, cap: i16) {
