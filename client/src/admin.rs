@@ -10,7 +10,7 @@
 //! | [`Admin::describe_configs`], [`Admin::incremental_alter_configs`], [`Admin::alter_configs`], [`Admin::list_config_resources`] | configs of topics and brokers |
 //! | [`Admin::list_offsets`], [`Admin::offsets_for_leader_epochs`], [`Admin::delete_records`], [`Admin::describe_log_dirs`] | what partitions hold, and where |
 //! | [`Admin::list_groups`], [`Admin::describe_groups`], [`Admin::delete_groups`], [`Admin::remove_members`], [`Admin::find_coordinators`] | groups |
-//! | [`Admin::group_offsets`], [`Admin::alter_group_offsets`], [`Admin::delete_group_offsets`] | where groups are |
+//! | [`Admin::group_offsets`], [`Admin::stable_group_offsets`], [`Admin::alter_group_offsets`], [`Admin::delete_group_offsets`] | where groups are |
 //!
 //! Calls that name many things answer for [`Each`] of them; the call itself fails if for none of
 //! them there is a broker's answer. No call makes a topic that does not exist, whatever

@@ -7,6 +7,7 @@ mod member;
 mod old_brokers;
 mod partitions;
 mod topics;
+mod transactions;
 mod trouble;
 
 use std::fmt::Debug;

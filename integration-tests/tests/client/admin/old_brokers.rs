@@ -345,6 +345,15 @@ async fn groups(cluster: &Cluster, admin: &Admin, key: &TopicPartition, cap: i16
         let all = admin.group_offsets([(&*group, OffsetsOf::All)]).await;
         assert!(since(cap, 2, all).is_none());
     }
+    let stable = admin
+        .stable_group_offsets([(&*group, OffsetsOf::All), (&*missing, wanted())])
+        .await;
+    if let Some(stable) = since(cap, 7, stable) {
+        let stable = stable.all().unwrap();
+        let found = stable[&group].get(key).unwrap().as_ref().unwrap();
+        assert_eq!(found.as_ref().map(|found| found.offset), Some(1));
+        assert_eq!(stable[&missing].clone().all().unwrap()[key], None);
+    }
     let forgotten = admin
         .delete_group_offsets(&group, [key.clone()])
         .await

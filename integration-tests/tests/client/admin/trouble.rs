@@ -171,6 +171,24 @@ async fn troubles_that_pass_are_got_over() {
         .unwrap();
     assert_eq!(offsets[&key], Some(CommittedOffset::new(3)));
     assert_eq!(count(&seen), 2);
+    // One of its partitions is enough for a group to be asked for again.
+    let seen = site.trouble::<OffsetFetchRequest>(|before, asked| {
+        assert!(asked.decode::<OffsetFetchRequest>().require_stable);
+        match before {
+            0 => asked.rewrite::<OffsetFetchRequest>(|response| {
+                let partition = &mut response.groups[0].topics[0].partitions[0];
+                partition.error_code = ErrorCode::UnstableOffsetCommit.code();
+            }),
+            _ => Verdict::Pass,
+        }
+    });
+    let offsets = admin
+        .stable_group_offsets([(&*group, OffsetsOf::All)])
+        .await
+        .unwrap();
+    let offsets = offsets.all().unwrap().remove(&group).unwrap();
+    assert!(offsets.get(&key).unwrap().is_ok());
+    assert_eq!(count(&seen), 2);
     let seen = site.trouble::<ListGroupsRequest>(|before, asked| match before {
         0 => asked.rewrite::<ListGroupsRequest>(|response| {
             response.error_code = ErrorCode::CoordinatorLoadInProgress.code();
