@@ -102,7 +102,10 @@ impl Admin {
                         done.insert(key, answer);
                     }
                     (Err(error), remedy) => {
-                        if let (Some(group), Some(node)) = (ask.route.group(&key), node) {
+                        // One that asks for time is still the coordinator.
+                        if remedy != Remedy::Wait
+                            && let (Some(group), Some(node)) = (ask.route.group(&key), node)
+                        {
                             let kind = CoordinatorKind::Group;
                             self.cluster.forget_coordinator(kind, group, node);
                         }

@@ -189,6 +189,9 @@ async fn troubles_that_pass_are_got_over() {
     let offsets = offsets.all().unwrap().remove(&group).unwrap();
     assert!(offsets.get(&key).unwrap().is_ok());
     assert_eq!(count(&seen), 2);
+    // A coordinator that asks for time is not looked for again on another connection.
+    let connection = |at: usize| seen.lock().unwrap()[at].connection;
+    assert_eq!(connection(0), connection(1));
     let seen = site.trouble::<ListGroupsRequest>(|before, asked| match before {
         0 => asked.rewrite::<ListGroupsRequest>(|response| {
             response.error_code = ErrorCode::CoordinatorLoadInProgress.code();
