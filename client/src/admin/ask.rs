@@ -79,14 +79,30 @@ impl Admin {
         R: Request,
     {
         let mut tries = self.cluster.tries(ask.what.clone(), self.timeout);
+        self.each_within(&mut tries, ask, keys, request, read).await
+    }
+
+    /// The same within the patience of a call that asks more than this.
+    pub(super) async fn each_within<K, R, T>(
+        &self,
+        tries: &mut Tries<'_>,
+        ask: Ask<'_, K>,
+        keys: impl IntoIterator<Item = K>,
+        request: impl Fn(&Round, &[K]) -> R,
+        read: impl Fn(&Round, &[K], R::Response) -> Vec<Answer<K, T>>,
+    ) -> Result<Each<K, T>, ClientError>
+    where
+        K: Ord + Clone + fmt::Display,
+        R: Request,
+    {
         let mut open: Vec<K> = keys.into_iter().collect();
         let mut done: BTreeMap<K, Result<T, ClientError>> = BTreeMap::new();
         let mut tried = 0;
         while !open.is_empty() {
-            let (nodes, mut answers) = self.locate(&ask.route, open, &mut tries).await;
+            let (nodes, mut answers) = self.locate(&ask.route, open, tries).await;
             let asked = nodes
                 .into_iter()
-                .map(|(node, keys)| self.ask_node(&ask, node, keys, &tries, &request, &read));
+                .map(|(node, keys)| self.ask_node(&ask, node, keys, tries, &request, &read));
             for found in together(asked).await {
                 answers.extend(found);
             }

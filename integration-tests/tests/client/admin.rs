@@ -2,6 +2,7 @@
 //! speak earlier versions only.
 
 mod configs;
+mod consumer_groups;
 mod groups;
 mod member;
 mod old_brokers;

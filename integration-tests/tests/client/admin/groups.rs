@@ -11,7 +11,7 @@ use tidemark_protocol::ErrorCode;
 use super::member::join;
 use super::{admin, code, codes, make, refusal, says};
 
-async fn listed(admin: &Admin, filter: GroupFilter) -> Vec<GroupListing> {
+pub(super) async fn listed(admin: &Admin, filter: GroupFilter) -> Vec<GroupListing> {
     let groups = admin.list_groups(filter).await.unwrap().all().unwrap();
     groups.into_values().flatten().collect()
 }
@@ -106,6 +106,7 @@ async fn groups_are_listed_described_and_deleted() {
         let all = [0, 1].map(|index| TopicPartition::new(&*topic, index));
         assert_eq!(only.partitions, all);
         assert_eq!(found.coordinator, broker(&admin).await);
+        assert_eq!(found.kind, GroupType::Classic);
         let idle = described.get(&other).unwrap().as_ref().unwrap();
         assert_eq!((&idle.state, idle.members.len()), (&GroupState::Empty, 0));
         let error = described.get(&missing).unwrap().as_ref().unwrap_err();
