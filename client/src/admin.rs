@@ -6,18 +6,19 @@
 //! |---|---|
 //! | [`Admin::describe_cluster`], [`Admin::api_versions`] | the brokers, and what they speak |
 //! | [`Admin::create_topics`], [`Admin::list_topics`], [`Admin::describe_topics`], [`Admin::delete_topics`], [`Admin::create_partitions`] | topics |
+//! | [`Admin::describe_topics_by_id`], [`Admin::delete_topics_by_id`] | topics by their ids (KIP-516) |
 //! | [`Admin::describe_configs`], [`Admin::incremental_alter_configs`], [`Admin::alter_configs`], [`Admin::list_config_resources`] | configs of topics and brokers |
 //! | [`Admin::list_offsets`], [`Admin::offsets_for_leader_epochs`], [`Admin::delete_records`], [`Admin::describe_log_dirs`] | what partitions hold, and where |
-//! | [`Admin::list_groups`], [`Admin::describe_groups`], [`Admin::delete_groups`], [`Admin::remove_members`] | groups |
-//! | [`Admin::group_offsets`], [`Admin::alter_group_offsets`], [`Admin::delete_group_offsets`] | where groups are |
+//! | [`Admin::list_groups`], [`Admin::describe_groups`], [`Admin::delete_groups`], [`Admin::remove_members`], [`Admin::find_coordinators`] | groups |
+//! | [`Admin::group_offsets`], [`Admin::stable_group_offsets`], [`Admin::alter_group_offsets`], [`Admin::delete_group_offsets`] | where groups are |
 //!
 //! Calls that name many things answer for [`Each`] of them; the call itself fails if for none of
 //! them there is a broker's answer. No call makes a topic that does not exist, whatever
 //! [`crate::ClientConfig::auto_create_topics`] says.
 //!
-//! Topics go by their names, not by their ids (KIP-516). Operations that the user may do are not
-//! asked for (KIP-430). ACLs, quotas, SCRAM users, delegation tokens, reassignments, elections of
-//! leaders, features, producers and transactions are not there.
+//! Operations that the user may do are not asked for (KIP-430). ACLs, quotas, SCRAM users,
+//! delegation tokens, reassignments, elections of leaders, features, producers and transactions are
+//! not there.
 //!
 //! # Errors
 //!
@@ -181,9 +182,11 @@ mod tests {
         check(|admin| async move { admin.api_versions(1).await });
         check(|admin| async move { admin.create_topics([], Mode::Apply).await });
         check(|admin| async move { admin.describe_topics(["a"]).await });
+        check(|admin| async move { admin.describe_topics_by_id([]).await });
         check(|admin| async move { admin.describe_configs([], ConfigQuery::new()).await });
         check(|admin| async move { admin.describe_log_dirs(None).await });
         check(|admin| async move { admin.delete_records([]).await });
+        check(|admin| async move { admin.find_coordinators(["a"]).await });
         check(|admin| async move { admin.remove_all_members("a", "b").await });
         check(|admin| async move { admin.group_offsets([("a", OffsetsOf::All)]).await });
     }

@@ -43,6 +43,8 @@ pub(super) struct Round {
     pub(super) version: i16,
     /// How long the broker may take, in milliseconds.
     pub(super) timeout_ms: i32,
+    /// Which broker is asked; `None` if any will do, or the controller.
+    pub(super) broker: Option<i32>,
 }
 
 /// A call about many things of the type `K`.
@@ -77,14 +79,30 @@ impl Admin {
         R: Request,
     {
         let mut tries = self.cluster.tries(ask.what.clone(), self.timeout);
+        self.each_within(&mut tries, ask, keys, request, read).await
+    }
+
+    /// The same within the patience of a call that asks more than this.
+    pub(super) async fn each_within<K, R, T>(
+        &self,
+        tries: &mut Tries<'_>,
+        ask: Ask<'_, K>,
+        keys: impl IntoIterator<Item = K>,
+        request: impl Fn(&Round, &[K]) -> R,
+        read: impl Fn(&Round, &[K], R::Response) -> Vec<Answer<K, T>>,
+    ) -> Result<Each<K, T>, ClientError>
+    where
+        K: Ord + Clone + fmt::Display,
+        R: Request,
+    {
         let mut open: Vec<K> = keys.into_iter().collect();
         let mut done: BTreeMap<K, Result<T, ClientError>> = BTreeMap::new();
         let mut tried = 0;
         while !open.is_empty() {
-            let (nodes, mut answers) = self.locate(&ask.route, open, &mut tries).await;
+            let (nodes, mut answers) = self.locate(&ask.route, open, tries).await;
             let asked = nodes
                 .into_iter()
-                .map(|(node, keys)| self.ask_node(&ask, node, keys, &tries, &request, &read));
+                .map(|(node, keys)| self.ask_node(&ask, node, keys, tries, &request, &read));
             for found in together(asked).await {
                 answers.extend(found);
             }
@@ -100,7 +118,10 @@ impl Admin {
                         done.insert(key, answer);
                     }
                     (Err(error), remedy) => {
-                        if let (Some(group), Some(node)) = (ask.route.group(&key), node) {
+                        // One that asks for time is still the coordinator.
+                        if remedy != Remedy::Wait
+                            && let (Some(group), Some(node)) = (ask.route.group(&key), node)
+                        {
                             let kind = CoordinatorKind::Group;
                             self.cluster.forget_coordinator(kind, group, node);
                         }
@@ -254,6 +275,7 @@ impl Admin {
             let mut round = Round {
                 version: 0,
                 timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+                broker: id,
             };
             let mut now = rest;
             let versions = ask.versions.clone();

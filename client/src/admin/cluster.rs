@@ -171,7 +171,8 @@ fn description(response: &DescribeClusterResponse) -> ClusterDescription {
     }
 }
 
-fn described(id: i32, host: &str, port: i32, rack: Option<&str>) -> Option<Broker> {
+/// A broker as an answer tells of it; `None` if its port is none.
+pub(super) fn described(id: i32, host: &str, port: i32, rack: Option<&str>) -> Option<Broker> {
     Some(Broker {
         id,
         host: host.to_owned(),

@@ -73,6 +73,13 @@ impl<K: Ord, T> Each<K, T> {
     }
 }
 
+impl<K: Ord, T> Each<K, T> {
+    /// Puts an outcome in the place of another.
+    pub(super) fn insert(&mut self, key: K, outcome: Result<T, ClientError>) {
+        self.outcomes.insert(key, outcome);
+    }
+}
+
 impl<K: Ord, T> FromIterator<(K, Result<T, ClientError>)> for Each<K, T> {
     fn from_iter<I: IntoIterator<Item = (K, Result<T, ClientError>)>>(outcomes: I) -> Self {
         Self {

@@ -1,8 +1,11 @@
 //! Groups: ListGroups (key 16, versions 0 to 5), DescribeGroups (key 15, versions 0 to 6),
-//! DeleteGroups (key 42, versions 0 to 2), and in files of their own members and offsets.
+//! DeleteGroups (key 42, versions 0 to 2), and in files of their own coordinators, groups of
+//! the new protocol, members and offsets.
 //!
 //! A broker lists the groups that it coordinates, so all are asked.
 
+mod consumer_groups;
+mod coordinators;
 mod describe;
 mod kinds;
 mod members;

@@ -1,6 +1,8 @@
 //! Topics: CreateTopics (key 19, versions 2 to 7), DeleteTopics (key 20, versions 1 to 6),
-//! DescribeTopicPartitions (key 75, version 0) and Metadata.
+//! DescribeTopicPartitions (key 75, version 0) and Metadata; by names, and by ids in a file of its
+//! own.
 
+mod by_id;
 mod describe;
 
 use std::collections::BTreeMap;

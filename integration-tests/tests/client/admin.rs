@@ -2,11 +2,13 @@
 //! speak earlier versions only.
 
 mod configs;
+mod consumer_groups;
 mod groups;
 mod member;
 mod old_brokers;
 mod partitions;
 mod topics;
+mod transactions;
 mod trouble;
 
 use std::fmt::Debug;

@@ -13,6 +13,7 @@ use kafka_protocol::messages::offset_fetch_request::{
 use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetFetchResponse,
 };
+use tidemark_protocol::ErrorCode;
 
 use crate::admin::ask::{ANY_NUMBER, Ask, Route};
 use crate::admin::{Admin, Each, by_topic, group_id, known, named_once, text, topic_name};
@@ -32,6 +33,13 @@ pub enum OffsetsOf {
 
 /// A group's offsets: `None` for a partition in which it has none.
 type Offsets = Each<TopicPartition, Option<CommittedOffset>>;
+
+/// Whether open transactions are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stable {
+    No,
+    Required,
+}
 
 impl Admin {
     /// What groups have committed (Kafka: `Admin.listConsumerGroupOffsets`, `kafka-consumer-groups
@@ -57,6 +65,31 @@ impl Admin {
         &self,
         groups: impl IntoIterator<Item = (S, OffsetsOf)>,
     ) -> Result<Each<String, Offsets>, ClientError> {
+        self.fetch_offsets(groups, Stable::No).await
+    }
+
+    /// The same when no transaction may still change it: offsets that an open one has sent are
+    /// waited for until it has ended (Kafka: `ListConsumerGroupOffsetsOptions.requireStable`,
+    /// KIP-447, since Kafka 2.5). [`Self::group_offsets`] tells what was committed before.
+    ///
+    /// # Errors
+    ///
+    /// As in [this module](crate::admin#errors); for each group [`ClientError::Broker`], as with
+    /// `GROUP_AUTHORIZATION_FAILED`, and [`ClientError::Timeout`] with `UNSTABLE_OFFSET_COMMIT` for
+    /// `last` while a transaction is open; in a group the same for each partition, except that.
+    /// Brokers before Kafka 2.5 are a [`ClientError::Call`].
+    pub async fn stable_group_offsets<S: Into<String>>(
+        &self,
+        groups: impl IntoIterator<Item = (S, OffsetsOf)>,
+    ) -> Result<Each<String, Offsets>, ClientError> {
+        self.fetch_offsets(groups, Stable::Required).await
+    }
+
+    async fn fetch_offsets<S: Into<String>>(
+        &self,
+        groups: impl IntoIterator<Item = (S, OffsetsOf)>,
+        stable: Stable,
+    ) -> Result<Each<String, Offsets>, ClientError> {
         let groups = groups
             .into_iter()
             .map(|(group, wanted)| (group.into(), wanted));
@@ -65,8 +98,12 @@ impl Admin {
         let ask = Ask {
             what: "reading offsets of groups".to_owned(),
             route: Route::CoordinatorOf(String::as_str),
-            // Version 2 is the first that can ask for all (KIP-88).
-            versions: if all { 2..=9 } else { 1..=9 },
+            versions: match (stable, all) {
+                (Stable::Required, _) => 7..=9,
+                // The first that can ask for all (KIP-88).
+                (Stable::No, true) => 2..=9,
+                (Stable::No, false) => 1..=9,
+            },
             most: |version| match version {
                 ..=7 => 1,
                 _ => usize::MAX,
@@ -79,14 +116,20 @@ impl Admin {
                 let wanted = ids
                     .iter()
                     .filter_map(|id| Some((id.as_str(), groups.get(id)?)));
-                match round.version {
+                let request = match round.version {
                     ..=7 => fetch_one(wanted),
                     _ => fetch_many(wanted),
-                }
+                };
+                request.with_require_stable(stable == Stable::Required)
             },
-            |round, ids, response| match round.version {
-                ..=7 => fetched_one(ids, response),
-                _ => fetched_many(response),
+            |round, ids, response| {
+                let told = match round.version {
+                    ..=7 => fetched_one(ids, response),
+                    _ => fetched_many(response),
+                };
+                let told = told.into_iter();
+                told.map(|(group, offsets)| (group, offsets.and_then(settled)))
+                    .collect()
             },
         )
         .await
@@ -316,6 +359,19 @@ fn fetched_many(response: OffsetFetchResponse) -> Fetched {
         (group, done.map(|()| offsets))
     });
     groups.collect()
+}
+
+/// The offsets, unless there is one that a transaction may still change: the group is asked again.
+fn settled(offsets: Offsets) -> Result<Offsets, ClientError> {
+    let open = offsets.iter().find_map(|(_, outcome)| {
+        let error = outcome.as_ref().err()?;
+        let unstable = error.code() == Some(ErrorCode::UnstableOffsetCommit);
+        unstable.then(|| error.clone())
+    });
+    match open {
+        Some(error) => Err(error),
+        None => Ok(offsets),
+    }
 }
 
 fn reading(group: &str) -> String {

@@ -267,7 +267,7 @@ fn by_page(partition: DescribeTopicPartitionsResponsePartition) -> PartitionDesc
     }
 }
 
-fn by_metadata(name: &str, topic: &MetadataResponseTopic) -> TopicDescription {
+pub(super) fn by_metadata(name: &str, topic: &MetadataResponseTopic) -> TopicDescription {
     let partition = |partition: &MetadataResponsePartition| PartitionDescription {
         index: partition.partition_index,
         leader: Some(partition.leader_id.0).filter(|id| *id >= 0),

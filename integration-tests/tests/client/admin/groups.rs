@@ -5,13 +5,13 @@ use tidemark_client::admin::{
     GroupFilter, GroupListing, GroupState, GroupType, MemberToRemove, OffsetsOf,
 };
 use tidemark_client::consumer::CommittedOffset;
-use tidemark_client::{Admin, TopicPartition};
+use tidemark_client::{Admin, Broker, TopicPartition};
 use tidemark_protocol::ErrorCode;
 
 use super::member::join;
 use super::{admin, code, codes, make, refusal, says};
 
-async fn listed(admin: &Admin, filter: GroupFilter) -> Vec<GroupListing> {
+pub(super) async fn listed(admin: &Admin, filter: GroupFilter) -> Vec<GroupListing> {
     let groups = admin.list_groups(filter).await.unwrap().all().unwrap();
     groups.into_values().flatten().collect()
 }
@@ -27,6 +27,33 @@ pub(super) async fn offsets(admin: &Admin, group: &str) -> Vec<(TopicPartition, 
     offsets
         .filter_map(|(key, at)| Some((key, at?.offset)))
         .collect()
+}
+
+/// The only one.
+async fn broker(admin: &Admin) -> Broker {
+    let described = admin.describe_cluster().await.unwrap();
+    described.brokers.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn coordinators_are_found() {
+    for_each_cluster(async |cluster| {
+        let admin = admin(cluster);
+        // One of a group that nobody has heard of is found all the same.
+        let groups = ["one", "other"].map(unique);
+        let found = admin.find_coordinators(&groups).await.unwrap();
+        assert_eq!(found.len(), 2);
+        let expected = broker(&admin).await;
+        for (group, found) in found.all().unwrap() {
+            assert!(groups.contains(&group));
+            assert_eq!(found, expected);
+        }
+        let none: [&str; 0] = [];
+        assert!(admin.find_coordinators(none).await.unwrap().is_empty());
+        let error = admin.find_coordinators(["same", "same"]).await.unwrap_err();
+        says(&error, &["groups", "same", "twice"]);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,6 +105,8 @@ async fn groups_are_listed_described_and_deleted() {
         assert_eq!(only.topics, [&*topic]);
         let all = [0, 1].map(|index| TopicPartition::new(&*topic, index));
         assert_eq!(only.partitions, all);
+        assert_eq!(found.coordinator, broker(&admin).await);
+        assert_eq!(found.kind, GroupType::Classic);
         let idle = described.get(&other).unwrap().as_ref().unwrap();
         assert_eq!((&idle.state, idle.members.len()), (&GroupState::Empty, 0));
         let error = described.get(&missing).unwrap().as_ref().unwrap_err();

@@ -10,7 +10,7 @@ use tidemark_client::admin::{
 };
 use tidemark_client::consumer::{CommittedOffset, IsolationLevel};
 use tidemark_client::{
-    Admin, BoxStream, CallError, Client, ClientConfig, ClientError, TopicPartition,
+    Admin, BoxStream, CallError, Client, ClientConfig, ClientError, TopicPartition, Uuid,
 };
 use tidemark_protocol::ErrorCode;
 use tidemark_protocol::guard::decode_response;
@@ -155,11 +155,35 @@ async fn topics(cluster: &Cluster, admin: &Admin, cap: i16) -> TopicPartition {
             .iter()
             .any(|topic| topic.name == name && topic.partitions == 3)
     );
+    by_id(admin, cap).await;
     let deleted = admin.delete_topics([&*name, "missing"]).await.unwrap();
     assert!(deleted.get(&name).unwrap().is_ok());
     let error = deleted.get("missing").unwrap().as_ref().unwrap_err();
     assert_eq!(code(error), ErrorCode::UnknownTopicOrPartition);
     filled(cluster, admin, &[1_000, 2_000]).await
+}
+
+async fn by_id(admin: &Admin, cap: i16) {
+    let name = unique("id");
+    let wanted = NewTopic::new(&name).partitions(1).replication_factor(1);
+    let made = admin.create_topics([wanted], Mode::Apply).await.unwrap();
+    let made = made.all().unwrap().remove(&name).unwrap();
+    // Those brokers do not tell it, either.
+    let id = if made.id.is_nil() {
+        Uuid::from_u128(7)
+    } else {
+        made.id
+    };
+    let described = admin.describe_topics_by_id([id]).await;
+    if let Some(described) = since(cap, 12, described) {
+        assert_eq!(described.all().unwrap()[&id].name, name);
+    }
+    let deleted = admin.delete_topics_by_id([id]).await;
+    match since(cap, 6, deleted) {
+        Some(deleted) if id == made.id => drop(deleted.all().unwrap()),
+        Some(deleted) => assert_eq!(code(&refusal(deleted)), ErrorCode::UnknownTopicId),
+        None => {}
+    }
 }
 
 async fn partitions(admin: &Admin, key: &TopicPartition, cap: i16) {
@@ -261,8 +285,14 @@ async fn groups(cluster: &Cluster, admin: &Admin, key: &TopicPartition, cap: i16
             );
         }
     }
+    // In one request from version 4 on.
+    let found = admin.find_coordinators([&*group, &*missing]).await;
+    let found = found.unwrap().all().unwrap();
+    assert_eq!((found.len(), &found[&group]), (2, &found[&missing]));
     let described = admin.describe_groups([&*group, &*missing]).await.unwrap();
+    let coordinator = &found[&group];
     let found = described.get(&group).unwrap().as_ref().unwrap();
+    assert_eq!(found.coordinator, *coordinator);
     assert_eq!(found.members[0].partitions, std::slice::from_ref(key));
     let error = described.get(&missing).unwrap().as_ref().unwrap_err();
     assert_eq!(code(error), ErrorCode::GroupIdNotFound);
@@ -314,6 +344,15 @@ async fn groups(cluster: &Cluster, admin: &Admin, key: &TopicPartition, cap: i16
     } else {
         let all = admin.group_offsets([(&*group, OffsetsOf::All)]).await;
         assert!(since(cap, 2, all).is_none());
+    }
+    let stable = admin
+        .stable_group_offsets([(&*group, OffsetsOf::All), (&*missing, wanted())])
+        .await;
+    if let Some(stable) = since(cap, 7, stable) {
+        let stable = stable.all().unwrap();
+        let found = stable[&group].get(key).unwrap().as_ref().unwrap();
+        assert_eq!(found.as_ref().map(|found| found.offset), Some(1));
+        assert_eq!(stable[&missing].clone().all().unwrap()[key], None);
     }
     let forgotten = admin
         .delete_group_offsets(&group, [key.clone()])

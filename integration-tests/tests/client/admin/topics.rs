@@ -6,7 +6,7 @@ use integration_tests::harness::cluster::{for_each_cluster, unique};
 use integration_tests::harness::embedded;
 use tidemark_broker::environment::Environment;
 use tidemark_client::admin::{Mode, NewPartitions, NewTopic};
-use tidemark_client::{Admin, Client, ClientError};
+use tidemark_client::{Admin, Client, ClientError, Uuid};
 use tidemark_protocol::ErrorCode;
 
 use super::{admin, code, codes, make, refusal, says, settled};
@@ -163,6 +163,57 @@ async fn each_topic_has_its_own_outcome() {
         let twice = [NewTopic::new("same"), NewTopic::new("same")];
         let error = admin.create_topics(twice, Mode::Apply).await.unwrap_err();
         says(&error, &["topics", "same", "twice"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_go_by_their_ids() {
+    for_each_cluster(async |cluster| {
+        let admin = admin(cluster);
+        let [again, other] = ["again", "other"].map(unique);
+        make(&admin, &again, 2).await;
+        make(&admin, &other, 1).await;
+        let by_name = admin.describe_topics([&*again, &*other]).await.unwrap();
+        let by_name = by_name.all().unwrap();
+        let (old, other_id) = (by_name[&again].id, by_name[&other].id);
+        let missing = Uuid::from_u128(7);
+        let described = admin.describe_topics_by_id([old, other_id, missing]).await;
+        let mut described = described.unwrap();
+        assert_eq!(described.len(), 3);
+        let error = described.remove(&missing).unwrap().unwrap_err();
+        assert_eq!(code(&error), ErrorCode::UnknownTopicId);
+        says(&error, &[&missing.to_string()]);
+        for (id, found) in described.all().unwrap() {
+            let mut expected = by_name[&found.name].clone();
+            assert_eq!(id, expected.id);
+            // Metadata does not tell them.
+            for partition in &mut expected.partitions {
+                partition.eligible_leaders = None;
+            }
+            assert_eq!(found, expected);
+        }
+
+        let deleted = admin.delete_topics_by_id([old, missing]).await.unwrap();
+        assert!(deleted.get(&old).unwrap().is_ok());
+        let error = deleted.get(&missing).unwrap().as_ref().unwrap_err();
+        assert_eq!(code(error), ErrorCode::UnknownTopicId);
+        says(error, &[&missing.to_string()]);
+        settled(async || (!names(&admin).await.contains(&again)).then_some(())).await;
+        // The new topic of the same name is another one.
+        make(&admin, &again, 1).await;
+        let error = refusal(admin.describe_topics_by_id([old]).await.unwrap());
+        assert_eq!(code(&error), ErrorCode::UnknownTopicId);
+        let error = refusal(admin.delete_topics_by_id([old]).await.unwrap());
+        assert_eq!(code(&error), ErrorCode::UnknownTopicId);
+        let there = names(&admin).await;
+        assert!(there.contains(&again) && there.contains(&other));
+
+        let error = admin.delete_topics_by_id([old, old]).await.unwrap_err();
+        says(&error, &["ids", "twice"]);
+        let error = admin.describe_topics_by_id([Uuid::nil()]).await;
+        says(&error.unwrap_err(), &["ids", "no topic has this id"]);
+        assert!(admin.delete_topics_by_id([]).await.unwrap().is_empty());
     })
     .await;
 }

@@ -120,6 +120,26 @@ async fn troubles_that_pass_are_got_over() {
         .all()
         .unwrap();
     assert_eq!(count(&seen), 2);
+    let seen = site.trouble::<FindCoordinatorRequest>(|before, asked| match before {
+        0 => asked.rewrite::<FindCoordinatorRequest>(|response| {
+            response.coordinators[1].error_code = ErrorCode::CoordinatorNotAvailable.code();
+        }),
+        _ => Verdict::Pass,
+    });
+    let found = admin.find_coordinators(["one", "other"]).await.unwrap();
+    assert_eq!(found.all().unwrap().len(), 2);
+    let asked = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|asked| {
+            asked
+                .decode::<FindCoordinatorRequest>()
+                .coordinator_keys
+                .len()
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(asked, [2, 1]);
     // The coordinator is known, until it says that it is none.
     let seen = site.once::<FindCoordinatorRequest>(ErrorCode::None);
     admin
@@ -151,6 +171,27 @@ async fn troubles_that_pass_are_got_over() {
         .unwrap();
     assert_eq!(offsets[&key], Some(CommittedOffset::new(3)));
     assert_eq!(count(&seen), 2);
+    // One of its partitions is enough for a group to be asked for again.
+    let seen = site.trouble::<OffsetFetchRequest>(|before, asked| {
+        assert!(asked.decode::<OffsetFetchRequest>().require_stable);
+        match before {
+            0 => asked.rewrite::<OffsetFetchRequest>(|response| {
+                let partition = &mut response.groups[0].topics[0].partitions[0];
+                partition.error_code = ErrorCode::UnstableOffsetCommit.code();
+            }),
+            _ => Verdict::Pass,
+        }
+    });
+    let offsets = admin
+        .stable_group_offsets([(&*group, OffsetsOf::All)])
+        .await
+        .unwrap();
+    let offsets = offsets.all().unwrap().remove(&group).unwrap();
+    assert!(offsets.get(&key).unwrap().is_ok());
+    assert_eq!(count(&seen), 2);
+    // A coordinator that asks for time is not looked for again on another connection.
+    let connection = |at: usize| seen.lock().unwrap()[at].connection;
+    assert_eq!(connection(0), connection(1));
     let seen = site.trouble::<ListGroupsRequest>(|before, asked| match before {
         0 => asked.rewrite::<ListGroupsRequest>(|response| {
             response.error_code = ErrorCode::CoordinatorLoadInProgress.code();
@@ -231,6 +272,13 @@ async fn troubles_that_last_are_told() {
     let set = [(key.clone(), CommittedOffset::new(3))];
     let seen = site.trouble::<OffsetCommitRequest>(always(ErrorCode::GroupAuthorizationFailed));
     let error = refusal(admin.alter_group_offsets(&group, set).await.unwrap());
+    assert_eq!(
+        (code(&error), count(&seen)),
+        (ErrorCode::GroupAuthorizationFailed, 1)
+    );
+    let seen = site.trouble::<FindCoordinatorRequest>(always(ErrorCode::GroupAuthorizationFailed));
+    let error = refusal(admin.find_coordinators([&*new]).await.unwrap());
+    says(&error, &["finding the coordinator", &new]);
     assert_eq!(
         (code(&error), count(&seen)),
         (ErrorCode::GroupAuthorizationFailed, 1)
