@@ -1,10 +1,14 @@
 //! `tidemark group`.
 
+use std::time::Duration;
+
 use integration_tests::harness::calls;
 use integration_tests::harness::cluster::{
     Cluster, for_each_cluster, for_each_cluster_behind_a_proxy, unique,
 };
 use integration_tests::harness::proxy::{Intercepted, Verdict};
+use integration_tests::harness::wait::until;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use serde_json::json;
 use tidemark_client::Client;
 use tidemark_protocol::messages::{BrokerId, DescribeTopicPartitionsRequest, MetadataRequest};
@@ -140,6 +144,39 @@ async fn offsets_are_reset_to_any_place() {
     .await;
 }
 
+/// Groups of the new protocol of consumers (KIP-848): Apache Kafka alone has them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_of_the_new_protocol_are_described_and_not_moved_under_their_members() {
+    let cluster = match Cluster::shared_kafka().await {
+        Ok(cluster) => cluster,
+        Err(missing) => return eprintln!("left out: {missing}"),
+    };
+    let cli = Cli::of(&cluster);
+    let topic = filled(&cluster, &cli).await;
+    let group = unique("billing");
+    let mut config = rdkafka::ClientConfig::new();
+    config
+        .set("bootstrap.servers", cluster.bootstrap())
+        .set("group.id", &group)
+        .set("group.protocol", "consumer")
+        .set("auto.offset.reset", "earliest");
+    let member: BaseConsumer = config.create().unwrap();
+    member.subscribe(&[&topic]).unwrap();
+    // It has joined once it has something to read.
+    let read = until("a record", || member.poll(Duration::from_secs(1)));
+    drop(read.unwrap());
+    let described = cli.json(&["group", "describe", &group]);
+    let told = &described["groups"][0];
+    assert_eq!(told["type"], "consumer", "{told}");
+    assert_eq!(told["members"].as_array().unwrap().len(), 1, "{told}");
+    let reset = ["group", "reset-offsets", &group, "--topic", &topic];
+    let in_use = [&reset[..], &["--to-earliest", "--execute"]].concat();
+    cli.fails(&in_use, &[&group, "1 member", "stop them first"]);
+    tokio::task::spawn_blocking(move || drop(member))
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_are_listed_described_and_deleted() {
     for_each_cluster(async |cluster| {
@@ -159,7 +196,10 @@ async fn groups_are_listed_described_and_deleted() {
         assert!(!listed.contains(&group), "{listed}");
 
         let described = cli.ok(&["group", "describe", &group]);
-        let first = format!("{group}: Stable, 1 member, assigned by range, lag 3\n");
+        let first = format!(
+            "{group}: Stable, classic protocol, 1 member, assigned by range, lag 3, coordinated by \
+             broker 1\n"
+        );
         assert!(described.starts_with(&first), "{described}");
         let described = cells(&described);
         assert_eq!(
@@ -196,6 +236,8 @@ async fn groups_are_listed_described_and_deleted() {
         let expected = json!({
             "group": group,
             "state": "Stable",
+            "type": "classic",
+            "coordinator": 1,
             "protocol_type": "consumer",
             "assignor": "range",
             "lag": 3,

@@ -155,8 +155,8 @@ fn describe(
     let assignor = Some(&group.protocol).filter(|protocol| !protocol.is_empty());
     let by = assignor.map_or_else(String::new, |assignor| format!(", assigned by {assignor}"));
     report.say(format!(
-        "{}: {}, {members}{by}, lag {lag}",
-        group.id, group.state
+        "{}: {}, {} protocol, {members}{by}, lag {lag}, coordinated by broker {}",
+        group.id, group.state, group.kind, group.coordinator.id
     ));
     let mut table = Table::new(["TOPIC", "PARTITION", "COMMITTED", "LATEST", "LAG", "MEMBER"]);
     let mut offsets = Vec::new();
@@ -189,6 +189,8 @@ fn describe(
     json!({
         "group": group.id,
         "state": group.state.name(),
+        "type": group.kind.name(),
+        "coordinator": group.coordinator.id,
         "protocol_type": group.protocol_type,
         "assignor": assignor,
         "lag": lag,
