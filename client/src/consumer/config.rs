@@ -269,6 +269,9 @@ impl ConsumerConfig {
         };
         millis("session_timeout", group.session_timeout)?;
         millis("heartbeat_interval", group.heartbeat_interval)?;
+        if let Some(interval) = self.auto_commit {
+            millis("auto_commit", interval)?;
+        }
         millis("max_poll_interval", group.max_poll_interval)
     }
 

@@ -475,6 +475,10 @@ impl Fetcher {
                 offset: to,
                 epoch: -1,
             };
+            // What was found out about what lies behind is found out again.
+            if matches!(p.state, State::Stopped | State::Reset(_)) {
+                p.state = State::Fetching;
+            }
         });
         match self.partitions.get_mut(partition) {
             Some(p) => {
@@ -517,6 +521,7 @@ impl Fetcher {
 
     /// Tells the application and waits for a seek.
     fn stop(&mut self, partition: &TopicPartition, error: ConsumerError) {
+        self.drop_failures(partition);
         if let Some(p) = self.partitions.get_mut(partition) {
             p.state = State::Stopped;
             p.told = true;

@@ -97,6 +97,7 @@ impl Consumer {
         }
         let all = self.assignment();
         self.forget(&all);
+        self.last_words = None;
         self.shared.cluster.keep_topics(&HashSet::new());
         committed
     }
@@ -153,10 +154,12 @@ impl Consumer {
                     self.forget(&gone);
                 }
                 Change::Lose(gone) => {
+                    self.last_words = None;
                     self.forget(&gone);
                     self.tell(Telling::Lost, &gone).await;
                 }
                 Change::Assign(new) => {
+                    self.last_words = None;
                     let topics = new.iter().map(|partition| Arc::clone(&partition.topic));
                     self.shared.cluster.want_topics(topics);
                     self.shared.change(|fetcher| fetcher.add(&new, true));

@@ -108,8 +108,10 @@ impl Shared {
         deadline: u64,
     ) -> Result<(), ProduceError> {
         let mut changes = self.cluster.changes();
-        // An answer that is under way already may be older than the partition.
-        for _ in 0..2 {
+        // An answer that is under way already may be older than the partition, and what has failed
+        // says nothing.
+        let mut answers = 0;
+        while answers < 2 {
             changes.borrow_and_update();
             self.cluster.refresh();
             let changed = self.cluster.clock().until(deadline, changes.changed());
@@ -121,6 +123,9 @@ impl Shared {
             }
             if !in_time {
                 break;
+            }
+            if self.cluster.trouble().is_none() {
+                answers += 1;
             }
         }
         Err(ProduceError::UnknownPartition {
@@ -305,6 +310,8 @@ fn connected(
         Err(error) => {
             links.remove(&node);
             core.unreachable(node, &error.to_string(), clock.now(), clock.random());
+            // What waits for it is in use: another one may lead it by now.
+            shared.cluster.use_topics(&core.active_topics());
             shared.cluster.refresh();
         }
     }

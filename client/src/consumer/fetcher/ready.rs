@@ -192,6 +192,19 @@ impl Fetcher {
         }
     }
 
+    /// Drops what was to be told of a partition: something else is now.
+    pub(super) fn drop_failures(&mut self, name: &TopicPartition) {
+        let told = self
+            .partitions
+            .get_mut(name)
+            .is_some_and(|p| std::mem::take(&mut p.told));
+        if told {
+            self.ready.retain(
+                |item| !matches!(item, Item::Failure { partition, .. } if partition == name),
+            );
+        }
+    }
+
     /// Drops what waits of partitions that are not assigned any more.
     pub(super) fn drop_gone(&mut self) {
         let partitions = std::mem::take(&mut self.partitions);

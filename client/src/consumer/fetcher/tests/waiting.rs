@@ -201,3 +201,37 @@ fn a_broker_without_sessions_is_asked_in_turns() {
         story.asks(&[&format!("fetch 1: {first}")]);
     }
 }
+
+#[test]
+fn a_broken_batch_in_front_of_an_error_is_fetched_again() {
+    let mut story = Story::new(OffsetReset::Error);
+    story.fetcher.add(&[p(0)], true);
+    story.asks(&["committed: 0"]);
+    story.committed(0, Some(0));
+    story.asks(&["fetch 1: 0@0"]);
+    story.records(1, &[(0, batch(0, 5, 0))]);
+    story.asks(&["fetch 1: 0@5"]);
+    story.error(1, 0, ErrorCode::OffsetOutOfRange);
+    // Its CRC is wrong.
+    let (_, turn, _) = read_to(&mut story, 0);
+    story.fetcher.step_back(&p(0), turn, 0, story.now, CHANCE);
+    story.now.millis += 10_000;
+    story.asks(&["fetch 1: 0@0"]);
+}
+
+#[test]
+fn a_seek_leaves_no_failure_of_before() {
+    let mut story = Story::new(OffsetReset::Error);
+    story.fetcher.add(&[p(0)], true);
+    story.asks(&["committed: 0"]);
+    story.committed(0, Some(7));
+    story.asks(&["fetch 1: 0@7"]);
+    story.error(1, 0, ErrorCode::TopicAuthorizationFailed);
+    story.now.millis += 10_000;
+    story.asks(&["fetch 1: "]);
+    story.error(1, 0, ErrorCode::OffsetOutOfRange);
+    let text = story.fetcher.take().unwrap().unwrap_err().to_string();
+    assert!(text.contains("offset 7 is out of range"), "{text}");
+    story.fetcher.seek(&p(0), at(3, -1));
+    assert!(!story.fetcher.has_ready());
+}
