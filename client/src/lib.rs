@@ -1,5 +1,5 @@
-//! A native async Kafka client for Rust: no C library, on tokio. It speaks to Tidemark, Apache
-//! Kafka, both of which all of it is tested against, and whatever else speaks Kafka's protocol.
+//! A native async Kafka client for Rust: no C library, on tokio. It speaks to Tidemark and
+//! Apache Kafka, against which it is tested, and to whatever else speaks Kafka's protocol.
 //!
 //! A [`Client`] holds the connections and the picture of one cluster. What is made from it shares
 //! both:
