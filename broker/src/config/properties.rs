@@ -3,7 +3,8 @@
 //! A line is a key, a separator (`=`, `:` or blanks) and a value. Lines that start with `#` or `!`
 //! are comments. A backslash at the end of a line continues it on the next, whose leading blanks
 //! do not count; elsewhere it escapes: `\t \n \r \f`, `\u` with four hexadecimal digits, and any
-//! other character stands for itself. Unlike Java's reader this one takes the file for UTF-8, which is what editors write.
+//! other character stands for itself. Unlike Java's reader this one takes the file for UTF-8, which
+//! is what editors write.
 
 use super::error::ConfigError;
 
