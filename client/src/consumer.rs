@@ -33,14 +33,16 @@ use fetcher::messages::FetchTerms;
 use fetcher::{Fetcher, Position};
 use member::GroupMember;
 
-pub use batch::{Batch, ConsumerRecord, Fetched, MAX_UNPACKED, RecordRef, Section, SectionRecords};
+pub use batch::{
+    Batch, BatchReader, ConsumerRecord, Fetched, MAX_UNPACKED, RecordRef, Section, SectionRecords,
+};
 pub use commit::CommittedOffset;
 pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};
 pub use error::ConsumerError;
 pub use listener::{RebalanceListener, Told};
 pub use stream::RecordStream;
 pub use tidemark_protocol::records::{
-    BatchHeader, HeaderView, Headers, RecordError, TimestampType,
+    BatchError, BatchHeader, HeaderView, Headers, RecordError, TimestampType,
 };
 
 /// Reads partitions (Kafka: `KafkaConsumer`). Made by [`crate::Client::consumer`]. What it reads is

@@ -1,4 +1,32 @@
 //! Event-time stream processing in a library that needs nothing but a Kafka-compatible broker.
-//!
-//! Nothing is here yet: the crate holds the place of the streams library, which is built on the
-//! client when that is done.
+#![warn(clippy::missing_errors_doc)]
+
+mod aggregator;
+mod chunk;
+mod data;
+mod dsl;
+mod error;
+mod late;
+mod operator;
+mod record;
+mod runtime;
+mod state;
+pub mod testing;
+pub mod time;
+mod topology;
+
+pub use aggregator::{Aggregator, Count, Fold, Merging, NoMerge, Reduce, Update};
+pub use data::{Data, DataError, Json, Payload};
+#[doc(hidden)]
+pub use data::{decode_json, encode_json};
+pub use dsl::{
+    Branches, Consumed, GroupedStream, Produced, Stream, StreamsBuilder, Table, TimeWindowedStream,
+    WindowedTable,
+};
+pub use error::StreamsError;
+pub use late::{Late, LateReason, LateWindow};
+pub use operator::Counts;
+pub use operator::source::OnBadRecord;
+pub use operator::window_aggregate::Emit;
+pub use record::{Change, Headers, Record};
+pub use topology::{NodeKind, Subtopology, Topic, Topology};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemark_protocol::records::{
-    BatchHeader, BatchView, Compression, Headers, RecordView, Records, TimestampType,
+    BatchError, BatchHeader, BatchView, Compression, Headers, RecordError, RecordView, Records,
+    TimestampType,
 };
 
 use super::error::ConsumerError;
@@ -77,6 +78,37 @@ impl Batch {
             header: self.header,
             from: self.from,
         })
+    }
+
+    /// A batch from its bytes, as [`Self::bytes`] gives them: for whoever keeps batches, and for tests.
+    /// The CRC is not checked.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError`] if the bytes are not one whole batch.
+    pub fn parse(bytes: Bytes) -> Result<Self, BatchError> {
+        let header = BatchView::parse(&bytes)?.header();
+        Ok(Self {
+            bytes: bytes.slice(..header.size_in_bytes()),
+            header,
+            from: header.base_offset,
+        })
+    }
+
+    /// Reads the records one by one, unpacked, from [`Self::first_offset`] on. Unlike a [`Section`]
+    /// the reader owns what it reads, so it can be kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decode`].
+    pub fn reader(&self, partition: &TopicPartition) -> Result<BatchReader, ConsumerError> {
+        let open = OpenBatch::new(self).map_err(|reason| ConsumerError::Corrupt {
+            partition: partition.clone(),
+            offset: self.first_offset(),
+            next_offset: Some(self.next_offset()),
+            reason,
+        })?;
+        Ok(BatchReader(open))
     }
 
     pub(super) fn validate_crc(&self) -> Result<(), String> {
@@ -210,6 +242,47 @@ impl<'a> RecordRef<'a> {
     #[must_use]
     pub fn header_count(&self) -> usize {
         self.record.header_count()
+    }
+}
+
+/// Reads the records of one [`Batch`].
+#[derive(Debug)]
+pub struct BatchReader(OpenBatch);
+
+impl BatchReader {
+    /// The next record, and the buffer that its key, value and headers lie in; `None` when there are
+    /// no more. An error ends the batch: it is not what its header says.
+    #[inline]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "the record is borrowed from the reader"
+    )]
+    pub fn next(&mut self) -> Option<Result<(RecordRef<'_>, &Bytes), RecordError>> {
+        let open = &mut self.0;
+        while open.left > 0 {
+            let rest = open.section.get(open.at..).unwrap_or_default();
+            let mut records = Records::new(rest, open.left);
+            let record = match records.next()? {
+                Ok(record) => record,
+                Err(error) => {
+                    open.left = 0;
+                    return Some(Err(error));
+                }
+            };
+            open.left -= 1;
+            open.at += records.position();
+            let offset = open.times.offset(&record);
+            if offset >= open.from {
+                let timestamp = open.times.timestamp(&record);
+                let record = RecordRef {
+                    offset,
+                    timestamp,
+                    record,
+                };
+                return Some(Ok((record, &open.section)));
+            }
+        }
+        None
     }
 }
 

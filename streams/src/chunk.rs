@@ -1,0 +1,85 @@
+//! Records that go from operator to operator together.
+
+use std::any::Any;
+
+use crate::record::Record;
+
+/// Some records in order, and the watermark behind them. Every record carries the watermark in front
+/// of it, so that what an operator does never depends on where one chunk ends and the next begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunk<K, V> {
+    pub(crate) rows: Vec<Record<K, V>>,
+    /// The task's watermark behind the last record.
+    pub(crate) watermark: i64,
+}
+
+impl<K, V> Default for Chunk<K, V> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            watermark: i64::MIN,
+        }
+    }
+}
+
+/// A chunk of whatever types: what the graph moves about.
+pub(crate) trait AnyChunk: Send {
+    fn as_any(&mut self) -> &mut dyn Any;
+    fn len(&self) -> usize;
+    fn watermark(&self) -> i64;
+    fn set_watermark(&mut self, watermark: i64);
+    /// Leaves no rows; the watermark and the room stay.
+    fn clear(&mut self);
+    fn boxed_clone(&self) -> Box<dyn AnyChunk>;
+    /// An empty one of the same types.
+    fn boxed_empty(&self) -> Box<dyn AnyChunk>;
+}
+
+impl<K, V> AnyChunk for Chunk<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn watermark(&self) -> i64 {
+        self.watermark
+    }
+
+    fn set_watermark(&mut self, watermark: i64) {
+        self.watermark = watermark;
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+    }
+
+    fn boxed_clone(&self) -> Box<dyn AnyChunk> {
+        Box::new(self.clone())
+    }
+
+    fn boxed_empty(&self) -> Box<dyn AnyChunk> {
+        Box::new(Self {
+            rows: Vec::new(),
+            watermark: self.watermark,
+        })
+    }
+}
+
+/// The chunk with its types. The DSL connects only what fits.
+pub(crate) fn typed<K, V>(chunk: &mut dyn AnyChunk) -> &mut Chunk<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    chunk
+        .as_any()
+        .downcast_mut()
+        .expect("the DSL connects only operators whose types fit")
+}

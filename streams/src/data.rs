@@ -1,0 +1,74 @@
+//! What keys and values are: types that know their bytes.
+
+mod json;
+mod nullable;
+mod numbers;
+mod payload;
+mod text;
+mod windowed;
+
+pub use json::{Json, decode_json, encode_json};
+pub use payload::Payload;
+
+/// A type that can be a key or a value of a topic (Kafka: `Serde`). The type itself says how it is
+/// written, so streams need no serdes passed along, and one topic read as two types is found before
+/// the start.
+///
+/// There are implementations for `String`, `Bytes`, `Vec<u8>`, the integers and floats (big-endian
+/// as in Kafka's own serdes), `bool`, [`Json`], `Option` (null is `None`), and `()`, which ignores
+/// what it reads and writes null. [`crate::json_data!`] makes one for a serde type.
+///
+/// Equal values have to have equal bytes where they are keys: keys are grouped by their bytes.
+pub trait Data: Clone + Send + Sync + 'static {
+    /// The bytes: either borrowed from the value or put into `scratch`, which comes empty. `None`
+    /// is null.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the value has no bytes.
+    fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError>;
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the bytes are not such a value, or null and the type has no null.
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError>;
+
+    /// Whether it is written as null. Kafka's rules for null keys and values go by it.
+    #[inline]
+    fn is_null(&self) -> bool {
+        false
+    }
+}
+
+/// Bytes that are not what they should be, or a value that has no bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DataError(String);
+
+impl DataError {
+    /// What is wrong, as a sentence without its end.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    pub(crate) fn null(expected: &str) -> Self {
+        Self(format!("null where {expected} is expected"))
+    }
+}
+
+/// Bytes of a value that has been read from a store or a changelog.
+pub(crate) fn decode_slice<T: Data>(bytes: Option<&[u8]>) -> Result<T, DataError> {
+    T::decode(Payload::new(bytes))
+}
+
+/// The bytes of a value as their own vector; `None` is null.
+#[cfg(test)]
+pub(crate) fn encode_vec<T: Data>(value: &T) -> Result<Option<Vec<u8>>, DataError> {
+    let mut scratch = Vec::new();
+    Ok(value.encode(&mut scratch)?.map(<[u8]>::to_vec))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! JSON by serde.
+
+use std::ops::{Deref, DerefMut};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Data, DataError, Payload};
+
+/// A value that is written as JSON. It derefs to what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Json<T>(pub T);
+
+impl<T> Deref for Json<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Json<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for Json<T> {
+    fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        encode_json(&self.0, scratch)
+    }
+
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        decode_json(payload).map(Self)
+    }
+}
+
+/// Makes serde types fit to be keys and values, written as JSON.
+///
+/// ```
+/// #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// struct Click {
+///     user: String,
+/// }
+/// tidemark_streams::json_data!(Click);
+/// ```
+#[macro_export]
+macro_rules! json_data {
+    ($($type:ty),+ $(,)?) => {$(
+        impl $crate::Data for $type {
+            fn encode<'a>(
+                &'a self,
+                scratch: &'a mut ::std::vec::Vec<u8>,
+            ) -> ::std::result::Result<::std::option::Option<&'a [u8]>, $crate::DataError> {
+                $crate::encode_json(self, scratch)
+            }
+
+            fn decode(
+                payload: $crate::Payload<'_>,
+            ) -> ::std::result::Result<Self, $crate::DataError> {
+                $crate::decode_json(payload)
+            }
+        }
+    )+};
+}
+
+#[doc(hidden)]
+pub fn encode_json<'a, T: Serialize>(
+    value: &T,
+    scratch: &'a mut Vec<u8>,
+) -> Result<Option<&'a [u8]>, DataError> {
+    serde_json::to_writer(&mut *scratch, value)
+        .map_err(|error| DataError::new(format!("cannot be written as JSON: {error}")))?;
+    Ok(Some(scratch))
+}
+
+#[doc(hidden)]
+pub fn decode_json<T: DeserializeOwned>(payload: Payload<'_>) -> Result<T, DataError> {
+    let bytes = payload.require("JSON")?;
+    serde_json::from_slice(bytes)
+        .map_err(|error| DataError::new(format!("not the JSON that is expected: {error}")))
+}

@@ -1,0 +1,26 @@
+//! Null as `None`.
+
+use super::{Data, DataError, Payload};
+
+impl<T: Data> Data for Option<T> {
+    #[inline]
+    fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        match self {
+            Some(value) => value.encode(scratch),
+            None => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        match payload.bytes() {
+            Some(_) => T::decode(payload).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn is_null(&self) -> bool {
+        self.as_ref().is_none_or(Data::is_null)
+    }
+}

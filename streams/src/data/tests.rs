@@ -1,0 +1,66 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::time::{Window, Windowed};
+
+fn check<T: Data + PartialEq + std::fmt::Debug>(value: T, expected: Option<&[u8]>) {
+    let bytes = encode_vec(&value).unwrap();
+    assert_eq!(bytes.as_deref(), expected);
+    assert_eq!(value.is_null(), expected.is_none());
+    assert_eq!(decode_slice::<T>(bytes.as_deref()).unwrap(), value);
+}
+
+fn refuse<T: Data + std::fmt::Debug>(bytes: Option<&[u8]>, reason: &str) {
+    let error = decode_slice::<T>(bytes).unwrap_err();
+    assert!(error.to_string().contains(reason), "{error}");
+}
+
+#[test]
+fn bytes_are_kafkas() {
+    check("login".to_owned(), Some(b"login"));
+    check(Bytes::from_static(b""), Some(b""));
+    check(vec![1_u8, 2], Some(&[1, 2]));
+    check(-2_i64, Some(&[255, 255, 255, 255, 255, 255, 255, 254]));
+    check(7_i32, Some(&[0, 0, 0, 7]));
+    check(1.5_f64, Some(&[0x3f, 0xf8, 0, 0, 0, 0, 0, 0]));
+    check(true, Some(&[1]));
+    check((), None);
+    check(None::<i32>, None);
+    check(Some(7_i32), Some(&[0, 0, 0, 7]));
+    check(Json(vec![1, 2]), Some(b"[1,2]"));
+    let windowed = Windowed {
+        key: "k".to_owned(),
+        window: Window { start: 1, end: 2 },
+    };
+    let mut bytes = b"k".to_vec();
+    bytes.extend([0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1]);
+    check(windowed, Some(&bytes));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    refuse::<String>(None, "null where a string");
+    refuse::<String>(Some(&[0xff]), "not UTF-8");
+    refuse::<i64>(Some(&[1]), "1 bytes where a number of 8 bytes");
+    refuse::<bool>(Some(&[2]), "not a byte that is 0 or 1");
+    refuse::<Json<i32>>(Some(b"{"), "not the JSON");
+    refuse::<Windowed<String>>(Some(b"short"), "a key with a window");
+    refuse::<Windowed<String>>(
+        Some(&[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]),
+        "ends before",
+    );
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_read_or_refused(bytes in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40))) {
+        let bytes = bytes.as_deref();
+        let _ = decode_slice::<String>(bytes);
+        let _ = decode_slice::<Json<serde_json::Value>>(bytes);
+        if let Ok(windowed) = decode_slice::<Windowed<Vec<u8>>>(bytes) {
+            let again = encode_vec(&windowed).unwrap();
+            prop_assert_eq!(again.as_deref(), bytes);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Text and plain bytes, and `()`, which looks at nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Data, DataError, Payload};
+
+/// UTF-8 (Kafka: `StringSerde`). What is not UTF-8 is an error, where Kafka puts replacement
+/// characters.
+impl Data for String {
+    #[inline]
+    fn encode<'a>(&'a self, _scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        Ok(Some(self.as_bytes()))
+    }
+
+    #[inline]
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        Ok(utf8(payload)?.to_owned())
+    }
+}
+
+/// UTF-8 that is shared when it is cloned.
+impl Data for Arc<str> {
+    #[inline]
+    fn encode<'a>(&'a self, _scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        Ok(Some(self.as_bytes()))
+    }
+
+    #[inline]
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        Ok(utf8(payload)?.into())
+    }
+}
+
+#[inline]
+fn utf8(payload: Payload<'_>) -> Result<&str, DataError> {
+    let bytes = payload.require("a string")?;
+    std::str::from_utf8(bytes).map_err(|error| DataError::new(format!("not UTF-8: {error}")))
+}
+
+/// The bytes as they are; what is read is a slice of the received buffer (Kafka:
+/// `ByteBufferSerde`).
+impl Data for Bytes {
+    #[inline]
+    fn encode<'a>(&'a self, _scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        Ok(Some(self))
+    }
+
+    #[inline]
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        payload.to_bytes().ok_or_else(|| DataError::null("bytes"))
+    }
+}
+
+/// The bytes as they are (Kafka: `ByteArraySerde`).
+impl Data for Vec<u8> {
+    #[inline]
+    fn encode<'a>(&'a self, _scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        Ok(Some(self))
+    }
+
+    #[inline]
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        Ok(payload.require("bytes")?.to_vec())
+    }
+}
+
+/// Nothing: whatever is there is not looked at, and null is written (Kafka: `VoidSerde`, which
+/// refuses to read anything but null).
+impl Data for () {
+    #[inline]
+    fn encode<'a>(&'a self, _scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        Ok(None)
+    }
+
+    #[inline]
+    fn decode(_payload: Payload<'_>) -> Result<Self, DataError> {
+        Ok(())
+    }
+
+    #[inline]
+    fn is_null(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,37 @@
+//! Keys with a window, in Kafka's form.
+
+use super::{Data, DataError, Payload};
+use crate::time::{Window, Windowed};
+
+/// The key's bytes, then the window's end and start, 8 bytes each (Kafka:
+/// `SessionKeySchema.toBinary`). Kafka's time windows have only their start there and take the size
+/// from the reader; with both, whoever reads needs to know nothing.
+impl<K: Data> Data for Windowed<K> {
+    fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        let mut inner = Vec::new();
+        let key = self.key.encode(&mut inner)?;
+        scratch.extend_from_slice(key.unwrap_or_default());
+        scratch.extend_from_slice(&self.window.end.to_be_bytes());
+        scratch.extend_from_slice(&self.window.start.to_be_bytes());
+        Ok(Some(scratch))
+    }
+
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        const EXPECTED: &str = "a key with a window";
+        let bytes = payload.require(EXPECTED)?;
+        let (rest, start) = split_last(bytes).ok_or_else(|| DataError::null(EXPECTED))?;
+        let (key, end) = split_last(rest).ok_or_else(|| DataError::null(EXPECTED))?;
+        if start > end {
+            return Err(DataError::new("a window that ends before it starts"));
+        }
+        Ok(Self {
+            key: K::decode(Payload::new(Some(key)))?,
+            window: Window { start, end },
+        })
+    }
+}
+
+fn split_last(bytes: &[u8]) -> Option<(&[u8], i64)> {
+    let (rest, last) = bytes.split_last_chunk::<8>()?;
+    Some((rest, i64::from_be_bytes(*last)))
+}

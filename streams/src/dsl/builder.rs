@@ -1,0 +1,103 @@
+//! Where a topology begins.
+
+use std::sync::Arc;
+
+use super::source::Consumed;
+use super::stream::Stream;
+use crate::data::Data;
+use crate::error::StreamsError;
+use crate::operator::source::{OnBadRecord, PartitionSource, SourceSpec};
+use crate::topology::{Edge, Make, NewNode, NodeKind, Plan, Topic, Topology};
+
+/// Builds a topology (Kafka: `StreamsBuilder`). Streams and tables made from it are handles: each
+/// call on one adds an operator.
+///
+/// ```
+/// use tidemark_streams::StreamsBuilder;
+///
+/// let builder = StreamsBuilder::new();
+/// builder
+///     .stream::<(), String>("text")
+///     .flat_map(|_, line| {
+///         let words: Vec<_> = line.split_whitespace().map(|w| (w.to_owned(), ())).collect();
+///         words
+///     })
+///     .to("words");
+/// let topology = builder.build()?;
+/// # Ok::<(), tidemark_streams::StreamsError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct StreamsBuilder {
+    plan: Plan,
+}
+
+impl StreamsBuilder {
+    /// A topology without operators.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads a topic (Kafka: `StreamsBuilder.stream`).
+    #[must_use]
+    pub fn stream<K: Data, V: Data>(&self, topic: &str) -> Stream<K, V> {
+        self.stream_with([topic], Consumed::new())
+    }
+
+    /// Reads topics, and says how: event time, watermarks, what is done with bad records.
+    #[must_use]
+    pub fn stream_with<'a, K: Data, V: Data>(
+        &self,
+        topics: impl IntoIterator<Item = &'a str>,
+        consumed: Consumed<K, V>,
+    ) -> Stream<K, V> {
+        let topics = topics.into_iter();
+        let topics: Vec<Topic> = topics.map(|name| Topic::External(name.into())).collect();
+        let name = match topics.first() {
+            Some(Topic::External(name) | Topic::Internal(name)) => name.to_string(),
+            None => {
+                self.plan.problem("a stream reads no topic".to_owned());
+                "stream".to_owned()
+            }
+        };
+        let node = add_source(&self.plan, &name, topics, consumed);
+        Stream::new(self.plan.clone(), Edge { node, port: 0 })
+    }
+
+    /// The topology. Handles that are left must not be used any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::Topology`] with everything that is wrong, operators named.
+    pub fn build(&self) -> Result<Topology, StreamsError> {
+        self.plan.build()
+    }
+}
+
+/// Adds the node that reads these topics.
+pub(super) fn add_source<K: Data, V: Data>(
+    plan: &Plan,
+    name: &str,
+    topics: Vec<Topic>,
+    consumed: Consumed<K, V>,
+) -> usize {
+    let spec = Arc::new(SourceSpec {
+        extractor: consumed.extractor,
+        watermarks: consumed.watermarks,
+        on_bad_record: consumed.on_bad_record,
+        bounds: consumed.bounds,
+    });
+    let make = Make::Source(Arc::new(move |cx, partition| {
+        let dead_letters = match &spec.on_bad_record {
+            OnBadRecord::DeadLetter(topic) => Some(cx.topic(&Topic::External(Arc::clone(topic)))),
+            _ => None,
+        };
+        Box::new(PartitionSource::new(
+            Arc::clone(&spec),
+            partition,
+            dead_letters,
+        ))
+    }));
+    let new = NewNode::new("stream", NodeKind::Source { topics }, make).output::<K, V>();
+    plan.add_named(name, new)
+}

@@ -1,0 +1,77 @@
+//! Streams whose records are grouped by key.
+
+use std::sync::Arc;
+
+use super::stream::Stream;
+use super::table::Table;
+use super::windowed::TimeWindowedStream;
+use crate::aggregator::{Aggregator, Count, Reduce};
+use crate::data::Data;
+use crate::operator::aggregate::Aggregate;
+use crate::record::Change;
+use crate::state::KeyValueStore;
+use crate::time::TimeWindows;
+use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+
+/// Records by key, to be aggregated (Kafka: `KGroupedStream`).
+pub struct GroupedStream<K, V> {
+    pub(super) stream: Stream<K, V>,
+}
+
+impl<K: Data, V: Data> GroupedStream<K, V> {
+    pub(super) fn new(stream: Stream<K, V>) -> Self {
+        Self { stream }
+    }
+
+    /// How many records each key has had.
+    #[must_use]
+    pub fn count(&self) -> Table<K, i64> {
+        self.add("count", Count)
+    }
+
+    /// One value per key, made of two again and again; the first one is that of the first record.
+    #[must_use]
+    pub fn reduce(&self, reduce: impl Fn(V, V) -> V + Send + Sync + 'static) -> Table<K, V> {
+        self.add("reduce", Reduce(reduce))
+    }
+
+    /// One aggregate per key. Records whose key or value is null are left out.
+    #[must_use]
+    pub fn aggregate<A: Aggregator<K, V>>(&self, aggregator: A) -> Table<K, A::State> {
+        self.add("aggregate", aggregator)
+    }
+
+    /// One aggregate per key and window.
+    #[must_use]
+    pub fn windowed_by(&self, windows: TimeWindows) -> TimeWindowedStream<K, V> {
+        TimeWindowedStream::new(self.stream.clone(), windows)
+    }
+
+    fn add<A: Aggregator<K, V>>(
+        &self,
+        operation: &'static str,
+        aggregator: A,
+    ) -> Table<K, A::State> {
+        let plan = &self.stream.plan;
+        let aggregator = Arc::new(aggregator);
+        let store = plan.add_store(StoreSpec {
+            name: format!("{}.{operation}", plan.name(self.stream.from.node)),
+            make: Arc::new(|seed| Box::new(KeyValueStore::<A::State>::new(seed))),
+            changelog: Some(Changelog { retention: None }),
+        });
+        let make = Make::Operator(Arc::new(move |cx| {
+            let (own, wants_old) = (cx.store(store), cx.wants_old);
+            Box::new(Aggregate::<K, V, A>::new(
+                Arc::clone(&aggregator),
+                own,
+                wants_old,
+            ))
+        }));
+        let new = NewNode::new(operation, NodeKind::Aggregate, make)
+            .input(self.stream.from)
+            .output::<K, Change<A::State>>()
+            .store(store);
+        let node = plan.add(new);
+        Table::stored(plan.clone(), Edge { node, port: 0 }, store)
+    }
+}

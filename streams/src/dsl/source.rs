@@ -1,0 +1,84 @@
+//! How a topic is read.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::operator::source::OnBadRecord;
+use crate::time::{TimestampExtractor, WatermarkStrategy};
+
+/// How a topic is read (Kafka: `Consumed`).
+pub struct Consumed<K, V> {
+    pub(crate) extractor: TimestampExtractor<K, V>,
+    pub(crate) watermarks: WatermarkStrategy<K, V>,
+    pub(crate) on_bad_record: OnBadRecord,
+    pub(crate) bounds: (i64, i64),
+}
+
+impl<K, V> Consumed<K, V> {
+    /// The records' own timestamps, whatever they are, watermarks right behind them, and a stop at
+    /// the first bad record.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            extractor: TimestampExtractor::Record,
+            watermarks: WatermarkStrategy::BoundedOutOfOrderness(Duration::ZERO),
+            on_bad_record: OnBadRecord::Fail,
+            bounds: (i64::MIN, i64::MAX),
+        }
+    }
+
+    /// Event time is a field of the payload, in milliseconds since 1970 (UTC). Records for which it
+    /// gives `None` are bad ones.
+    #[must_use]
+    pub fn timestamp(
+        mut self,
+        field: impl Fn(&K, &V) -> Option<i64> + Send + Sync + 'static,
+    ) -> Self {
+        self.extractor = TimestampExtractor::Field(Arc::new(field));
+        self
+    }
+
+    /// Event time is the wall clock when a record is read.
+    #[must_use]
+    pub fn ingestion_time(mut self) -> Self {
+        self.extractor = TimestampExtractor::Ingestion;
+        self
+    }
+
+    /// Records come at most so much out of order: the watermark stays so far behind the largest
+    /// timestamp.
+    #[must_use]
+    pub fn watermark_delay(self, bound: Duration) -> Self {
+        self.watermarks(WatermarkStrategy::BoundedOutOfOrderness(bound))
+    }
+
+    /// How watermarks follow from records.
+    #[must_use]
+    pub fn watermarks(mut self, strategy: WatermarkStrategy<K, V>) -> Self {
+        self.watermarks = strategy;
+        self
+    }
+
+    /// What is done with records that do not decode, have no time, or one out of bounds. Default:
+    /// the application stops.
+    #[must_use]
+    pub fn on_bad_record(mut self, policy: OnBadRecord) -> Self {
+        self.on_bad_record = policy;
+        self
+    }
+
+    /// The event times that make sense, in milliseconds since 1970 (UTC). Others make a record a bad
+    /// one: one from the far future would close every window there is. Default: all.
+    #[must_use]
+    pub fn timestamp_bounds(mut self, bounds: RangeInclusive<i64>) -> Self {
+        self.bounds = bounds.into_inner();
+        self
+    }
+}
+
+impl<K, V> Default for Consumed<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

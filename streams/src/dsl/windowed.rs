@@ -1,0 +1,137 @@
+//! Streams whose records are grouped by key and window.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::stream::Stream;
+use super::table::Table;
+use crate::aggregator::{Aggregator, Count, Reduce};
+use crate::data::Data;
+use crate::late::Late;
+use crate::operator::window_aggregate::{Emit, LATE, RESULTS, WindowAggregate, retention};
+use crate::record::Change;
+use crate::state::WindowStore;
+use crate::time::{TimeWindows, Windowed};
+use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+
+/// A day: how much longer than windows live their changelog is kept (Kafka:
+/// `windowstore.changelog.additional.retention.ms`).
+const ADDITIONAL_RETENTION: i64 = 24 * 60 * 60 * 1000;
+
+/// Records by key and window, to be aggregated (Kafka: `TimeWindowedKStream`).
+pub struct TimeWindowedStream<K, V> {
+    stream: Stream<K, V>,
+    windows: TimeWindows,
+    emit: Emit,
+}
+
+impl<K: Data, V: Data> TimeWindowedStream<K, V> {
+    pub(super) fn new(stream: Stream<K, V>, windows: TimeWindows) -> Self {
+        Self {
+            stream,
+            windows,
+            emit: Emit::default(),
+        }
+    }
+
+    /// When results come out. Default: [`Emit::Close`].
+    #[must_use]
+    pub fn emit(mut self, emit: Emit) -> Self {
+        self.emit = emit;
+        self
+    }
+
+    /// How many records each key has in each window.
+    #[must_use]
+    pub fn count(&self) -> WindowedTable<K, V, i64> {
+        self.add("count", Count)
+    }
+
+    /// One value per key and window, made of two again and again.
+    #[must_use]
+    pub fn reduce(
+        &self,
+        reduce: impl Fn(V, V) -> V + Send + Sync + 'static,
+    ) -> WindowedTable<K, V, V> {
+        self.add("reduce", Reduce(reduce))
+    }
+
+    /// One aggregate per key and window. Records whose key is null are left out; those whose value is
+    /// null are not (as in Kafka).
+    #[must_use]
+    pub fn aggregate<A: Aggregator<K, V>>(&self, aggregator: A) -> WindowedTable<K, V, A::State> {
+        self.add("aggregate", aggregator)
+    }
+
+    fn add<A: Aggregator<K, V>>(
+        &self,
+        operation: &'static str,
+        aggregator: A,
+    ) -> WindowedTable<K, V, A::State> {
+        let plan = &self.stream.plan;
+        let (windows, emit) = (self.windows, self.emit);
+        let name = plan.name(self.stream.from.node);
+        if let Some(problem) = windows.problem() {
+            plan.problem(format!("{name}.{operation}: {problem}"));
+        }
+        let kept = retention(&windows);
+        let store = plan.add_store(StoreSpec {
+            name: format!("{name}.{operation}"),
+            make: Arc::new(move |seed| Box::new(WindowStore::<A::State>::new(seed, kept))),
+            changelog: Some(Changelog {
+                retention: Some(kept.saturating_add(ADDITIONAL_RETENTION)),
+            }),
+        });
+        let aggregator = Arc::new(aggregator);
+        let make = Make::Operator(Arc::new(move |cx| {
+            let (own, wants_old) = (cx.store(store), cx.wants_old);
+            let aggregator = Arc::clone(&aggregator);
+            Box::new(WindowAggregate::<K, V, A>::new(
+                aggregator, windows, emit, own, wants_old,
+            ))
+        }));
+        let kind = NodeKind::WindowAggregate {
+            windows: windows.to_string(),
+        };
+        let new = NewNode::new(operation, kind, make)
+            .input(self.stream.from)
+            .output::<Windowed<K>, Change<A::State>>()
+            .output::<K, Late<V>>()
+            .keeps_time::<K, V>()
+            .store(store);
+        let node = plan.add(new);
+        WindowedTable {
+            table: Table::stored(
+                plan.clone(),
+                Edge {
+                    node,
+                    port: RESULTS,
+                },
+                store,
+            ),
+            late: Stream::new(plan.clone(), Edge { node, port: LATE }),
+        }
+    }
+}
+
+/// The results of windows, and the records that came too late for them. It derefs to the table.
+pub struct WindowedTable<K, V, A> {
+    table: Table<Windowed<K>, A>,
+    late: Stream<K, Late<V>>,
+}
+
+impl<K, V, A> WindowedTable<K, V, A> {
+    /// Records that came too late, with their window and the reason.
+    #[must_use]
+    pub fn late(&self) -> Stream<K, Late<V>> {
+        self.late.clone()
+    }
+}
+
+impl<K, V, A> Deref for WindowedTable<K, V, A> {
+    type Target = Table<Windowed<K>, A>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.table
+    }
+}

@@ -1,0 +1,110 @@
+//! Operators: one kind per file, each works on a chunk of records. An operator is made anew for every
+//! task. It keeps its state in the task's stores; what else it has can be lost.
+
+pub(crate) mod aggregate;
+pub(crate) mod branch;
+pub(crate) mod merge;
+pub(crate) mod sink;
+pub(crate) mod source;
+pub(crate) mod stateless;
+pub(crate) mod window_aggregate;
+
+use crate::chunk::{AnyChunk, Chunk, typed};
+use crate::error::StreamsError;
+use crate::runtime::outbox::Outbox;
+use crate::state::Stores;
+
+/// An operator as the graph sees it: one call per chunk.
+pub(crate) trait Operator: Send {
+    /// Works on the rows that come through an input and leaves what comes out in `cx.outputs`. It may
+    /// take the rows away. Called with an empty chunk when only the watermark has moved on.
+    fn process(&mut self, port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>);
+
+    /// The wall clock has moved on. Only for what goes by it: punctuation, suppression limits.
+    fn wall_clock(&mut self, _now: i64, _cx: &mut Context<'_>) {}
+}
+
+/// What an operator works with.
+pub(crate) struct Context<'a> {
+    pub(crate) outputs: &'a mut Outputs,
+    pub(crate) stores: &'a mut Stores,
+    pub(crate) outbox: &'a mut Outbox,
+    pub(crate) counts: &'a mut Counts,
+    /// The first error of the round: it ends the task.
+    pub(crate) failed: &'a mut Option<StreamsError>,
+}
+
+impl Context<'_> {
+    /// Ends the task with this error, unless it has one already.
+    #[cold]
+    pub(crate) fn fail(&mut self, error: StreamsError) {
+        self.failed.get_or_insert(error);
+    }
+}
+
+/// Where an operator leaves what comes out: one chunk for each of its outputs.
+#[derive(Default)]
+pub(crate) struct Outputs {
+    pub(crate) ports: Vec<Output>,
+}
+
+/// One output of an operator.
+pub(crate) struct Output {
+    pub(crate) chunk: Box<dyn AnyChunk>,
+    /// Inputs that it goes to: node and port.
+    pub(crate) targets: Vec<(usize, usize)>,
+    /// The watermark that they were last told.
+    pub(crate) told: i64,
+}
+
+impl Outputs {
+    /// One output's chunk with its types.
+    #[inline]
+    pub(crate) fn get<K, V>(&mut self, port: usize) -> &mut Chunk<K, V>
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        typed(&mut *self.ports[port].chunk)
+    }
+
+    /// Whether anybody listens to that output.
+    pub(crate) fn is_used(&self, port: usize) -> bool {
+        !self.ports[port].targets.is_empty()
+    }
+}
+
+/// What a task counts, by reason (Kafka: `dropped-records` and its like).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records that were too late for their windows.
+    pub late: u64,
+    /// Records dropped because their key is null where there has to be one.
+    pub null_key: u64,
+    /// Records dropped because their value is null where there has to be one.
+    pub null_value: u64,
+    /// Records that did not decode.
+    pub undecodable: u64,
+    /// Records whose timestamps are out of the source's bounds.
+    pub absurd_timestamp: u64,
+    /// Records that the application's own code refused.
+    pub refused: u64,
+}
+
+impl Counts {
+    /// Adds what another one has counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.late += other.late;
+        self.null_key += other.null_key;
+        self.null_value += other.null_value;
+        self.undecodable += other.undecodable;
+        self.absurd_timestamp += other.absurd_timestamp;
+        self.refused += other.refused;
+    }
+}
+
+/// The error of a key that has no bytes.
+#[cold]
+pub(crate) fn bad_key(error: crate::data::DataError) -> StreamsError {
+    StreamsError::Key(error)
+}

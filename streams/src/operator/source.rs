@@ -1,0 +1,376 @@
+//! Reads one partition of a source topic: raw batches in, typed records out (Kafka: `SourceNode` and
+//! `RecordQueue`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tidemark_client::TopicPartition;
+use tidemark_client::consumer::{Batch, BatchReader, ConsumerError, RecordRef};
+
+use super::Counts;
+use crate::chunk::{AnyChunk, typed};
+use crate::data::{Data, Payload};
+use crate::error::StreamsError;
+use crate::record::{Headers, Record};
+use crate::runtime::outbox::{Outbox, TopicId};
+use crate::time::{TimestampExtractor, WatermarkGenerator, WatermarkStrategy};
+
+/// So many records are decoded ahead where several partitions are read in the order of time.
+const DECODE_AHEAD: usize = 256;
+
+/// What is done with a record that does not decode, or whose timestamp is out of bounds (Kafka:
+/// `DeserializationExceptionHandler`, KIP-1034).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OnBadRecord {
+    /// The application stops and says which record it is. The default: nothing is lost in silence.
+    #[default]
+    Fail,
+    /// The record is counted and left out.
+    Skip,
+    /// The record goes to that topic as it came, with headers that say where it was and why:
+    /// `tidemark.topic`, `tidemark.partition`, `tidemark.offset`, `tidemark.reason`.
+    DeadLetter(Arc<str>),
+}
+
+/// How a source reads.
+pub(crate) struct SourceSpec<K, V> {
+    pub(crate) extractor: TimestampExtractor<K, V>,
+    pub(crate) watermarks: WatermarkStrategy<K, V>,
+    pub(crate) on_bad_record: OnBadRecord,
+    /// Timestamps outside of it make a record a bad one.
+    pub(crate) bounds: (i64, i64),
+}
+
+/// One partition of a source, as the task sees it.
+pub(crate) trait Source: Send {
+    /// Takes fetched batches in.
+    fn add(&mut self, batches: Vec<Batch>, next_offset: i64);
+
+    /// About how many records wait, and how many bytes.
+    fn waiting(&self) -> (usize, usize);
+
+    /// The timestamp of the next record, if there is one.
+    fn head(&mut self, cx: &mut SourceContext<'_>) -> Option<i64>;
+
+    /// Moves the next records, at most `limit` and none later than `until`, to `chunk`, each with the
+    /// watermark in front of it.
+    fn take(
+        &mut self,
+        limit: usize,
+        until: i64,
+        chunk: &mut dyn AnyChunk,
+        cx: &mut SourceContext<'_>,
+    );
+
+    /// The offset of the next record that is to be processed.
+    fn position(&self) -> i64;
+
+    /// Where to begin: an offset, and the watermark as it was there.
+    fn seek(&mut self, offset: i64, watermark: i64);
+
+    /// The partition's watermark.
+    fn watermark(&self) -> i64;
+}
+
+/// What a source works with.
+pub(crate) struct SourceContext<'a> {
+    pub(crate) outbox: &'a mut Outbox,
+    pub(crate) counts: &'a mut Counts,
+    pub(crate) failed: &'a mut Option<StreamsError>,
+    /// The wall clock, in milliseconds since 1970.
+    pub(crate) wall: i64,
+    /// The smallest watermark of the task's other partitions.
+    pub(crate) others: i64,
+    /// The task's watermark, which never goes back.
+    pub(crate) watermark: &'a mut i64,
+}
+
+/// The records of one partition.
+pub(crate) struct PartitionSource<K, V> {
+    spec: Arc<SourceSpec<K, V>>,
+    partition: TopicPartition,
+    dead_letters: Option<TopicId>,
+    generator: WatermarkGenerator<K, V>,
+    input: VecDeque<Input>,
+    /// The batch that is being read, and the offset behind it.
+    reader: Option<(BatchReader, i64)>,
+    /// Decoded records and their offsets, from `taken` on still to be processed.
+    ready: Vec<Record<K, V>>,
+    offsets: Vec<i64>,
+    taken: usize,
+    /// Offset behind everything decoded, skipped records included.
+    decoded: i64,
+    waiting_records: usize,
+    waiting_bytes: usize,
+}
+
+enum Input {
+    Batch(Batch),
+    /// Nothing is to be read below this offset.
+    Upto(i64),
+}
+
+impl<K: Data, V: Data> PartitionSource<K, V> {
+    pub(crate) fn new(
+        spec: Arc<SourceSpec<K, V>>,
+        partition: TopicPartition,
+        dead_letters: Option<TopicId>,
+    ) -> Self {
+        let generator = spec.watermarks.generator();
+        Self {
+            spec,
+            partition,
+            dead_letters,
+            generator,
+            input: VecDeque::new(),
+            reader: None,
+            ready: Vec::new(),
+            offsets: Vec::new(),
+            taken: 0,
+            decoded: 0,
+            waiting_records: 0,
+            waiting_bytes: 0,
+        }
+    }
+
+    /// Decodes until `limit` records are ready or there are no more.
+    fn decode(&mut self, limit: usize, cx: &mut SourceContext<'_>) {
+        if self.taken > 0 {
+            self.ready.drain(..self.taken);
+            self.offsets.drain(..self.taken);
+            self.taken = 0;
+        }
+        while self.ready.len() < limit && cx.failed.is_none() {
+            let Some((reader, behind)) = &mut self.reader else {
+                match self.input.pop_front() {
+                    Some(Input::Upto(offset)) => self.decoded = self.decoded.max(offset),
+                    Some(Input::Batch(batch)) => self.open(batch, cx),
+                    None => return,
+                }
+                continue;
+            };
+            let Some(next) = reader.next() else {
+                self.decoded = self.decoded.max(*behind);
+                self.reader = None;
+                continue;
+            };
+            self.waiting_records = self.waiting_records.saturating_sub(1);
+            match next {
+                Ok((record, buffer)) => {
+                    self.decoded = record.offset.saturating_add(1);
+                    match read(&self.spec, &record, buffer, cx.wall) {
+                        Ok(row) => {
+                            self.ready.push(row);
+                            self.offsets.push(record.offset);
+                        }
+                        Err(bad) => {
+                            let dead = self.dead_letters;
+                            refuse(&self.spec, &self.partition, dead, &record, bad, cx);
+                        }
+                    }
+                }
+                Err(error) => {
+                    *cx.failed = Some(StreamsError::Decode {
+                        topic: self.partition.topic.to_string(),
+                        partition: self.partition.partition,
+                        offset: self.decoded,
+                        reason: error.to_string(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, batch: Batch, cx: &mut SourceContext<'_>) {
+        let behind = batch.next_offset();
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(batch.bytes().len());
+        match batch.reader(&self.partition) {
+            Ok(reader) => self.reader = Some((reader, behind)),
+            Err(error) => {
+                let (offset, reason) = match error {
+                    ConsumerError::Corrupt { offset, reason, .. } => (offset, reason),
+                    other => (batch.first_offset(), other.to_string()),
+                };
+                *cx.failed = Some(StreamsError::Decode {
+                    topic: self.partition.topic.to_string(),
+                    partition: self.partition.partition,
+                    offset,
+                    reason,
+                });
+            }
+        }
+    }
+}
+
+/// Why a record is a bad one.
+enum Bad {
+    Undecodable(String),
+    Timestamp(String),
+}
+
+#[inline]
+fn read<K: Data, V: Data>(
+    spec: &SourceSpec<K, V>,
+    record: &RecordRef<'_>,
+    buffer: &bytes::Bytes,
+    wall: i64,
+) -> Result<Record<K, V>, Bad> {
+    let key = K::decode(Payload::within(record.key(), buffer))
+        .map_err(|error| Bad::Undecodable(format!("its key is {error}")))?;
+    let value = V::decode(Payload::within(record.value(), buffer))
+        .map_err(|error| Bad::Undecodable(format!("its value is {error}")))?;
+    let timestamp = spec
+        .extractor
+        .extract(&key, &value, record.timestamp, wall)
+        .map_err(Bad::Timestamp)?;
+    if timestamp < spec.bounds.0 || timestamp > spec.bounds.1 {
+        return Err(Bad::Timestamp(format!(
+            "its timestamp {timestamp} is not between {} and {}",
+            spec.bounds.0, spec.bounds.1
+        )));
+    }
+    let mut row = Record::new(key, value, timestamp);
+    if record.header_count() > 0 {
+        row.headers = headers(record, buffer);
+    }
+    Ok(row)
+}
+
+#[cold]
+fn headers(record: &RecordRef<'_>, buffer: &bytes::Bytes) -> Headers {
+    let slice = |bytes: &[u8]| match bytes {
+        [] => bytes::Bytes::new(),
+        _ => buffer.slice_ref(bytes),
+    };
+    let list = record.headers();
+    Headers::new(list.map(|h| (slice(h.key), h.value.map(slice))).collect())
+}
+
+#[cold]
+fn refuse<K, V>(
+    spec: &SourceSpec<K, V>,
+    partition: &TopicPartition,
+    dead_letters: Option<TopicId>,
+    record: &RecordRef<'_>,
+    bad: Bad,
+    cx: &mut SourceContext<'_>,
+) {
+    let reason = match bad {
+        Bad::Undecodable(reason) => {
+            cx.counts.undecodable += 1;
+            reason
+        }
+        Bad::Timestamp(reason) => {
+            cx.counts.absurd_timestamp += 1;
+            reason
+        }
+    };
+    if spec.on_bad_record == OnBadRecord::Fail {
+        *cx.failed = Some(StreamsError::Decode {
+            topic: partition.topic.to_string(),
+            partition: partition.partition,
+            offset: record.offset,
+            reason,
+        });
+    } else if let Some(topic) = dead_letters {
+        let mut list: Vec<_> = record
+            .headers()
+            .map(|h| {
+                let key = bytes::Bytes::copy_from_slice(h.key);
+                (key, h.value.map(bytes::Bytes::copy_from_slice))
+            })
+            .collect();
+        let mut tell = |key: &'static str, value: String| {
+            list.push((
+                bytes::Bytes::from_static(key.as_bytes()),
+                Some(value.into()),
+            ));
+        };
+        tell("tidemark.topic", partition.topic.to_string());
+        tell("tidemark.partition", partition.partition.to_string());
+        tell("tidemark.offset", record.offset.to_string());
+        tell("tidemark.reason", reason);
+        let headers = Headers::new(list);
+        cx.outbox.push(
+            topic,
+            None,
+            record.key(),
+            record.value(),
+            record.timestamp,
+            headers,
+        );
+    }
+}
+
+impl<K: Data, V: Data> Source for PartitionSource<K, V> {
+    fn add(&mut self, batches: Vec<Batch>, next_offset: i64) {
+        for batch in batches {
+            self.waiting_records += usize::try_from(batch.header().records_count).unwrap_or(0);
+            self.waiting_bytes += batch.bytes().len();
+            self.input.push_back(Input::Batch(batch));
+        }
+        self.input.push_back(Input::Upto(next_offset));
+    }
+
+    fn waiting(&self) -> (usize, usize) {
+        let ready = self.ready.len() - self.taken;
+        (self.waiting_records + ready, self.waiting_bytes)
+    }
+
+    fn head(&mut self, cx: &mut SourceContext<'_>) -> Option<i64> {
+        if self.taken == self.ready.len() {
+            self.decode(DECODE_AHEAD, cx);
+        }
+        Some(self.ready.get(self.taken)?.timestamp)
+    }
+
+    fn take(
+        &mut self,
+        limit: usize,
+        until: i64,
+        chunk: &mut dyn AnyChunk,
+        cx: &mut SourceContext<'_>,
+    ) {
+        let chunk = typed::<K, V>(chunk);
+        if self.taken == self.ready.len() {
+            self.decode(limit, cx);
+        }
+        let waiting = &self.ready[self.taken..];
+        let late = waiting
+            .iter()
+            .take(limit)
+            .position(|row| row.timestamp > until);
+        let count = late.unwrap_or(waiting.len().min(limit));
+        if self.taken == 0 && count == self.ready.len() && chunk.rows.is_empty() {
+            std::mem::swap(&mut self.ready, &mut chunk.rows);
+            self.offsets.clear();
+        } else {
+            // Cheap to move one by one: runs are short where partitions take turns.
+            let run = self.taken..self.taken + count;
+            chunk.rows.extend(self.ready[run].iter().cloned());
+            self.taken += count;
+        }
+        for row in &mut chunk.rows {
+            row.watermark = *cx.watermark;
+            let own = self.generator.observe(row);
+            *cx.watermark = (*cx.watermark).max(own.min(cx.others));
+        }
+        chunk.watermark = *cx.watermark;
+    }
+
+    fn position(&self) -> i64 {
+        self.offsets
+            .get(self.taken)
+            .copied()
+            .unwrap_or(self.decoded)
+    }
+
+    fn seek(&mut self, offset: i64, watermark: i64) {
+        self.decoded = offset;
+        self.generator.restore(watermark);
+    }
+
+    fn watermark(&self) -> i64 {
+        self.generator.watermark()
+    }
+}

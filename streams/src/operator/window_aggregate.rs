@@ -1,0 +1,400 @@
+//! Aggregates a stream by key and window of fixed size (Kafka: `KStreamWindowAggregate`).
+//!
+//! Three ways to keep state: a pane is one window, or, where windows overlap and states can be merged
+//! and nothing comes out before a window closes, a slice that all windows over it share.
+
+mod slices;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{Context, Operator, bad_key};
+use crate::aggregator::Aggregator;
+use crate::chunk::{AnyChunk, Chunk, typed};
+use crate::data::{Data, decode_slice};
+use crate::error::StreamsError;
+use crate::late::{Late, LateReason};
+use crate::record::{Change, Headers, Record};
+use crate::state::table::Hash;
+use crate::state::{StoreId, WindowStore};
+use crate::time::{EventTime, TimeWindows, Window, Windowed};
+
+/// When results of windows come out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Emit {
+    /// With every record: what the window has so far (Kafka: `EmitStrategy.onWindowUpdate`).
+    Update,
+    /// When event time passes the window's end, and again with every late record that the allowed
+    /// lateness lets in (Flink's event-time trigger). By stream time it is as [`Self::Final`].
+    #[default]
+    Close,
+    /// Once, when nothing can change the window any more (Kafka: `EmitStrategy.onWindowClose`).
+    Final,
+}
+
+/// What the output for results is.
+pub(crate) const RESULTS: usize = 0;
+/// What the output for late records is.
+pub(crate) const LATE: usize = 1;
+
+/// One aggregate per key and window. Records whose key is null are counted and left out.
+pub(crate) struct WindowAggregate<K, V, A: Aggregator<K, V>> {
+    aggregator: Arc<A>,
+    windows: TimeWindows,
+    emit: Emit,
+    /// The size of slices, if windows share them.
+    slice: Option<i64>,
+    store: StoreId,
+    wants_old: bool,
+    /// Event time at which something is to be done, at the earliest.
+    due: i64,
+    scratch: Vec<u8>,
+    types: PhantomData<fn(K, V)>,
+}
+
+/// A record with the bytes of its key.
+struct Keyed<'a, K, V> {
+    bytes: &'a [u8],
+    hash: Hash,
+    key: &'a K,
+    value: V,
+    timestamp: i64,
+    headers: Headers,
+    watermark: i64,
+}
+
+/// Windows that did not take a record.
+type Missed = SmallVec<[Window; 1]>;
+type Store<K, V, A> = WindowStore<<A as Aggregator<K, V>>::State>;
+type Results<K, V, A> = Chunk<Windowed<K>, Change<<A as Aggregator<K, V>>::State>>;
+
+/// The size of slices, if these windows can share them.
+pub(crate) fn slice_of(windows: &TimeWindows, emit: Emit, can_merge: bool) -> Option<i64> {
+    let overlap = windows.advance < windows.size;
+    (overlap && can_merge && emit != Emit::Update).then(|| gcd(windows.size, windows.advance))
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// How long after its start a pane is kept, on the scale of the store's closing time.
+pub(crate) fn retention(windows: &TimeWindows) -> i64 {
+    let kept = windows.size.saturating_add(windows.grace);
+    match windows.time {
+        EventTime::Watermark => kept.saturating_sub(1),
+        EventTime::StreamTime => kept,
+    }
+}
+
+impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
+    pub(crate) fn new(
+        aggregator: Arc<A>,
+        windows: TimeWindows,
+        emit: Emit,
+        store: StoreId,
+        wants_old: bool,
+    ) -> Self {
+        let slice = slice_of(&windows, emit, aggregator.can_merge());
+        Self {
+            aggregator,
+            windows,
+            emit,
+            slice,
+            store,
+            wants_old,
+            due: i64::MIN,
+            scratch: Vec::new(),
+            types: PhantomData,
+        }
+    }
+
+    /// The event time at which a window's result comes out.
+    fn fires_at(&self, start: i64) -> i64 {
+        let end = start.saturating_add(self.windows.size);
+        match (self.windows.time, self.emit) {
+            (EventTime::Watermark, Emit::Final) => end.saturating_add(self.windows.grace) - 1,
+            (EventTime::Watermark, _) => end - 1,
+            (EventTime::StreamTime, _) => end.saturating_add(self.windows.grace),
+        }
+    }
+
+    /// The event time from which on a window takes nothing.
+    fn closes_at(&self, start: i64) -> i64 {
+        start.saturating_add(retention(&self.windows))
+    }
+
+    /// Event time has come to `now`: gives out what closes, and drops what nothing can change any
+    /// more.
+    fn advance(&mut self, now: i64, stamp: i64, cx: &mut Context<'_>) {
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
+        let before = store.time().closed;
+        if now <= before {
+            return;
+        }
+        store.time_mut().closed = now;
+        if now < self.due {
+            return;
+        }
+        if self.emit != Emit::Update {
+            if let Err(error) = self.fire(before, now, stamp, cx) {
+                cx.fail(error);
+                return;
+            }
+        }
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
+        store.expire();
+        self.due = self.next_due(now, store);
+    }
+
+    /// The earliest event time at which something is to be done.
+    fn next_due(&self, now: i64, store: &Store<K, V, A>) -> i64 {
+        let Some(first) = store.starts(i64::MIN).next() else {
+            return i64::MAX;
+        };
+        let mut due = first.saturating_add(retention(&self.windows));
+        if self.emit != Emit::Update {
+            let next = match self.slice {
+                Some(_) => self.next_sliced(now, store),
+                None => store
+                    .starts(i64::MIN)
+                    .find(|start| self.fires_at(*start) > now),
+            };
+            due = due.min(next.map_or(i64::MAX, |start| self.fires_at(start)));
+        }
+        due
+    }
+
+    /// Gives out the windows whose time is above `before` and not above `now`.
+    fn fire(
+        &mut self,
+        before: i64,
+        now: i64,
+        stamp: i64,
+        cx: &mut Context<'_>,
+    ) -> Result<(), StreamsError> {
+        if self.slice.is_some() {
+            return self.fire_sliced(before, now, stamp, cx);
+        }
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
+        let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
+        for start in store.starts(i64::MIN) {
+            let at = self.fires_at(start);
+            if at > now {
+                break;
+            }
+            if at <= before {
+                continue;
+            }
+            let pane = store.pane(start).map(|pane| pane.sorted());
+            for (key, state, timestamp) in pane.unwrap_or_default() {
+                let key = decode_slice::<K>(Some(key)).map_err(bad_key)?;
+                self.result(key, start, state.clone(), timestamp, at, stamp, output);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts one closed window's result out. Whatever fires does so as if event time had come there
+    /// step by step: that is the watermark it carries.
+    #[allow(clippy::too_many_arguments, reason = "what a result is made of")]
+    fn result(
+        &self,
+        key: K,
+        start: i64,
+        state: A::State,
+        timestamp: i64,
+        at: i64,
+        stamp: i64,
+        output: &mut Results<K, V, A>,
+    ) {
+        let window = self.windows.window(start);
+        let (timestamp, watermark) = match self.windows.time {
+            EventTime::Watermark => (window.end - 1, stamp.max(at - 1)),
+            EventTime::StreamTime => (timestamp, stamp),
+        };
+        output.rows.push(Record {
+            key: Windowed { key, window },
+            value: Change {
+                new: Some(state),
+                old: None,
+            },
+            timestamp,
+            headers: Headers::default(),
+            watermark,
+        });
+    }
+
+    /// Puts a record into its windows.
+    #[inline]
+    fn add(&mut self, row: Record<K, V>, cx: &mut Context<'_>) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        match row.key.encode(&mut scratch) {
+            Ok(Some(bytes)) => {
+                let keyed = Keyed {
+                    bytes,
+                    hash: cx.stores.get::<Store<K, V, A>>(self.store).hash(bytes),
+                    key: &row.key,
+                    value: row.value,
+                    timestamp: row.timestamp,
+                    headers: row.headers,
+                    watermark: row.watermark,
+                };
+                match self.slice {
+                    Some(slice) => self.add_to_slice(slice, keyed, cx),
+                    None => self.add_to_windows(keyed, cx),
+                }
+            }
+            Ok(None) => cx.counts.null_key += 1,
+            Err(error) => cx.fail(bad_key(error)),
+        }
+        self.scratch = scratch;
+    }
+
+    #[inline]
+    fn add_to_windows(&mut self, row: Keyed<'_, K, V>, cx: &mut Context<'_>) {
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
+        let now = store.time().closed;
+        let mut missed = Missed::new();
+        let mut starts = self.windows.starts(row.timestamp).peekable();
+        let mut value = Some(row.value);
+        let mut taken = false;
+        while let Some(start) = starts.next() {
+            if self.closes_at(start) <= now {
+                missed.push(self.windows.window(start));
+                continue;
+            }
+            // The last window may have the value itself.
+            let own = match (starts.peek(), missed.is_empty()) {
+                (None, true) => value.take(),
+                _ => value.clone(),
+            };
+            let Some(own) = own else { break };
+            taken = true;
+            let fires_at = self.fires_at(start);
+            let comes_out = match self.emit {
+                Emit::Update => true,
+                Emit::Close => fires_at <= now,
+                Emit::Final => false,
+            };
+            let wants_old = self.wants_old && comes_out;
+            let pane = store.pane_mut(start);
+            let at = pane.slot(row.hash, row.bytes);
+            let (timestamp, change) = pane.change(at, |slot| {
+                let old = if wants_old { slot.value.clone() } else { None };
+                self.aggregator.add(row.key, own, &mut slot.value);
+                slot.timestamp = slot.timestamp.max(row.timestamp);
+                let new = if comes_out { slot.value.clone() } else { None };
+                (slot.timestamp, Change { new, old })
+            });
+            let mut next = self.closes_at(start);
+            if self.emit != Emit::Update && fires_at > now {
+                next = next.min(fires_at);
+            }
+            self.due = self.due.min(next);
+            if comes_out {
+                let window = self.windows.window(start);
+                let again = self.emit == Emit::Close;
+                let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
+                output.rows.push(Record {
+                    key: Windowed {
+                        key: row.key.clone(),
+                        window,
+                    },
+                    value: change,
+                    timestamp: if again { window.end - 1 } else { timestamp },
+                    headers: row.headers.clone(),
+                    watermark: row.watermark,
+                });
+            }
+        }
+        if let (false, Some(value)) = (missed.is_empty(), value) {
+            let record = Record {
+                key: row.key.clone(),
+                value,
+                timestamp: row.timestamp,
+                headers: row.headers,
+                watermark: row.watermark,
+            };
+            self.tell_late(&record, &missed, taken, now, cx);
+        }
+    }
+
+    /// Tells of the windows that did not take a record.
+    #[cold]
+    fn tell_late(
+        &self,
+        row: &Record<K, V>,
+        missed: &[Window],
+        taken: bool,
+        now: i64,
+        cx: &mut Context<'_>,
+    ) {
+        cx.counts.late += missed.len() as u64;
+        if !cx.outputs.is_used(LATE) {
+            return;
+        }
+        let output = cx.outputs.get::<K, Late<V>>(LATE);
+        for window in missed {
+            output.rows.push(Record {
+                key: row.key.clone(),
+                value: Late {
+                    value: row.value.clone(),
+                    window: (*window).into(),
+                    watermark: now,
+                    lateness: now - self.closes_at(window.start) + 1,
+                    reason: match self.windows.time {
+                        EventTime::Watermark => LateReason::WindowClosed,
+                        EventTime::StreamTime => LateReason::GraceOver,
+                    },
+                    taken,
+                },
+                timestamp: row.timestamp,
+                headers: row.headers.clone(),
+                watermark: row.watermark,
+            });
+        }
+    }
+}
+
+impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A> {
+    fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
+        let input = typed::<K, V>(input);
+        for row in input.rows.drain(..) {
+            let stamp = row.watermark;
+            match self.windows.time {
+                EventTime::Watermark => {
+                    self.advance(stamp, stamp, cx);
+                    self.add(row, cx);
+                }
+                EventTime::StreamTime => {
+                    let store = cx.stores.get::<Store<K, V, A>>(self.store);
+                    let time = store.time_mut();
+                    time.stream_time = time.stream_time.max(row.timestamp);
+                    let now = time.stream_time;
+                    // Stream time counts for the record itself, but its own results come first.
+                    let before = time.closed;
+                    time.closed = now;
+                    self.add(row, cx);
+                    cx.stores
+                        .get::<Store<K, V, A>>(self.store)
+                        .time_mut()
+                        .closed = before;
+                    self.advance(now, stamp, cx);
+                }
+            }
+            if cx.failed.is_some() {
+                return;
+            }
+        }
+        if self.windows.time == EventTime::Watermark {
+            self.advance(input.watermark, input.watermark, cx);
+        }
+        for output in &mut cx.outputs.ports {
+            output.chunk.set_watermark(input.watermark);
+        }
+    }
+}

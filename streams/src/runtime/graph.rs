@@ -1,0 +1,103 @@
+//! The operators of one task, and how chunks go from one to the next.
+
+use crate::chunk::AnyChunk;
+use crate::error::StreamsError;
+use crate::operator::{Context, Counts, Operator, Outputs};
+use crate::runtime::outbox::Outbox;
+use crate::state::Stores;
+
+/// Operators in an order in which every one comes behind those that feed it.
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<GraphNode>,
+    pub(crate) stores: Stores,
+    pub(crate) outbox: Outbox,
+    pub(crate) counts: Counts,
+    pub(crate) failed: Option<StreamsError>,
+}
+
+pub(crate) struct GraphNode {
+    /// `None` for sources: what comes out of them is made by the task.
+    pub(crate) operator: Option<Box<dyn Operator>>,
+    pub(crate) outputs: Outputs,
+    /// Whoever does something when event time moves on without records has a chunk without rows here,
+    /// of the types of its first input.
+    pub(crate) idle: Option<Box<dyn AnyChunk>>,
+    /// Up to where it has been told of event time.
+    pub(crate) told: i64,
+}
+
+impl Graph {
+    /// Sends a chunk through an operator and all behind it, depth first, as Kafka's tasks do.
+    pub(crate) fn push(&mut self, node: usize, port: usize, chunk: &mut dyn AnyChunk) {
+        if self.failed.is_some() {
+            return;
+        }
+        let here = &mut self.nodes[node];
+        here.told = here.told.max(chunk.watermark());
+        if let Some(operator) = &mut here.operator {
+            let mut cx = Context {
+                outputs: &mut here.outputs,
+                stores: &mut self.stores,
+                outbox: &mut self.outbox,
+                counts: &mut self.counts,
+                failed: &mut self.failed,
+            };
+            operator.process(port, chunk, &mut cx);
+        }
+        self.pass_on(node);
+    }
+
+    /// Sends on what lies in an operator's outputs.
+    pub(crate) fn pass_on(&mut self, node: usize) {
+        let mut outputs = std::mem::take(&mut self.nodes[node].outputs);
+        for output in &mut outputs.ports {
+            let watermark = output.chunk.watermark();
+            if output.chunk.len() == 0 && watermark <= output.told {
+                continue;
+            }
+            output.told = watermark;
+            if let Some(((last, port), others)) = output.targets.split_last() {
+                for (other, port) in others {
+                    let mut copy = output.chunk.boxed_clone();
+                    self.push(*other, *port, &mut *copy);
+                }
+                self.push(*last, *port, &mut *output.chunk);
+            }
+            output.chunk.clear();
+        }
+        self.nodes[node].outputs = outputs;
+    }
+
+    /// Tells event time to the operators that the last chunk has not reached.
+    pub(crate) fn settle(&mut self, watermark: i64) {
+        for node in 0..self.nodes.len() {
+            let here = &mut self.nodes[node];
+            if here.told >= watermark {
+                continue;
+            }
+            if let Some(mut idle) = here.idle.take() {
+                idle.set_watermark(watermark);
+                self.push(node, 0, &mut *idle);
+                self.nodes[node].idle = Some(idle);
+            }
+        }
+    }
+
+    /// Tells the wall clock to whoever goes by it.
+    pub(crate) fn wall_clock(&mut self, now: i64) {
+        for node in 0..self.nodes.len() {
+            let here = &mut self.nodes[node];
+            if let Some(operator) = &mut here.operator {
+                let mut cx = Context {
+                    outputs: &mut here.outputs,
+                    stores: &mut self.stores,
+                    outbox: &mut self.outbox,
+                    counts: &mut self.counts,
+                    failed: &mut self.failed,
+                };
+                operator.wall_clock(now, &mut cx);
+            }
+            self.pass_on(node);
+        }
+    }
+}

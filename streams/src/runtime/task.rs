@@ -1,0 +1,431 @@
+//! One task: the operators of a subtopology for one partition, without I/O. Batches are pushed in,
+//! time is told, effects are taken out.
+
+use tidemark_client::TopicPartition;
+use tidemark_client::consumer::Batch;
+
+use super::graph::{Graph, GraphNode};
+use super::outbox::Outbox;
+use crate::chunk::AnyChunk;
+use crate::error::StreamsError;
+use crate::operator::source::{Source, SourceContext};
+use crate::operator::{Counts, Output, Outputs};
+use crate::state::{Entry, StoreId, StoreTime, Stores};
+use crate::topology::{Make, MakeContext, NodeKind, Topology};
+
+/// The most records that go through the operators together.
+pub(crate) const CHUNK: usize = 1024;
+
+/// What a task is made for.
+pub(crate) struct TaskConfig<'a> {
+    pub(crate) application: &'a str,
+    pub(crate) subtopology: usize,
+    pub(crate) partition: i32,
+    /// How many partitions a topic has, by its name in the cluster.
+    pub(crate) partitions: &'a dyn Fn(&str) -> u32,
+    /// The most records that go through the operators together.
+    pub(crate) chunk: usize,
+    /// Chance for the hashes of keys.
+    pub(crate) seed: u64,
+    /// After so many milliseconds without records a source partition does not hold the watermark
+    /// back any more; `None` for never.
+    pub(crate) idle_after: Option<i64>,
+}
+
+/// One task.
+pub(crate) struct Task {
+    graph: Graph,
+    inputs: Vec<Input>,
+    /// The topology's number of each store.
+    stores: Vec<usize>,
+    chunk: usize,
+    watermark: i64,
+    wall: i64,
+    idle_after: Option<i64>,
+}
+
+/// One source partition of a task.
+struct Input {
+    partition: TopicPartition,
+    node: usize,
+    source: Box<dyn Source>,
+    chunk: Box<dyn AnyChunk>,
+    /// Since when it has had nothing to process, while it could have had.
+    idle_since: Option<i64>,
+    /// Whether it does not hold the watermark back.
+    idle: bool,
+    /// Whether the broker has no more than what has come.
+    caught_up: bool,
+}
+
+/// What of a task is kept with its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// By source partition: the offset of the next record, and the watermark.
+    pub(crate) inputs: Vec<(TopicPartition, i64, i64)>,
+    /// The task's watermark.
+    pub(crate) watermark: i64,
+    /// The stores' times, by the topology's numbers.
+    pub(crate) stores: Vec<(usize, StoreTime)>,
+}
+
+impl Task {
+    pub(crate) fn new(topology: &Topology, config: &TaskConfig<'_>) -> Self {
+        let part = &topology.subtopologies[config.subtopology];
+        let mut places = vec![None; topology.stores.len()];
+        let mut stores = Stores::default();
+        for number in &part.stores {
+            places[*number] = Some(StoreId(stores.list.len()));
+            stores
+                .list
+                .push((topology.stores[*number].make)(config.seed));
+        }
+        let mut outbox = Outbox::default();
+        let mut inputs = Vec::new();
+        let mut nodes = Vec::new();
+        let local = |node: usize| part.nodes.iter().position(|own| *own == node);
+        let old = wants_old(topology);
+        for (at, number) in part.nodes.iter().enumerate() {
+            let node = &topology.nodes[*number];
+            let mut cx = MakeContext {
+                stores: &places,
+                outbox: &mut outbox,
+                application: config.application,
+                partitions: config.partitions,
+                wants_old: old[*number],
+            };
+            let operator = match &node.make {
+                Make::Operator(make) => Some(make(&mut cx)),
+                Make::Source(make) => {
+                    if let NodeKind::Source { topics } = &node.kind {
+                        for topic in topics {
+                            let topic = topic.resolve(config.application);
+                            let partition = TopicPartition::new(topic, config.partition);
+                            inputs.push(Input {
+                                source: make(&mut cx, partition.clone()),
+                                partition,
+                                node: at,
+                                chunk: node.outputs[0](),
+                                idle_since: None,
+                                idle: false,
+                                caught_up: false,
+                            });
+                        }
+                    }
+                    None
+                }
+            };
+            let ports = node.outputs.iter().enumerate().map(|(port, make)| Output {
+                chunk: make(),
+                targets: targets(topology, *number, port, &local),
+                told: i64::MIN,
+            });
+            nodes.push(GraphNode {
+                operator,
+                outputs: Outputs {
+                    ports: ports.collect(),
+                },
+                idle: node.idle.map(|make| make()),
+                told: i64::MIN,
+            });
+        }
+        Self {
+            graph: Graph {
+                nodes,
+                stores,
+                outbox,
+                counts: Counts::default(),
+                failed: None,
+            },
+            inputs,
+            stores: part.stores.clone(),
+            chunk: if part.one_by_one {
+                1
+            } else {
+                config.chunk.max(1)
+            },
+            watermark: i64::MIN,
+            wall: 0,
+            idle_after: config.idle_after,
+        }
+    }
+
+    /// The source partitions, in the order in which they are numbered.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.inputs.iter().map(|input| &input.partition)
+    }
+
+    /// Takes fetched batches of a source partition in. `caught_up` says that the broker had no more.
+    pub(crate) fn push(
+        &mut self,
+        input: usize,
+        batches: Vec<Batch>,
+        next_offset: i64,
+        caught_up: bool,
+    ) {
+        let input = &mut self.inputs[input];
+        input.source.add(batches, next_offset);
+        input.caught_up = caught_up;
+    }
+
+    /// Records and bytes of a source partition that wait to be processed.
+    pub(crate) fn waiting(&self, input: usize) -> (usize, usize) {
+        self.inputs[input].source.waiting()
+    }
+
+    /// Processes records of one source partition: those that are next in the order of time, the
+    /// partition with the smaller number first where times are equal (Kafka: `PartitionGroup`).
+    /// `false` if there is nothing to process, or if a partition is empty that may have earlier
+    /// records still to come; `force` goes on without it (Kafka: `max.task.idle.ms`).
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the task.
+    pub(crate) fn step(&mut self, force: bool) -> Result<bool, StreamsError> {
+        let mut heads: Vec<(i64, usize)> = Vec::new();
+        if self.inputs.len() > 1 {
+            for at in 0..self.inputs.len() {
+                let head = self.with_source(at, |source, _, cx| source.head(cx));
+                self.check()?;
+                match head {
+                    Some(head) => heads.push((head, at)),
+                    None if !force && !self.inputs[at].caught_up => return Ok(false),
+                    None => {}
+                }
+            }
+            heads.sort_unstable();
+        } else if !self.inputs.is_empty() {
+            heads.push((i64::MIN, 0));
+        }
+        let Some((_, at)) = heads.first().copied() else {
+            return Ok(false);
+        };
+        let until = match heads.get(1) {
+            // Of equal times the partition with the smaller number is first.
+            Some((other, number)) => *other - i64::from(*number < at),
+            None => i64::MAX,
+        };
+        let limit = self.chunk;
+        self.with_source(at, |source, chunk, cx| source.take(limit, until, chunk, cx));
+        self.check()?;
+        let input = &mut self.inputs[at];
+        if input.chunk.len() == 0 {
+            return Ok(false);
+        }
+        input.idle_since = None;
+        input.idle = false;
+        let (node, mut chunk) = (
+            input.node,
+            std::mem::replace(
+                &mut input.chunk,
+                Box::new(crate::chunk::Chunk::<(), ()>::default()),
+            ),
+        );
+        self.graph.nodes[node].told = self.watermark;
+        self.send(node, &mut *chunk);
+        chunk.clear();
+        self.inputs[at].chunk = chunk;
+        self.graph.settle(self.watermark);
+        self.check()?;
+        Ok(true)
+    }
+
+    /// Sends a source's chunk to what is behind the source.
+    fn send(&mut self, node: usize, chunk: &mut dyn AnyChunk) {
+        let targets = std::mem::take(&mut self.graph.nodes[node].outputs.ports[0].targets);
+        if let Some(((last, port), others)) = targets.split_last() {
+            for (other, port) in others {
+                let mut copy = chunk.boxed_clone();
+                self.graph.push(*other, *port, &mut *copy);
+            }
+            self.graph.push(*last, *port, chunk);
+        }
+        self.graph.nodes[node].outputs.ports[0].targets = targets;
+    }
+
+    fn with_source<R>(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut dyn Source, &mut dyn AnyChunk, &mut SourceContext<'_>) -> R,
+    ) -> R {
+        let others = self.others(at);
+        let input = &mut self.inputs[at];
+        let mut cx = SourceContext {
+            outbox: &mut self.graph.outbox,
+            counts: &mut self.graph.counts,
+            failed: &mut self.graph.failed,
+            wall: self.wall,
+            others,
+            watermark: &mut self.watermark,
+        };
+        work(&mut *input.source, &mut *input.chunk, &mut cx)
+    }
+
+    /// The smallest watermark of the other source partitions.
+    fn others(&self, at: usize) -> i64 {
+        let others = self.inputs.iter().enumerate();
+        let others = others.filter(|(other, input)| *other != at && !input.idle);
+        others
+            .map(|(_, input)| input.source.watermark())
+            .min()
+            .unwrap_or(i64::MAX)
+    }
+
+    fn check(&self) -> Result<(), StreamsError> {
+        self.graph.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Tells the task what time it is. Source partitions that have had nothing for long enough do not
+    /// hold the watermark back any more; `blocked` says that the task was not given what there is, so
+    /// that this time does not count (FLIP-471).
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the task.
+    pub(crate) fn advance(&mut self, wall: i64, blocked: bool) -> Result<(), StreamsError> {
+        self.wall = wall;
+        if let Some(idle_after) = self.idle_after {
+            for input in &mut self.inputs {
+                if blocked || input.source.waiting().0 > 0 || !input.caught_up {
+                    input.idle_since = None;
+                    continue;
+                }
+                let since = *input.idle_since.get_or_insert(wall);
+                input.idle = wall.saturating_sub(since) >= idle_after;
+            }
+            self.let_time_pass()?;
+        }
+        self.graph.wall_clock(wall);
+        self.check()
+    }
+
+    /// Takes the watermark from the partitions that are not idle.
+    fn let_time_pass(&mut self) -> Result<(), StreamsError> {
+        let busy = self.inputs.iter().filter(|input| !input.idle);
+        let watermark = busy.map(|input| input.source.watermark()).min();
+        watermark.map_or(Ok(()), |watermark| self.set_watermark(watermark))
+    }
+
+    /// Moves event time on, whatever the sources say: for tests, and to close what is open at the end
+    /// of a bounded input.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the task.
+    pub(crate) fn set_watermark(&mut self, watermark: i64) -> Result<(), StreamsError> {
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            self.graph.settle(watermark);
+        }
+        self.check()
+    }
+
+    pub(crate) fn watermark(&self) -> i64 {
+        self.watermark
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.graph.counts
+    }
+
+    /// What the task wants written. Whoever writes it clears it.
+    pub(crate) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.graph.outbox
+    }
+
+    pub(crate) fn stores(
+        &mut self,
+    ) -> impl Iterator<Item = (usize, &mut Box<dyn crate::state::Store>)> {
+        self.stores.iter().copied().zip(&mut self.graph.stores.list)
+    }
+
+    /// Tells what has changed in each store since the last call.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::State`] of a value that has no bytes.
+    pub(crate) fn take_changes(
+        &mut self,
+        topology: &Topology,
+        tell: &mut dyn FnMut(usize, Entry<'_>),
+    ) -> Result<(), StreamsError> {
+        for (number, store) in self.stores() {
+            let told = store.take_changes(&mut |entry| tell(number, entry));
+            told.map_err(|error| StreamsError::State {
+                store: topology.stores[number].name.clone(),
+                error,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What has to be kept with the state.
+    pub(crate) fn position(&self) -> Position {
+        let inputs = self.inputs.iter().map(|input| {
+            let source = &input.source;
+            (
+                input.partition.clone(),
+                source.position(),
+                source.watermark(),
+            )
+        });
+        let stores = self.stores.iter().copied().zip(&self.graph.stores.list);
+        Position {
+            inputs: inputs.collect(),
+            watermark: self.watermark,
+            stores: stores
+                .map(|(number, store)| (number, store.time()))
+                .collect(),
+        }
+    }
+
+    /// Goes on from what was kept; the stores have been restored.
+    pub(crate) fn resume(&mut self, position: &Position) {
+        for (partition, offset, watermark) in &position.inputs {
+            let known = self
+                .inputs
+                .iter_mut()
+                .find(|input| input.partition == *partition);
+            if let Some(input) = known {
+                input.source.seek(*offset, *watermark);
+            }
+        }
+        self.watermark = position.watermark;
+        for (number, time) in &position.stores {
+            if let Some(at) = self.stores.iter().position(|own| own == number) {
+                self.graph.stores.list[at].set_time(*time);
+            }
+        }
+    }
+}
+
+/// Where an output of a node goes to, in the task's numbers.
+fn targets(
+    topology: &Topology,
+    number: usize,
+    port: usize,
+    local: &dyn Fn(usize) -> Option<usize>,
+) -> Vec<(usize, usize)> {
+    let mut targets = Vec::new();
+    for (other, node) in topology.nodes.iter().enumerate() {
+        for (input, edge) in node.inputs.iter().enumerate() {
+            if edge.node == number && edge.port == port {
+                targets.extend(local(other).map(|other| (other, input)));
+            }
+        }
+    }
+    targets
+}
+
+/// Which nodes have somebody behind them who asks for old values.
+fn wants_old(topology: &Topology) -> Vec<bool> {
+    let mut wanted = vec![false; topology.nodes.len()];
+    for (at, node) in topology.nodes.iter().enumerate().rev() {
+        if node.wants_old || (node.passes_old && wanted[at]) {
+            for edge in &node.inputs {
+                wanted[edge.node] = true;
+            }
+        }
+    }
+    wanted
+}

@@ -1,0 +1,118 @@
+//! State: what operators keep, by the bytes of keys.
+
+mod kv;
+pub(crate) mod table;
+mod window;
+
+use std::any::Any;
+
+use crate::data::DataError;
+
+pub(crate) use kv::KeyValueStore;
+pub(crate) use window::WindowStore;
+
+/// One store of one task.
+///
+/// Whatever it holds can be told as a map from bytes to bytes: that is its changelog and its
+/// snapshot, too.
+pub(crate) trait Store: Any + Send {
+    /// Itself, for whoever knows its type.
+    fn as_any(&mut self) -> &mut dyn Any;
+
+    /// Tells each key that has changed since the last call, with its value as it is now; `None` if it
+    /// has gone. The order depends on nothing but what has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] of a value that has no bytes.
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError>;
+
+    /// Tells everything; the order depends on nothing but what the store holds.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] of a value that has no bytes.
+    fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError>;
+
+    /// Puts one entry in as it was told. It does not count as a change.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if it is not what such a store tells.
+    fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError>;
+
+    /// The store's own time, to be kept with what it holds: without it a restart would change what
+    /// is late.
+    fn time(&self) -> StoreTime;
+
+    /// Sets the time as it was told; called after everything has been restored.
+    fn set_time(&mut self, time: StoreTime);
+
+    /// About how many bytes it takes in memory.
+    fn bytes(&self) -> usize;
+
+    /// How many keys it holds, each window of a key counted.
+    fn len(&self) -> usize;
+
+    /// Empties it.
+    fn clear(&mut self);
+}
+
+/// One key of a store as its changelog has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) key: &'a [u8],
+    /// `None` if the key has gone.
+    pub(crate) value: Option<&'a [u8]>,
+}
+
+/// How far a store has come in event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoreTime {
+    /// The largest timestamp that its operator has seen.
+    pub(crate) stream_time: i64,
+    /// Up to where windows have been closed.
+    pub(crate) closed: i64,
+}
+
+impl Default for StoreTime {
+    fn default() -> Self {
+        Self {
+            stream_time: i64::MIN,
+            closed: i64::MIN,
+        }
+    }
+}
+
+/// The stores of a task, by their numbers.
+#[derive(Default)]
+pub(crate) struct Stores {
+    pub(crate) list: Vec<Box<dyn Store>>,
+}
+
+/// A store's place in [`Stores`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StoreId(pub(crate) usize);
+
+impl Stores {
+    /// A store with its type.
+    #[inline]
+    pub(crate) fn get<S: Store>(&mut self, id: StoreId) -> &mut S {
+        known(self.list[id.0].as_any())
+    }
+
+    /// Two stores at once.
+    pub(crate) fn pair<S: Store, T: Store>(&mut self, a: StoreId, b: StoreId) -> (&mut S, &mut T) {
+        let [a, b] = self
+            .list
+            .get_disjoint_mut([a.0, b.0])
+            .expect("an operator's stores are two");
+        (known(a.as_any()), known(b.as_any()))
+    }
+}
+
+fn known<S: Store>(store: &mut dyn Any) -> &mut S {
+    store
+        .downcast_mut()
+        .expect("the DSL makes the stores that its operators ask for")
+}

@@ -1,0 +1,92 @@
+//! The latest value of each key (Kafka: `TimestampedKeyValueStore`).
+
+use std::any::Any;
+
+use super::table::{KeyHasher, Slot, Table};
+use super::{Entry, Store, StoreTime};
+use crate::data::{Data, DataError};
+
+/// Values by the bytes of their keys, each with a timestamp.
+pub(crate) struct KeyValueStore<V> {
+    table: Table<V>,
+    hasher: KeyHasher,
+    time: StoreTime,
+}
+
+impl<V: Data> KeyValueStore<V> {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            table: Table::default(),
+            hasher: KeyHasher::new(seed),
+            time: StoreTime::default(),
+        }
+    }
+
+    /// A key's value and its timestamp.
+    #[inline]
+    pub(crate) fn get(&self, key: &[u8]) -> Option<(&V, i64)> {
+        self.table.get(self.hasher.hash(key), key)
+    }
+
+    /// Changes a key's slot in place; `None` as its value takes the key out.
+    #[inline]
+    pub(crate) fn change<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Slot<V>) -> R) -> R {
+        let at = self.table.slot(self.hasher.hash(key), key);
+        self.table.change(at, change)
+    }
+
+    /// Puts a value in, or takes it out, and gives what was there.
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<V>, timestamp: i64) -> Option<(V, i64)> {
+        self.change(key, |slot| {
+            let old = std::mem::replace(&mut slot.value, value);
+            let was = std::mem::replace(&mut slot.timestamp, timestamp);
+            Some((old?, was))
+        })
+    }
+
+    /// All keys with their values, in the order of the keys' bytes.
+    pub(crate) fn sorted(&self) -> Vec<(&[u8], &V, i64)> {
+        self.table.sorted()
+    }
+}
+
+impl<V: Data> Store for KeyValueStore<V> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        self.table
+            .changes(|key, out| out.extend_from_slice(key), tell)
+    }
+
+    fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        self.table
+            .entries(|key, out| out.extend_from_slice(key), tell)
+    }
+
+    fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
+        let hash = self.hasher.hash(entry.key);
+        self.table.restore(hash, entry.key, entry.value)
+    }
+
+    fn time(&self) -> StoreTime {
+        self.time
+    }
+
+    fn set_time(&mut self, time: StoreTime) {
+        self.time = time;
+    }
+
+    fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn clear(&mut self) {
+        self.table = Table::default();
+    }
+}

@@ -1,0 +1,322 @@
+//! An open-addressing table from the bytes of keys to values in memory: what one pane, or one
+//! key-value store, is made of.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+use std::hash::BuildHasher;
+
+use super::Entry;
+use crate::data::{Data, DataError};
+
+/// Keys up to so many bytes lie within the table.
+const INLINE_KEY: usize = 16;
+
+/// The hash of a key, to be used with every table made with the same seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hash(u64);
+
+/// Makes hashes of keys. The seed is chance where keys come from strangers.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyHasher(FixedState);
+
+impl KeyHasher {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(FixedState::with_seed(seed))
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> Hash {
+        Hash(self.0.hash_one(key))
+    }
+}
+
+/// Values by key. A key that has been taken out stays until its change has been told.
+pub(crate) struct Table<A> {
+    index: HashTable<u32>,
+    slots: Vec<Slot<A>>,
+    /// Slots that have changed since the changes were told, each once.
+    changed: Vec<u32>,
+    /// How many slots have a value.
+    live: usize,
+    /// Bytes of keys that lie outside of the table.
+    far_keys: usize,
+}
+
+pub(crate) struct Slot<A> {
+    hash: u64,
+    key: SmallVec<[u8; INLINE_KEY]>,
+    changed: bool,
+    /// Largest timestamp of what went into the value.
+    pub(crate) timestamp: i64,
+    pub(crate) value: Option<A>,
+}
+
+impl<A> Slot<A> {
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl<A> Default for Table<A> {
+    fn default() -> Self {
+        Self {
+            index: HashTable::new(),
+            slots: Vec::new(),
+            changed: Vec::new(),
+            live: 0,
+            far_keys: 0,
+        }
+    }
+}
+
+impl<A> Table<A> {
+    /// How many keys have a value.
+    pub(crate) fn len(&self) -> usize {
+        self.live
+    }
+
+    /// About how many bytes it takes, without what values hold outside of it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<A>>() + self.index.capacity() * 5 + self.far_keys
+    }
+
+    #[inline]
+    fn find(&self, hash: Hash, key: &[u8]) -> Option<usize> {
+        let found = self.index.find(hash.0, |at| {
+            let slot = &self.slots[*at as usize];
+            slot.hash == hash.0 && slot.key[..] == *key
+        });
+        found.map(|at| *at as usize)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, hash: Hash, key: &[u8]) -> Option<(&A, i64)> {
+        let slot = &self.slots[self.find(hash, key)?];
+        Some((slot.value.as_ref()?, slot.timestamp))
+    }
+
+    /// The slot of a key, made with no value if there was none. Whoever changes it says so with
+    /// [`Self::touch`].
+    #[inline]
+    pub(crate) fn slot(&mut self, hash: Hash, key: &[u8]) -> usize {
+        match self.find(hash, key) {
+            Some(at) => at,
+            None => self.add(hash, key),
+        }
+    }
+
+    fn add(&mut self, hash: Hash, key: &[u8]) -> usize {
+        let at = self.slots.len();
+        let number = u32::try_from(at).expect("a table has less than 2^32 keys");
+        self.slots.push(Slot {
+            hash: hash.0,
+            key: SmallVec::from_slice(key),
+            changed: false,
+            timestamp: i64::MIN,
+            value: None,
+        });
+        if key.len() > INLINE_KEY {
+            self.far_keys += key.len();
+        }
+        let slots = &self.slots;
+        self.index
+            .insert_unique(hash.0, number, |at| slots[*at as usize].hash);
+        at
+    }
+
+    /// Changes a slot's value in place.
+    #[inline]
+    pub(crate) fn change<R>(&mut self, at: usize, change: impl FnOnce(&mut Slot<A>) -> R) -> R {
+        let slot = &mut self.slots[at];
+        let was = slot.value.is_some();
+        let result = change(slot);
+        match (was, slot.value.is_some()) {
+            (false, true) => self.live += 1,
+            (true, false) => self.live -= 1,
+            _ => {}
+        }
+        if !slot.changed {
+            slot.changed = true;
+            self.changed.push(at as u32);
+        }
+        result
+    }
+
+    /// Keys with values, in the order of the keys' bytes.
+    pub(crate) fn sorted(&self) -> Vec<(&[u8], &A, i64)> {
+        let live = self.slots.iter().filter_map(|slot| {
+            let value = slot.value.as_ref()?;
+            Some((slot.key(), value, slot.timestamp))
+        });
+        let mut all: Vec<_> = live.collect();
+        all.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        all
+    }
+
+    /// Calls for every key with a value, in no order that means anything.
+    pub(crate) fn for_each(&self, each: &mut dyn FnMut(Hash, &[u8], &A, i64)) {
+        for slot in &self.slots {
+            if let Some(value) = &slot.value {
+                each(Hash(slot.hash), slot.key(), value, slot.timestamp);
+            }
+        }
+    }
+
+    /// Whether something has changed since the changes were told.
+    pub(crate) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Slots that have changed since the last call, in the order of their keys. Keys without a value
+    /// are gone afterwards.
+    pub(crate) fn take_changed(&mut self, tell: &mut dyn FnMut(&Slot<A>)) {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable_by(|a, b| {
+            self.slots[*a as usize]
+                .key
+                .cmp(&self.slots[*b as usize].key)
+        });
+        let mut gone = Vec::new();
+        for at in &changed {
+            let slot = &mut self.slots[*at as usize];
+            slot.changed = false;
+            tell(slot);
+            if slot.value.is_none() {
+                gone.push(*at);
+            }
+        }
+        // From the back, so that what moves into a hole is not itself to go.
+        gone.sort_unstable();
+        for at in gone.into_iter().rev() {
+            self.remove(at as usize);
+        }
+        changed.clear();
+        self.changed = changed;
+    }
+
+    fn remove(&mut self, at: usize) {
+        let hash = self.slots[at].hash;
+        if let Ok(found) = self.index.find_entry(hash, |number| *number as usize == at) {
+            found.remove();
+        }
+        let last = self.slots.len() - 1;
+        if at != last {
+            let moved = self.slots[last].hash;
+            if let Some(number) = self
+                .index
+                .find_mut(moved, |number| *number as usize == last)
+            {
+                *number = at as u32;
+            }
+        }
+        let slot = self.slots.swap_remove(at);
+        if slot.key.len() > INLINE_KEY {
+            self.far_keys -= slot.key.len();
+        }
+    }
+}
+
+impl<A: Data> Table<A> {
+    /// Puts a value in as it was told, without counting it as a change.
+    pub(crate) fn restore(
+        &mut self,
+        hash: Hash,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), DataError> {
+        let Some(value) = value else {
+            if let Some(at) = self.find(hash, key) {
+                self.live -= usize::from(self.slots[at].value.is_some());
+                self.remove(at);
+            }
+            return Ok(());
+        };
+        let (timestamp, value) = read_stamped(value)?;
+        let at = self.slot(hash, key);
+        let slot = &mut self.slots[at];
+        self.live += usize::from(slot.value.is_none());
+        slot.value = Some(value);
+        slot.timestamp = timestamp;
+        Ok(())
+    }
+
+    /// Tells the values of one table, with keys as `name` makes them.
+    pub(crate) fn entries(
+        &self,
+        mut name: impl FnMut(&[u8], &mut Vec<u8>),
+        tell: &mut dyn FnMut(Entry<'_>),
+    ) -> Result<(), DataError> {
+        let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+        for (own, value, timestamp) in self.sorted() {
+            key.clear();
+            name(own, &mut key);
+            write_stamped(value, timestamp, &mut bytes, &mut scratch)?;
+            tell(Entry {
+                key: &key,
+                value: Some(&bytes),
+            });
+        }
+        Ok(())
+    }
+
+    /// Tells what has changed, with keys as `name` makes them.
+    pub(crate) fn changes(
+        &mut self,
+        mut name: impl FnMut(&[u8], &mut Vec<u8>),
+        tell: &mut dyn FnMut(Entry<'_>),
+    ) -> Result<(), DataError> {
+        let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+        let mut failed = Ok(());
+        self.take_changed(&mut |slot| {
+            key.clear();
+            name(slot.key(), &mut key);
+            let value = match &slot.value {
+                Some(value) => {
+                    match write_stamped(value, slot.timestamp, &mut bytes, &mut scratch) {
+                        Ok(()) => Some(&bytes[..]),
+                        Err(error) => {
+                            failed = Err(error);
+                            return;
+                        }
+                    }
+                }
+                None => None,
+            };
+            tell(Entry { key: &key, value });
+        });
+        failed
+    }
+}
+
+/// A value with its timestamp: 8 bytes, big-endian, then a byte that tells null from what is not,
+/// then the value's own bytes.
+pub(crate) fn write_stamped<A: Data>(
+    value: &A,
+    timestamp: i64,
+    bytes: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), DataError> {
+    bytes.clear();
+    scratch.clear();
+    bytes.extend_from_slice(&timestamp.to_be_bytes());
+    let own = value.encode(scratch)?;
+    bytes.push(u8::from(own.is_some()));
+    bytes.extend_from_slice(own.unwrap_or_default());
+    Ok(())
+}
+
+/// What [`write_stamped`] wrote.
+pub(crate) fn read_stamped<A: Data>(bytes: &[u8]) -> Result<(i64, A), DataError> {
+    let (timestamp, rest) = bytes
+        .split_first_chunk::<8>()
+        .ok_or_else(|| DataError::new("a stored value without its timestamp"))?;
+    let (own, rest) = rest
+        .split_first()
+        .ok_or_else(|| DataError::new("a stored value that ends early"))?;
+    let value = crate::data::decode_slice((*own != 0).then_some(rest))?;
+    Ok((i64::from_be_bytes(*timestamp), value))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Values by key and window: one table per pane, closed panes dropped whole.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use super::table::{Hash, KeyHasher, Table};
+use super::{Entry, Store, StoreTime};
+use crate::data::{Data, DataError};
+
+/// Panes by their start (Kafka: `TimestampedWindowStore`).
+pub(crate) struct WindowStore<A> {
+    panes: BTreeMap<i64, Table<A>>,
+    hasher: KeyHasher,
+    /// How long after its start a pane is kept, on the scale of [`StoreTime::closed`].
+    retention: i64,
+    time: StoreTime,
+}
+
+impl<A: Data> WindowStore<A> {
+    /// A pane goes when `closed` has reached its start plus `retention`.
+    pub(crate) fn new(seed: u64, retention: i64) -> Self {
+        Self {
+            panes: BTreeMap::new(),
+            hasher: KeyHasher::new(seed),
+            retention,
+            time: StoreTime::default(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> Hash {
+        self.hasher.hash(key)
+    }
+
+    /// The pane that starts there, made if there was none.
+    #[inline]
+    pub(crate) fn pane_mut(&mut self, start: i64) -> &mut Table<A> {
+        self.panes.entry(start).or_default()
+    }
+
+    pub(crate) fn pane(&self, start: i64) -> Option<&Table<A>> {
+        self.panes.get(&start)
+    }
+
+    /// Starts of the panes there are, from `from` on.
+    pub(crate) fn starts(&self, from: i64) -> impl Iterator<Item = i64> {
+        self.panes.range(from..).map(|(start, _)| *start)
+    }
+
+    #[inline]
+    pub(crate) fn time(&self) -> StoreTime {
+        self.time
+    }
+
+    #[inline]
+    pub(crate) fn time_mut(&mut self) -> &mut StoreTime {
+        &mut self.time
+    }
+
+    /// Drops the panes that nothing can change any more.
+    pub(crate) fn expire(&mut self) {
+        while let Some(first) = self.panes.first_entry() {
+            if first.key().saturating_add(self.retention) > self.time.closed {
+                break;
+            }
+            first.remove();
+        }
+    }
+}
+
+/// A pane's key in the changelog: the key's bytes, then the pane's start.
+fn name(start: i64) -> impl FnMut(&[u8], &mut Vec<u8>) {
+    move |key, out| {
+        out.extend_from_slice(key);
+        out.extend_from_slice(&start.to_be_bytes());
+    }
+}
+
+impl<A: Data> Store for WindowStore<A> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        for (start, pane) in &mut self.panes {
+            if pane.has_changed() {
+                pane.changes(name(*start), tell)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        for (start, pane) in &self.panes {
+            pane.entries(name(*start), tell)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
+        let (key, start) = entry
+            .key
+            .split_last_chunk::<8>()
+            .ok_or_else(|| DataError::new("a window's key without its start"))?;
+        let hash = self.hasher.hash(key);
+        let pane = self.panes.entry(i64::from_be_bytes(*start)).or_default();
+        pane.restore(hash, key, entry.value)
+    }
+
+    fn time(&self) -> StoreTime {
+        self.time
+    }
+
+    fn set_time(&mut self, time: StoreTime) {
+        self.time = time;
+        self.expire();
+    }
+
+    fn bytes(&self) -> usize {
+        self.panes.values().map(Table::bytes).sum()
+    }
+
+    fn len(&self) -> usize {
+        self.panes.values().map(Table::len).sum()
+    }
+
+    fn clear(&mut self) {
+        self.panes.clear();
+    }
+}

@@ -1,0 +1,474 @@
+//! The test driver.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::log::{Logs, Stored};
+use crate::data::{Data, Payload};
+use crate::error::StreamsError;
+use crate::operator::Counts;
+use crate::record::{Headers, Record};
+use crate::runtime::task::{CHUNK, Position, Task, TaskConfig};
+use crate::state::Entry;
+use crate::topology::Topology;
+
+/// How a [`TestDriver`] runs its topology.
+#[derive(Clone, Debug)]
+pub struct DriverConfig {
+    /// The application's id: the names of internal topics begin with it.
+    pub application: String,
+    /// The most records that go through the operators together. What comes out does not depend on
+    /// it.
+    pub chunk: usize,
+    /// After so long without records, by the driver's clock, a source partition does not hold the
+    /// watermark back any more.
+    pub idle_after: Option<Duration>,
+}
+
+impl Default for DriverConfig {
+    fn default() -> Self {
+        Self {
+            application: "test".to_owned(),
+            chunk: CHUNK,
+            idle_after: None,
+        }
+    }
+}
+
+/// Runs a topology without a cluster (Kafka: `TopologyTestDriver`): topics are in memory, time moves
+/// when it is told to, and the tasks are the very ones that run in an application.
+///
+/// ```
+/// use tidemark_streams::StreamsBuilder;
+/// use tidemark_streams::testing::TestDriver;
+///
+/// let builder = StreamsBuilder::new();
+/// builder.stream::<String, i64>("in").map_values(|n| n * 2).to("out");
+/// let mut driver = TestDriver::new(&builder.build()?);
+/// driver.pipe("in", "a".to_owned(), 21_i64, 0)?;
+/// assert_eq!(driver.read::<String, i64>("out")?[0].value, 42);
+/// # Ok::<(), tidemark_streams::StreamsError>(())
+/// ```
+pub struct TestDriver {
+    topology: Topology,
+    config: DriverConfig,
+    logs: Logs,
+    tasks: BTreeMap<(usize, i32), Running>,
+    /// What was committed, by task.
+    committed: BTreeMap<(usize, i32), Position>,
+    /// How far each topic's partitions have been read by the test.
+    read: BTreeMap<(Arc<str>, u32), usize>,
+    wall: i64,
+    started: bool,
+}
+
+struct Running {
+    task: Task,
+    /// By source partition: how many records it has been given.
+    given: Vec<usize>,
+}
+
+impl TestDriver {
+    /// A driver with everything as usual, and one partition for each topic.
+    #[must_use]
+    pub fn new(topology: &Topology) -> Self {
+        Self::with_config(topology, DriverConfig::default())
+    }
+
+    /// A driver that runs so.
+    #[must_use]
+    pub fn with_config(topology: &Topology, config: DriverConfig) -> Self {
+        Self {
+            topology: topology.clone(),
+            config,
+            logs: Logs::default(),
+            tasks: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            read: BTreeMap::new(),
+            wall: 0,
+            started: false,
+        }
+    }
+
+    /// Gives a topic so many partitions. Only before the first record.
+    pub fn partitions(&mut self, topic: &str, count: u32) -> &mut Self {
+        self.logs.set_partitions(topic, count.max(1));
+        self
+    }
+
+    /// Writes a record to a topic and runs everything that follows from it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever would end the application.
+    pub fn pipe<K: Data, V: Data>(
+        &mut self,
+        topic: &str,
+        key: K,
+        value: V,
+        timestamp: i64,
+    ) -> Result<(), StreamsError> {
+        self.feed(topic, &Record::new(key, value, timestamp))?;
+        self.run()
+    }
+
+    /// Writes a record to a topic. [`Self::run`] has it processed.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::Encode`] of what has no bytes.
+    pub fn feed<K: Data, V: Data>(
+        &mut self,
+        topic: &str,
+        record: &Record<K, V>,
+    ) -> Result<(), StreamsError> {
+        self.feed_to(topic, None, record)
+    }
+
+    /// Writes a record to a partition of a topic; `None` is that of its key.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::Encode`] of what has no bytes.
+    pub fn feed_to<K: Data, V: Data>(
+        &mut self,
+        topic: &str,
+        partition: Option<u32>,
+        record: &Record<K, V>,
+    ) -> Result<(), StreamsError> {
+        let bytes = |data: &dyn Fn(&mut Vec<u8>) -> Result<Option<Vec<u8>>, crate::DataError>| {
+            data(&mut Vec::new()).map_err(|error| StreamsError::Encode {
+                topic: topic.to_owned(),
+                error,
+            })
+        };
+        let key = bytes(&|out| Ok(record.key.encode(out)?.map(<[u8]>::to_vec)))?;
+        let value = bytes(&|out| Ok(record.value.encode(out)?.map(<[u8]>::to_vec)))?;
+        let stored = Stored {
+            key,
+            value,
+            timestamp: record.timestamp,
+            headers: record.headers.clone(),
+        };
+        self.logs.append(&topic.into(), partition, stored);
+        Ok(())
+    }
+
+    /// Writes a record as it is to a topic, whether it decodes or not. [`Self::run`] has it
+    /// processed.
+    pub fn feed_bytes(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp: i64,
+    ) {
+        let stored = Stored {
+            key: key.map(<[u8]>::to_vec),
+            value: value.map(<[u8]>::to_vec),
+            timestamp,
+            headers: Headers::default(),
+        };
+        self.logs.append(&topic.into(), None, stored);
+    }
+
+    /// Processes what has been written, and what follows from it, until there is no more.
+    ///
+    /// # Errors
+    ///
+    /// Whatever would end the application.
+    pub fn run(&mut self) -> Result<(), StreamsError> {
+        self.start()?;
+        loop {
+            let mut busy = false;
+            for running in self.tasks.values_mut() {
+                busy |= running.give(&self.logs);
+                while running.task.step(true)? {
+                    busy = true;
+                }
+                busy |= running.write(&mut self.logs);
+            }
+            if !busy {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Moves the wall clock on: for punctuation, limits by the clock and idle partitions.
+    ///
+    /// # Errors
+    ///
+    /// Whatever would end the application.
+    pub fn advance_wall(&mut self, by: Duration) -> Result<(), StreamsError> {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.wall = self.wall.saturating_add(by);
+        self.start()?;
+        for running in self.tasks.values_mut() {
+            running.task.advance(self.wall, false)?;
+            running.write(&mut self.logs);
+        }
+        self.run()
+    }
+
+    /// Moves event time of all tasks to that watermark, whatever records say.
+    ///
+    /// # Errors
+    ///
+    /// Whatever would end the application.
+    pub fn advance_watermark(&mut self, watermark: i64) -> Result<(), StreamsError> {
+        self.start()?;
+        for running in self.tasks.values_mut() {
+            running.task.set_watermark(watermark)?;
+            running.write(&mut self.logs);
+        }
+        self.run()
+    }
+
+    /// The records of a topic that have not been read yet, partition by partition.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::Decode`] if they are not of these types.
+    pub fn read<K: Data, V: Data>(
+        &mut self,
+        topic: &str,
+    ) -> Result<Vec<Record<K, V>>, StreamsError> {
+        let mut records = Vec::new();
+        let name: Arc<str> = topic.into();
+        for partition in 0..self.partition_count(topic) {
+            let from = self.read.entry((Arc::clone(&name), partition)).or_default();
+            let log = self.logs.partition(topic, partition);
+            for (offset, stored) in log.iter().enumerate().skip(*from) {
+                records.push(stored.decode(topic, partition, offset)?);
+            }
+            *from = log.len();
+        }
+        Ok(records)
+    }
+
+    fn partition_count(&self, topic: &str) -> u32 {
+        let topics = self.logs.topics().find(|(name, _)| &***name == topic);
+        topics.map_or(1, |(_, logs)| logs.len() as u32)
+    }
+
+    /// Everything that lies in a topic's partitions: key, value and timestamp of each record, as
+    /// bytes.
+    #[must_use]
+    #[allow(clippy::type_complexity, reason = "plain data for comparisons")]
+    pub fn bytes(&self, topic: &str) -> Vec<Vec<(Option<Vec<u8>>, Option<Vec<u8>>, i64)>> {
+        let partitions = (0..self.partition_count(topic)).map(|partition| {
+            let log = self.logs.partition(topic, partition).iter();
+            log.map(|r| (r.key.clone(), r.value.clone(), r.timestamp))
+                .collect()
+        });
+        partitions.collect()
+    }
+
+    /// The names of all topics that something has been written to.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        self.logs
+            .topics()
+            .map(|(name, _)| name.to_string())
+            .collect()
+    }
+
+    /// What all tasks have counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut all = Counts::default();
+        for running in self.tasks.values() {
+            all.add(running.task.counts());
+        }
+        all
+    }
+
+    /// The smallest watermark of all tasks.
+    #[must_use]
+    pub fn watermark(&self) -> i64 {
+        let tasks = self.tasks.values();
+        tasks
+            .map(|running| running.task.watermark())
+            .min()
+            .unwrap_or(i64::MIN)
+    }
+
+    /// Commits: what has changed in the stores goes to their changelogs, positions are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::State`] of what has no bytes.
+    pub fn commit(&mut self) -> Result<(), StreamsError> {
+        for (id, running) in &mut self.tasks {
+            let (topology, logs) = (&self.topology, &mut self.logs);
+            let application = &self.config.application;
+            running.task.take_changes(topology, &mut |store, entry| {
+                let spec = &topology.stores[store];
+                if spec.changelog.is_some() {
+                    let topic = format!("{application}-{}-changelog", spec.name).into();
+                    let stored = Stored {
+                        key: Some(entry.key.to_vec()),
+                        value: entry.value.map(<[u8]>::to_vec),
+                        timestamp: 0,
+                        headers: Headers::default(),
+                    };
+                    logs.append(&topic, Some(id.1 as u32), stored);
+                }
+            })?;
+            self.committed.insert(*id, running.task.position());
+        }
+        Ok(())
+    }
+
+    /// Commits, stops, and goes on from what was committed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever would end the application.
+    pub fn restart(&mut self) -> Result<(), StreamsError> {
+        self.commit()?;
+        self.crash()
+    }
+
+    /// Stops without a commit, and goes on from the last one: what was processed since is processed
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// Whatever would end the application.
+    pub fn crash(&mut self) -> Result<(), StreamsError> {
+        self.tasks.clear();
+        self.started = false;
+        self.start()?;
+        self.run()
+    }
+
+    fn start(&mut self) -> Result<(), StreamsError> {
+        if self.started {
+            return Ok(());
+        }
+        self.started = true;
+        self.size_internal_topics();
+        for number in 0..self.topology.subtopologies.len() {
+            let sources = self.topology.subtopologies[number].sources.iter();
+            let application = &self.config.application;
+            let counts = sources.map(|topic| self.logs.count(&topic.resolve(application)));
+            for partition in 0..counts.max().unwrap_or(1) {
+                self.start_task(number, partition as i32)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Repartition topics have as many partitions as the largest topic that flows into them.
+    fn size_internal_topics(&mut self) {
+        let application = self.config.application.clone();
+        for (topic, count) in self
+            .topology
+            .internal_partitions(&|topic| self.logs.count(topic))
+        {
+            self.logs
+                .set_partitions(&topic.resolve(&application), count);
+        }
+    }
+
+    fn start_task(&mut self, subtopology: usize, partition: i32) -> Result<(), StreamsError> {
+        let mut task = Task::new(
+            &self.topology,
+            &TaskConfig {
+                application: &self.config.application,
+                subtopology,
+                partition,
+                partitions: &|topic| self.logs.count(topic),
+                chunk: self.config.chunk,
+                seed: 0,
+                idle_after: self
+                    .config
+                    .idle_after
+                    .map(|limit| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)),
+            },
+        );
+        let mut given = vec![0; task.inputs().count()];
+        if let Some(position) = self.committed.get(&(subtopology, partition)) {
+            for (number, store) in task.stores() {
+                let spec = &self.topology.stores[number];
+                let topic = format!("{}-{}-changelog", self.config.application, spec.name);
+                for stored in self.logs.partition(&topic, partition as u32) {
+                    let entry = Entry {
+                        key: stored.key.as_deref().unwrap_or_default(),
+                        value: stored.value.as_deref(),
+                    };
+                    store.restore(entry).map_err(|error| StreamsError::State {
+                        store: spec.name.clone(),
+                        error,
+                    })?;
+                }
+            }
+            task.resume(position);
+            for (given, (_, offset, _)) in given.iter_mut().zip(&position.inputs) {
+                *given = *offset as usize;
+            }
+        }
+        self.tasks
+            .insert((subtopology, partition), Running { task, given });
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Gives the task what has come since; whether there was something.
+    fn give(&mut self, logs: &Logs) -> bool {
+        let mut some = false;
+        let inputs: Vec<_> = self.task.inputs().cloned().collect();
+        for (at, input) in inputs.iter().enumerate() {
+            let partition = input.partition as u32;
+            let built = logs.batch(&input.topic, partition, self.given[at]);
+            let (batches, end) = built.expect("what is in a log fits into a batch");
+            some |= !batches.is_empty();
+            self.given[at] = end as usize;
+            self.task.push(at, batches, end, true);
+        }
+        some
+    }
+
+    /// Writes what the task wants written; whether there was something.
+    fn write(&mut self, logs: &mut Logs) -> bool {
+        let outbox = self.task.outbox();
+        for at in 0..outbox.len() {
+            if let Some(record) = outbox.get(at) {
+                let stored = Stored {
+                    key: record.key.map(<[u8]>::to_vec),
+                    value: record.value.map(<[u8]>::to_vec),
+                    timestamp: record.timestamp,
+                    headers: record.headers.clone(),
+                };
+                logs.append(record.topic, record.partition, stored);
+            }
+        }
+        let some = outbox.len() > 0;
+        outbox.clear();
+        some
+    }
+}
+
+impl Stored {
+    fn decode<K: Data, V: Data>(
+        &self,
+        topic: &str,
+        partition: u32,
+        offset: usize,
+    ) -> Result<Record<K, V>, StreamsError> {
+        let failed = |error: crate::DataError| StreamsError::Decode {
+            topic: topic.to_owned(),
+            partition: partition as i32,
+            offset: offset as i64,
+            reason: error.to_string(),
+        };
+        let key = K::decode(Payload::new(self.key.as_deref())).map_err(failed)?;
+        let value = V::decode(Payload::new(self.value.as_deref())).map_err(failed)?;
+        let mut record = Record::new(key, value, self.timestamp);
+        record.headers = self.headers.clone();
+        Ok(record)
+    }
+}

@@ -1,0 +1,12 @@
+//! Event time: windows, watermarks, timestamps. Integer arithmetic only; nothing here asks what time
+//! it is.
+
+mod extractor;
+mod watermark;
+mod windows;
+
+pub use extractor::TimestampExtractor;
+pub(crate) use watermark::WatermarkGenerator;
+pub use watermark::{GenerateWatermarks, WatermarkStrategy};
+pub(crate) use windows::floor;
+pub use windows::{EventTime, TimeWindows, Window, Windowed};

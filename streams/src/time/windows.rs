@@ -1,0 +1,167 @@
+//! Windows of fixed size: tumbling and hopping.
+
+use std::time::Duration;
+
+/// A span of event time in milliseconds. Whether its end belongs to it is said by the kind of
+/// windows: not to tumbling and hopping ones, but to sliding and session windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Window {
+    /// The first millisecond.
+    pub start: i64,
+    /// The end.
+    pub end: i64,
+}
+
+/// A key within a window (Kafka: `Windowed`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Windowed<K> {
+    /// The key.
+    pub key: K,
+    /// The window.
+    pub window: Window,
+}
+
+/// By which time windows close.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventTime {
+    /// By the watermark of the task: a window [s, e) closes when the watermark reaches e - 1, and
+    /// takes records for the allowed lateness longer (Flink's rules).
+    #[default]
+    Watermark,
+    /// By stream time, the largest timestamp that the operator has seen: a window [s, e) takes
+    /// records as long as stream time is below e + grace (Kafka Streams' rules).
+    StreamTime,
+}
+
+/// Windows of one size, one every `advance` (Kafka: `TimeWindows`): tumbling if both are the same,
+/// else hopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeWindows {
+    pub(crate) size: i64,
+    pub(crate) advance: i64,
+    pub(crate) offset: i64,
+    pub(crate) grace: i64,
+    pub(crate) time: EventTime,
+    pub(crate) clip: bool,
+}
+
+impl TimeWindows {
+    /// Windows that follow one another without gaps: [n * size, (n + 1) * size).
+    #[must_use]
+    pub fn tumbling(size: Duration) -> Self {
+        let size = millis(size);
+        Self {
+            size,
+            advance: size,
+            offset: 0,
+            grace: 0,
+            time: EventTime::Watermark,
+            clip: false,
+        }
+    }
+
+    /// Windows that overlap: one begins every `advance`.
+    #[must_use]
+    pub fn hopping(size: Duration, advance: Duration) -> Self {
+        Self {
+            advance: millis(advance),
+            ..Self::tumbling(size)
+        }
+    }
+
+    /// Shifts the windows' starts, by -8 h for days in Beijing, say (Flink: `offset`).
+    #[must_use]
+    pub fn offset_millis(mut self, offset: i64) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// How long after its end a window still takes records (Flink: allowed lateness, Kafka: grace
+    /// period). Default: none.
+    #[must_use]
+    pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
+        self.grace = millis(lateness);
+        self
+    }
+
+    /// By which time windows close. Default: the watermark. Kafka's stream time also has Kafka's
+    /// windows: none starts before 1970.
+    #[must_use]
+    pub fn event_time(mut self, time: EventTime) -> Self {
+        self.time = time;
+        self.clip = time == EventTime::StreamTime;
+        self
+    }
+
+    /// What is wrong with them, if something is.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.size < 1 {
+            return Some("the size of windows has to be at least 1 ms".to_owned());
+        }
+        if self.advance < 1 || self.advance > self.size {
+            return Some(format!(
+                "windows have to advance by 1 ms to their size, {} ms, not by {} ms",
+                self.size, self.advance
+            ));
+        }
+        None
+    }
+
+    /// The starts of all windows that a timestamp is in, the earliest first.
+    #[inline]
+    pub fn starts(&self, timestamp: i64) -> impl Iterator<Item = i64> + use<> {
+        let last = floor(timestamp, self.advance, self.offset);
+        let advance = self.advance;
+        // How far the window that starts there reaches beyond the timestamp.
+        let beyond = last.saturating_sub(timestamp).saturating_add(self.size - 1);
+        let mut start = last.saturating_sub(beyond / advance * advance);
+        if self.clip && start < 0 {
+            start = start.rem_euclid(advance);
+        }
+        std::iter::successors((start <= timestamp).then_some(start), move |start| {
+            start.checked_add(advance).filter(|next| *next <= timestamp)
+        })
+    }
+
+    /// The window that starts there.
+    #[must_use]
+    #[inline]
+    pub fn window(&self, start: i64) -> Window {
+        Window {
+            start,
+            end: start.saturating_add(self.size),
+        }
+    }
+}
+
+/// The largest multiple of `size`, shifted by `offset`, that is not above `timestamp`.
+#[inline]
+pub(crate) fn floor(timestamp: i64, size: i64, offset: i64) -> i64 {
+    let past = (timestamp.wrapping_sub(offset)).rem_euclid(size);
+    timestamp.saturating_sub(past)
+}
+
+/// A duration in milliseconds; longer ones than there are count as the longest.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl std::fmt::Display for TimeWindows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.advance == self.size {
+            write!(f, "tumbling {} ms", self.size)?;
+        } else {
+            write!(f, "hopping {} ms by {} ms", self.size, self.advance)?;
+        }
+        if self.offset != 0 {
+            write!(f, ", offset {} ms", self.offset)?;
+        }
+        match self.time {
+            EventTime::Watermark if self.grace > 0 => {
+                write!(f, ", allowed lateness {} ms", self.grace)
+            }
+            EventTime::Watermark => Ok(()),
+            EventTime::StreamTime => write!(f, ", stream time, grace {} ms", self.grace),
+        }
+    }
+}

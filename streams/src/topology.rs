@@ -1,0 +1,169 @@
+//! A topology as data: nodes, edges, stores. It is built by the DSL, and does nothing by itself.
+
+mod partitions;
+mod plan;
+mod subtopology;
+
+use std::sync::Arc;
+
+use tidemark_client::TopicPartition;
+
+use crate::chunk::AnyChunk;
+use crate::operator::Operator;
+use crate::operator::source::Source;
+use crate::runtime::outbox::{Outbox, TopicId};
+use crate::state::{Store, StoreId};
+
+pub(crate) use plan::{NewNode, Plan};
+pub use subtopology::Subtopology;
+
+/// What a program does with its topics (Kafka: `Topology`). Made by
+/// [`crate::StreamsBuilder::build`].
+#[derive(Clone)]
+pub struct Topology {
+    pub(crate) nodes: Arc<[Node]>,
+    pub(crate) stores: Arc<[StoreSpec]>,
+    pub(crate) subtopologies: Arc<[Subtopology]>,
+}
+
+/// One operator and what feeds it.
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) kind: NodeKind,
+    pub(crate) inputs: Vec<Edge>,
+    /// An empty chunk for each output.
+    pub(crate) outputs: Vec<MakeChunk>,
+    pub(crate) make: Make,
+    /// The stores that it uses.
+    pub(crate) stores: Vec<usize>,
+    /// An empty chunk of its first input, if it does something when only time moves on.
+    pub(crate) idle: Option<MakeChunk>,
+    /// Whether it asks those that feed it for old values.
+    pub(crate) wants_old: bool,
+    /// Whether it gives old values on only if it is asked for them.
+    pub(crate) passes_old: bool,
+}
+
+/// Where a stream comes from: a node and which of its outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub(crate) node: usize,
+    pub(crate) port: usize,
+}
+
+pub(crate) type MakeChunk = fn() -> Box<dyn AnyChunk>;
+type MakeOperator = Arc<dyn Fn(&mut MakeContext<'_>) -> Box<dyn Operator> + Send + Sync>;
+type MakeSource =
+    Arc<dyn Fn(&mut MakeContext<'_>, TopicPartition) -> Box<dyn Source> + Send + Sync>;
+
+/// How a node's operator is made for a task.
+#[derive(Clone)]
+pub(crate) enum Make {
+    Operator(MakeOperator),
+    Source(MakeSource),
+}
+
+/// What a node is: all that describing and checking a topology needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeKind {
+    /// Reads topics.
+    Source {
+        /// The topics.
+        topics: Vec<Topic>,
+    },
+    /// Writes a topic.
+    Sink {
+        /// The topic.
+        topic: Topic,
+    },
+    /// Looks at one record at a time: map, filter and their like.
+    Stateless,
+    /// Sends each record to one of several streams.
+    Branch,
+    /// Makes one stream of several.
+    Merge,
+    /// The application's own processor.
+    Process,
+    /// Aggregates by key.
+    Aggregate,
+    /// Aggregates by key and window.
+    WindowAggregate {
+        /// The windows, in words.
+        windows: String,
+    },
+    /// Keeps a table.
+    Table,
+    /// Aggregates a table by another key.
+    TableAggregate,
+    /// Joins two streams within a window.
+    StreamJoin,
+    /// Joins a stream with a table.
+    LookupJoin,
+    /// Joins two tables.
+    TableJoin,
+    /// Holds updates of a table back.
+    Suppress,
+}
+
+/// A topic as a topology names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// A topic of that name.
+    External(Arc<str>),
+    /// A topic that the application makes for itself: its name begins with the application's id.
+    Internal(Arc<str>),
+}
+
+impl Topic {
+    /// The topic's name in the cluster (Kafka: `InternalTopologyBuilder.decorateTopic`).
+    #[must_use]
+    pub fn resolve(&self, application: &str) -> Arc<str> {
+        match self {
+            Self::External(name) => Arc::clone(name),
+            Self::Internal(name) => format!("{application}-{name}").into(),
+        }
+    }
+}
+
+type MakeStore = Arc<dyn Fn(u64) -> Box<dyn Store> + Send + Sync>;
+
+/// A store that operators of a topology share.
+pub(crate) struct StoreSpec {
+    pub(crate) name: String,
+    pub(crate) make: MakeStore,
+    /// How its changelog is kept; `None` if it has none.
+    pub(crate) changelog: Option<Changelog>,
+}
+
+/// How a changelog topic is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Changelog {
+    /// How long records are kept beyond compaction, in milliseconds; `None` for ever. Windows go by
+    /// themselves.
+    pub(crate) retention: Option<i64>,
+}
+
+/// What an operator is made with.
+pub(crate) struct MakeContext<'a> {
+    /// The task's place for each of the topology's stores.
+    pub(crate) stores: &'a [Option<StoreId>],
+    pub(crate) outbox: &'a mut Outbox,
+    pub(crate) application: &'a str,
+    /// How many partitions a topic has.
+    pub(crate) partitions: &'a dyn Fn(&str) -> u32,
+    /// Whether somebody behind the node asks for old values.
+    pub(crate) wants_old: bool,
+}
+
+impl MakeContext<'_> {
+    pub(crate) fn store(&self, store: usize) -> StoreId {
+        self.stores[store].expect("a task has the stores of its operators")
+    }
+
+    pub(crate) fn topic(&mut self, topic: &Topic) -> TopicId {
+        let name = topic.resolve(self.application);
+        let partitions = (self.partitions)(&name);
+        self.outbox.topic(&name, partitions)
+    }
+}

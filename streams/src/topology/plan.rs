@@ -1,0 +1,232 @@
+//! A topology while it is being built.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Edge, Make, MakeChunk, Node, NodeKind, StoreSpec, Topology, subtopology};
+use crate::chunk::{AnyChunk, Chunk};
+use crate::error::StreamsError;
+
+/// What the handles of one builder share.
+#[derive(Clone, Default)]
+pub(crate) struct Plan(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    nodes: Vec<Node>,
+    stores: Vec<StoreSpec>,
+    names: HashSet<String>,
+    problems: Vec<String>,
+    repartitions: HashMap<usize, Edge>,
+}
+
+/// A node that is to be added.
+pub(crate) struct NewNode {
+    /// What its name ends with.
+    pub(crate) operation: &'static str,
+    pub(crate) kind: NodeKind,
+    pub(crate) inputs: Vec<Edge>,
+    pub(crate) outputs: Vec<MakeChunk>,
+    pub(crate) make: Make,
+    pub(crate) stores: Vec<usize>,
+    pub(crate) idle: Option<MakeChunk>,
+    pub(crate) wants_old: bool,
+    pub(crate) passes_old: bool,
+}
+
+impl NewNode {
+    /// A node that keeps nothing and asks for nothing.
+    pub(crate) fn new(operation: &'static str, kind: NodeKind, make: Make) -> Self {
+        Self {
+            operation,
+            kind,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            make,
+            stores: Vec::new(),
+            idle: None,
+            wants_old: false,
+            passes_old: false,
+        }
+    }
+
+    pub(crate) fn input(mut self, edge: Edge) -> Self {
+        self.inputs.push(edge);
+        self
+    }
+
+    pub(crate) fn output<K, V>(mut self) -> Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.outputs.push(empty::<K, V>);
+        self
+    }
+
+    pub(crate) fn keeps_time<K, V>(mut self) -> Self
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        self.idle = Some(empty::<K, V>);
+        self
+    }
+
+    pub(crate) fn store(mut self, store: usize) -> Self {
+        self.stores.push(store);
+        self
+    }
+
+    /// It asks those that feed it for old values.
+    pub(crate) fn wants_old(mut self) -> Self {
+        self.wants_old = true;
+        self
+    }
+
+    /// It has old values only if it is given them, and gives them on if it is asked.
+    pub(crate) fn passes_old(mut self) -> Self {
+        self.passes_old = true;
+        self
+    }
+}
+
+fn empty<K, V>() -> Box<dyn AnyChunk>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    Box::new(Chunk::<K, V>::default())
+}
+
+impl Plan {
+    /// Whether two handles are of the same builder.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Adds a node. Its name is that of what feeds it and what it does, so it stays the same when
+    /// something is added elsewhere.
+    pub(crate) fn add(&self, new: NewNode) -> usize {
+        let mut state = self.0.lock();
+        let base = match new.inputs.first() {
+            Some(edge) => format!("{}.{}", state.nodes[edge.node].name, new.operation),
+            None => new.operation.to_owned(),
+        };
+        state.push(base, new)
+    }
+
+    /// Adds a node of that name.
+    pub(crate) fn add_named(&self, name: &str, new: NewNode) -> usize {
+        self.0.lock().push(name.to_owned(), new)
+    }
+
+    /// Gives a node another name.
+    pub(crate) fn rename(&self, node: usize, name: &str) {
+        let mut state = self.0.lock();
+        if !is_name(name) {
+            let problem = format!(
+                "{name:?} is no name for an operator: letters, digits, '.', '_' and '-', at most \
+                 150 of them"
+            );
+            state.problems.push(problem);
+        } else if state.names.contains(name) && state.nodes[node].name != name {
+            let problem = format!("two operators have the name {name:?}: give one another name");
+            state.problems.push(problem);
+        } else {
+            let old = std::mem::replace(&mut state.nodes[node].name, name.to_owned());
+            state.names.remove(&old);
+            state.names.insert(name.to_owned());
+        }
+    }
+
+    pub(crate) fn name(&self, node: usize) -> String {
+        self.0.lock().nodes[node].name.clone()
+    }
+
+    /// Gives a node another number of outputs, all alike, and another operator.
+    pub(crate) fn set_branch<K, V>(&self, node: usize, make: Make, outputs: usize)
+    where
+        K: Clone + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        let mut state = self.0.lock();
+        state.nodes[node].make = make;
+        state.nodes[node].outputs = vec![empty::<K, V> as MakeChunk; outputs];
+    }
+
+    /// Adds a store; its name has to be new.
+    pub(crate) fn add_store(&self, store: StoreSpec) -> usize {
+        let mut state = self.0.lock();
+        if state.stores.iter().any(|known| known.name == store.name) {
+            let problem = format!("two stores have the name {:?}", store.name);
+            state.problems.push(problem);
+        }
+        state.stores.push(store);
+        state.stores.len() - 1
+    }
+
+    /// Notes what is wrong with the topology. It shows when it is built.
+    pub(crate) fn problem(&self, problem: String) {
+        self.0.lock().problems.push(problem);
+    }
+
+    /// Where a stream whose key has changed goes on after its repartition topic, if it has one.
+    pub(crate) fn repartitioned(&self, node: usize) -> Option<Edge> {
+        self.0.lock().repartitions.get(&node).copied()
+    }
+
+    pub(crate) fn note_repartition(&self, node: usize, edge: Edge) {
+        self.0.lock().repartitions.insert(node, edge);
+    }
+
+    /// The topology as it is now.
+    pub(crate) fn build(&self) -> Result<Topology, StreamsError> {
+        let mut state = self.0.lock();
+        if !state.problems.is_empty() {
+            return Err(StreamsError::Topology(state.problems.clone()));
+        }
+        if state.nodes.is_empty() {
+            let nothing = "it reads no topic".to_owned();
+            return Err(StreamsError::Topology(vec![nothing]));
+        }
+        let nodes: Arc<[Node]> = std::mem::take(&mut state.nodes).into();
+        let stores: Arc<[StoreSpec]> = std::mem::take(&mut state.stores).into();
+        let subtopologies = subtopology::split(&nodes, stores.len()).into();
+        Ok(Topology {
+            nodes,
+            stores,
+            subtopologies,
+        })
+    }
+}
+
+impl State {
+    fn push(&mut self, base: String, new: NewNode) -> usize {
+        let mut name = base.clone();
+        let mut number = 2;
+        while !self.names.insert(name.clone()) {
+            name = format!("{base}-{number}");
+            number += 1;
+        }
+        self.nodes.push(Node {
+            name,
+            kind: new.kind,
+            inputs: new.inputs,
+            outputs: new.outputs,
+            make: new.make,
+            stores: new.stores,
+            idle: new.idle,
+            wants_old: new.wants_old,
+            passes_old: new.passes_old,
+        });
+        self.nodes.len() - 1
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 150 && name.chars().all(fits)
+}

@@ -1,0 +1,4 @@
+//! Topologies driven by the test driver.
+
+mod aggregates;
+mod windows;

@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use tidemark_streams::testing::TestDriver;
+use tidemark_streams::time::{EventTime, TimeWindows, Window, Windowed};
+use tidemark_streams::{Consumed, Emit, Late, StreamsBuilder, StreamsError, Topology};
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn counting(windows: TimeWindows, emit: Emit, delay: u64) -> Topology {
+    let builder = StreamsBuilder::new();
+    let consumed = Consumed::<String, i64>::new().watermark_delay(ms(delay));
+    let counts = builder
+        .stream_with(["in"], consumed)
+        .group_by_key()
+        .windowed_by(windows)
+        .emit(emit)
+        .count();
+    counts.values().to("out");
+    counts.late().to("late");
+    builder.build().unwrap()
+}
+
+fn run(
+    driver: &mut TestDriver,
+    timestamps: &[i64],
+) -> Result<Vec<(i64, i64, i64, i64)>, StreamsError> {
+    for timestamp in timestamps {
+        driver.pipe("in", "k".to_owned(), 1_i64, *timestamp)?;
+    }
+    let out = driver.read::<Windowed<String>, i64>("out")?;
+    let rows = out.into_iter().map(|r| {
+        let Window { start, end } = r.key.window;
+        (start, end, r.value, r.timestamp)
+    });
+    Ok(rows.collect())
+}
+
+#[test]
+fn tumbling_windows_close_by_the_watermark() -> Result<(), StreamsError> {
+    let topology = counting(TimeWindows::tumbling(ms(10)), Emit::Close, 5);
+    let mut driver = TestDriver::new(&topology);
+    // 12 - 5 - 1 = 6 closes [-10, 0), 15 - 5 - 1 = 9 closes [0, 10).
+    assert_eq!(run(&mut driver, &[-3, 1, 12, 9])?, [(-10, 0, 1, -1)]);
+    assert_eq!(run(&mut driver, &[15])?, [(0, 10, 2, 9)]);
+    assert_eq!(run(&mut driver, &[9, 10])?, []);
+    let late = driver.read::<String, Late<i64>>("late")?;
+    assert_eq!(late.len(), 1);
+    assert_eq!((late[0].value.window.start, late[0].value.lateness), (0, 1));
+    driver.restart()?;
+    assert_eq!(run(&mut driver, &[9])?, []);
+    assert_eq!(driver.read::<String, Late<i64>>("late")?.len(), 1);
+    assert_eq!(run(&mut driver, &[40])?, [(10, 20, 3, 19)]);
+    Ok(())
+}
+
+#[test]
+fn late_records_within_the_allowed_lateness_come_out_again() -> Result<(), StreamsError> {
+    let windows = TimeWindows::tumbling(ms(10)).allowed_lateness(ms(5));
+    let mut driver = TestDriver::new(&counting(windows, Emit::Close, 0));
+    assert_eq!(
+        run(&mut driver, &[1, 11, 2])?,
+        [(0, 10, 1, 9), (0, 10, 2, 9)]
+    );
+    assert_eq!(run(&mut driver, &[14, 3, 15, 4])?, [(0, 10, 3, 9)]);
+    let mut driver = TestDriver::new(&counting(windows, Emit::Final, 0));
+    assert_eq!(
+        run(&mut driver, &[1, 11, 2, 14, 3, 15, 4])?,
+        [(0, 10, 3, 9)]
+    );
+    Ok(())
+}
+
+#[test]
+fn hopping_windows_share_slices() -> Result<(), StreamsError> {
+    let windows = TimeWindows::hopping(ms(10), ms(4));
+    for emit in [Emit::Close, Emit::Final] {
+        let mut driver = TestDriver::new(&counting(windows, emit, 0));
+        let out = run(&mut driver, &[1, 5, 9, 10, 30])?;
+        // [-8, 2) has 1; [-4, 6) has 1, 5; [0, 10) has 1, 5, 9; [4, 14) has 5, 9, 10; ...
+        let expected = [
+            (-8, 2, 1, 1),
+            (-4, 6, 2, 5),
+            (0, 10, 3, 9),
+            (4, 14, 3, 13),
+            (8, 18, 2, 17),
+        ];
+        assert_eq!(out, expected);
+    }
+    Ok(())
+}
+
+#[test]
+fn stream_time_has_kafkas_grace() -> Result<(), StreamsError> {
+    let windows = TimeWindows::tumbling(ms(10))
+        .allowed_lateness(ms(5))
+        .event_time(EventTime::StreamTime);
+    let mut driver = TestDriver::new(&counting(windows, Emit::Update, 0));
+    let out = run(&mut driver, &[3, 14, 9, 15, 9])?;
+    assert_eq!(
+        out,
+        [
+            (0, 10, 1, 3),
+            (10, 20, 1, 14),
+            (0, 10, 2, 9),
+            (10, 20, 2, 15)
+        ]
+    );
+    assert_eq!(driver.counts().late, 1);
+    Ok(())
+}
