@@ -48,6 +48,11 @@ pub(crate) trait Store: Any + Send {
     /// Sets the time as it was told; called after everything has been restored.
     fn set_time(&mut self, time: StoreTime);
 
+    /// The event time at which the last of what it holds closes; `None` if nothing in it does.
+    fn horizon(&self) -> Option<i64> {
+        None
+    }
+
     /// About how many bytes it takes in memory.
     fn bytes(&self) -> usize;
 

@@ -13,7 +13,7 @@ pub(crate) struct TopicId(pub(crate) u32);
 /// in one buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    topics: Vec<(Arc<str>, u32)>,
+    topics: Arc<Vec<(Arc<str>, u32)>>,
     bytes: Vec<u8>,
     records: Vec<Entry>,
 }
@@ -45,8 +45,9 @@ impl Outbox {
     pub(crate) fn topic(&mut self, name: &Arc<str>, partitions: u32) -> TopicId {
         let known = self.topics.iter().position(|(known, _)| known == name);
         let at = known.unwrap_or_else(|| {
-            self.topics.push((Arc::clone(name), partitions));
-            self.topics.len() - 1
+            let topics = Arc::make_mut(&mut self.topics);
+            topics.push((Arc::clone(name), partitions));
+            topics.len() - 1
         });
         TopicId(at as u32)
     }
@@ -108,6 +109,13 @@ impl Outbox {
             timestamp: entry.timestamp,
             headers: &entry.headers,
         })
+    }
+
+    /// Moves the records to an empty outbox, and takes its room in return.
+    pub(crate) fn swap(&mut self, empty: &mut Self) {
+        empty.topics = Arc::clone(&self.topics);
+        std::mem::swap(&mut self.bytes, &mut empty.bytes);
+        std::mem::swap(&mut self.records, &mut empty.records);
     }
 
     /// Forgets the records, and keeps the room.

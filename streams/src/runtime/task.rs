@@ -328,6 +328,12 @@ impl Task {
         &self.graph.counts
     }
 
+    /// The largest event time at which something that is open now closes.
+    pub(crate) fn horizon(&self) -> Option<i64> {
+        let stores = self.graph.stores.list.iter();
+        stores.filter_map(|store| store.horizon()).max()
+    }
+
     /// What the task wants written. Whoever writes it clears it.
     pub(crate) fn outbox(&mut self) -> &mut Outbox {
         &mut self.graph.outbox

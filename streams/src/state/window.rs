@@ -116,6 +116,11 @@ impl<A: Data> Store for WindowStore<A> {
         self.expire();
     }
 
+    fn horizon(&self) -> Option<i64> {
+        let (last, _) = self.panes.last_key_value()?;
+        Some(last.saturating_add(self.retention))
+    }
+
     fn bytes(&self) -> usize {
         self.panes.values().map(Table::bytes).sum()
     }
