@@ -18,6 +18,14 @@ pub struct GroupedStream<K, V> {
     pub(super) stream: Stream<K, V>,
 }
 
+impl<K, V> Clone for GroupedStream<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            stream: self.stream.clone(),
+        }
+    }
+}
+
 impl<K: Data, V: Data> GroupedStream<K, V> {
     pub(super) fn new(stream: Stream<K, V>) -> Self {
         Self { stream }

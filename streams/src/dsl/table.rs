@@ -46,13 +46,13 @@ where
     /// `KTable.toStream`).
     #[must_use]
     pub fn to_stream(&self) -> Stream<K, Option<V>> {
-        self.changes(|row, out| out.push(row.map_value(|_, change: Change<V>| change.new)))
+        self.records(|row, out| out.push(row.map_value(|_, change: Change<V>| change.new)))
     }
 
     /// The table's values as they come; keys that go do not show.
     #[must_use]
     pub fn values(&self) -> Stream<K, V> {
-        self.changes(|row: Record<K, Change<V>>, out| {
+        self.records(|row: Record<K, Change<V>>, out| {
             let Record {
                 key,
                 value,
@@ -72,7 +72,31 @@ where
         })
     }
 
-    fn changes<W, F>(&self, each: F) -> Stream<K, W>
+    /// The table's changes as they are, with old values if they are asked for: for tests of this
+    /// crate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn changes(&self, old: bool) -> Stream<K, Change<V>> {
+        let each = Arc::new(|row, out: &mut Vec<Record<K, Change<V>>>| out.push(row));
+        let make = Make::Operator(Arc::new(move |_| {
+            Box::new(Stateless::new(Arc::clone(&each)))
+        }));
+        let mut new = NewNode::new("changes", NodeKind::Stateless, make).input(self.from);
+        if old {
+            new = new.wants_old();
+        }
+        let node = self.plan.add(new.output::<K, Change<V>>());
+        Stream::new(self.plan.clone(), Edge { node, port: 0 })
+    }
+
+    /// The name of the store that holds the table, if there is one: for tests of this crate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn store_name(&self) -> Option<String> {
+        self.store.map(|store| self.plan.store_name(store))
+    }
+
+    fn records<W, F>(&self, each: F) -> Stream<K, W>
     where
         W: Clone + Send + 'static,
         F: Fn(Record<K, Change<V>>, &mut Vec<Record<K, W>>) + Send + Sync + 'static,

@@ -25,6 +25,16 @@ pub struct TimeWindowedStream<K, V> {
     emit: Emit,
 }
 
+impl<K, V> Clone for TimeWindowedStream<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            stream: self.stream.clone(),
+            windows: self.windows,
+            emit: self.emit,
+        }
+    }
+}
+
 impl<K: Data, V: Data> TimeWindowedStream<K, V> {
     pub(super) fn new(stream: Stream<K, V>, windows: TimeWindows) -> Self {
         Self {

@@ -265,6 +265,34 @@ impl TestDriver {
         partitions.collect()
     }
 
+    /// What the store of that name holds in all tasks, as its changelog would have it: for tests of
+    /// this crate.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::State`] of what has no bytes.
+    #[doc(hidden)]
+    #[allow(clippy::type_complexity, reason = "plain data for comparisons")]
+    pub fn store_entries(&mut self, name: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StreamsError> {
+        let mut all = Vec::new();
+        for running in self.tasks.values_mut() {
+            for (number, store) in running.task.stores() {
+                if self.topology.stores[number].name != name {
+                    continue;
+                }
+                let told = store.entries(&mut |entry| {
+                    let value = entry.value.unwrap_or_default();
+                    all.push((entry.key.to_vec(), value.to_vec()));
+                });
+                told.map_err(|error| StreamsError::State {
+                    store: name.to_owned(),
+                    error,
+                })?;
+            }
+        }
+        Ok(all)
+    }
+
     /// The names of all topics that something has been written to.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {

@@ -168,6 +168,10 @@ impl Plan {
         state.stores.len() - 1
     }
 
+    pub(crate) fn store_name(&self, store: usize) -> String {
+        self.0.lock().stores[store].name.clone()
+    }
+
     /// Notes what is wrong with the topology. It shows when it is built.
     pub(crate) fn problem(&self, problem: String) {
         self.0.lock().problems.push(problem);

@@ -1,0 +1,76 @@
+//! Cases that come out otherwise here, on purpose, and why. A case that is listed and comes out as
+//! published fails the test: it has to go from here.
+
+/// The reason for files whose nodes nobody builds yet. It has to go when all their cases pass.
+pub(crate) const NOT_BUILT: &str = "not built yet";
+
+/// File, case (`prefix*` for several; the first that fits counts), reason.
+#[rustfmt::skip]
+const DEPARTURES: &[(&str, &str, &str)] = &[
+    ("stream_joins/relaxed_null_key", "*", NOT_BUILT),
+    ("stream_joins/stream_global_table_inner", "*", NOT_BUILT),
+    ("stream_joins/stream_global_table_left", "*", NOT_BUILT),
+    ("stream_joins/stream_stream_docs", "*", NOT_BUILT),
+    ("stream_joins/stream_stream_eager", "*", NOT_BUILT),
+    ("stream_joins/stream_stream_inner", "*", NOT_BUILT),
+    ("stream_joins/stream_stream_inner_windowing", "*", NOT_BUILT),
+    ("stream_joins/stream_stream_integration", "*", NOT_BUILT),
+    ("stream_joins/stream_stream_left", "*", NOT_BUILT),
+    ("stream_joins/stream_stream_outer", "*", NOT_BUILT),
+    ("stream_joins/stream_stream_self", "*", NOT_BUILT),
+    ("stream_joins/stream_table_inner", "*", NOT_BUILT),
+    ("stream_joins/stream_table_integration", "*", NOT_BUILT),
+    ("stream_joins/stream_table_left", "*", NOT_BUILT),
+    ("tables/cogroup", "*", NOT_BUILT),
+    ("tables/cogroup_windowed", "*", NOT_BUILT),
+    ("tables/grouped_stream", "*", NOT_BUILT),
+    ("tables/stream_ops", "*", NOT_BUILT),
+    ("tables/suppress", "*", NOT_BUILT),
+    ("tables/suppress_processor", "*", NOT_BUILT),
+    ("tables/table_aggregate", "*", NOT_BUILT),
+    ("tables/table_join_unit", "*", NOT_BUILT),
+    ("tables/table_stateless", "*", NOT_BUILT),
+    ("tables/table_table_join", "*", NOT_BUILT),
+    ("tables/table_table_multi_join", "*", NOT_BUILT),
+    ("watermarks/beam_runner", "*", NOT_BUILT),
+    ("watermarks/beam_windows", "*", NOT_BUILT),
+    ("watermarks/flink_generators", "*", NOT_BUILT),
+    ("watermarks/flink_multiplexer", "*", NOT_BUILT),
+    ("watermarks/flink_sessions", "*", NOT_BUILT),
+    ("watermarks/flink_time_windows", "*", NOT_BUILT),
+    ("watermarks/flink_triggers", "*", NOT_BUILT),
+    ("watermarks/flink_valve", "*", NOT_BUILT),
+    ("watermarks/flink_windows", "*", NOT_BUILT),
+    ("windows/arithmetic", "*", NOT_BUILT),
+    ("windows/integration_aggregation", "*", NOT_BUILT),
+    ("windows/integration_windowed", "*", NOT_BUILT),
+    ("windows/session_processor", "*", NOT_BUILT),
+    ("windows/session_windowed", "*", NOT_BUILT),
+    ("windows/sliding_large", "*", NOT_BUILT),
+    ("windows/sliding_small", "*", NOT_BUILT),
+    ("windows/sliding_variants", "*", NOT_BUILT),
+    ("windows/sliding_windowed", "*", NOT_BUILT),
+    ("windows/time_windowed", "*", NOT_BUILT),
+    ("windows/window_aggregate", "*", NOT_BUILT),
+];
+
+/// The names of a file's cases that are listed.
+pub(crate) fn of(file: &str) -> impl Iterator<Item = &'static str> {
+    let listed = DEPARTURES.iter().filter(move |(known, ..)| *known == file);
+    listed.map(|(_, case, _)| *case)
+}
+
+/// Whether a name in the list is that of a case.
+pub(crate) fn fits(listed: &str, case: &str) -> bool {
+    match listed.strip_suffix('*') {
+        Some(prefix) => case.starts_with(prefix),
+        None => listed == case,
+    }
+}
+
+/// Why a case comes out otherwise.
+pub(crate) fn reason(file: &str, case: &str) -> Option<&'static str> {
+    let mut listed = DEPARTURES.iter();
+    let found = listed.find(|(known, name, _)| *known == file && fits(name, case));
+    found.map(|(_, _, reason)| *reason)
+}

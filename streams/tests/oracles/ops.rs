@@ -1,0 +1,33 @@
+//! The nodes of cases, by family: each gives [`Outcome::NotMine`] for ops of others.
+
+mod aggregates;
+mod stateless;
+mod windows;
+
+pub(crate) use aggregates::Aggregates;
+pub(crate) use windows::{number, time_windows};
+
+use crate::build::{Built, Handle};
+use crate::case::Node;
+
+/// What has become of a node.
+pub(crate) enum Outcome {
+    Made(Handle),
+    /// It gives nothing to others, or has put several handles in by itself.
+    Done,
+    NotMine,
+}
+
+type Family = fn(&mut Built, &Node) -> Result<Outcome, String>;
+
+const FAMILIES: &[Family] = &[stateless::build, windows::build, aggregates::build];
+
+pub(crate) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
+    for family in FAMILIES {
+        match family(built, node)? {
+            Outcome::NotMine => {}
+            outcome => return Ok(outcome),
+        }
+    }
+    Ok(Outcome::NotMine)
+}
