@@ -1,5 +1,6 @@
 //! What keys and values are: types that know their bytes.
 
+mod change;
 mod json;
 mod nullable;
 mod numbers;

@@ -1,13 +1,16 @@
 //! The typed way to build a topology: each call adds a node.
 
 mod builder;
+mod global_table;
 mod grouped;
 mod source;
 mod stream;
 mod table;
+mod view;
 mod windowed;
 
 pub use builder::StreamsBuilder;
+pub use global_table::GlobalTable;
 pub use grouped::GroupedStream;
 pub use source::Consumed;
 pub use stream::{Branches, Produced, Stream};

@@ -3,10 +3,13 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod branch;
+pub(crate) mod global;
 pub(crate) mod merge;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod stateless;
+pub(crate) mod table;
+pub(crate) mod table_map;
 pub(crate) mod window_aggregate;
 
 use crate::chunk::{AnyChunk, Chunk, typed};

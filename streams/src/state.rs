@@ -1,14 +1,18 @@
 //! State: what operators keep, by the bytes of keys.
 
+mod global;
 mod kv;
 pub(crate) mod table;
+mod view;
 mod window;
 
 use std::any::Any;
 
 use crate::data::DataError;
 
+pub(crate) use global::{GlobalStore, Globals};
 pub(crate) use kv::KeyValueStore;
+pub(crate) use view::Getter;
 pub(crate) use window::WindowStore;
 
 /// One store of one task.

@@ -1,5 +1,6 @@
 //! A topology as data: nodes, edges, stores. It is built by the DSL, and does nothing by itself.
 
+pub(crate) mod old_values;
 mod partitions;
 mod plan;
 mod subtopology;
@@ -9,10 +10,11 @@ use std::sync::Arc;
 use tidemark_client::TopicPartition;
 
 use crate::chunk::AnyChunk;
+use crate::data::Data;
 use crate::operator::Operator;
 use crate::operator::source::Source;
 use crate::runtime::outbox::{Outbox, TopicId};
-use crate::state::{Store, StoreId};
+use crate::state::{GlobalStore, Globals, Store, StoreId};
 
 pub(crate) use plan::{NewNode, Plan};
 pub use subtopology::Subtopology;
@@ -23,6 +25,7 @@ pub use subtopology::Subtopology;
 pub struct Topology {
     pub(crate) nodes: Arc<[Node]>,
     pub(crate) stores: Arc<[StoreSpec]>,
+    pub(crate) globals: Arc<[GlobalSpec]>,
     pub(crate) subtopologies: Arc<[Subtopology]>,
 }
 
@@ -36,12 +39,18 @@ pub(crate) struct Node {
     pub(crate) make: Make,
     /// The stores that it uses.
     pub(crate) stores: Vec<usize>,
+    /// Those of them in which it only looks things up.
+    pub(crate) reads: Vec<usize>,
     /// An empty chunk of its first input, if it does something when only time moves on.
     pub(crate) idle: Option<MakeChunk>,
     /// Whether it asks those that feed it for old values.
     pub(crate) wants_old: bool,
     /// Whether it gives old values on only if it is asked for them.
     pub(crate) passes_old: bool,
+    /// Whether it asks for old values where they are kept anyway.
+    pub(crate) takes_old: bool,
+    /// Whether it fills a global table.
+    pub(crate) global: bool,
 }
 
 /// Where a stream comes from: a node and which of its outputs.
@@ -136,6 +145,15 @@ pub(crate) struct StoreSpec {
     pub(crate) changelog: Option<Changelog>,
 }
 
+/// A table that every instance of the application holds as a whole.
+pub(crate) struct GlobalSpec {
+    pub(crate) name: String,
+    pub(crate) make: MakeGlobal,
+}
+
+/// Makes the store that an instance's tasks share, with chance for the hashes of keys.
+type MakeGlobal = Arc<dyn Fn(u64) -> Arc<dyn std::any::Any + Send + Sync> + Send + Sync>;
+
 /// How a changelog topic is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Changelog {
@@ -148,17 +166,25 @@ pub(crate) struct Changelog {
 pub(crate) struct MakeContext<'a> {
     /// The task's place for each of the topology's stores.
     pub(crate) stores: &'a [Option<StoreId>],
+    pub(crate) globals: &'a Globals,
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) application: &'a str,
     /// How many partitions a topic has.
     pub(crate) partitions: &'a dyn Fn(&str) -> u32,
     /// Whether somebody behind the node asks for old values.
     pub(crate) wants_old: bool,
+    /// Whether all that feed the node give old values.
+    pub(crate) gets_old: bool,
 }
 
 impl MakeContext<'_> {
     pub(crate) fn store(&self, store: usize) -> StoreId {
         self.stores[store].expect("a task has the stores of its operators")
+    }
+
+    /// A global table's store, which all tasks of the instance share.
+    pub(crate) fn global<V: Data>(&self, number: usize) -> Arc<GlobalStore<V>> {
+        self.globals.get(number)
     }
 
     pub(crate) fn topic(&mut self, topic: &Topic) -> TopicId {

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::Change;
 use crate::time::{Window, Windowed};
 
 fn check<T: Data + PartialEq + std::fmt::Debug>(value: T, expected: Option<&[u8]>) {
@@ -29,6 +30,11 @@ fn bytes_are_kafkas() {
     check(None::<i32>, None);
     check(Some(7_i32), Some(&[0, 0, 0, 7]));
     check(Json(vec![1, 2]), Some(b"[1,2]"));
+    let change = |new, old| Change::<i16> { new, old };
+    check(change(None, None), Some(&[0]));
+    check(change(Some(7), None), Some(&[1, 0, 7]));
+    check(change(None, Some(8)), Some(&[2, 0, 8]));
+    check(change(Some(7), Some(8)), Some(&[3, 0, 0, 0, 2, 0, 7, 0, 8]));
     let windowed = Windowed {
         key: "k".to_owned(),
         window: Window { start: 1, end: 2 },
@@ -45,6 +51,10 @@ fn what_does_not_fit_is_refused() {
     refuse::<i64>(Some(&[1]), "1 bytes where a number of 8 bytes");
     refuse::<bool>(Some(&[2]), "not a byte that is 0 or 1");
     refuse::<Json<i32>>(Some(b"{"), "not the JSON");
+    refuse::<Change<String>>(None, "null where a change");
+    refuse::<Change<String>>(Some(&[]), "ends early");
+    refuse::<Change<String>>(Some(&[3, 0, 0, 0, 9, 1]), "ends early");
+    refuse::<Change<String>>(Some(&[4]), "unknown kind");
     refuse::<Windowed<String>>(Some(b"short"), "a key with a window");
     refuse::<Windowed<String>>(
         Some(&[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]),
@@ -58,6 +68,7 @@ proptest! {
         let bytes = bytes.as_deref();
         let _ = decode_slice::<String>(bytes);
         let _ = decode_slice::<Json<serde_json::Value>>(bytes);
+        let _ = decode_slice::<Change<String>>(bytes);
         if let Ok(windowed) = decode_slice::<Windowed<Vec<u8>>>(bytes) {
             let again = encode_vec(&windowed).unwrap();
             prop_assert_eq!(again.as_deref(), bytes);

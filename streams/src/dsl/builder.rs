@@ -60,8 +60,17 @@ impl StreamsBuilder {
                 "stream".to_owned()
             }
         };
-        let node = add_source(&self.plan, &name, topics, consumed);
+        let source = TopicSource {
+            name: &name,
+            topics,
+            skip_null_keys: false,
+        };
+        let node = add_source(&self.plan, source, consumed);
         Stream::new(self.plan.clone(), Edge { node, port: 0 })
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The topology. Handles that are left must not be used any more.
@@ -74,18 +83,32 @@ impl StreamsBuilder {
     }
 }
 
+/// What a source node is made of, beside how it reads.
+pub(super) struct TopicSource<'a> {
+    /// The node's name.
+    pub(super) name: &'a str,
+    pub(super) topics: Vec<Topic>,
+    /// Whether records without a key are counted and left out.
+    pub(super) skip_null_keys: bool,
+}
+
 /// Adds the node that reads these topics.
 pub(super) fn add_source<K: Data, V: Data>(
     plan: &Plan,
-    name: &str,
-    topics: Vec<Topic>,
+    source: TopicSource<'_>,
     consumed: Consumed<K, V>,
 ) -> usize {
+    let TopicSource {
+        name,
+        topics,
+        skip_null_keys,
+    } = source;
     let spec = Arc::new(SourceSpec {
         extractor: consumed.extractor,
         watermarks: consumed.watermarks,
         on_bad_record: consumed.on_bad_record,
         bounds: consumed.bounds,
+        skip_null_keys,
     });
     let make = Make::Source(Arc::new(move |cx, partition| {
         let dead_letters = match &spec.on_bad_record {

@@ -80,6 +80,6 @@ impl<K: Data, V: Data> GroupedStream<K, V> {
             .output::<K, Change<A::State>>()
             .store(store);
         let node = plan.add(new);
-        Table::stored(plan.clone(), Edge { node, port: 0 }, store)
+        Table::keyed(plan.clone(), Edge { node, port: 0 }, store)
     }
 }

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 pub use produced::Produced;
 pub use stateless::Branches;
 
-use super::builder::add_source;
+use super::builder::{TopicSource, add_source};
 use super::grouped::GroupedStream;
 use super::source::Consumed;
 use crate::data::Data;
@@ -113,7 +113,12 @@ where
         let name = format!("{}-repartition", self.plan.name(self.from.node));
         let topic = Topic::Internal(name.as_str().into());
         self.sink(topic.clone(), Produced::new());
-        let node = add_source::<K, V>(&self.plan, &name, vec![topic], Consumed::new());
+        let source = TopicSource {
+            name: &name,
+            topics: vec![topic],
+            skip_null_keys: false,
+        };
+        let node = add_source::<K, V>(&self.plan, source, Consumed::new());
         let edge = Edge { node, port: 0 };
         self.plan.note_repartition(self.from.node, edge);
         Self::new(self.plan.clone(), edge)

@@ -1,20 +1,42 @@
 //! Tables: the latest value of each key.
 
+mod read;
+mod stateless;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::stream::Stream;
+use super::view::View;
+use crate::data::Data;
 use crate::operator::stateless::Stateless;
+use crate::operator::table::Keep;
 use crate::record::{Change, Record};
-use crate::topology::{Edge, Make, NewNode, NodeKind, Plan};
+use crate::state::KeyValueStore;
+use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, Plan, StoreSpec};
 
 /// A table (Kafka: `KTable`): the latest value of each key, and its changes.
+///
+/// A table that is read from a topic or made of a stream is kept only if somebody looks values up or
+/// wants to know old ones; filtered and mapped tables are worked out from it. [`Self::materialized`]
+/// keeps a table in any case.
 pub struct Table<K, V> {
     pub(crate) plan: Plan,
     pub(crate) from: Edge,
-    /// The store that holds it.
-    pub(crate) store: Option<usize>,
+    kept: Kept,
+    /// How values are looked up; `None` if they cannot before they are kept once more.
+    view: Option<View<K, V>>,
     types: PhantomData<fn() -> (K, V)>,
+}
+
+/// The store that holds a table.
+#[derive(Clone)]
+enum Kept {
+    /// There is none.
+    No,
+    Store(usize),
+    /// It is made when it is asked for.
+    Lazy(Arc<dyn Fn() -> usize + Send + Sync>),
 }
 
 impl<K, V> Clone for Table<K, V> {
@@ -22,7 +44,8 @@ impl<K, V> Clone for Table<K, V> {
         Self {
             plan: self.plan.clone(),
             from: self.from,
-            store: self.store,
+            kept: self.kept.clone(),
+            view: self.view.clone(),
             types: PhantomData,
         }
     }
@@ -33,26 +56,60 @@ where
     K: Clone + Send + 'static,
     V: Clone + Send + 'static,
 {
+    /// One that lies in a store of some kind, in which values cannot be looked up by their keys alone.
     pub(super) fn stored(plan: Plan, from: Edge, store: usize) -> Self {
         Self {
             plan,
             from,
-            store: Some(store),
+            kept: Kept::Store(store),
+            view: None,
             types: PhantomData,
         }
+    }
+
+    /// One that is kept nowhere, and can be looked up so.
+    fn computed(plan: Plan, from: Edge, view: Option<View<K, V>>) -> Self {
+        Self {
+            plan,
+            from,
+            kept: Kept::No,
+            view,
+            types: PhantomData,
+        }
+    }
+
+    /// Gives the operator that the table comes from a name of its own, for descriptions, metrics,
+    /// stores and internal topics.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.plan.rename(self.from.node, name);
+        self
+    }
+
+    /// The name of the store that holds the table, made if need be; `None` if it is worked out: for
+    /// tests of this crate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn store_name(&self) -> Option<String> {
+        let store = match &self.kept {
+            Kept::No => return None,
+            Kept::Store(store) => *store,
+            Kept::Lazy(store) => store(),
+        };
+        Some(self.plan.store_name(store))
     }
 
     /// The table's changes as records; a key that goes is one with `None` (Kafka:
     /// `KTable.toStream`).
     #[must_use]
     pub fn to_stream(&self) -> Stream<K, Option<V>> {
-        self.records(|row, out| out.push(row.map_value(|_, change: Change<V>| change.new)))
+        self.each_change(|row, out| out.push(row.map_value(|_, change: Change<V>| change.new)))
     }
 
     /// The table's values as they come; keys that go do not show.
     #[must_use]
     pub fn values(&self) -> Stream<K, V> {
-        self.records(|row: Record<K, Change<V>>, out| {
+        self.each_change(|row: Record<K, Change<V>>, out| {
             let Record {
                 key,
                 value,
@@ -72,31 +129,7 @@ where
         })
     }
 
-    /// The table's changes as they are, with old values if they are asked for: for tests of this
-    /// crate.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn changes(&self, old: bool) -> Stream<K, Change<V>> {
-        let each = Arc::new(|row, out: &mut Vec<Record<K, Change<V>>>| out.push(row));
-        let make = Make::Operator(Arc::new(move |_| {
-            Box::new(Stateless::new(Arc::clone(&each)))
-        }));
-        let mut new = NewNode::new("changes", NodeKind::Stateless, make).input(self.from);
-        if old {
-            new = new.wants_old();
-        }
-        let node = self.plan.add(new.output::<K, Change<V>>());
-        Stream::new(self.plan.clone(), Edge { node, port: 0 })
-    }
-
-    /// The name of the store that holds the table, if there is one: for tests of this crate.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn store_name(&self) -> Option<String> {
-        self.store.map(|store| self.plan.store_name(store))
-    }
-
-    fn records<W, F>(&self, each: F) -> Stream<K, W>
+    fn each_change<W, F>(&self, each: F) -> Stream<K, W>
     where
         W: Clone + Send + 'static,
         F: Fn(Record<K, Change<V>>, &mut Vec<Record<K, W>>) + Send + Sync + 'static,
@@ -108,5 +141,94 @@ where
         let new = NewNode::new("to_stream", NodeKind::Stateless, make);
         let node = self.plan.add(new.input(self.from).output::<K, W>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 })
+    }
+}
+
+impl<K: Data, V: Data> Table<K, V> {
+    /// One that lies in a key-value store.
+    pub(super) fn keyed(plan: Plan, from: Edge, store: usize) -> Self {
+        Self {
+            view: Some(View::stored(store)),
+            ..Self::stored(plan, from, store)
+        }
+    }
+
+    /// The table's changes as they are, with old values if they are asked for: for tests of this
+    /// crate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn changes(&self, old: bool) -> Stream<K, Change<V>> {
+        let make = Make::Operator(Arc::new(|_| {
+            let each = |row: Record<K, Change<V>>, out: &mut Vec<_>| out.push(row);
+            Box::new(Stateless::new(Arc::new(each)))
+        }));
+        let mut new = NewNode::new("changes", NodeKind::Stateless, make).input(self.from);
+        if old {
+            self.keep_old();
+            new = new.wants_old();
+        }
+        let node = self.plan.add(new.output::<K, Change<V>>());
+        Stream::new(self.plan.clone(), Edge { node, port: 0 })
+    }
+
+    /// Keeps the table in a store of that name (Kafka: `Materialized.as`). For one that has a store
+    /// the name is that store's.
+    #[must_use]
+    pub fn materialized(&self, name: &str) -> Self {
+        let store = match &self.kept {
+            Kept::Store(store) => *store,
+            Kept::Lazy(store) => store(),
+            Kept::No => return self.keep_as(name),
+        };
+        self.plan.name_store(store, name);
+        self.clone()
+    }
+
+    /// The same table, kept once more behind this one.
+    fn keep_as(&self, name: &str) -> Self {
+        let store = self.plan.add_store(key_value::<V>(name.to_owned()));
+        let make = Make::Operator(Arc::new(move |cx| {
+            let upsert = |change: Change<V>| change.new;
+            let (store, wants_old) = (cx.store(store), cx.wants_old);
+            Box::new(Keep::<_, K, _, V>::new(upsert, Some(store), wants_old))
+        }));
+        let new = NewNode::new("table", NodeKind::Table, make)
+            .input(self.from)
+            .output::<K, Change<V>>()
+            .store(store);
+        let node = self.plan.add(new);
+        Self::keyed(self.plan.clone(), Edge { node, port: 0 }, store)
+    }
+
+    /// The same table in a form in which values can be looked up, and how.
+    pub(crate) fn viewed(&self) -> (Self, View<K, V>) {
+        match &self.view {
+            Some(view) => (self.clone(), view.clone()),
+            None => {
+                let kept = self.keep_as(&format!("{}.table", self.plan.name(self.from.node)));
+                let view = View::stored(match kept.kept {
+                    Kept::Store(store) => store,
+                    _ => unreachable!("it has just been given a store"),
+                });
+                (kept, view)
+            }
+        }
+    }
+
+    /// Makes sure that it can tell old values. What has no view has a store of some kind, or is a
+    /// stream of changes that has them.
+    pub(super) fn keep_old(&self) {
+        if let Some(view) = &self.view {
+            view.keep();
+        }
+    }
+}
+
+/// A key-value store with a changelog.
+pub(super) fn key_value<V: Data>(name: String) -> StoreSpec {
+    StoreSpec {
+        name,
+        make: Arc::new(|seed| Box::new(KeyValueStore::<V>::new(seed))),
+        changelog: Some(Changelog { retention: None }),
     }
 }

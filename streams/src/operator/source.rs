@@ -39,6 +39,8 @@ pub(crate) struct SourceSpec<K, V> {
     pub(crate) on_bad_record: OnBadRecord,
     /// Timestamps outside of it make a record a bad one.
     pub(crate) bounds: (i64, i64),
+    /// Whether records without a key are left out and counted: those of tables.
+    pub(crate) skip_null_keys: bool,
 }
 
 /// One partition of a source, as the task sees it.
@@ -158,6 +160,10 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
             match next {
                 Ok((record, buffer)) => {
                     self.decoded = record.offset.saturating_add(1);
+                    if self.spec.skip_null_keys && record.key().is_none() {
+                        cx.counts.null_key += 1;
+                        continue;
+                    }
                     match read(&self.spec, &record, buffer, cx.wall) {
                         Ok(row) => {
                             self.ready.push(row);

@@ -10,8 +10,8 @@ use crate::chunk::AnyChunk;
 use crate::error::StreamsError;
 use crate::operator::source::{Source, SourceContext};
 use crate::operator::{Counts, Output, Outputs};
-use crate::state::{Entry, StoreId, StoreTime, Stores};
-use crate::topology::{Make, MakeContext, NodeKind, Topology};
+use crate::state::{Entry, Globals, StoreId, StoreTime, Stores};
+use crate::topology::{Make, MakeContext, NodeKind, Topology, old_values};
 
 /// The most records that go through the operators together.
 pub(crate) const CHUNK: usize = 1024;
@@ -23,6 +23,8 @@ pub(crate) struct TaskConfig<'a> {
     pub(crate) partition: i32,
     /// How many partitions a topic has, by its name in the cluster.
     pub(crate) partitions: &'a dyn Fn(&str) -> u32,
+    /// The global tables of the instance.
+    pub(crate) globals: &'a Globals,
     /// The most records that go through the operators together.
     pub(crate) chunk: usize,
     /// Chance for the hashes of keys.
@@ -84,15 +86,17 @@ impl Task {
         let mut inputs = Vec::new();
         let mut nodes = Vec::new();
         let local = |node: usize| part.nodes.iter().position(|own| *own == node);
-        let old = wants_old(topology);
+        let old = old_values::wanted(&topology.nodes);
         for (at, number) in part.nodes.iter().enumerate() {
             let node = &topology.nodes[*number];
             let mut cx = MakeContext {
                 stores: &places,
+                globals: config.globals,
                 outbox: &mut outbox,
                 application: config.application,
                 partitions: config.partitions,
                 wants_old: old[*number],
+                gets_old: node.inputs.iter().all(|edge| old[edge.node]),
             };
             let operator = match &node.make {
                 Make::Operator(make) => Some(make(&mut cx)),
@@ -421,17 +425,4 @@ fn targets(
         }
     }
     targets
-}
-
-/// Which nodes have somebody behind them who asks for old values.
-fn wants_old(topology: &Topology) -> Vec<bool> {
-    let mut wanted = vec![false; topology.nodes.len()];
-    for (at, node) in topology.nodes.iter().enumerate().rev() {
-        if node.wants_old || (node.passes_old && wanted[at]) {
-            for edge in &node.inputs {
-                wanted[edge.node] = true;
-            }
-        }
-    }
-    wanted
 }

@@ -44,6 +44,11 @@ impl<V: Data> KeyValueStore<V> {
         })
     }
 
+    /// Forgets what has changed: for a store without a changelog.
+    pub(crate) fn forget_changes(&mut self) {
+        self.table.take_changed(&mut |_| {});
+    }
+
     /// All keys with their values, in the order of the keys' bytes.
     pub(crate) fn sorted(&self) -> Vec<(&[u8], &V, i64)> {
         self.table.sorted()

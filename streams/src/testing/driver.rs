@@ -10,7 +10,7 @@ use crate::error::StreamsError;
 use crate::operator::Counts;
 use crate::record::{Headers, Record};
 use crate::runtime::task::{CHUNK, Position, Task, TaskConfig};
-use crate::state::Entry;
+use crate::state::{Entry, Globals};
 use crate::topology::Topology;
 
 /// How a [`TestDriver`] runs its topology.
@@ -54,6 +54,7 @@ pub struct TestDriver {
     topology: Topology,
     config: DriverConfig,
     logs: Logs,
+    globals: Globals,
     tasks: BTreeMap<(usize, i32), Running>,
     /// What was committed, by task.
     committed: BTreeMap<(usize, i32), Position>,
@@ -83,6 +84,7 @@ impl TestDriver {
             topology: topology.clone(),
             config,
             logs: Logs::default(),
+            globals: Globals::default(),
             tasks: BTreeMap::new(),
             committed: BTreeMap::new(),
             read: BTreeMap::new(),
@@ -182,17 +184,27 @@ impl TestDriver {
         self.start()?;
         loop {
             let mut busy = false;
-            for running in self.tasks.values_mut() {
-                busy |= running.give(&self.logs);
-                while running.task.step(true)? {
-                    busy = true;
+            self.fill_globals()?;
+            for (id, running) in &mut self.tasks {
+                if is_global(&self.topology, *id) {
+                    continue;
                 }
-                busy |= running.write(&mut self.logs);
+                busy |= running.work(&mut self.logs)?;
             }
             if !busy {
                 return Ok(());
             }
         }
+    }
+
+    /// Lets global tables have what is in their topics, before anybody looks things up in them.
+    fn fill_globals(&mut self) -> Result<(), StreamsError> {
+        for (id, running) in &mut self.tasks {
+            if is_global(&self.topology, *id) {
+                running.work(&mut self.logs)?;
+            }
+        }
+        Ok(())
     }
 
     /// Moves the wall clock on: for punctuation, limits by the clock and idle partitions.
@@ -315,9 +327,10 @@ impl TestDriver {
     /// The smallest watermark of all tasks.
     #[must_use]
     pub fn watermark(&self) -> i64 {
-        let tasks = self.tasks.values();
+        let tasks = self.tasks.iter();
         tasks
-            .map(|running| running.task.watermark())
+            .filter(|(id, _)| !is_global(&self.topology, **id))
+            .map(|(_, running)| running.task.watermark())
             .min()
             .unwrap_or(i64::MIN)
     }
@@ -329,6 +342,9 @@ impl TestDriver {
     /// [`StreamsError::State`] of what has no bytes.
     pub fn commit(&mut self) -> Result<(), StreamsError> {
         for (id, running) in &mut self.tasks {
+            if is_global(&self.topology, *id) {
+                continue;
+            }
             let (topology, logs) = (&self.topology, &mut self.logs);
             let application = &self.config.application;
             running.task.take_changes(topology, &mut |store, entry| {
@@ -378,6 +394,7 @@ impl TestDriver {
         }
         self.started = true;
         self.size_internal_topics();
+        self.globals = Globals::new(&self.topology, 0);
         for number in 0..self.topology.subtopologies.len() {
             let sources = self.topology.subtopologies[number].sources.iter();
             let application = &self.config.application;
@@ -409,6 +426,7 @@ impl TestDriver {
                 subtopology,
                 partition,
                 partitions: &|topic| self.logs.count(topic),
+                globals: &self.globals,
                 chunk: self.config.chunk,
                 seed: 0,
                 idle_after: self
@@ -444,7 +462,21 @@ impl TestDriver {
     }
 }
 
+/// Whether a task fills a global table.
+fn is_global(topology: &Topology, (subtopology, _): (usize, i32)) -> bool {
+    topology.subtopologies[subtopology].global
+}
+
 impl Running {
+    /// Processes what has come and writes what follows; whether there was something.
+    fn work(&mut self, logs: &mut Logs) -> Result<bool, StreamsError> {
+        let mut busy = self.give(logs);
+        while self.task.step(true)? {
+            busy = true;
+        }
+        Ok(busy | self.write(logs))
+    }
+
     /// Gives the task what has come since; whether there was something.
     fn give(&mut self, logs: &Logs) -> bool {
         let mut some = false;

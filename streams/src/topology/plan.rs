@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Edge, Make, MakeChunk, Node, NodeKind, StoreSpec, Topology, subtopology};
+use super::{Edge, GlobalSpec, Make, MakeChunk, Node, NodeKind, StoreSpec, Topology, subtopology};
 use crate::chunk::{AnyChunk, Chunk};
 use crate::error::StreamsError;
 
@@ -17,6 +17,7 @@ pub(crate) struct Plan(Arc<Mutex<State>>);
 struct State {
     nodes: Vec<Node>,
     stores: Vec<StoreSpec>,
+    globals: Vec<GlobalSpec>,
     names: HashSet<String>,
     problems: Vec<String>,
     repartitions: HashMap<usize, Edge>,
@@ -31,9 +32,12 @@ pub(crate) struct NewNode {
     pub(crate) outputs: Vec<MakeChunk>,
     pub(crate) make: Make,
     pub(crate) stores: Vec<usize>,
+    pub(crate) reads: Vec<usize>,
     pub(crate) idle: Option<MakeChunk>,
     pub(crate) wants_old: bool,
     pub(crate) passes_old: bool,
+    pub(crate) takes_old: bool,
+    pub(crate) global: bool,
 }
 
 impl NewNode {
@@ -46,9 +50,12 @@ impl NewNode {
             outputs: Vec::new(),
             make,
             stores: Vec::new(),
+            reads: Vec::new(),
             idle: None,
             wants_old: false,
             passes_old: false,
+            takes_old: false,
+            global: false,
         }
     }
 
@@ -80,6 +87,17 @@ impl NewNode {
         self
     }
 
+    /// It looks things up in that store, and changes nothing in it.
+    pub(crate) fn looks_up(mut self, stores: &[usize]) -> Self {
+        for store in stores {
+            if !self.stores.contains(store) {
+                self.stores.push(*store);
+                self.reads.push(*store);
+            }
+        }
+        self
+    }
+
     /// It asks those that feed it for old values.
     pub(crate) fn wants_old(mut self) -> Self {
         self.wants_old = true;
@@ -89,6 +107,18 @@ impl NewNode {
     /// It has old values only if it is given them, and gives them on if it is asked.
     pub(crate) fn passes_old(mut self) -> Self {
         self.passes_old = true;
+        self
+    }
+
+    /// It asks for old values where they are kept anyway.
+    pub(crate) fn takes_old(mut self) -> Self {
+        self.takes_old = true;
+        self
+    }
+
+    /// It fills a global table.
+    pub(crate) fn fills_global(mut self) -> Self {
+        self.global = true;
         self
     }
 }
@@ -172,6 +202,48 @@ impl Plan {
         self.0.lock().stores[store].name.clone()
     }
 
+    /// Gives a node one more store.
+    pub(crate) fn give_store(&self, node: usize, store: usize) {
+        self.0.lock().nodes[node].stores.push(store);
+    }
+
+    /// Gives a store another name.
+    pub(crate) fn name_store(&self, store: usize, name: &str) {
+        let mut state = self.0.lock();
+        let others = state.stores.iter().enumerate();
+        let mut others = others.filter(|(other, _)| *other != store);
+        let problem = if !is_name(name) {
+            Some(format!(
+                "{name:?} is no name for a store: letters, digits, '.', '_' and '-', at most 150 of \
+                 them"
+            ))
+        } else if others.any(|(_, known)| known.name == name) {
+            Some(format!("two stores have the name {name:?}"))
+        } else {
+            None
+        };
+        match problem {
+            Some(problem) => state.problems.push(problem),
+            None => name.clone_into(&mut state.stores[store].name),
+        }
+    }
+
+    /// Has a node ask for old values.
+    pub(crate) fn ask_for_old(&self, node: usize) {
+        self.0.lock().nodes[node].wants_old = true;
+    }
+
+    /// Adds a global table.
+    pub(crate) fn add_global(&self, global: GlobalSpec) -> usize {
+        let mut state = self.0.lock();
+        if state.globals.iter().any(|known| known.name == global.name) {
+            let problem = format!("two global tables have the name {:?}", global.name);
+            state.problems.push(problem);
+        }
+        state.globals.push(global);
+        state.globals.len() - 1
+    }
+
     /// Notes what is wrong with the topology. It shows when it is built.
     pub(crate) fn problem(&self, problem: String) {
         self.0.lock().problems.push(problem);
@@ -198,10 +270,12 @@ impl Plan {
         }
         let nodes: Arc<[Node]> = std::mem::take(&mut state.nodes).into();
         let stores: Arc<[StoreSpec]> = std::mem::take(&mut state.stores).into();
+        let globals: Arc<[GlobalSpec]> = std::mem::take(&mut state.globals).into();
         let subtopologies = subtopology::split(&nodes, stores.len()).into();
         Ok(Topology {
             nodes,
             stores,
+            globals,
             subtopologies,
         })
     }
@@ -222,9 +296,12 @@ impl State {
             outputs: new.outputs,
             make: new.make,
             stores: new.stores,
+            reads: new.reads,
             idle: new.idle,
             wants_old: new.wants_old,
             passes_old: new.passes_old,
+            takes_old: new.takes_old,
+            global: new.global,
         });
         self.nodes.len() - 1
     }

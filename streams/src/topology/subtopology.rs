@@ -15,6 +15,9 @@ pub struct Subtopology {
     /// Whether what comes out depends on the order in which paths are taken: then records go through
     /// one by one.
     pub(crate) one_by_one: bool,
+    /// Whether it fills a global table: every instance runs it for all partitions, from the beginning
+    /// of the topic at every start, and keeps nothing of it.
+    pub(crate) global: bool,
 }
 
 /// Puts nodes that are connected, or share a store, together. Nodes are numbered in the order in
@@ -62,12 +65,14 @@ fn describe(nodes: &[Node], members: Vec<usize>) -> Subtopology {
         .collect();
     sources.sort();
     sources.dedup();
+    let global = members.iter().any(|at| nodes[*at].global);
     let one_by_one = meets_itself(nodes, &members) || time_meets_records(nodes, &members);
     Subtopology {
         nodes: members,
         stores,
         sources,
         one_by_one,
+        global,
     }
 }
 
@@ -86,6 +91,11 @@ fn places(nodes: &[Node], at: usize) -> Vec<Place> {
         places.push(Place::Topic(topic.clone()));
     }
     places
+}
+
+/// Whether a node only looks things up there: then it does not matter who comes first.
+fn looks_up(node: &Node, place: &Place) -> bool {
+    matches!(place, Place::Store(store) if node.reads.contains(store))
 }
 
 /// Whether records of one source can come to one place on two ways: then a chunk must not go one way
@@ -107,11 +117,13 @@ fn meets_itself(nodes: &[Node], members: &[usize]) -> bool {
                 }
                 ways.insert(*at, into);
                 for place in places(nodes, *at) {
-                    let count: &mut usize = seen.entry(place).or_default();
+                    let changes = !looks_up(&nodes[*at], &place);
+                    let (count, changed): &mut (usize, bool) = seen.entry(place).or_default();
                     *count += into;
+                    *changed |= changes;
                 }
             }
-            seen.values().any(|count| *count > 1)
+            seen.values().any(|(count, changed)| *count > 1 && *changed)
         })
 }
 

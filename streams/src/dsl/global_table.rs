@@ -1,0 +1,73 @@
+//! Tables that every instance holds as a whole.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::builder::{StreamsBuilder, TopicSource, add_source};
+use super::source::Consumed;
+use super::view::View;
+use crate::data::Data;
+use crate::operator::global::FillGlobal;
+use crate::state::{Getter, KeyValueStore};
+use crate::topology::{Edge, GlobalSpec, Make, NewNode, NodeKind, Plan, Topic};
+
+/// A table whose topic every instance of the application reads as a whole (Kafka: `GlobalKTable`).
+/// Streams can be joined with it by any key, without repartitioning; its own changes start nothing.
+/// It is filled from the beginning of the topic at every start, so the topic has to be compacted, or
+/// kept for ever.
+///
+/// What a join finds in it depends on how far the instance has read it: unlike other results, that of
+/// such a join is not the same again when records are processed again.
+pub struct GlobalTable<K, V> {
+    pub(crate) plan: Plan,
+    pub(crate) view: View<K, V>,
+}
+
+impl<K, V> Clone for GlobalTable<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            plan: self.plan.clone(),
+            view: self.view.clone(),
+        }
+    }
+}
+
+impl StreamsBuilder {
+    /// Reads a topic as a global table (Kafka: `StreamsBuilder.globalTable`).
+    #[must_use]
+    pub fn global_table<K: Data, V: Data>(&self, topic: &str) -> GlobalTable<K, V> {
+        self.global_table_with(topic, Consumed::new())
+    }
+
+    /// Reads a topic as a global table, and says how. Watermarks mean nothing here.
+    #[must_use]
+    pub fn global_table_with<K: Data, V: Data>(
+        &self,
+        topic: &str,
+        consumed: Consumed<K, Option<V>>,
+    ) -> GlobalTable<K, V> {
+        let plan = self.plan();
+        let number = plan.add_global(GlobalSpec {
+            name: topic.to_owned(),
+            make: Arc::new(|seed| Arc::new(RwLock::new(KeyValueStore::<V>::new(seed)))),
+        });
+        let source = TopicSource {
+            name: topic,
+            topics: vec![Topic::External(topic.into())],
+            skip_null_keys: true,
+        };
+        let node = add_source(plan, source, consumed);
+        let make = Make::Operator(Arc::new(move |cx| {
+            Box::new(FillGlobal::<K, V>::new(cx.global(number)))
+        }));
+        let new = NewNode::new("global", NodeKind::Table, make)
+            .input(Edge { node, port: 0 })
+            .fills_global();
+        plan.add(new);
+        GlobalTable {
+            plan: plan.clone(),
+            view: View::new(Vec::new, move |cx| Getter::Global(cx.global(number))),
+        }
+    }
+}
