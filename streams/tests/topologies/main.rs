@@ -1,4 +1,5 @@
 //! Topologies driven by the test driver.
 
 mod aggregates;
+mod tables;
 mod windows;
