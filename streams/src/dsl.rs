@@ -3,6 +3,7 @@
 mod builder;
 mod global_table;
 mod grouped;
+mod grouped_table;
 mod source;
 mod stream;
 mod table;
@@ -12,6 +13,7 @@ mod windowed;
 pub use builder::StreamsBuilder;
 pub use global_table::GlobalTable;
 pub use grouped::GroupedStream;
+pub use grouped_table::GroupedTable;
 pub use source::Consumed;
 pub use stream::{Branches, Produced, Stream};
 pub use table::Table;

@@ -9,6 +9,9 @@ pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod stateless;
 pub(crate) mod table;
+pub(crate) mod table_aggregate;
+pub(crate) mod table_group;
+pub(crate) mod table_join;
 pub(crate) mod table_map;
 pub(crate) mod window_aggregate;
 

@@ -1,5 +1,6 @@
 //! Tables: the latest value of each key.
 
+mod join;
 mod read;
 mod stateless;
 

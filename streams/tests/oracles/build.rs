@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tidemark_streams::time::{WatermarkStrategy, Windowed};
 use tidemark_streams::{
-    Consumed, GroupedStream, Stream, StreamsBuilder, Table, TimeWindowedStream,
+    Consumed, GroupedStream, GroupedTable, Stream, StreamsBuilder, Table, TimeWindowedStream,
 };
 
 use crate::case::{Case, Node, Time};
@@ -18,6 +18,7 @@ pub(crate) enum Handle {
     Table(Table<Dyn, Dyn>),
     WindowedTable(Table<Windowed<Dyn>, Dyn>),
     Grouped(GroupedStream<Dyn, Dyn>),
+    GroupedTable(GroupedTable<Dyn, Dyn>),
     /// With the size of the windows.
     TimeWindowed(TimeWindowedStream<Dyn, Dyn>, i64),
 }

@@ -1,5 +1,7 @@
 //! The functions that cases name.
 
+use std::collections::BTreeSet;
+
 use crate::value::Dyn;
 
 type Build<F> = Result<Box<F>, String>;
@@ -97,8 +99,14 @@ pub(crate) fn pair(name: &str) -> Build<Pair> {
             let char = |at| nth_char(&key, at).map_or(Dyn::Null, |c| Dyn::text(c));
             (char(0), char(1))
         }),
+        "truncate" => Box::new(|key, value| {
+            let text = value.print();
+            let whole = text.split('.').next().and_then(|whole| whole.parse().ok());
+            (key, whole.map_or(Dyn::Null, Dyn::Int))
+        }),
         "value_to_key_unless_null" => Box::new(|key, value| match key.print().as_str() {
-            "null" => (Dyn::Null, value),
+            // No pair at all and one without a key are the same here.
+            "null" | "NULL" => (Dyn::Null, value),
             _ => (value.clone(), value),
         }),
         "unwindow" => Box::new(|key, value| match key {
@@ -192,10 +200,16 @@ pub(crate) fn fold(name: &str) -> Build<Two> {
             all.into_iter().collect()
         }),
         "remove" => texts(|old, value| format!("{old}-{value}")),
+        "union" => texts(|old, value| {
+            let all: BTreeSet<char> = old.chars().chain(value.chars()).collect();
+            all.into_iter().collect()
+        }),
+        "difference" => texts(|old, value| old.replace(|c| value.contains(c), "")),
         "remove_all" => texts(|old, value| old.replace(&value, "")),
         "to_empty" => texts(|_, _| String::new()),
         "int_sum" | "parse_int_sum" => ints(|old, value| old + value),
         "int_sub" => ints(|old, value| old - value),
+        "int_dec" => ints(|old, _| old - 1),
         "int_inc" => ints(|old, _| old + 1),
         "min" => ints(i64::min),
         "max" => ints(i64::max),

@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod stateless;
+mod tables;
 mod windows;
 
 pub(crate) use aggregates::Aggregates;
@@ -20,7 +21,12 @@ pub(crate) enum Outcome {
 
 type Family = fn(&mut Built, &Node) -> Result<Outcome, String>;
 
-const FAMILIES: &[Family] = &[stateless::build, windows::build, aggregates::build];
+const FAMILIES: &[Family] = &[
+    stateless::build,
+    windows::build,
+    aggregates::build,
+    tables::build,
+];
 
 pub(crate) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
     for family in FAMILIES {
