@@ -28,6 +28,8 @@ pub(crate) trait AnyChunk: Send {
     fn len(&self) -> usize;
     fn watermark(&self) -> i64;
     fn set_watermark(&mut self, watermark: i64);
+    /// Puts the watermark back by so many milliseconds, in front of every record, too.
+    fn hold_back(&mut self, by: i64);
     /// Leaves no rows; the watermark and the room stay.
     fn clear(&mut self);
     fn boxed_clone(&self) -> Box<dyn AnyChunk>;
@@ -54,6 +56,13 @@ where
 
     fn set_watermark(&mut self, watermark: i64) {
         self.watermark = watermark;
+    }
+
+    fn hold_back(&mut self, by: i64) {
+        self.watermark = self.watermark.saturating_sub(by);
+        for row in &mut self.rows {
+            row.watermark = row.watermark.saturating_sub(by);
+        }
     }
 
     fn clear(&mut self) {

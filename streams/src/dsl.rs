@@ -15,6 +15,6 @@ pub use global_table::GlobalTable;
 pub use grouped::GroupedStream;
 pub use grouped_table::GroupedTable;
 pub use source::Consumed;
-pub use stream::{Branches, Produced, Stream};
+pub use stream::{Branches, JoinedStream, Produced, Stream};
 pub use table::Table;
 pub use windowed::{TimeWindowedStream, WindowedTable};

@@ -8,6 +8,7 @@ pub(crate) mod merge;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod stateless;
+pub(crate) mod stream_join;
 pub(crate) mod table;
 pub(crate) mod table_aggregate;
 pub(crate) mod table_group;
@@ -57,10 +58,20 @@ pub(crate) struct Outputs {
 /// One output of an operator.
 pub(crate) struct Output {
     pub(crate) chunk: Box<dyn AnyChunk>,
-    /// Inputs that it goes to: node and port.
-    pub(crate) targets: Vec<(usize, usize)>,
+    /// Inputs that it goes to.
+    pub(crate) targets: Vec<Target>,
     /// The watermark that they were last told.
     pub(crate) told: i64,
+}
+
+/// An input of an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) node: usize,
+    pub(crate) port: usize,
+    /// By how much the watermark is to be held back on the way, so that it is the same on all ways
+    /// that lead there.
+    pub(crate) hold_back: i64,
 }
 
 impl Outputs {

@@ -1,8 +1,10 @@
 //! State: what operators keep, by the bytes of keys.
 
 mod global;
+mod join_buffer;
 mod kv;
 pub(crate) mod table;
+mod unmatched;
 mod view;
 mod window;
 
@@ -11,7 +13,9 @@ use std::any::Any;
 use crate::data::DataError;
 
 pub(crate) use global::{GlobalStore, Globals};
+pub(crate) use join_buffer::JoinBuffer;
 pub(crate) use kv::KeyValueStore;
+pub(crate) use unmatched::Unmatched;
 pub(crate) use view::Getter;
 pub(crate) use window::WindowStore;
 

@@ -2,10 +2,12 @@
 //! it is.
 
 mod extractor;
+mod join;
 mod watermark;
 mod windows;
 
 pub use extractor::TimestampExtractor;
+pub use join::JoinWindows;
 pub(crate) use watermark::WatermarkGenerator;
 pub use watermark::{GenerateWatermarks, WatermarkStrategy};
 pub(crate) use windows::floor;

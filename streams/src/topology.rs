@@ -1,5 +1,6 @@
 //! A topology as data: nodes, edges, stores. It is built by the DSL, and does nothing by itself.
 
+pub(crate) mod held_back;
 pub(crate) mod old_values;
 mod partitions;
 mod plan;
@@ -43,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) reads: Vec<usize>,
     /// An empty chunk of its first input, if it does something when only time moves on.
     pub(crate) idle: Option<MakeChunk>,
+    /// By how many milliseconds it holds the watermark back.
+    pub(crate) holds_back: i64,
     /// Whether it asks those that feed it for old values.
     pub(crate) wants_old: bool,
     /// Whether it gives old values on only if it is asked for them.
@@ -105,8 +108,11 @@ pub enum NodeKind {
     Table,
     /// Aggregates a table by another key.
     TableAggregate,
-    /// Joins two streams within a window.
-    StreamJoin,
+    /// Joins two streams.
+    StreamJoin {
+        /// Which records join, in words.
+        windows: String,
+    },
     /// Joins a stream with a table.
     LookupJoin,
     /// Joins two tables.

@@ -1,10 +1,12 @@
 //! Streams of records.
 
+mod join;
 mod produced;
 mod stateless;
 
 use std::marker::PhantomData;
 
+pub use join::JoinedStream;
 pub use produced::Produced;
 pub use stateless::Branches;
 

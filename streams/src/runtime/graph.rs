@@ -2,7 +2,7 @@
 
 use crate::chunk::AnyChunk;
 use crate::error::StreamsError;
-use crate::operator::{Context, Counts, Operator, Outputs};
+use crate::operator::{Context, Counts, Operator, Outputs, Target};
 use crate::runtime::outbox::Outbox;
 use crate::state::Stores;
 
@@ -24,6 +24,8 @@ pub(crate) struct GraphNode {
     pub(crate) idle: Option<Box<dyn AnyChunk>>,
     /// Up to where it has been told of event time.
     pub(crate) told: i64,
+    /// By how much those in front of it hold the watermark back.
+    pub(crate) held_back: i64,
 }
 
 impl Graph {
@@ -56,22 +58,35 @@ impl Graph {
                 continue;
             }
             output.told = watermark;
-            if let Some(((last, port), others)) = output.targets.split_last() {
-                for (other, port) in others {
-                    let mut copy = output.chunk.boxed_clone();
-                    self.push(*other, *port, &mut *copy);
-                }
-                self.push(*last, *port, &mut *output.chunk);
-            }
+            self.send(&output.targets, &mut *output.chunk);
             output.chunk.clear();
         }
         self.nodes[node].outputs = outputs;
+    }
+
+    /// Sends a chunk to all of these.
+    pub(crate) fn send(&mut self, targets: &[Target], chunk: &mut dyn AnyChunk) {
+        if let Some((last, others)) = targets.split_last() {
+            for other in others {
+                let mut copy = chunk.boxed_clone();
+                self.send_to(*other, &mut *copy);
+            }
+            self.send_to(*last, chunk);
+        }
+    }
+
+    fn send_to(&mut self, target: Target, chunk: &mut dyn AnyChunk) {
+        if target.hold_back > 0 {
+            chunk.hold_back(target.hold_back);
+        }
+        self.push(target.node, target.port, chunk);
     }
 
     /// Tells event time to the operators that the last chunk has not reached.
     pub(crate) fn settle(&mut self, watermark: i64) {
         for node in 0..self.nodes.len() {
             let here = &mut self.nodes[node];
+            let watermark = watermark.saturating_sub(here.held_back);
             if here.told >= watermark {
                 continue;
             }

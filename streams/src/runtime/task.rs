@@ -9,9 +9,9 @@ use super::outbox::Outbox;
 use crate::chunk::AnyChunk;
 use crate::error::StreamsError;
 use crate::operator::source::{Source, SourceContext};
-use crate::operator::{Counts, Output, Outputs};
+use crate::operator::{Counts, Output, Outputs, Target};
 use crate::state::{Entry, Globals, StoreId, StoreTime, Stores};
-use crate::topology::{Make, MakeContext, NodeKind, Topology, old_values};
+use crate::topology::{Make, MakeContext, NodeKind, Topology, held_back, old_values};
 
 /// The most records that go through the operators together.
 pub(crate) const CHUNK: usize = 1024;
@@ -87,6 +87,7 @@ impl Task {
         let mut nodes = Vec::new();
         let local = |node: usize| part.nodes.iter().position(|own| *own == node);
         let old = old_values::wanted(&topology.nodes);
+        let held = held_back::held_back(&topology.nodes);
         for (at, number) in part.nodes.iter().enumerate() {
             let node = &topology.nodes[*number];
             let mut cx = MakeContext {
@@ -121,7 +122,7 @@ impl Task {
             };
             let ports = node.outputs.iter().enumerate().map(|(port, make)| Output {
                 chunk: make(),
-                targets: targets(topology, *number, port, &local),
+                targets: targets(topology, *number, port, &held, &local),
                 told: i64::MIN,
             });
             nodes.push(GraphNode {
@@ -131,6 +132,7 @@ impl Task {
                 },
                 idle: node.idle.map(|make| make()),
                 told: i64::MIN,
+                held_back: held[*number].0,
             });
         }
         Self {
@@ -237,13 +239,7 @@ impl Task {
     /// Sends a source's chunk to what is behind the source.
     fn send(&mut self, node: usize, chunk: &mut dyn AnyChunk) {
         let targets = std::mem::take(&mut self.graph.nodes[node].outputs.ports[0].targets);
-        if let Some(((last, port), others)) = targets.split_last() {
-            for (other, port) in others {
-                let mut copy = chunk.boxed_clone();
-                self.graph.push(*other, *port, &mut *copy);
-            }
-            self.graph.push(*last, *port, chunk);
-        }
+        self.graph.send(&targets, chunk);
         self.graph.nodes[node].outputs.ports[0].targets = targets;
     }
 
@@ -414,13 +410,18 @@ fn targets(
     topology: &Topology,
     number: usize,
     port: usize,
+    held: &[(i64, i64)],
     local: &dyn Fn(usize) -> Option<usize>,
-) -> Vec<(usize, usize)> {
+) -> Vec<Target> {
     let mut targets = Vec::new();
     for (other, node) in topology.nodes.iter().enumerate() {
         for (input, edge) in node.inputs.iter().enumerate() {
             if edge.node == number && edge.port == port {
-                targets.extend(local(other).map(|other| (other, input)));
+                targets.extend(local(other).map(|local| Target {
+                    node: local,
+                    port: input,
+                    hold_back: held[other].0.saturating_sub(held[number].1),
+                }));
             }
         }
     }

@@ -10,11 +10,11 @@ use super::Entry;
 use crate::data::{Data, DataError};
 
 /// Keys up to so many bytes lie within the table.
-const INLINE_KEY: usize = 16;
+pub(super) const INLINE_KEY: usize = 16;
 
 /// The hash of a key, to be used with every table made with the same seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hash(u64);
+pub(crate) struct Hash(pub(super) u64);
 
 /// Makes hashes of keys. The seed is chance where keys come from strangers.
 #[derive(Clone, Debug)]

@@ -34,6 +34,7 @@ pub(crate) struct NewNode {
     pub(crate) stores: Vec<usize>,
     pub(crate) reads: Vec<usize>,
     pub(crate) idle: Option<MakeChunk>,
+    pub(crate) holds_back: i64,
     pub(crate) wants_old: bool,
     pub(crate) passes_old: bool,
     pub(crate) takes_old: bool,
@@ -52,6 +53,7 @@ impl NewNode {
             stores: Vec::new(),
             reads: Vec::new(),
             idle: None,
+            holds_back: 0,
             wants_old: false,
             passes_old: false,
             takes_old: false,
@@ -95,6 +97,12 @@ impl NewNode {
                 self.reads.push(*store);
             }
         }
+        self
+    }
+
+    /// What comes out of it can be so many milliseconds behind the watermark.
+    pub(crate) fn holds_back(mut self, by: i64) -> Self {
+        self.holds_back = by;
         self
     }
 
@@ -170,6 +178,11 @@ impl Plan {
             state.names.remove(&old);
             state.names.insert(name.to_owned());
         }
+    }
+
+    /// The name that a node of that base name would get.
+    pub(crate) fn unused_name(&self, base: &str) -> String {
+        self.0.lock().unused_name(base)
     }
 
     pub(crate) fn name(&self, node: usize) -> String {
@@ -282,13 +295,19 @@ impl Plan {
 }
 
 impl State {
-    fn push(&mut self, base: String, new: NewNode) -> usize {
-        let mut name = base.clone();
+    fn unused_name(&self, base: &str) -> String {
+        let mut name = base.to_owned();
         let mut number = 2;
-        while !self.names.insert(name.clone()) {
+        while self.names.contains(&name) {
             name = format!("{base}-{number}");
             number += 1;
         }
+        name
+    }
+
+    fn push(&mut self, base: String, new: NewNode) -> usize {
+        let name = self.unused_name(&base);
+        self.names.insert(name.clone());
         self.nodes.push(Node {
             name,
             kind: new.kind,
@@ -298,6 +317,7 @@ impl State {
             stores: new.stores,
             reads: new.reads,
             idle: new.idle,
+            holds_back: new.holds_back,
             wants_old: new.wants_old,
             passes_old: new.passes_old,
             takes_old: new.takes_old,

@@ -1,0 +1,219 @@
+//! Joins of two streams.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::Stream;
+use crate::data::Data;
+use crate::late::Late;
+use crate::operator::stream_join::{JoinStores, Joiner, LATE, RESULTS, StreamJoin};
+use crate::state::{JoinBuffer, Store, Unmatched};
+use crate::time::{EventTime, JoinWindows};
+use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+
+/// A day: how much longer than windows live their changelog is kept.
+const ADDITIONAL_RETENTION: i64 = 24 * 60 * 60 * 1000;
+
+/// What a joiner is that nobody has wrapped yet: see [`Joiner`].
+type Join<K, V, W, X> = dyn Fn(&K, Option<&V>, Option<&W>) -> Option<X> + Send + Sync;
+
+/// What is given to each of a topology's nodes to make a store with.
+type MakeStore = Arc<dyn Fn(u64) -> Box<dyn Store> + Send + Sync>;
+
+impl<K: Data, V: Data> Stream<K, V> {
+    /// One result for each pair of records of one key that are near enough in time (Kafka:
+    /// `KStream.join`). Its time is the later one of the two. Records whose key or value is null are
+    /// counted and left out.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidemark_streams::StreamsBuilder;
+    /// # use tidemark_streams::time::JoinWindows;
+    /// # let builder = StreamsBuilder::new();
+    /// let orders = builder.stream::<String, i64>("orders");
+    /// let payments = builder.stream::<String, i64>("payments");
+    /// let window = JoinWindows::within(Duration::from_secs(60));
+    /// let open = orders.join(&payments, |_, order, payment| order - payment, window);
+    /// open.to("open_amounts");
+    /// ```
+    #[must_use]
+    pub fn join<W: Data, X: Clone + Send + 'static>(
+        &self,
+        other: &Stream<K, W>,
+        joiner: impl Fn(&K, &V, &W) -> X + Send + Sync + 'static,
+        windows: JoinWindows,
+    ) -> JoinedStream<K, V, W, X> {
+        let joiner =
+            move |key: &K, left: Option<&V>, right: Option<&W>| Some(joiner(key, left?, right?));
+        self.join_streams(other, "join", Arc::new(joiner), windows, [false, false])
+    }
+
+    /// As [`Self::join`], and one result for each record of this stream that no record of the other
+    /// one is near to (Kafka: `KStream.leftJoin`). It comes when none can come any more, with its own
+    /// time and no headers. A record of this stream whose key is null has its result at once.
+    #[must_use]
+    pub fn left_join<W: Data, X: Clone + Send + 'static>(
+        &self,
+        other: &Stream<K, W>,
+        joiner: impl Fn(&K, &V, Option<&W>) -> X + Send + Sync + 'static,
+        windows: JoinWindows,
+    ) -> JoinedStream<K, V, W, X> {
+        let joiner =
+            move |key: &K, left: Option<&V>, right: Option<&W>| Some(joiner(key, left?, right));
+        self.join_streams(other, "left_join", Arc::new(joiner), windows, [true, false])
+    }
+
+    /// As [`Self::left_join`] for both sides (Kafka: `KStream.outerJoin`).
+    #[must_use]
+    pub fn outer_join<W: Data, X: Clone + Send + 'static>(
+        &self,
+        other: &Stream<K, W>,
+        joiner: impl Fn(&K, Option<&V>, Option<&W>) -> X + Send + Sync + 'static,
+        windows: JoinWindows,
+    ) -> JoinedStream<K, V, W, X> {
+        let joiner =
+            move |key: &K, left: Option<&V>, right: Option<&W>| Some(joiner(key, left, right));
+        self.join_streams(other, "outer_join", Arc::new(joiner), windows, [true, true])
+    }
+
+    fn join_streams<W: Data, X: Clone + Send + 'static>(
+        &self,
+        other: &Stream<K, W>,
+        operation: &'static str,
+        joiner: Arc<Join<K, V, W, X>>,
+        windows: JoinWindows,
+        outer: [bool; 2],
+    ) -> JoinedStream<K, V, W, X> {
+        let plan = &self.plan;
+        let (left, mut right) = (self.by_key(), other.by_key().from);
+        let name = plan.unused_name(&format!("{}.{operation}", plan.name(left.from.node)));
+        if !plan.is(&other.plan) {
+            plan.problem(format!("{name}: joins a stream of another builder"));
+            right = left.from;
+        }
+        if let Some(problem) = windows.problem() {
+            plan.problem(format!("{name}: {problem}"));
+        }
+        let (time, kept) = (windows.time, [0, 1].map(|side| windows.retention(side)));
+        let buffers = [
+            plan.add_store(StoreSpec {
+                name: format!("{name}.left"),
+                make: buffer::<V>(kept[0], time),
+                changelog: Some(changelog(kept[0])),
+            }),
+            plan.add_store(StoreSpec {
+                name: format!("{name}.right"),
+                make: buffer::<W>(kept[1], time),
+                changelog: Some(changelog(kept[1])),
+            }),
+        ];
+        let wait = |side: usize| {
+            let seen = windows.seen_from(side);
+            seen.after.saturating_add(seen.grace)
+        };
+        let waiting = |side: usize, suffix: &str, make: MakeStore| {
+            outer[side].then(|| {
+                plan.add_store(StoreSpec {
+                    name: format!("{name}.{suffix}"),
+                    make,
+                    changelog: Some(Changelog { retention: None }),
+                })
+            })
+        };
+        let unmatched = [
+            waiting(0, "left-unmatched", unmatched::<V>(wait(0))),
+            waiting(1, "right-unmatched", unmatched::<W>(wait(1))),
+        ];
+        let make = Make::Operator(Arc::new(move |cx| {
+            let stores = JoinStores {
+                buffers: buffers.map(|store| cx.store(store)),
+                unmatched: unmatched.map(|store| store.map(|store| cx.store(store))),
+            };
+            let joiner: Joiner<K, V, W, X> = joiner.clone();
+            Box::new(StreamJoin::<K, V, W, X>::new(windows, joiner, stores))
+        }));
+        let kind = NodeKind::StreamJoin {
+            windows: windows.to_string(),
+        };
+        let mut new = NewNode::new(operation, kind, make)
+            .input(left.from)
+            .input(right)
+            .output::<K, X>()
+            .output::<K, Late<V>>()
+            .output::<K, Late<W>>()
+            .keeps_time::<K, V>()
+            .holds_back(windows.delay(outer));
+        for store in buffers.into_iter().chain(unmatched.into_iter().flatten()) {
+            new = new.store(store);
+        }
+        let node = plan.add(new);
+        JoinedStream {
+            results: Stream::new(
+                plan.clone(),
+                Edge {
+                    node,
+                    port: RESULTS,
+                },
+            ),
+            late_left: Stream::new(
+                plan.clone(),
+                Edge {
+                    node,
+                    port: LATE[0],
+                },
+            ),
+            late_right: Stream::new(
+                plan.clone(),
+                Edge {
+                    node,
+                    port: LATE[1],
+                },
+            ),
+        }
+    }
+}
+
+fn buffer<V: Data>(kept: i64, time: EventTime) -> MakeStore {
+    Arc::new(move |seed| Box::new(JoinBuffer::<V>::new(seed, kept, time)))
+}
+
+fn unmatched<V: Data>(wait: i64) -> MakeStore {
+    Arc::new(move |_| Box::new(Unmatched::<V>::new(wait)))
+}
+
+fn changelog(kept: i64) -> Changelog {
+    Changelog {
+        retention: Some(kept.max(0).saturating_add(ADDITIONAL_RETENTION)),
+    }
+}
+
+/// What two streams have joined to, and the records that came too late for it. It derefs to the
+/// stream of results.
+pub struct JoinedStream<K, V, W, X> {
+    results: Stream<K, X>,
+    late_left: Stream<K, Late<V>>,
+    late_right: Stream<K, Late<W>>,
+}
+
+impl<K, V, W, X> JoinedStream<K, V, W, X> {
+    /// Records of the left stream that came too late; their window is where their partners would have
+    /// been.
+    #[must_use]
+    pub fn late_left(&self) -> Stream<K, Late<V>> {
+        self.late_left.clone()
+    }
+
+    /// Records of the right stream that came too late.
+    #[must_use]
+    pub fn late_right(&self) -> Stream<K, Late<W>> {
+        self.late_right.clone()
+    }
+}
+
+impl<K, V, W, X> Deref for JoinedStream<K, V, W, X> {
+    type Target = Stream<K, X>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.results
+    }
+}

@@ -1,0 +1,366 @@
+//! Joins two streams by key and time (Kafka: `KStreamKStreamJoin`).
+//!
+//! Each side has a buffer of its records, and in left and outer joins a store of those that have found
+//! no partner yet. A record looks into the buffer of the other side, and goes into its own one behind
+//! that: so a stream that is joined with itself meets itself once, as in Kafka.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{Context, Operator, bad_key};
+use crate::chunk::{AnyChunk, typed};
+use crate::data::{Data, decode_slice};
+use crate::late::{Late, LateReason};
+use crate::record::{Headers, Record};
+use crate::state::{JoinBuffer, StoreId, Unmatched};
+use crate::time::{EventTime, JoinWindows};
+
+/// What the output for results is.
+pub(crate) const RESULTS: usize = 0;
+/// What the outputs for late records are, by side.
+pub(crate) const LATE: [usize; 2] = [1, 2];
+
+/// Makes a result; `None` where there is none.
+pub(crate) type Joiner<K, V, W, X> =
+    Arc<dyn Fn(&K, Option<&V>, Option<&W>) -> Option<X> + Send + Sync>;
+
+/// Where a join keeps what it knows, by side: 0 is left, 1 is right.
+#[derive(Clone, Copy)]
+pub(crate) struct JoinStores {
+    pub(crate) buffers: [StoreId; 2],
+    /// Sides that come out without a partner have one.
+    pub(crate) unmatched: [Option<StoreId>; 2],
+}
+
+/// All pairs of records that are near enough to one another.
+pub(crate) struct StreamJoin<K, V, W, X> {
+    windows: JoinWindows,
+    joiner: Joiner<K, V, W, X>,
+    stores: JoinStores,
+    /// By how much the watermark is behind what it is in front of the join.
+    delay: i64,
+    /// Event time at which a record comes out without a partner, at the earliest.
+    due: i64,
+    scratch: Vec<u8>,
+    types: PhantomData<fn() -> X>,
+}
+
+impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X> {
+    pub(crate) fn new(
+        windows: JoinWindows,
+        joiner: Joiner<K, V, W, X>,
+        stores: JoinStores,
+    ) -> Self {
+        Self {
+            windows,
+            joiner,
+            delay: windows.delay(stores.unmatched.map(|store| store.is_some())),
+            stores,
+            due: i64::MIN,
+            scratch: Vec::new(),
+            types: PhantomData,
+        }
+    }
+
+    /// The watermark has come to `now`: gives out what has waited long enough, and drops what nothing
+    /// can join any more.
+    fn advance(&mut self, now: i64, cx: &mut Context<'_>) {
+        let left = cx.stores.get::<JoinBuffer<V>>(self.stores.buffers[0]);
+        if now <= left.time_mut().closed {
+            return;
+        }
+        left.time_mut().closed = now;
+        left.expire();
+        let right = cx.stores.get::<JoinBuffer<W>>(self.stores.buffers[1]);
+        right.time_mut().closed = now;
+        right.expire();
+        self.release(now, None, cx);
+    }
+
+    /// Gives out what is due, as if event time had come there step by step: that is the watermark that
+    /// it carries, unless there is another `stamp`.
+    fn release(&mut self, now: i64, stamp: Option<i64>, cx: &mut Context<'_>) {
+        while now >= self.due {
+            let left = self.stores.unmatched[0];
+            let left = left.and_then(|store| cx.stores.get::<Unmatched<V>>(store).first());
+            let right = self.stores.unmatched[1];
+            let right = right.and_then(|store| cx.stores.get::<Unmatched<W>>(store).first());
+            let due = |first: Option<(i64, i64)>| first.filter(|(_, due)| *due <= now);
+            let order = |(time, due): (i64, i64)| match self.windows.time {
+                EventTime::Watermark => due,
+                EventTime::StreamTime => time,
+            };
+            // Of equal times the right side is first, as in Kafka.
+            let side = match (due(left), due(right)) {
+                (Some(left), Some(right)) => usize::from(order(right) <= order(left)),
+                (Some(_), None) => 0,
+                (None, Some(_)) => 1,
+                (None, None) => {
+                    let next = [left, right].into_iter().flatten().map(|(_, due)| due);
+                    self.due = next.min().unwrap_or(i64::MAX);
+                    return;
+                }
+            };
+            let (joiner, stores) = (Arc::clone(&self.joiner), self.stores);
+            let stamp = |due: i64| stamp.unwrap_or(due - 1).saturating_sub(self.delay);
+            if side == 0 {
+                let join = |key: &K, value: &V| joiner(key, Some(value), None);
+                give_out(stores.unmatched[0], stamp, join, cx);
+            } else {
+                let join = |key: &K, value: &W| joiner(key, None, Some(value));
+                give_out(stores.unmatched[1], stamp, join, cx);
+            }
+            if cx.failed.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Takes in a record of one side.
+    fn take<A: Data, B: Data>(
+        &mut self,
+        side: usize,
+        row: Record<K, A>,
+        join: impl Fn(&K, &A, Option<&B>) -> Option<X>,
+        cx: &mut Context<'_>,
+    ) {
+        match self.windows.time {
+            EventTime::Watermark => self.advance(row.watermark, cx),
+            EventTime::StreamTime => {
+                let time = cx.stores.get::<JoinBuffer<V>>(self.stores.buffers[0]);
+                let time = time.time_mut();
+                // Stream time is that of both sides; the buffers have their own, too.
+                time.closed = time.closed.max(row.timestamp);
+            }
+        }
+        if cx.failed.is_some() {
+            return;
+        }
+        if row.value.is_null() {
+            cx.counts.null_value += 1;
+            return;
+        }
+        let now = cx.stores.get::<JoinBuffer<V>>(self.stores.buffers[0]);
+        let now = now.time_mut().closed;
+        let late = row.timestamp.saturating_add(self.windows.grace) <= now;
+        if self.windows.time == EventTime::Watermark && late {
+            self.tell_late(side, &row, now, LateReason::WindowClosed, false, cx);
+            return;
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        match row.key.encode(&mut scratch) {
+            Ok(Some(bytes)) => {
+                if self.windows.time == EventTime::StreamTime && row.timestamp == now {
+                    // Kafka has results come out strictly later.
+                    self.release(now.saturating_sub(1), Some(row.watermark), cx);
+                }
+                if cx.failed.is_none() {
+                    self.meet(side, bytes, &row, now, join, cx);
+                }
+            }
+            // It has no partner, and never will (KIP-962).
+            Ok(None) if self.stores.unmatched[side].is_some() => {
+                let result = join(&row.key, &row.value, None);
+                self.result(&row, row.timestamp, result, cx);
+            }
+            Ok(None) => cx.counts.null_key += 1,
+            Err(error) => cx.fail(bad_key(error)),
+        }
+        self.scratch = scratch;
+    }
+
+    /// Joins a record with what the other side has, and keeps it for what comes later.
+    fn meet<A: Data, B: Data>(
+        &mut self,
+        side: usize,
+        bytes: &[u8],
+        row: &Record<K, A>,
+        now: i64,
+        join: impl Fn(&K, &A, Option<&B>) -> Option<X>,
+        cx: &mut Context<'_>,
+    ) {
+        let windows = self.windows.seen_from(side);
+        let partners = windows.partners(row.timestamp);
+        let other = cx
+            .stores
+            .get::<JoinBuffer<B>>(self.stores.buffers[1 - side]);
+        let hash = other.hash(bytes);
+        let output = cx.outputs.get::<K, X>(RESULTS);
+        let watermark = row.watermark.saturating_sub(self.delay);
+        let mut times: SmallVec<[i64; 8]> = SmallVec::new();
+        let mut met = false;
+        let notes = self.stores.unmatched[1 - side].is_some();
+        let range = (partners.start, partners.end);
+        other.between(hash, bytes, range, |time, value| {
+            met = true;
+            if notes && times.last() != Some(&time) {
+                times.push(time);
+            }
+            if let Some(value) = join(&row.key, &row.value, Some(value)) {
+                output.rows.push(Record {
+                    key: row.key.clone(),
+                    value,
+                    timestamp: row.timestamp.max(time),
+                    headers: row.headers.clone(),
+                    watermark,
+                });
+            }
+        });
+        if let Some(store) = self.stores.unmatched[1 - side] {
+            let store = cx.stores.get::<Unmatched<B>>(store);
+            for time in times {
+                store.remove(time, bytes);
+            }
+        }
+        if let (Some(store), false) = (self.stores.unmatched[side], met) {
+            let due = partners.end.saturating_add(windows.grace);
+            let at_once = match self.windows.time {
+                EventTime::Watermark => due <= now,
+                EventTime::StreamTime => partners.end < now,
+            };
+            if at_once {
+                let result = join(&row.key, &row.value, None);
+                self.result(row, row.timestamp, result, cx);
+            } else {
+                let store = cx.stores.get::<Unmatched<A>>(store);
+                store.put(row.timestamp, bytes, row.value.clone());
+                self.due = self.due.min(due);
+            }
+        }
+        let own = cx.stores.get::<JoinBuffer<A>>(self.stores.buffers[side]);
+        if self.windows.time == EventTime::StreamTime {
+            let time = own.time_mut();
+            time.stream_time = time.stream_time.max(row.timestamp);
+            own.expire();
+        }
+        if own.keeps(row.timestamp) {
+            own.put(hash, bytes, row.timestamp, row.value.clone());
+        } else if self.windows.time == EventTime::StreamTime {
+            self.tell_late(side, row, now, LateReason::GraceOver, true, cx);
+        }
+    }
+
+    /// A result that a record gives at once.
+    fn result<A>(
+        &self,
+        row: &Record<K, A>,
+        timestamp: i64,
+        value: Option<X>,
+        cx: &mut Context<'_>,
+    ) {
+        let output = cx.outputs.get::<K, X>(RESULTS);
+        output.rows.extend(value.map(|value| Record {
+            key: row.key.clone(),
+            value,
+            timestamp,
+            headers: row.headers.clone(),
+            watermark: row.watermark.saturating_sub(self.delay),
+        }));
+    }
+
+    #[cold]
+    fn tell_late<A: Data>(
+        &self,
+        side: usize,
+        row: &Record<K, A>,
+        now: i64,
+        reason: LateReason,
+        taken: bool,
+        cx: &mut Context<'_>,
+    ) {
+        cx.counts.late += 1;
+        let port = LATE[side];
+        if !cx.outputs.is_used(port) {
+            return;
+        }
+        let grace = match reason {
+            LateReason::WindowClosed => self.windows.grace,
+            LateReason::GraceOver => self.windows.retention(side),
+        };
+        let value = Late {
+            value: row.value.clone(),
+            window: self.windows.seen_from(side).partners(row.timestamp).into(),
+            watermark: now,
+            lateness: now.saturating_sub(row.timestamp.saturating_add(grace)) + 1,
+            reason,
+            taken,
+        };
+        cx.outputs.get::<K, Late<A>>(port).rows.push(Record {
+            key: row.key.clone(),
+            value,
+            timestamp: row.timestamp,
+            headers: row.headers.clone(),
+            watermark: row.watermark.saturating_sub(self.delay),
+        });
+    }
+}
+
+/// Gives the first of the records out that have found no partner, and those of the same key and time.
+fn give_out<K: Data, A: Data, X: Clone + Send + 'static>(
+    store: Option<StoreId>,
+    stamp: impl Fn(i64) -> i64,
+    join: impl Fn(&K, &A) -> Option<X>,
+    cx: &mut Context<'_>,
+) {
+    let Some(store) = store else { return };
+    let store = cx.stores.get::<Unmatched<A>>(store);
+    let due = store.first().map_or(i64::MAX, |(_, due)| due);
+    let Some(((timestamp, key), values)) = store.take_first() else {
+        return;
+    };
+    let key = match decode_slice::<K>(Some(&key)) {
+        Ok(key) => key,
+        Err(error) => return cx.fail(bad_key(error)),
+    };
+    let output = cx.outputs.get::<K, X>(RESULTS);
+    for value in values {
+        output.rows.extend(join(&key, &value).map(|value| Record {
+            key: key.clone(),
+            value,
+            timestamp,
+            headers: Headers::default(),
+            watermark: stamp(due),
+        }));
+    }
+}
+
+impl<K, V, W, X> Operator for StreamJoin<K, V, W, X>
+where
+    K: Data,
+    V: Data,
+    W: Data,
+    X: Clone + Send + 'static,
+{
+    fn process(&mut self, port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
+        let joiner = Arc::clone(&self.joiner);
+        let watermark = input.watermark();
+        if port == 0 {
+            let join = |key: &K, own: &V, other: Option<&W>| joiner(key, Some(own), other);
+            for row in typed::<K, V>(input).rows.drain(..) {
+                self.take(0, row, join, cx);
+                if cx.failed.is_some() {
+                    return;
+                }
+            }
+        } else {
+            let join = |key: &K, own: &W, other: Option<&V>| joiner(key, other, Some(own));
+            for row in typed::<K, W>(input).rows.drain(..) {
+                self.take(1, row, join, cx);
+                if cx.failed.is_some() {
+                    return;
+                }
+            }
+        }
+        if self.windows.time == EventTime::Watermark {
+            self.advance(watermark, cx);
+        }
+        for output in &mut cx.outputs.ports {
+            output
+                .chunk
+                .set_watermark(watermark.saturating_sub(self.delay));
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The records of one side of a join by key and time: one part per span of time, parts that are too
+//! old dropped whole.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use super::table::{Hash, INLINE_KEY, KeyHasher};
+use super::{Entry, Store, StoreTime};
+use crate::data::{Data, DataError, decode_slice};
+use crate::time::{EventTime, floor};
+
+/// Records of one side (Kafka: a window store that retains duplicates). Records of one key and time
+/// stay in the order in which they came.
+pub(crate) struct JoinBuffer<V> {
+    parts: BTreeMap<i64, Part<V>>,
+    hasher: KeyHasher,
+    /// How long a part is.
+    span: i64,
+    /// How long after its time a record is kept, on the scale of the buffer's time.
+    retention: i64,
+    /// Which of the store's times that is: the watermark is in [`StoreTime::closed`].
+    by: EventTime,
+    time: StoreTime,
+}
+
+/// The records of a span of time. Nothing is ever taken out of it.
+struct Part<V> {
+    index: HashTable<u32>,
+    keys: Vec<Key>,
+    rows: Vec<Row<V>>,
+    /// How many of the rows are in the changelog.
+    told: usize,
+    /// Bytes of keys and lists that lie outside of the tables.
+    far: usize,
+}
+
+struct Key {
+    hash: u64,
+    bytes: SmallVec<[u8; INLINE_KEY]>,
+    /// Its rows, by time and then as they came.
+    rows: SmallVec<[u32; 2]>,
+}
+
+struct Row<V> {
+    key: u32,
+    /// Which it is of those with the same key and time.
+    nth: u32,
+    time: i64,
+    value: V,
+}
+
+impl<V> Default for Part<V> {
+    fn default() -> Self {
+        Self {
+            index: HashTable::new(),
+            keys: Vec::new(),
+            rows: Vec::new(),
+            told: 0,
+            far: 0,
+        }
+    }
+}
+
+impl<V: Data> JoinBuffer<V> {
+    pub(crate) fn new(seed: u64, retention: i64, by: EventTime) -> Self {
+        Self {
+            parts: BTreeMap::new(),
+            hasher: KeyHasher::new(seed),
+            // Two parts at a time: a third of the memory is for what has already gone.
+            span: (retention / 2).saturating_add(1).max(1),
+            retention,
+            by,
+            time: StoreTime::default(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> Hash {
+        self.hasher.hash(key)
+    }
+
+    #[inline]
+    pub(crate) fn time_mut(&mut self) -> &mut StoreTime {
+        &mut self.time
+    }
+
+    /// The time that decides what is kept.
+    #[inline]
+    fn now(&self) -> i64 {
+        match self.by {
+            EventTime::Watermark => self.time.closed,
+            EventTime::StreamTime => self.time.stream_time,
+        }
+    }
+
+    /// Whether a record of that time is kept, or would be.
+    #[inline]
+    pub(crate) fn keeps(&self, timestamp: i64) -> bool {
+        timestamp.saturating_add(self.retention) > self.now()
+    }
+
+    /// Puts a record in.
+    #[inline]
+    pub(crate) fn put(&mut self, hash: Hash, key: &[u8], timestamp: i64, value: V) {
+        let part = self
+            .parts
+            .entry(floor(timestamp, self.span, 0))
+            .or_default();
+        part.put(hash.0, key, timestamp, value);
+    }
+
+    /// Calls for every record of a key that is not older than `from` and not younger than `to`, in the
+    /// order of time.
+    #[inline]
+    pub(crate) fn between(
+        &self,
+        hash: Hash,
+        key: &[u8],
+        (from, to): (i64, i64),
+        mut each: impl FnMut(i64, &V),
+    ) {
+        let from = match self.by {
+            EventTime::Watermark => from,
+            // A part can be half too old.
+            EventTime::StreamTime => {
+                let oldest = self.now().saturating_sub(self.retention).saturating_add(1);
+                from.max(oldest)
+            }
+        };
+        if from > to {
+            return;
+        }
+        for part in self.parts.range(floor(from, self.span, 0)..=to) {
+            let part = part.1;
+            let Some(key) = part.find(hash.0, key) else {
+                continue;
+            };
+            let rows = &part.keys[key].rows;
+            let first = rows.partition_point(|at| part.rows[*at as usize].time < from);
+            for at in &rows[first..] {
+                let row = &part.rows[*at as usize];
+                if row.time > to {
+                    break;
+                }
+                each(row.time, &row.value);
+            }
+        }
+    }
+
+    /// Drops what is too old.
+    #[inline]
+    pub(crate) fn expire(&mut self) {
+        let now = self.now();
+        while let Some(first) = self.parts.first_entry() {
+            let last = first.key().saturating_add(self.span - 1);
+            if last.saturating_add(self.retention) > now {
+                break;
+            }
+            first.remove();
+        }
+    }
+}
+
+impl<V> Part<V> {
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let found = self.index.find(hash, |at| {
+            let known = &self.keys[*at as usize];
+            known.hash == hash && known.bytes[..] == *key
+        });
+        found.map(|at| *at as usize)
+    }
+
+    fn key(&mut self, hash: u64, key: &[u8]) -> usize {
+        if let Some(at) = self.find(hash, key) {
+            return at;
+        }
+        let at = self.keys.len();
+        let number = u32::try_from(at).expect("a part has less than 2^32 keys");
+        self.keys.push(Key {
+            hash,
+            bytes: SmallVec::from_slice(key),
+            rows: SmallVec::new(),
+        });
+        if key.len() > INLINE_KEY {
+            self.far += key.len();
+        }
+        let keys = &self.keys;
+        self.index
+            .insert_unique(hash, number, |at| keys[*at as usize].hash);
+        at
+    }
+
+    #[inline]
+    fn put(&mut self, hash: u64, key: &[u8], time: i64, value: V) {
+        let key = self.key(hash, key);
+        let Self {
+            keys, rows, far, ..
+        } = self;
+        let list = &mut keys[key].rows;
+        let first = |at: &u32| rows[*at as usize].time < time;
+        let (place, nth) = match list.last() {
+            Some(last) if rows[*last as usize].time < time => (list.len(), 0),
+            None => (0, 0),
+            _ => {
+                let from = list.partition_point(first);
+                let behind = list.partition_point(|at| rows[*at as usize].time <= time);
+                (behind, behind - from)
+            }
+        };
+        let at = u32::try_from(rows.len()).expect("a part has less than 2^32 records");
+        insert(list, place, at, far);
+        rows.push(Row {
+            key: key as u32,
+            nth: nth as u32,
+            time,
+            value,
+        });
+    }
+
+    /// Puts a row in as it was told.
+    fn restore(&mut self, hash: u64, key: &[u8], (time, nth): (i64, u32), value: V) {
+        let key = self.key(hash, key);
+        let Self {
+            keys, rows, far, ..
+        } = self;
+        let list = &mut keys[key].rows;
+        let place = list.binary_search_by_key(&(time, nth), |at| {
+            let row = &rows[*at as usize];
+            (row.time, row.nth)
+        });
+        match place {
+            Ok(known) => rows[list[known] as usize].value = value,
+            Err(place) => {
+                let at = u32::try_from(rows.len()).expect("a part has less than 2^32 records");
+                insert(list, place, at, far);
+                rows.push(Row {
+                    key: key as u32,
+                    nth,
+                    time,
+                    value,
+                });
+            }
+        }
+        self.told = self.rows.len();
+    }
+}
+
+fn insert(list: &mut SmallVec<[u32; 2]>, place: usize, at: u32, far: &mut usize) {
+    let before = if list.spilled() { list.capacity() } else { 0 };
+    list.insert(place, at);
+    if list.spilled() {
+        *far += (list.capacity() - before) * size_of::<u32>();
+    }
+}
+
+impl<V: Data> Part<V> {
+    /// Tells rows: the key's bytes, then the time and the number among equal ones; the value is a byte
+    /// that tells null from what is not, and its own bytes.
+    fn tell<'a>(
+        &'a self,
+        rows: impl Iterator<Item = &'a Row<V>>,
+        tell: &mut dyn FnMut(Entry<'_>),
+    ) -> Result<(), DataError> {
+        let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            key.clear();
+            key.extend_from_slice(&self.keys[row.key as usize].bytes);
+            key.extend_from_slice(&row.time.to_be_bytes());
+            key.extend_from_slice(&row.nth.to_be_bytes());
+            bytes.clear();
+            scratch.clear();
+            let own = row.value.encode(&mut scratch)?;
+            bytes.push(u8::from(own.is_some()));
+            bytes.extend_from_slice(own.unwrap_or_default());
+            tell(Entry {
+                key: &key,
+                value: Some(&bytes),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<V: Data> Store for JoinBuffer<V> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    /// In the order in which records came, part by part.
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        for part in self.parts.values_mut() {
+            part.tell(part.rows[part.told..].iter(), tell)?;
+            part.told = part.rows.len();
+        }
+        Ok(())
+    }
+
+    fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        for part in self.parts.values() {
+            let mut order: Vec<u32> = (0..part.rows.len() as u32).collect();
+            order.sort_unstable_by_key(|at| {
+                let row = &part.rows[*at as usize];
+                (&part.keys[row.key as usize].bytes, row.time, row.nth)
+            });
+            part.tell(order.iter().map(|at| &part.rows[*at as usize]), tell)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
+        let bad = || DataError::new("a joined record's key that ends early");
+        let (rest, nth) = entry.key.split_last_chunk::<4>().ok_or_else(bad)?;
+        let (key, time) = rest.split_last_chunk::<8>().ok_or_else(bad)?;
+        let (nth, time) = (u32::from_be_bytes(*nth), i64::from_be_bytes(*time));
+        // Records go by time, so nothing is told of it.
+        let Some(value) = entry.value else {
+            return Ok(());
+        };
+        let (own, bytes) = value
+            .split_first()
+            .ok_or_else(|| DataError::new("a joined record's value that ends early"))?;
+        let value = decode_slice((*own != 0).then_some(bytes))?;
+        let hash = self.hasher.hash(key).0;
+        let part = self.parts.entry(floor(time, self.span, 0)).or_default();
+        part.restore(hash, key, (time, nth), value);
+        Ok(())
+    }
+
+    fn time(&self) -> StoreTime {
+        self.time
+    }
+
+    fn set_time(&mut self, time: StoreTime) {
+        self.time = time;
+        self.expire();
+    }
+
+    fn bytes(&self) -> usize {
+        let part = |part: &Part<V>| {
+            part.index.capacity() * 5
+                + part.keys.capacity() * size_of::<Key>()
+                + part.rows.capacity() * size_of::<Row<V>>()
+                + part.far
+        };
+        self.parts.values().map(part).sum()
+    }
+
+    fn len(&self) -> usize {
+        self.parts.values().map(|part| part.rows.len()).sum()
+    }
+
+    fn clear(&mut self) {
+        self.parts.clear();
+    }
+}

@@ -1,0 +1,242 @@
+//! Records of one side of a join that have found no partner yet, in the order of time.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use super::table::INLINE_KEY;
+use super::{Entry, Store, StoreTime};
+use crate::data::{Data, DataError, decode_slice};
+
+/// Time and key's bytes.
+type Place = (i64, SmallVec<[u8; INLINE_KEY]>);
+
+/// Records by time and key (Kafka: the store that outer joins share). Those of one key and time have
+/// the same partners, so they stay and go together.
+pub(crate) struct Unmatched<V> {
+    rows: BTreeMap<Place, Waiting<V>>,
+    /// Places whose rows the changelog does not have as they are.
+    fresh: Vec<Place>,
+    /// Places that the changelog has and that have gone.
+    gone: Vec<Place>,
+    /// How long after its time a record waits, on the scale of the join's time.
+    wait: i64,
+    /// Bytes of keys that lie outside of the map.
+    far_keys: usize,
+    time: StoreTime,
+}
+
+struct Waiting<V> {
+    values: SmallVec<[V; 1]>,
+    /// Whether the changelog has the place.
+    told: bool,
+    /// Whether it is among the fresh ones.
+    fresh: bool,
+}
+
+impl<V: Data> Unmatched<V> {
+    pub(crate) fn new(wait: i64) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            fresh: Vec::new(),
+            gone: Vec::new(),
+            wait,
+            far_keys: 0,
+            time: StoreTime::default(),
+        }
+    }
+
+    /// The time of the first record, and when it has waited long enough.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<(i64, i64)> {
+        let ((time, _), _) = self.rows.first_key_value()?;
+        Some((*time, time.saturating_add(self.wait)))
+    }
+
+    /// Takes the first records out, all of one key and time.
+    pub(crate) fn take_first(&mut self) -> Option<(Place, SmallVec<[V; 1]>)> {
+        let (place, waiting) = self.rows.pop_first()?;
+        self.forget(&place, waiting.told);
+        Some((place, waiting.values))
+    }
+
+    pub(crate) fn put(&mut self, time: i64, key: &[u8], value: V) {
+        let place = (time, SmallVec::from_slice(key));
+        let far = if key.len() > INLINE_KEY { key.len() } else { 0 };
+        let waiting = self.rows.entry(place).or_insert_with(|| {
+            self.far_keys += far;
+            Waiting {
+                values: SmallVec::new(),
+                told: false,
+                fresh: false,
+            }
+        });
+        waiting.values.push(value);
+        if !waiting.fresh {
+            waiting.fresh = true;
+            self.fresh.push((time, SmallVec::from_slice(key)));
+        }
+    }
+
+    /// A partner has come.
+    pub(crate) fn remove(&mut self, time: i64, key: &[u8]) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let place = (time, SmallVec::from_slice(key));
+        if let Some(waiting) = self.rows.remove(&place) {
+            self.forget(&place, waiting.told);
+        }
+    }
+
+    fn forget(&mut self, place: &Place, told: bool) {
+        if place.1.len() > INLINE_KEY {
+            self.far_keys -= place.1.len();
+        }
+        if told {
+            self.gone.push(place.clone());
+        }
+    }
+}
+
+/// The time in front of the key's bytes.
+fn name((time, key): &Place, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&time.to_be_bytes());
+    out.extend_from_slice(key);
+}
+
+/// Each value with its length in front, 4 bytes; all bits set for null.
+fn write<V: Data>(values: &[V], out: &mut Vec<u8>, scratch: &mut Vec<u8>) -> Result<(), DataError> {
+    out.clear();
+    for value in values {
+        scratch.clear();
+        let own = value.encode(scratch)?;
+        let len = match own.map(|own| u32::try_from(own.len())) {
+            Some(Ok(len)) if len < u32::MAX => len,
+            None => u32::MAX,
+            Some(_) => return Err(DataError::new("a value of more than 4 GiB")),
+        };
+        out.extend_from_slice(&len.to_be_bytes());
+        out.extend_from_slice(own.unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn read<V: Data>(mut bytes: &[u8]) -> Result<SmallVec<[V; 1]>, DataError> {
+    let bad = || DataError::new("a list of waiting records that ends early");
+    let mut values = SmallVec::new();
+    while !bytes.is_empty() {
+        let (len, rest) = bytes.split_first_chunk::<4>().ok_or_else(bad)?;
+        let len = u32::from_be_bytes(*len);
+        let (own, rest) = match len {
+            u32::MAX => (None, rest),
+            len => {
+                let (own, rest) = rest.split_at_checked(len as usize).ok_or_else(bad)?;
+                (Some(own), rest)
+            }
+        };
+        values.push(decode_slice(own)?);
+        bytes = rest;
+    }
+    Ok(values)
+}
+
+impl<V: Data> Store for Unmatched<V> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+        let mut changed = std::mem::take(&mut self.fresh);
+        let mut gone = std::mem::take(&mut self.gone);
+        gone.sort_unstable();
+        changed.extend(gone.iter().cloned());
+        changed.sort_unstable();
+        changed.dedup();
+        for place in &changed {
+            name(place, &mut key);
+            match self.rows.get_mut(place) {
+                Some(waiting) => {
+                    waiting.told = true;
+                    waiting.fresh = false;
+                    write(&waiting.values, &mut bytes, &mut scratch)?;
+                    tell(Entry {
+                        key: &key,
+                        value: Some(&bytes),
+                    });
+                }
+                // What came and went between two commits is nobody's business.
+                None if gone.binary_search(place).is_ok() => tell(Entry {
+                    key: &key,
+                    value: None,
+                }),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, waiting) in &self.rows {
+            name(place, &mut key);
+            write(&waiting.values, &mut bytes, &mut scratch)?;
+            tell(Entry {
+                key: &key,
+                value: Some(&bytes),
+            });
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
+        let (time, key) = entry
+            .key
+            .split_first_chunk::<8>()
+            .ok_or_else(|| DataError::new("a waiting record's key without its time"))?;
+        let place: Place = (i64::from_be_bytes(*time), SmallVec::from_slice(key));
+        let far = if key.len() > INLINE_KEY { key.len() } else { 0 };
+        let had = match entry.value {
+            Some(value) => {
+                let waiting = Waiting {
+                    values: read(value)?,
+                    told: true,
+                    fresh: false,
+                };
+                self.far_keys += far;
+                self.rows.insert(place, waiting)
+            }
+            None => self.rows.remove(&place),
+        };
+        if had.is_some() {
+            self.far_keys -= far;
+        }
+        Ok(())
+    }
+
+    fn time(&self) -> StoreTime {
+        self.time
+    }
+
+    fn set_time(&mut self, time: StoreTime) {
+        self.time = time;
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.len() * (size_of::<Place>() + size_of::<Waiting<V>>()) + self.far_keys
+    }
+
+    fn len(&self) -> usize {
+        self.rows.values().map(|waiting| waiting.values.len()).sum()
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.fresh.clear();
+        self.gone.clear();
+        self.far_keys = 0;
+    }
+}
