@@ -40,6 +40,8 @@ pub(crate) struct Task {
     inputs: Vec<Input>,
     /// The topology's number of each store.
     stores: Vec<usize>,
+    /// By how much the watermark is held back where each store is.
+    stores_held: Vec<i64>,
     chunk: usize,
     watermark: i64,
     wall: i64,
@@ -145,6 +147,7 @@ impl Task {
             },
             inputs,
             stores: part.stores.clone(),
+            stores_held: held_back::at_stores(&topology.nodes, &part.stores),
             chunk: if part.one_by_one {
                 1
             } else {
@@ -330,8 +333,10 @@ impl Task {
 
     /// The largest event time at which something that is open now closes.
     pub(crate) fn horizon(&self) -> Option<i64> {
-        let stores = self.graph.stores.list.iter();
-        stores.filter_map(|store| store.horizon()).max()
+        let stores = self.graph.stores.list.iter().zip(&self.stores_held);
+        let closing =
+            stores.filter_map(|(store, held)| Some(store.horizon()?.saturating_add(*held)));
+        closing.max()
     }
 
     /// What the task wants written. Whoever writes it clears it.

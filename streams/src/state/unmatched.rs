@@ -225,6 +225,11 @@ impl<V: Data> Store for Unmatched<V> {
         self.time = time;
     }
 
+    fn horizon(&self) -> Option<i64> {
+        let ((last, _), _) = self.rows.last_key_value()?;
+        Some(last.saturating_add(self.wait))
+    }
+
     fn bytes(&self) -> usize {
         self.rows.len() * (size_of::<Place>() + size_of::<Waiting<V>>()) + self.far_keys
     }

@@ -13,3 +13,14 @@ pub(crate) fn held_back(nodes: &[Node]) -> Vec<(i64, i64)> {
     }
     held
 }
+
+/// For each of these stores how much it is for those who use it.
+pub(crate) fn at_stores(nodes: &[Node], stores: &[usize]) -> Vec<i64> {
+    let held = held_back(nodes);
+    let of = |store: &usize| {
+        let nodes = nodes.iter().zip(&held);
+        let users = nodes.filter(|(node, _)| node.stores.contains(store));
+        users.map(|(_, held)| held.0).max().unwrap_or(0)
+    };
+    stores.iter().map(of).collect()
+}

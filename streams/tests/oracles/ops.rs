@@ -1,6 +1,7 @@
 //! The nodes of cases, by family: each gives [`Outcome::NotMine`] for ops of others.
 
 mod aggregates;
+mod joins;
 mod stateless;
 mod tables;
 mod windows;
@@ -26,6 +27,7 @@ const FAMILIES: &[Family] = &[
     windows::build,
     aggregates::build,
     tables::build,
+    joins::build,
 ];
 
 pub(crate) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {

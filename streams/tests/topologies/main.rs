@@ -1,5 +1,7 @@
 //! Topologies driven by the test driver.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod aggregates;
+mod joins;
 mod tables;
 mod windows;
