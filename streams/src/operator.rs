@@ -4,6 +4,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod branch;
 pub(crate) mod global;
+pub(crate) mod lookup_join;
 pub(crate) mod merge;
 pub(crate) mod sink;
 pub(crate) mod source;

@@ -1,6 +1,7 @@
 //! Streams of records.
 
 mod join;
+mod lookup;
 mod produced;
 mod stateless;
 

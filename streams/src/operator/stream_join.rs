@@ -23,8 +23,7 @@ pub(crate) const RESULTS: usize = 0;
 pub(crate) const LATE: [usize; 2] = [1, 2];
 
 /// Makes a result; `None` where there is none.
-pub(crate) type Joiner<K, V, W, X> =
-    Arc<dyn Fn(&K, Option<&V>, Option<&W>) -> Option<X> + Send + Sync>;
+pub(crate) type Joiner<V, W, X> = Arc<dyn Fn(Option<&V>, Option<&W>) -> Option<X> + Send + Sync>;
 
 /// Where a join keeps what it knows, by side: 0 is left, 1 is right.
 #[derive(Clone, Copy)]
@@ -37,22 +36,18 @@ pub(crate) struct JoinStores {
 /// All pairs of records that are near enough to one another.
 pub(crate) struct StreamJoin<K, V, W, X> {
     windows: JoinWindows,
-    joiner: Joiner<K, V, W, X>,
+    joiner: Joiner<V, W, X>,
     stores: JoinStores,
     /// By how much the watermark is behind what it is in front of the join.
     delay: i64,
     /// Event time at which a record comes out without a partner, at the earliest.
     due: i64,
     scratch: Vec<u8>,
-    types: PhantomData<fn() -> X>,
+    types: PhantomData<fn(K) -> X>,
 }
 
 impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X> {
-    pub(crate) fn new(
-        windows: JoinWindows,
-        joiner: Joiner<K, V, W, X>,
-        stores: JoinStores,
-    ) -> Self {
+    pub(crate) fn new(windows: JoinWindows, joiner: Joiner<V, W, X>, stores: JoinStores) -> Self {
         Self {
             windows,
             joiner,
@@ -106,11 +101,11 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             let (joiner, stores) = (Arc::clone(&self.joiner), self.stores);
             let stamp = |due: i64| stamp.unwrap_or(due - 1).saturating_sub(self.delay);
             if side == 0 {
-                let join = |key: &K, value: &V| joiner(key, Some(value), None);
-                give_out(stores.unmatched[0], stamp, join, cx);
+                let join = |value: &V| joiner(Some(value), None);
+                give_out::<K, _, _>(stores.unmatched[0], stamp, join, cx);
             } else {
-                let join = |key: &K, value: &W| joiner(key, None, Some(value));
-                give_out(stores.unmatched[1], stamp, join, cx);
+                let join = |value: &W| joiner(None, Some(value));
+                give_out::<K, _, _>(stores.unmatched[1], stamp, join, cx);
             }
             if cx.failed.is_some() {
                 return;
@@ -123,7 +118,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         &mut self,
         side: usize,
         row: Record<K, A>,
-        join: impl Fn(&K, &A, Option<&B>) -> Option<X>,
+        join: impl Fn(&A, Option<&B>) -> Option<X>,
         cx: &mut Context<'_>,
     ) {
         match self.windows.time {
@@ -163,7 +158,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             }
             // It has no partner, and never will (KIP-962).
             Ok(None) if self.stores.unmatched[side].is_some() => {
-                let result = join(&row.key, &row.value, None);
+                let result = join(&row.value, None);
                 self.result(&row, row.timestamp, result, cx);
             }
             Ok(None) => cx.counts.null_key += 1,
@@ -179,7 +174,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         bytes: &[u8],
         row: &Record<K, A>,
         now: i64,
-        join: impl Fn(&K, &A, Option<&B>) -> Option<X>,
+        join: impl Fn(&A, Option<&B>) -> Option<X>,
         cx: &mut Context<'_>,
     ) {
         let windows = self.windows.seen_from(side);
@@ -199,7 +194,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             if notes && times.last() != Some(&time) {
                 times.push(time);
             }
-            if let Some(value) = join(&row.key, &row.value, Some(value)) {
+            if let Some(value) = join(&row.value, Some(value)) {
                 output.rows.push(Record {
                     key: row.key.clone(),
                     value,
@@ -222,7 +217,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
                 EventTime::StreamTime => partners.end < now,
             };
             if at_once {
-                let result = join(&row.key, &row.value, None);
+                let result = join(&row.value, None);
                 self.result(row, row.timestamp, result, cx);
             } else {
                 let store = cx.stores.get::<Unmatched<A>>(store);
@@ -302,7 +297,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
 fn give_out<K: Data, A: Data, X: Clone + Send + 'static>(
     store: Option<StoreId>,
     stamp: impl Fn(i64) -> i64,
-    join: impl Fn(&K, &A) -> Option<X>,
+    join: impl Fn(&A) -> Option<X>,
     cx: &mut Context<'_>,
 ) {
     let Some(store) = store else { return };
@@ -317,7 +312,7 @@ fn give_out<K: Data, A: Data, X: Clone + Send + 'static>(
     };
     let output = cx.outputs.get::<K, X>(RESULTS);
     for value in values {
-        output.rows.extend(join(&key, &value).map(|value| Record {
+        output.rows.extend(join(&value).map(|value| Record {
             key: key.clone(),
             value,
             timestamp,
@@ -338,7 +333,7 @@ where
         let joiner = Arc::clone(&self.joiner);
         let watermark = input.watermark();
         if port == 0 {
-            let join = |key: &K, own: &V, other: Option<&W>| joiner(key, Some(own), other);
+            let join = |own: &V, other: Option<&W>| joiner(Some(own), other);
             for row in typed::<K, V>(input).rows.drain(..) {
                 self.take(0, row, join, cx);
                 if cx.failed.is_some() {
@@ -346,7 +341,7 @@ where
                 }
             }
         } else {
-            let join = |key: &K, own: &W, other: Option<&V>| joiner(key, other, Some(own));
+            let join = |own: &W, other: Option<&V>| joiner(other, Some(own));
             for row in typed::<K, W>(input).rows.drain(..) {
                 self.take(1, row, join, cx);
                 if cx.failed.is_some() {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use tidemark_streams::time::{WatermarkStrategy, Windowed};
 use tidemark_streams::{
-    Consumed, GroupedStream, GroupedTable, Stream, StreamsBuilder, Table, TimeWindowedStream,
+    Consumed, GlobalTable, GroupedStream, GroupedTable, Stream, StreamsBuilder, Table,
+    TimeWindowedStream,
 };
 
 use crate::case::{Case, Node, Time};
@@ -16,6 +17,7 @@ use crate::value::Dyn;
 pub(crate) enum Handle {
     Stream(Stream<Dyn, Dyn>),
     Table(Table<Dyn, Dyn>),
+    GlobalTable(GlobalTable<Dyn, Dyn>),
     WindowedTable(Table<Windowed<Dyn>, Dyn>),
     Grouped(GroupedStream<Dyn, Dyn>),
     GroupedTable(GroupedTable<Dyn, Dyn>),

@@ -29,9 +29,9 @@ fn join(
     windows: JoinWindows,
 ) -> Joined {
     match kind {
-        Kind::Inner => left.join(right, |_, l, r| show(Some(l), Some(r)), windows),
-        Kind::Left => left.left_join(right, |_, l, r| show(Some(l), r), windows),
-        Kind::Outer => left.outer_join(right, |_, l, r| show(l, r), windows),
+        Kind::Inner => left.join(right, |l, r| show(Some(l), Some(r)), windows),
+        Kind::Left => left.left_join(right, |l, r| show(Some(l), r), windows),
+        Kind::Outer => left.outer_join(right, |l, r| show(l, r), windows),
     }
 }
 

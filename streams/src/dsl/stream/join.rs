@@ -15,7 +15,7 @@ use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
 const ADDITIONAL_RETENTION: i64 = 24 * 60 * 60 * 1000;
 
 /// What a joiner is that nobody has wrapped yet: see [`Joiner`].
-type Join<K, V, W, X> = dyn Fn(&K, Option<&V>, Option<&W>) -> Option<X> + Send + Sync;
+type Join<V, W, X> = dyn Fn(Option<&V>, Option<&W>) -> Option<X> + Send + Sync;
 
 /// What is given to each of a topology's nodes to make a store with.
 type MakeStore = Arc<dyn Fn(u64) -> Box<dyn Store> + Send + Sync>;
@@ -33,18 +33,17 @@ impl<K: Data, V: Data> Stream<K, V> {
     /// let orders = builder.stream::<String, i64>("orders");
     /// let payments = builder.stream::<String, i64>("payments");
     /// let window = JoinWindows::within(Duration::from_secs(60));
-    /// let open = orders.join(&payments, |_, order, payment| order - payment, window);
+    /// let open = orders.join(&payments, |order, payment| order - payment, window);
     /// open.to("open_amounts");
     /// ```
     #[must_use]
     pub fn join<W: Data, X: Clone + Send + 'static>(
         &self,
         other: &Stream<K, W>,
-        joiner: impl Fn(&K, &V, &W) -> X + Send + Sync + 'static,
+        joiner: impl Fn(&V, &W) -> X + Send + Sync + 'static,
         windows: JoinWindows,
     ) -> JoinedStream<K, V, W, X> {
-        let joiner =
-            move |key: &K, left: Option<&V>, right: Option<&W>| Some(joiner(key, left?, right?));
+        let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left?, right?));
         self.join_streams(other, "join", Arc::new(joiner), windows, [false, false])
     }
 
@@ -55,11 +54,10 @@ impl<K: Data, V: Data> Stream<K, V> {
     pub fn left_join<W: Data, X: Clone + Send + 'static>(
         &self,
         other: &Stream<K, W>,
-        joiner: impl Fn(&K, &V, Option<&W>) -> X + Send + Sync + 'static,
+        joiner: impl Fn(&V, Option<&W>) -> X + Send + Sync + 'static,
         windows: JoinWindows,
     ) -> JoinedStream<K, V, W, X> {
-        let joiner =
-            move |key: &K, left: Option<&V>, right: Option<&W>| Some(joiner(key, left?, right));
+        let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left?, right));
         self.join_streams(other, "left_join", Arc::new(joiner), windows, [true, false])
     }
 
@@ -68,11 +66,10 @@ impl<K: Data, V: Data> Stream<K, V> {
     pub fn outer_join<W: Data, X: Clone + Send + 'static>(
         &self,
         other: &Stream<K, W>,
-        joiner: impl Fn(&K, Option<&V>, Option<&W>) -> X + Send + Sync + 'static,
+        joiner: impl Fn(Option<&V>, Option<&W>) -> X + Send + Sync + 'static,
         windows: JoinWindows,
     ) -> JoinedStream<K, V, W, X> {
-        let joiner =
-            move |key: &K, left: Option<&V>, right: Option<&W>| Some(joiner(key, left, right));
+        let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left, right));
         self.join_streams(other, "outer_join", Arc::new(joiner), windows, [true, true])
     }
 
@@ -80,7 +77,7 @@ impl<K: Data, V: Data> Stream<K, V> {
         &self,
         other: &Stream<K, W>,
         operation: &'static str,
-        joiner: Arc<Join<K, V, W, X>>,
+        joiner: Arc<Join<V, W, X>>,
         windows: JoinWindows,
         outer: [bool; 2],
     ) -> JoinedStream<K, V, W, X> {
@@ -129,7 +126,7 @@ impl<K: Data, V: Data> Stream<K, V> {
                 buffers: buffers.map(|store| cx.store(store)),
                 unmatched: unmatched.map(|store| store.map(|store| cx.store(store))),
             };
-            let joiner: Joiner<K, V, W, X> = joiner.clone();
+            let joiner: Joiner<V, W, X> = joiner.clone();
             Box::new(StreamJoin::<K, V, W, X>::new(windows, joiner, stores))
         }));
         let kind = NodeKind::StreamJoin {

@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 use tidemark_streams::time::JoinWindows;
+use tidemark_streams::{GlobalTable, Stream, Table};
 
 use super::Outcome;
 use super::windows::{event_time, lateness, number};
 use crate::build::{Built, Handle};
 use crate::case::{Node, Time};
 use crate::functions;
+use crate::value::Dyn;
 
 fn join_windows(windows: &Value, time: Time) -> Result<JoinWindows, String> {
     let millis = |field: &str| windows[field].as_i64().unwrap_or_default();
@@ -23,10 +25,13 @@ pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
         return Ok(Outcome::NotMine);
     }
     let (left, right) = (node.need_text("left")?, node.need_text("right")?);
-    let (Handle::Stream(left), Handle::Stream(right)) =
-        (built.node(left)?.clone(), built.node(right)?.clone())
-    else {
-        return Ok(Outcome::NotMine);
+    let (left, right) = match (built.node(left)?.clone(), built.node(right)?.clone()) {
+        (Handle::Stream(left), Handle::Stream(right)) => (left, right),
+        (Handle::Stream(stream), Handle::Table(table)) => return with_table(node, &stream, &table),
+        (Handle::Stream(stream), Handle::GlobalTable(table)) => {
+            return with_global(node, &stream, &table);
+        }
+        _ => return Ok(Outcome::NotMine),
     };
     let windows = join_windows(node.need("windows")?, built.time)?;
     // Only deprecated windows have another one than ours.
@@ -35,22 +40,63 @@ pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
     let joined = match node.op.as_str() {
         "join" => left.join(
             &right,
-            move |_, left, right| joiner(left.clone(), right.clone()),
+            move |left, right| joiner(left.clone(), right.clone()),
             windows,
         ),
         "left_join" => left.left_join(
             &right,
-            move |_, left, right| joiner(left.clone(), right.cloned().unwrap_or_default()),
+            move |left, right| joiner(left.clone(), or_null(right)),
             windows,
         ),
         _ => left.outer_join(
             &right,
-            move |_, left, right| {
-                let (left, right) = (left.cloned(), right.cloned());
-                joiner(left.unwrap_or_default(), right.unwrap_or_default())
-            },
+            move |left, right| joiner(or_null(left), or_null(right)),
             windows,
         ),
     };
     Ok(Outcome::Made(Handle::Stream(joined.clone())))
+}
+
+fn or_null(value: Option<&Dyn>) -> Dyn {
+    value.cloned().unwrap_or_default()
+}
+
+fn with_table(
+    node: &Node,
+    stream: &Stream<Dyn, Dyn>,
+    table: &Table<Dyn, Dyn>,
+) -> Result<Outcome, String> {
+    if node.get("grace").is_some() {
+        return Err("joins with tables do not wait".to_owned());
+    }
+    let join = functions::joiner(node.need_text("joiner")?)?;
+    let joined = match node.op.as_str() {
+        "join" => stream.join_table(table, move |value, found| {
+            join(value.clone(), found.clone())
+        }),
+        "left_join" => stream.left_join_table(table, move |value, found| {
+            join(value.clone(), or_null(found))
+        }),
+        _ => return Ok(Outcome::NotMine),
+    };
+    Ok(Outcome::Made(Handle::Stream(joined)))
+}
+
+fn with_global(
+    node: &Node,
+    stream: &Stream<Dyn, Dyn>,
+    table: &GlobalTable<Dyn, Dyn>,
+) -> Result<Outcome, String> {
+    let join = functions::joiner(node.need_text("joiner")?)?;
+    let key = functions::of_pair(node.need_text("key_fn")?)?;
+    let joined = match node.op.as_str() {
+        "join" => stream.join_global(table, key, move |value, found| {
+            join(value.clone(), found.clone())
+        }),
+        "left_join" => stream.left_join_global(table, key, move |value, found| {
+            join(value.clone(), or_null(found))
+        }),
+        _ => return Ok(Outcome::NotMine),
+    };
+    Ok(Outcome::Made(Handle::Stream(joined)))
 }

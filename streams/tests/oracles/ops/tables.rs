@@ -28,6 +28,11 @@ pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
             let table = built.builder.table_with(topic, built.consumed());
             return Ok(kept(built, node, table));
         }
+        "global_table" => {
+            let topic = node.need_text("topic")?;
+            let table = built.builder.global_table_with(topic, built.consumed());
+            return Ok(Outcome::Made(Handle::GlobalTable(table)));
+        }
         "join" | "left_join" | "outer_join" => return join(built, node),
         _ => {}
     }
