@@ -16,5 +16,5 @@ pub use grouped::GroupedStream;
 pub use grouped_table::GroupedTable;
 pub use source::Consumed;
 pub use stream::{Branches, JoinedStream, Produced, Stream};
-pub use table::Table;
+pub use table::{Suppress, Table};
 pub use windowed::{TimeWindowedStream, WindowedTable};

@@ -32,6 +32,18 @@ pub enum StreamsError {
     /// A key cannot be written, so it cannot be grouped or joined by.
     #[error("a key to group or join by: {0}")]
     Key(DataError),
+    /// A suppression has to hold more than it may, and is to fail then.
+    #[error(
+        "store {store:?} may not hold more updates back: it has {records} records, {bytes} bytes"
+    )]
+    Full {
+        /// The suppression's store.
+        store: String,
+        /// How many updates it holds.
+        records: usize,
+        /// How many bytes these have, if they are bounded.
+        bytes: usize,
+    },
     /// A store holds, or is to hold, what cannot be read or written.
     #[error("store {store:?}: {error}")]
     State {

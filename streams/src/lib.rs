@@ -21,12 +21,13 @@ pub use data::{Data, DataError, Json, Payload};
 pub use data::{decode_json, encode_json};
 pub use dsl::{
     Branches, Consumed, GlobalTable, GroupedStream, GroupedTable, JoinedStream, Produced, Stream,
-    StreamsBuilder, Table, TimeWindowedStream, WindowedTable,
+    StreamsBuilder, Suppress, Table, TimeWindowedStream, WindowedTable,
 };
 pub use error::StreamsError;
 pub use late::{Late, LateReason, LateWindow};
 pub use operator::Counts;
 pub use operator::source::OnBadRecord;
+pub use operator::suppress::WhenFull;
 pub use operator::window_aggregate::Emit;
 pub use record::{Change, Headers, Record};
 pub use topology::{NodeKind, Subtopology, Topic, Topology};

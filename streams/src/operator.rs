@@ -10,6 +10,7 @@ pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod stateless;
 pub(crate) mod stream_join;
+pub(crate) mod suppress;
 pub(crate) mod table;
 pub(crate) mod table_aggregate;
 pub(crate) mod table_group;

@@ -1,5 +1,6 @@
 //! State: what operators keep, by the bytes of keys.
 
+mod buffer;
 mod global;
 mod join_buffer;
 mod kv;
@@ -12,6 +13,7 @@ use std::any::Any;
 
 use crate::data::DataError;
 
+pub(crate) use buffer::{BufferStore, Held};
 pub(crate) use global::{GlobalStore, Globals};
 pub(crate) use join_buffer::JoinBuffer;
 pub(crate) use kv::KeyValueStore;

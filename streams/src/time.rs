@@ -10,5 +10,5 @@ pub use extractor::TimestampExtractor;
 pub use join::JoinWindows;
 pub(crate) use watermark::WatermarkGenerator;
 pub use watermark::{GenerateWatermarks, WatermarkStrategy};
-pub(crate) use windows::floor;
 pub use windows::{EventTime, TimeWindows, Window, Windowed};
+pub(crate) use windows::{floor, millis};

@@ -3,9 +3,12 @@
 mod join;
 mod read;
 mod stateless;
+mod suppress;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+
+pub use suppress::Suppress;
 
 use super::stream::Stream;
 use super::view::View;

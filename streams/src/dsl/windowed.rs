@@ -4,14 +4,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::stream::Stream;
-use super::table::Table;
+use super::table::{Suppress, Table};
 use crate::aggregator::{Aggregator, Count, Reduce};
 use crate::data::Data;
 use crate::late::Late;
 use crate::operator::window_aggregate::{Emit, LATE, RESULTS, WindowAggregate, retention};
 use crate::record::Change;
 use crate::state::WindowStore;
-use crate::time::{TimeWindows, Windowed};
+use crate::time::{EventTime, TimeWindows, Windowed};
 use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
 
 /// A day: how much longer than windows live their changelog is kept (Kafka:
@@ -120,14 +120,71 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
                 store,
             ),
             late: Stream::new(plan.clone(), Edge { node, port: LATE }),
+            closing: Closing {
+                time: windows.time,
+                // A window [s, e) takes records while the watermark is below e - 1 + lateness, or
+                // stream time below e + grace.
+                after_end: match windows.time {
+                    EventTime::Watermark => windows.grace.saturating_sub(1),
+                    EventTime::StreamTime => windows.grace,
+                },
+                grace: windows.grace,
+            },
         }
     }
+}
+
+/// When the windows of a table are final.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closing {
+    /// By which time.
+    pub(super) time: EventTime,
+    /// How long after its end a window does not take anything any more: the first event time at which
+    /// that is so, less the end.
+    pub(super) after_end: i64,
+    /// How much of that is the grace period.
+    pub(super) grace: i64,
 }
 
 /// The results of windows, and the records that came too late for them. It derefs to the table.
 pub struct WindowedTable<K, V, A> {
     table: Table<Windowed<K>, A>,
     late: Stream<K, Late<V>>,
+    closing: Closing,
+}
+
+impl<K, V, A> Clone for WindowedTable<K, V, A> {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            late: self.late.clone(),
+            closing: self.closing,
+        }
+    }
+}
+
+impl<K: Data, V, A: Data> WindowedTable<K, V, A> {
+    /// Gives only the last result of each window out, when nothing can change the window any more
+    /// (Kafka: `Suppressed.untilWindowCloses`). It is for tables that tell every update; with
+    /// [`Emit::Final`] there is nothing to hold back.
+    ///
+    /// Windows whose end belongs to them, sliding and session windows, take records for the last time
+    /// when stream time is their end and the grace period (a session's gap, too). Kafka gives their
+    /// results out at that very time and may do so twice; here they come out one millisecond later,
+    /// once.
+    #[must_use]
+    pub fn suppress_until_window_closes(&self, suppress: Suppress) -> Table<Windowed<K>, A> {
+        let Closing {
+            time,
+            after_end,
+            grace,
+        } = self.closing;
+        self.table.suppress_windows(
+            move |window| window.end.saturating_add(after_end),
+            grace,
+            suppress.event_time(time),
+        )
+    }
 }
 
 impl<K, V, A> WindowedTable<K, V, A> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidemark_streams::time::{WatermarkStrategy, Windowed};
 use tidemark_streams::{
     Consumed, GlobalTable, GroupedStream, GroupedTable, Stream, StreamsBuilder, Table,
-    TimeWindowedStream,
+    TimeWindowedStream, WindowedTable,
 };
 
 use crate::case::{Case, Node, Time};
@@ -46,6 +46,10 @@ pub(crate) struct Built {
     /// What has to be added to the end of a node's windows, to have it as the case prints it.
     pub(crate) end_shift: BTreeMap<String, i64>,
     pub(crate) stores: BTreeMap<String, Keys>,
+    /// Tables that know when their windows are final.
+    pub(crate) windowed: BTreeMap<String, WindowedTable<Dyn, Dyn, Dyn>>,
+    /// Streams of changes.
+    pub(crate) changes: BTreeMap<String, Stream<Dyn, Dyn>>,
 }
 
 impl Built {
@@ -58,6 +62,8 @@ impl Built {
             old_values: Vec::new(),
             end_shift: BTreeMap::new(),
             stores: BTreeMap::new(),
+            windowed: BTreeMap::new(),
+            changes: BTreeMap::new(),
         };
         for node in &case.topology {
             built.add(node)?;

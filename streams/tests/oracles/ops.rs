@@ -3,6 +3,7 @@
 mod aggregates;
 mod joins;
 mod stateless;
+mod suppress;
 mod tables;
 mod windows;
 
@@ -26,6 +27,7 @@ const FAMILIES: &[Family] = &[
     stateless::build,
     windows::build,
     aggregates::build,
+    suppress::build,
     tables::build,
     joins::build,
 ];

@@ -121,6 +121,20 @@ impl From<Change<Dyn>> for Dyn {
 }
 
 impl Dyn {
+    /// The change that this is.
+    pub(crate) fn change(self) -> Change<Dyn> {
+        match self {
+            Self::Change(new, old) => Change {
+                new: new.option(),
+                old: old.option(),
+            },
+            new => Change {
+                new: new.option(),
+                old: None,
+            },
+        }
+    }
+
     /// The windowed key that this is.
     pub(crate) fn windowed(self) -> Result<Windowed<Dyn>, String> {
         match self {

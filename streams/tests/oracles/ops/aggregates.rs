@@ -132,7 +132,8 @@ pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
             let table = windowed.aggregate(Aggregates::of(node, false)?);
             built.stores.insert(node.id.clone(), Keys::Starts(size));
             built.late.push(late(&table.late()));
-            Handle::WindowedTable(table.clone())
+            built.windowed.insert(node.id.clone(), table.clone());
+            Handle::WindowedTable((*table).clone())
         }
         _ => return Ok(Outcome::NotMine),
     };

@@ -1,0 +1,222 @@
+//! Holds updates of a table back (Kafka: `KTableSuppressProcessorSupplier`).
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::{Context, Operator, bad_key};
+use crate::chunk::{AnyChunk, typed};
+use crate::data::{Data, DataError, decode_slice};
+use crate::error::StreamsError;
+use crate::record::{Change, Record};
+use crate::state::{BufferStore, Held, StoreId};
+use crate::time::EventTime;
+
+/// What happens when a suppression has to hold more than it may (Kafka: `BufferFullStrategy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The application stops with [`StreamsError::Full`]: results that were to be final stay so.
+    #[default]
+    Fail,
+    /// What has been held longest comes out early.
+    EmitEarly,
+}
+
+/// How long and how much is held.
+pub(crate) struct Rules<K> {
+    /// The store's name, for errors.
+    pub(crate) store: String,
+    /// An update's place in the order, by its key and timestamp.
+    pub(crate) order: Order<K>,
+    /// How long after that time it comes out.
+    pub(crate) wait: i64,
+    /// By the watermark results carry at least their time in the order less this, and what comes
+    /// behind has its watermark held back accordingly: so they are not late there.
+    pub(crate) grace: i64,
+    pub(crate) time: EventTime,
+    pub(crate) max_records: usize,
+    pub(crate) max_bytes: usize,
+    pub(crate) when_full: WhenFull,
+    /// Whether keys that have gone are told: there is no need to where nothing comes out before.
+    pub(crate) tombstones: bool,
+}
+
+pub(crate) type Order<K> = Arc<dyn Fn(&K, i64) -> i64 + Send + Sync>;
+
+/// Holds the latest update of each key until its time has come.
+pub(crate) struct Suppress<K, V> {
+    rules: Arc<Rules<K>>,
+    store: StoreId,
+    scratch: Vec<u8>,
+    types: PhantomData<fn(V)>,
+}
+
+impl<K: Data, V: Data> Suppress<K, V> {
+    pub(crate) fn new(rules: Arc<Rules<K>>, store: StoreId) -> Self {
+        Self {
+            rules,
+            store,
+            scratch: Vec::new(),
+            types: PhantomData,
+        }
+    }
+
+    fn hold(&mut self, row: Record<K, Change<V>>, cx: &mut Context<'_>) {
+        self.scratch.clear();
+        let key = match row.key.encode(&mut self.scratch) {
+            Ok(Some(key)) => key,
+            Ok(None) => {
+                cx.counts.null_key += 1;
+                return;
+            }
+            Err(error) => {
+                cx.fail(bad_key(error));
+                return;
+            }
+        };
+        let update = Held {
+            time: (self.rules.order)(&row.key, row.timestamp),
+            change: row.value,
+            headers: row.headers,
+        };
+        let store = cx.stores.get::<BufferStore<V>>(self.store);
+        if let Err(error) = store.put(key, update, row.timestamp) {
+            self.fail(error, cx);
+        }
+    }
+
+    /// Event time has come from `before` to `now`: gives out what is to come out by then. What comes
+    /// out by the watermark does so as if that had come there step by step; by stream time it carries
+    /// the watermark of the record that moves it.
+    fn advance(&self, before: i64, now: i64, stamp: i64, cx: &mut Context<'_>) {
+        let until = now.saturating_sub(self.rules.wait);
+        while let Some(time) = cx.stores.get::<BufferStore<V>>(self.store).first() {
+            if time > until {
+                break;
+            }
+            let watermark = match self.rules.time {
+                EventTime::Watermark => {
+                    let due = time.saturating_add(self.rules.wait);
+                    due.saturating_sub(1).max(before)
+                }
+                EventTime::StreamTime => stamp,
+            };
+            if !self.give(watermark, cx) {
+                return;
+            }
+        }
+    }
+
+    /// Does what is to be done when there is too much.
+    fn bound(&self, watermark: i64, cx: &mut Context<'_>) {
+        loop {
+            let store = cx.stores.get::<BufferStore<V>>(self.store);
+            let (records, bytes) = (crate::state::Store::len(store), store.held());
+            if records <= self.rules.max_records && bytes <= self.rules.max_bytes {
+                return;
+            }
+            match self.rules.when_full {
+                WhenFull::Fail => {
+                    cx.fail(StreamsError::Full {
+                        store: self.rules.store.clone(),
+                        records,
+                        bytes,
+                    });
+                    return;
+                }
+                WhenFull::EmitEarly => {
+                    if !self.give(watermark, cx) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives the first update out; `false` if there is none or it cannot be read.
+    fn give(&self, watermark: i64, cx: &mut Context<'_>) -> bool {
+        let store = cx.stores.get::<BufferStore<V>>(self.store);
+        let (key, update, timestamp) = match store.pop() {
+            Ok(Some(first)) => first,
+            Ok(None) => return false,
+            Err(error) => {
+                self.fail(error, cx);
+                return false;
+            }
+        };
+        if update.change.new.is_none() && !self.rules.tombstones {
+            return true;
+        }
+        let timestamp = match self.rules.time {
+            EventTime::Watermark => timestamp.max(update.time.saturating_sub(self.rules.grace)),
+            EventTime::StreamTime => timestamp,
+        };
+        match decode_slice::<K>(Some(&key)) {
+            Ok(key) => {
+                let output = cx.outputs.get::<K, Change<V>>(0);
+                output.rows.push(Record {
+                    key,
+                    value: update.change,
+                    timestamp,
+                    headers: update.headers,
+                    watermark,
+                });
+                true
+            }
+            Err(error) => {
+                cx.fail(bad_key(error));
+                false
+            }
+        }
+    }
+
+    #[cold]
+    fn fail(&self, error: DataError, cx: &mut Context<'_>) {
+        cx.fail(StreamsError::State {
+            store: self.rules.store.clone(),
+            error,
+        });
+    }
+
+    /// The watermark has come to `now`.
+    fn watermark(&self, now: i64, cx: &mut Context<'_>) {
+        let closed = &mut cx
+            .stores
+            .get::<BufferStore<V>>(self.store)
+            .time_mut()
+            .closed;
+        let before = std::mem::replace(closed, now.max(*closed));
+        if now > before {
+            self.advance(before, now, now, cx);
+        }
+    }
+}
+
+impl<K: Data, V: Data> Operator for Suppress<K, V> {
+    fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
+        let input = typed::<K, Change<V>>(input);
+        cx.outputs.get::<K, Change<V>>(0).watermark = input.watermark;
+        for row in input.rows.drain(..) {
+            let (stamp, timestamp) = (row.watermark, row.timestamp);
+            let now = match self.rules.time {
+                EventTime::Watermark => {
+                    self.watermark(stamp, cx);
+                    stamp
+                }
+                EventTime::StreamTime => {
+                    let time = cx.stores.get::<BufferStore<V>>(self.store).time_mut();
+                    time.stream_time = time.stream_time.max(timestamp);
+                    time.stream_time
+                }
+            };
+            self.hold(row, cx);
+            self.advance(now, now, stamp, cx);
+            self.bound(stamp, cx);
+            if cx.failed.is_some() {
+                return;
+            }
+        }
+        if self.rules.time == EventTime::Watermark {
+            self.watermark(input.watermark, cx);
+        }
+    }
+}

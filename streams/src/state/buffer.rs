@@ -1,0 +1,262 @@
+//! Updates of a table that are held back, in the order in which they come out (Kafka:
+//! `InMemoryTimeOrderedKeyValueChangeBuffer`).
+
+use std::any::Any;
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::table::{KeyHasher, Table};
+use super::{Entry, Store, StoreTime};
+use crate::data::{Data, DataError, Payload, decode_slice};
+use crate::record::{Change, Headers};
+
+/// The latest update of a key.
+#[derive(Clone)]
+pub(crate) struct Held<V> {
+    /// Its place in the order; the first update of the key has set it.
+    pub(crate) time: i64,
+    /// The value from now on, and what it was in front of the first update.
+    pub(crate) change: Change<V>,
+    pub(crate) headers: Headers,
+}
+
+/// One update for each key, ordered by time and by the bytes of keys.
+pub(crate) struct BufferStore<V> {
+    table: Table<Held<V>>,
+    order: BTreeSet<(i64, Box<[u8]>)>,
+    hasher: KeyHasher,
+    time: StoreTime,
+    /// How long after its time an update comes out; `None` if the watermark does not make it.
+    wait: Option<i64>,
+    /// Bytes of all keys and updates as the changelog has them, if they are counted.
+    held: Option<usize>,
+}
+
+impl<V: Data> BufferStore<V> {
+    pub(crate) fn new(seed: u64, wait: Option<i64>, counts_bytes: bool) -> Self {
+        Self {
+            table: Table::default(),
+            order: BTreeSet::new(),
+            hasher: KeyHasher::new(seed),
+            time: StoreTime::default(),
+            wait,
+            held: counts_bytes.then_some(0),
+        }
+    }
+
+    /// A key's update and its timestamp.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<(&Held<V>, i64)> {
+        self.table.get(self.hasher.hash(key), key)
+    }
+
+    /// Puts an update in. One of a key that is held already takes that one's place in the order, and
+    /// its old value.
+    pub(crate) fn put(
+        &mut self,
+        key: &[u8],
+        mut update: Held<V>,
+        timestamp: i64,
+    ) -> Result<(), DataError> {
+        let hash = self.hasher.hash(key);
+        let mut bytes = self.size(key, &update, timestamp)?;
+        let before = match self.table.get(hash, key) {
+            Some((held, timestamp)) => {
+                update.time = held.time;
+                update.change.old.clone_from(&held.change.old);
+                bytes = self.size(key, &update, timestamp)?;
+                self.size(key, held, timestamp)?
+            }
+            None => {
+                self.order.insert((update.time, key.into()));
+                0
+            }
+        };
+        if let Some(held) = &mut self.held {
+            *held = *held + bytes - before;
+        }
+        let at = self.table.slot(hash, key);
+        self.table.change(at, |slot| {
+            slot.value = Some(update);
+            slot.timestamp = timestamp;
+        });
+        Ok(())
+    }
+
+    /// The time of the first update.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.order.first().map(|(time, _)| *time)
+    }
+
+    /// Takes the first update out: key, update, timestamp.
+    pub(crate) fn pop(&mut self) -> Result<Option<(Box<[u8]>, Held<V>, i64)>, DataError> {
+        let Some((_, key)) = self.order.pop_first() else {
+            return Ok(None);
+        };
+        let at = self.table.slot(self.hasher.hash(&key), &key);
+        let (update, timestamp) = self
+            .table
+            .change(at, |slot| (slot.value.take(), slot.timestamp));
+        let Some(update) = update else {
+            return Ok(None);
+        };
+        let bytes = self.size(&key, &update, timestamp)?;
+        if let Some(held) = &mut self.held {
+            *held -= bytes;
+        }
+        Ok(Some((key, update, timestamp)))
+    }
+
+    /// How many bytes keys and updates have in the changelog; 0 if they are not counted.
+    pub(crate) fn held(&self) -> usize {
+        self.held.unwrap_or_default()
+    }
+
+    pub(crate) fn time_mut(&mut self) -> &mut StoreTime {
+        &mut self.time
+    }
+
+    /// The bytes of one update, if they are counted.
+    fn size(&self, key: &[u8], update: &Held<V>, timestamp: i64) -> Result<usize, DataError> {
+        if self.held.is_none() {
+            return Ok(0);
+        }
+        let (mut bytes, mut scratch) = (Vec::new(), Vec::new());
+        super::table::write_stamped(update, timestamp, &mut bytes, &mut scratch)?;
+        Ok(key.len() + bytes.len())
+    }
+}
+
+impl<V: Data> Store for BufferStore<V> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        self.table
+            .changes(|key, out| out.extend_from_slice(key), tell)
+    }
+
+    fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        self.table
+            .entries(|key, out| out.extend_from_slice(key), tell)
+    }
+
+    fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
+        let hash = self.hasher.hash(entry.key);
+        if let Some((held, timestamp)) = self.table.get(hash, entry.key) {
+            let gone = (held.time, entry.key.into());
+            let bytes = self.size(entry.key, held, timestamp)?;
+            self.order.remove(&gone);
+            if let Some(held) = &mut self.held {
+                *held -= bytes;
+            }
+        }
+        self.table.restore(hash, entry.key, entry.value)?;
+        if let (Some((held, _)), Some(value)) = (self.table.get(hash, entry.key), entry.value) {
+            self.order.insert((held.time, entry.key.into()));
+            if let Some(held) = &mut self.held {
+                *held += entry.key.len() + value.len();
+            }
+        }
+        Ok(())
+    }
+
+    fn time(&self) -> StoreTime {
+        self.time
+    }
+
+    fn set_time(&mut self, time: StoreTime) {
+        self.time = time;
+    }
+
+    fn horizon(&self) -> Option<i64> {
+        let (last, _) = self.order.last()?;
+        Some(last.saturating_add(self.wait?))
+    }
+
+    fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn clear(&mut self) {
+        self.table = Table::default();
+        self.order.clear();
+        self.held = self.held.map(|_| 0);
+    }
+}
+
+/// A length that says that there is nothing.
+const NULL: u32 = u32::MAX;
+
+/// The time, the change behind its length, then headers: how many, then keys and values behind their
+/// lengths. Numbers are big-endian.
+impl<V: Data> Data for Held<V> {
+    fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        let mut inner = Vec::new();
+        scratch.extend_from_slice(&self.time.to_be_bytes());
+        put(scratch, self.change.encode(&mut inner)?)?;
+        let count = self.headers.iter().count();
+        scratch.extend_from_slice(&length(count)?.to_be_bytes());
+        for (key, value) in self.headers.iter() {
+            put(scratch, Some(key))?;
+            put(scratch, value)?;
+        }
+        Ok(Some(scratch))
+    }
+
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        let mut rest = payload.require("an update that is held back")?;
+        let time = i64::from_be_bytes(*take::<8>(&mut rest)?);
+        let change = decode_slice(take_bytes(&mut rest)?)?;
+        let count = u32::from_be_bytes(*take::<4>(&mut rest)?);
+        let mut headers = Vec::new();
+        for _ in 0..count {
+            let key = take_bytes(&mut rest)?.unwrap_or_default();
+            let value = take_bytes(&mut rest)?.map(Bytes::copy_from_slice);
+            headers.push((Bytes::copy_from_slice(key), value));
+        }
+        Ok(Self {
+            time,
+            change,
+            headers: Headers::new(headers),
+        })
+    }
+}
+
+fn length(len: usize) -> Result<u32, DataError> {
+    let len = u32::try_from(len).ok().filter(|len| *len < NULL);
+    len.ok_or_else(|| DataError::new("something of more than 4 GiB"))
+}
+
+fn put(out: &mut Vec<u8>, bytes: Option<&[u8]>) -> Result<(), DataError> {
+    let len = bytes.map_or(Ok(NULL), |bytes| length(bytes.len()))?;
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(bytes.unwrap_or_default());
+    Ok(())
+}
+
+fn short() -> DataError {
+    DataError::new("an update that ends early")
+}
+
+fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Result<&'a [u8; N], DataError> {
+    let (taken, left) = rest.split_first_chunk::<N>().ok_or_else(short)?;
+    *rest = left;
+    Ok(taken)
+}
+
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DataError> {
+    let len = u32::from_be_bytes(*take::<4>(rest)?);
+    if len == NULL {
+        return Ok(None);
+    }
+    let len = usize::try_from(len).map_err(|_| short())?;
+    let (taken, left) = rest.split_at_checked(len).ok_or_else(short)?;
+    *rest = left;
+    Ok(Some(taken))
+}
