@@ -109,6 +109,11 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
             .output::<K, Late<V>>()
             .keeps_time::<K, V>()
             .store(store);
+        let new = match (windows.time, emit) {
+            // Results carry the end's time, but come out the lateness later.
+            (EventTime::Watermark, Emit::Final) => new.holds_back(windows.grace),
+            _ => new,
+        };
         let node = plan.add(new);
         WindowedTable {
             table: Table::stored(

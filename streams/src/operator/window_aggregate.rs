@@ -127,7 +127,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     }
 
     /// Event time has come to `now`: gives out what closes, and drops what nothing can change any
-    /// more.
+    /// more. Results carry a watermark of at least `stamp`.
     fn advance(&mut self, now: i64, stamp: i64, cx: &mut Context<'_>) {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let before = store.time().closed;
@@ -367,7 +367,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
             let stamp = row.watermark;
             match self.windows.time {
                 EventTime::Watermark => {
-                    self.advance(stamp, stamp, cx);
+                    self.advance(stamp, i64::MIN, cx);
                     self.add(row, cx);
                 }
                 EventTime::StreamTime => {
@@ -391,7 +391,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
             }
         }
         if self.windows.time == EventTime::Watermark {
-            self.advance(input.watermark, input.watermark, cx);
+            self.advance(input.watermark, i64::MIN, cx);
         }
         for output in &mut cx.outputs.ports {
             output.chunk.set_watermark(input.watermark);

@@ -110,3 +110,30 @@ fn stream_time_has_kafkas_grace() -> Result<(), StreamsError> {
     assert_eq!(driver.counts().late, 1);
     Ok(())
 }
+
+#[test]
+fn results_of_windows_are_not_late_for_windows_of_the_same_size() -> Result<(), StreamsError> {
+    for (lateness, emit) in [(0, Emit::Close), (7, Emit::Final)] {
+        let builder = StreamsBuilder::new();
+        let windows = TimeWindows::tumbling(ms(10));
+        builder
+            .stream::<String, i64>("in")
+            .group_by_key()
+            .windowed_by(windows.allowed_lateness(ms(lateness)))
+            .emit(emit)
+            .count()
+            .values()
+            .group_by_key()
+            .windowed_by(windows)
+            .count()
+            .values()
+            .to("out");
+        let mut driver = TestDriver::new(&builder.build()?);
+        driver.pipe("in", "k".to_owned(), 1_i64, 5)?;
+        driver.pipe("in", "k".to_owned(), 1_i64, 45)?;
+        let out = driver.read::<Windowed<Windowed<String>>, i64>("out")?;
+        assert_eq!(driver.counts().late, 0);
+        assert_eq!(out.len(), 1);
+    }
+    Ok(())
+}
