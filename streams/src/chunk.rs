@@ -59,6 +59,9 @@ where
     }
 
     fn hold_back(&mut self, by: i64) {
+        if by == 0 {
+            return;
+        }
         self.watermark = self.watermark.saturating_sub(by);
         for row in &mut self.rows {
             row.watermark = row.watermark.saturating_sub(by);

@@ -8,7 +8,9 @@ use super::table::{Suppress, Table};
 use crate::aggregator::{Aggregator, Count, Reduce};
 use crate::data::Data;
 use crate::late::Late;
-use crate::operator::window_aggregate::{Emit, LATE, RESULTS, WindowAggregate, retention};
+use crate::operator::window_aggregate::{
+    Emit, LATE, RESULTS, WindowAggregate, holds_back, retention,
+};
 use crate::record::Change;
 use crate::state::WindowStore;
 use crate::time::{EventTime, TimeWindows, Windowed};
@@ -108,12 +110,8 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
             .output::<Windowed<K>, Change<A::State>>()
             .output::<K, Late<V>>()
             .keeps_time::<K, V>()
-            .store(store);
-        let new = match (windows.time, emit) {
-            // Results carry the end's time, but come out the lateness later.
-            (EventTime::Watermark, Emit::Final) => new.holds_back(windows.grace),
-            _ => new,
-        };
+            .store(store)
+            .holds_back(holds_back(&windows, emit));
         let node = plan.add(new);
         WindowedTable {
             table: Table::stored(

@@ -40,6 +40,16 @@ pub(crate) struct Rules<K> {
     pub(crate) tombstones: bool,
 }
 
+impl<K> Rules<K> {
+    /// By how much the watermark behind the suppression is below that in front of it.
+    pub(crate) fn holds_back(&self) -> i64 {
+        match self.time {
+            EventTime::Watermark => self.wait.saturating_add(self.grace),
+            EventTime::StreamTime => 0,
+        }
+    }
+}
+
 pub(crate) type Order<K> = Arc<dyn Fn(&K, i64) -> i64 + Send + Sync>;
 
 /// Holds the latest update of each key until its time has come.
@@ -218,5 +228,6 @@ impl<K: Data, V: Data> Operator for Suppress<K, V> {
         if self.rules.time == EventTime::Watermark {
             self.watermark(input.watermark, cx);
         }
+        cx.outputs.ports[0].chunk.hold_back(self.rules.holds_back());
     }
 }

@@ -89,6 +89,15 @@ pub(crate) fn retention(windows: &TimeWindows) -> i64 {
     }
 }
 
+/// By how much the watermark is behind what it is in front of the windows: results carry their
+/// window's end, but may come out the lateness later.
+pub(crate) fn holds_back(windows: &TimeWindows, emit: Emit) -> i64 {
+    match (windows.time, emit) {
+        (EventTime::Watermark, Emit::Final) => windows.grace,
+        _ => 0,
+    }
+}
+
 impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     pub(crate) fn new(
         aggregator: Arc<A>,
@@ -395,6 +404,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
         }
         for output in &mut cx.outputs.ports {
             output.chunk.set_watermark(input.watermark);
+            output.chunk.hold_back(holds_back(&self.windows, self.emit));
         }
     }
 }

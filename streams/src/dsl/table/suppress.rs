@@ -116,6 +116,7 @@ impl<K: Data, V: Data> Table<K, V> {
             when_full: bounds.when_full,
             tombstones: matches!(until, Until::Limit(_)),
         });
+        let holds_back = rules.holds_back();
         let make = Make::Operator(Arc::new(move |cx| {
             let rules = Arc::clone(&rules);
             Box::new(SuppressOperator::<K, V>::new(rules, cx.store(store)))
@@ -124,11 +125,10 @@ impl<K: Data, V: Data> Table<K, V> {
             .input(self.from)
             .output::<K, Change<V>>()
             .store(store)
+            .holds_back(holds_back)
             .passes_old();
         if bounds.time == EventTime::Watermark {
-            new = new
-                .keeps_time::<K, Change<V>>()
-                .holds_back(wait.saturating_add(grace));
+            new = new.keeps_time::<K, Change<V>>();
         }
         let node = plan.add(new);
         let view =
