@@ -1,6 +1,7 @@
 //! The typed way to build a topology: each call adds a node.
 
 mod builder;
+mod cogroup;
 mod global_table;
 mod grouped;
 mod grouped_table;
@@ -11,6 +12,7 @@ mod view;
 mod windowed;
 
 pub use builder::StreamsBuilder;
+pub use cogroup::{CogroupedStream, Contribution};
 pub use global_table::GlobalTable;
 pub use grouped::GroupedStream;
 pub use grouped_table::GroupedTable;

@@ -20,8 +20,9 @@ pub use data::{Data, DataError, Json, Payload};
 #[doc(hidden)]
 pub use data::{decode_json, encode_json};
 pub use dsl::{
-    Branches, Consumed, GlobalTable, GroupedStream, GroupedTable, JoinedStream, Produced, Stream,
-    StreamsBuilder, Suppress, Table, TimeWindowedStream, WindowedTable,
+    Branches, CogroupedStream, Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable,
+    JoinedStream, Produced, Stream, StreamsBuilder, Suppress, Table, TimeWindowedStream,
+    WindowedTable,
 };
 pub use error::StreamsError;
 pub use late::{Late, LateReason, LateWindow};

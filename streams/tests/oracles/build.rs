@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tidemark_streams::time::{WatermarkStrategy, Windowed};
 use tidemark_streams::{
-    Consumed, GlobalTable, GroupedStream, GroupedTable, Stream, StreamsBuilder, Table,
-    TimeWindowedStream, WindowedTable,
+    Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable, Stream, StreamsBuilder,
+    Table, TimeWindowedStream, WindowedTable,
 };
 
 use crate::case::{Case, Node, Time};
@@ -24,6 +24,9 @@ pub(crate) enum Handle {
     /// With the size of the windows.
     TimeWindowed(TimeWindowedStream<Dyn, Dyn>, i64),
 }
+
+/// The windows of what several streams give together.
+pub(crate) type Cogrouped = WindowedTable<Dyn, Contribution<Dyn, Dyn>, Dyn>;
 
 /// How a store is read.
 #[derive(Clone, Copy)]
@@ -48,6 +51,8 @@ pub(crate) struct Built {
     pub(crate) stores: BTreeMap<String, Keys>,
     /// Tables that know when their windows are final.
     pub(crate) windowed: BTreeMap<String, WindowedTable<Dyn, Dyn, Dyn>>,
+    /// The same, of several streams.
+    pub(crate) cogrouped: BTreeMap<String, Cogrouped>,
     /// Streams of changes.
     pub(crate) changes: BTreeMap<String, Stream<Dyn, Dyn>>,
 }
@@ -63,6 +68,7 @@ impl Built {
             end_shift: BTreeMap::new(),
             stores: BTreeMap::new(),
             windowed: BTreeMap::new(),
+            cogrouped: BTreeMap::new(),
             changes: BTreeMap::new(),
         };
         for node in &case.topology {

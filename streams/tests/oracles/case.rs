@@ -105,6 +105,7 @@ pub(crate) struct Step {
     pub(crate) expect: Option<BTreeMap<String, Vec<Row>>>,
     pub(crate) stores: Option<BTreeMap<String, Vec<Row>>>,
     pub(crate) error: Option<String>,
+    pub(crate) unread: Option<bool>,
 }
 
 /// A node. Whoever builds it asks for its fields; one that nobody has asked for fails the case.

@@ -1,6 +1,7 @@
 //! The nodes of cases, by family: each gives [`Outcome::NotMine`] for ops of others.
 
 mod aggregates;
+mod cogroup;
 mod joins;
 mod stateless;
 mod suppress;
@@ -27,6 +28,7 @@ const FAMILIES: &[Family] = &[
     stateless::build,
     windows::build,
     aggregates::build,
+    cogroup::build,
     suppress::build,
     tables::build,
     joins::build,

@@ -46,9 +46,12 @@ fn suppress(built: &mut Built, node: &Node) -> Result<Outcome, String> {
             }
         }
         ("window_close", Handle::WindowedTable(_)) => {
-            let table = built.windowed.get(from);
-            let table = table.ok_or_else(|| format!("{from} does not know its windows"))?;
-            Handle::WindowedTable(table.suppress_until_window_closes(bounds))
+            let own = built.windowed.get(from);
+            let own = own.map(|table| table.suppress_until_window_closes(bounds));
+            let several = built.cogrouped.get(from);
+            let several = several.map(|table| table.suppress_until_window_closes(bounds));
+            let table = own.or(several);
+            Handle::WindowedTable(table.ok_or_else(|| format!("{from} does not know its windows"))?)
         }
         ("window_close", _) => {
             let changes = built.changes.get(from);
