@@ -8,6 +8,7 @@ pub(crate) mod lookup_join;
 pub(crate) mod merge;
 pub(crate) mod sink;
 pub(crate) mod source;
+pub(crate) mod span_aggregate;
 pub(crate) mod stateless;
 pub(crate) mod stream_join;
 pub(crate) mod suppress;

@@ -1,13 +1,20 @@
 //! Event time: windows, watermarks, timestamps. Integer arithmetic only; nothing here asks what time
 //! it is.
 
+mod combine;
 mod extractor;
 mod join;
+mod sessions;
+mod sliding;
 mod watermark;
 mod windows;
 
+#[doc(hidden)]
+pub use combine::{IdleTimer, combine};
 pub use extractor::TimestampExtractor;
 pub use join::JoinWindows;
+pub use sessions::SessionWindows;
+pub use sliding::SlidingWindows;
 pub(crate) use watermark::WatermarkGenerator;
 pub use watermark::{GenerateWatermarks, WatermarkStrategy};
 pub use windows::{EventTime, TimeWindows, Window, Windowed};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::spans::{SessionWindowedStream, SlidingWindowedStream};
 use super::stream::Stream;
 use super::table::Table;
 use super::windowed::TimeWindowedStream;
@@ -10,7 +11,7 @@ use crate::data::Data;
 use crate::operator::aggregate::Aggregate;
 use crate::record::Change;
 use crate::state::KeyValueStore;
-use crate::time::TimeWindows;
+use crate::time::{SessionWindows, SlidingWindows, TimeWindows};
 use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
 
 /// Records by key, to be aggregated (Kafka: `KGroupedStream`).
@@ -53,6 +54,19 @@ impl<K: Data, V: Data> GroupedStream<K, V> {
     #[must_use]
     pub fn windowed_by(&self, windows: TimeWindows) -> TimeWindowedStream<K, V> {
         TimeWindowedStream::new(self.stream.clone(), windows)
+    }
+
+    /// One aggregate per key and session (Kafka: `KGroupedStream.windowedBy(SessionWindows)`).
+    #[must_use]
+    pub fn windowed_by_session(&self, windows: SessionWindows) -> SessionWindowedStream<K, V> {
+        SessionWindowedStream::new(self.stream.clone(), windows)
+    }
+
+    /// One aggregate per key and sliding window (Kafka:
+    /// `KGroupedStream.windowedBy(SlidingWindows)`).
+    #[must_use]
+    pub fn windowed_by_sliding(&self, windows: SlidingWindows) -> SlidingWindowedStream<K, V> {
+        SlidingWindowedStream::new(self.stream.clone(), windows)
     }
 
     fn add<A: Aggregator<K, V>>(

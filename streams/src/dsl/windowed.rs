@@ -18,7 +18,7 @@ use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
 
 /// A day: how much longer than windows live their changelog is kept (Kafka:
 /// `windowstore.changelog.additional.retention.ms`).
-const ADDITIONAL_RETENTION: i64 = 24 * 60 * 60 * 1000;
+pub(super) const ADDITIONAL_RETENTION: i64 = 24 * 60 * 60 * 1000;
 
 /// Records by key and window, to be aggregated (Kafka: `TimeWindowedKStream`).
 pub struct TimeWindowedStream<K, V> {
@@ -151,9 +151,9 @@ pub(super) struct Closing {
 
 /// The results of windows, and the records that came too late for them. It derefs to the table.
 pub struct WindowedTable<K, V, A> {
-    table: Table<Windowed<K>, A>,
-    late: Stream<K, Late<V>>,
-    closing: Closing,
+    pub(super) table: Table<Windowed<K>, A>,
+    pub(super) late: Stream<K, Late<V>>,
+    pub(super) closing: Closing,
 }
 
 impl<K, V, A> Clone for WindowedTable<K, V, A> {

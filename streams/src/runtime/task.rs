@@ -11,6 +11,7 @@ use crate::error::StreamsError;
 use crate::operator::source::{Source, SourceContext};
 use crate::operator::{Counts, Output, Outputs, Target};
 use crate::state::{Entry, Globals, StoreId, StoreTime, Stores};
+use crate::time::{IdleTimer, combine};
 use crate::topology::{Make, MakeContext, NodeKind, Topology, held_back, old_values};
 
 /// The most records that go through the operators together.
@@ -54,10 +55,8 @@ struct Input {
     node: usize,
     source: Box<dyn Source>,
     chunk: Box<dyn AnyChunk>,
-    /// Since when it has had nothing to process, while it could have had.
-    idle_since: Option<i64>,
     /// Whether it does not hold the watermark back.
-    idle: bool,
+    idle: IdleTimer,
     /// Whether the broker has no more than what has come.
     caught_up: bool,
 }
@@ -113,8 +112,7 @@ impl Task {
                                 partition,
                                 node: at,
                                 chunk: node.outputs[0](),
-                                idle_since: None,
-                                idle: false,
+                                idle: IdleTimer::default(),
                                 caught_up: false,
                             });
                         }
@@ -221,8 +219,7 @@ impl Task {
         if input.chunk.len() == 0 {
             return Ok(false);
         }
-        input.idle_since = None;
-        input.idle = false;
+        input.idle.record();
         let (node, mut chunk) = (
             input.node,
             std::mem::replace(
@@ -267,7 +264,7 @@ impl Task {
     /// The smallest watermark of the other source partitions.
     fn others(&self, at: usize) -> i64 {
         let others = self.inputs.iter().enumerate();
-        let others = others.filter(|(other, input)| *other != at && !input.idle);
+        let others = others.filter(|(other, input)| *other != at && !input.idle.is_idle());
         others
             .map(|(_, input)| input.source.watermark())
             .min()
@@ -289,12 +286,8 @@ impl Task {
         self.wall = wall;
         if let Some(idle_after) = self.idle_after {
             for input in &mut self.inputs {
-                if blocked || input.source.waiting().0 > 0 || !input.caught_up {
-                    input.idle_since = None;
-                    continue;
-                }
-                let since = *input.idle_since.get_or_insert(wall);
-                input.idle = wall.saturating_sub(since) >= idle_after;
+                let quiet = !blocked && input.source.waiting().0 == 0 && input.caught_up;
+                input.idle.check(quiet, wall, idle_after);
             }
             self.let_time_pass()?;
         }
@@ -304,8 +297,9 @@ impl Task {
 
     /// Takes the watermark from the partitions that are not idle.
     fn let_time_pass(&mut self) -> Result<(), StreamsError> {
-        let busy = self.inputs.iter().filter(|input| !input.idle);
-        let watermark = busy.map(|input| input.source.watermark()).min();
+        let inputs = self.inputs.iter();
+        let watermark =
+            combine(inputs.map(|input| (input.source.watermark(), input.idle.is_idle())));
         watermark.map_or(Ok(()), |watermark| self.set_watermark(watermark))
     }
 

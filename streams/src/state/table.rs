@@ -16,6 +16,13 @@ pub(super) const INLINE_KEY: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hash(pub(super) u64);
 
+impl Hash {
+    #[inline]
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Makes hashes of keys. The seed is chance where keys come from strangers.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyHasher(FixedState);

@@ -12,6 +12,21 @@ pub struct Window {
     pub end: i64,
 }
 
+impl Window {
+    /// Whether some millisecond is in both, where the end does not belong to a window.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// Whether some millisecond is in both, where the end belongs to a window: for sliding and
+    /// session windows.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.start <= other.end && other.start <= self.end
+    }
+}
+
 /// A key within a window (Kafka: `Windowed`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Windowed<K> {
@@ -31,6 +46,21 @@ pub enum EventTime {
     /// By stream time, the largest timestamp that the operator has seen: a window [s, e) takes
     /// records as long as stream time is below e + grace (Kafka Streams' rules).
     StreamTime,
+}
+
+impl EventTime {
+    /// How long windows take late records, in words.
+    pub(super) fn write_grace(
+        self,
+        grace: i64,
+        f: &mut std::fmt::Formatter<'_>,
+    ) -> std::fmt::Result {
+        match self {
+            Self::Watermark if grace > 0 => write!(f, ", allowed lateness {grace} ms"),
+            Self::Watermark => Ok(()),
+            Self::StreamTime => write!(f, ", stream time, grace {grace} ms"),
+        }
+    }
 }
 
 /// Windows of one size, one every `advance` (Kafka: `TimeWindows`): tumbling if both are the same,
@@ -110,15 +140,16 @@ impl TimeWindows {
     /// The starts of all windows that a timestamp is in, the earliest first.
     #[inline]
     pub fn starts(&self, timestamp: i64) -> impl Iterator<Item = i64> + use<> {
-        let last = floor(timestamp, self.advance, self.offset);
-        let advance = self.advance;
-        // How far the window that starts there reaches beyond the timestamp.
+        let (last, advance) = (floor(timestamp, self.advance, self.offset), self.advance);
+        // How far the last window that starts at or before the timestamp reaches beyond it; below 0
+        // if it does not, where windows have gaps between them.
         let beyond = last.saturating_sub(timestamp).saturating_add(self.size - 1);
         let mut start = last.saturating_sub(beyond / advance * advance);
-        if self.clip && start < 0 {
+        if self.clip && start < 0 && timestamp >= 0 {
             start = start.rem_euclid(advance);
         }
-        std::iter::successors((start <= timestamp).then_some(start), move |start| {
+        let first = (beyond >= 0 && start <= timestamp).then_some(start);
+        std::iter::successors(first, move |start| {
             start.checked_add(advance).filter(|next| *next <= timestamp)
         })
     }
@@ -156,12 +187,6 @@ impl std::fmt::Display for TimeWindows {
         if self.offset != 0 {
             write!(f, ", offset {} ms", self.offset)?;
         }
-        match self.time {
-            EventTime::Watermark if self.grace > 0 => {
-                write!(f, ", allowed lateness {} ms", self.grace)
-            }
-            EventTime::Watermark => Ok(()),
-            EventTime::StreamTime => write!(f, ", stream time, grace {} ms", self.grace),
-        }
+        self.time.write_grace(self.grace, f)
     }
 }

@@ -1,11 +1,12 @@
 //! A case's topology, built with the public DSL.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tidemark_streams::time::{WatermarkStrategy, Windowed};
 use tidemark_streams::{
-    Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable, Stream, StreamsBuilder,
-    Table, TimeWindowedStream, WindowedTable,
+    Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable, SessionWindowedStream,
+    SlidingWindowedStream, Stream, StreamsBuilder, Table, TimeWindowedStream, WindowedTable,
 };
 
 use crate::case::{Case, Node, Time};
@@ -23,6 +24,10 @@ pub(crate) enum Handle {
     GroupedTable(GroupedTable<Dyn, Dyn>),
     /// With the size of the windows.
     TimeWindowed(TimeWindowedStream<Dyn, Dyn>, i64),
+    /// With the gap.
+    SessionWindowed(SessionWindowedStream<Dyn, Dyn>, Duration),
+    /// With the difference.
+    SlidingWindowed(SlidingWindowedStream<Dyn, Dyn>, i64),
 }
 
 /// The windows of what several streams give together.
@@ -35,6 +40,8 @@ pub(crate) enum Keys {
     Plain,
     /// By key and start of a window of this length.
     Starts(i64),
+    /// By key and start; the end stands in front of the value.
+    Ends,
 }
 
 /// The nodes of a case so far.

@@ -40,6 +40,9 @@ pub(crate) struct Case {
     pub(crate) other: Other,
 }
 
+/// A timestamp and the windows that it is in.
+pub(crate) type Assigned = (i64, Vec<(i64, i64)>);
+
 /// What only cases without a topology have.
 #[derive(Deserialize)]
 pub(crate) struct Other {
@@ -47,7 +50,7 @@ pub(crate) struct Other {
     pub(crate) accept: Option<bool>,
     pub(crate) emit: Option<String>,
     pub(crate) retention: Option<i64>,
-    pub(crate) assign: Option<Vec<(i64, Vec<(i64, i64)>)>>,
+    pub(crate) assign: Option<Vec<Assigned>>,
     pub(crate) relation: Option<Vec<Value>>,
     pub(crate) merge: Option<Value>,
     pub(crate) merge_steps: Option<Vec<Value>>,

@@ -86,7 +86,7 @@ pub(crate) fn pair(name: &str) -> Build<Pair> {
         }
         "value_first_char_to_key" => Box::new(|_, value| {
             let first = nth_char(&value, 0);
-            (first.map_or(Dyn::Null, |c| Dyn::text(c)), value)
+            (first.map_or(Dyn::Null, Dyn::text), value)
         }),
         "value_name" => Box::new(|_, value| (name_of(&value), value)),
         "key_name" => Box::new(|key, value| (name_of(&key), value)),
@@ -96,7 +96,7 @@ pub(crate) fn pair(name: &str) -> Build<Pair> {
         }),
         "letter_to_key" => Box::new(|key, value| (distance(&key, 'A'), value)),
         "key_chars" => Box::new(|key, _| {
-            let char = |at| nth_char(&key, at).map_or(Dyn::Null, |c| Dyn::text(c));
+            let char = |at| nth_char(&key, at).map_or(Dyn::Null, Dyn::text);
             (char(0), char(1))
         }),
         "truncate" => Box::new(|key, value| {
@@ -152,7 +152,7 @@ pub(crate) fn of_pair(name: &str) -> Build<OfPair> {
         "to_string" => of_value(|value| Dyn::text(value.print())),
         "parse_int" => of_value(|value| value.int().map_or(Dyn::Null, Dyn::Int)),
         "parse_int_neg" => of_value(|value| value.int().map_or(Dyn::Null, |n| Dyn::Int(-n))),
-        "char_at_0" => of_value(|value| nth_char(value, 0).map_or(Dyn::Null, |c| Dyn::text(c))),
+        "char_at_0" => of_value(|value| nth_char(value, 0).map_or(Dyn::Null, Dyn::text)),
         "letter_at_0" => of_value(|value| distance(value, 'a')),
         "digit_at_0" => of_value(|value| distance(value, '0')),
         "to_null" | "null_key" => of_value(|_| Dyn::Null),

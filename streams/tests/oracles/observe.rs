@@ -6,7 +6,7 @@ use tidemark_streams::Data as _;
 use tidemark_streams::testing::TestDriver;
 
 use crate::build::{Built, Handle, Keys};
-use crate::case::{Case, Row, TimestampIs};
+use crate::case::{Case, Row, Time, TimestampIs};
 use crate::value::Dyn;
 
 /// The nodes that a case looks at, each with a sink of its own.
@@ -25,6 +25,7 @@ impl Observed {
     pub(crate) fn new(case: &Case, built: &Built) -> Result<Self, String> {
         let mut ids: BTreeSet<&str> = BTreeSet::new();
         let mut changes: BTreeSet<&str> = BTreeSet::new();
+        let mut old: BTreeSet<&str> = BTreeSet::new();
         ids.extend(case.observe.iter().flatten().map(String::as_str));
         let lists = [&case.expect_final, &case.latest].into_iter().flatten();
         let lists = lists.chain(case.steps.iter().filter_map(|step| step.expect.as_ref()));
@@ -32,6 +33,11 @@ impl Observed {
             ids.insert(id);
             if rows.iter().any(|row| matches!(row.1, Dyn::Change(..))) {
                 changes.insert(id);
+            }
+            let has_old = |row: &Row| matches!(&row.1, Dyn::Change(_, old) if **old != Dyn::Null);
+            if case.time == Time::Watermark && rows.iter().any(has_old) {
+                // Flink has old values where it has them at all.
+                old.insert(id);
             }
         }
         let mut places = Vec::new();
@@ -45,7 +51,14 @@ impl Observed {
                 places.push((id.to_owned(), id.to_owned(), shift));
                 continue;
             } else if changes.contains(id) || built.old_values.iter().any(|asked| asked == id) {
-                observe_changes(built, id, &topic)?;
+                let old = built.old_values.iter().any(|asked| asked == id) || old.contains(id);
+                observe_changes(built, id, old, &topic)?;
+            } else if let (Handle::WindowedTable(table), Time::Watermark) =
+                (built.node(id)?, built.time)
+            {
+                // Flink does not take sessions back that others have taken in.
+                let values = table.values();
+                values.map(|key, value| (Dyn::from(key), value)).to(&topic);
             } else {
                 built.stream(id)?.to(&topic);
             }
@@ -111,7 +124,8 @@ impl Observed {
             let (timestamp, rest) = value.split_first_chunk::<8>().ok_or_else(bad)?;
             let (some, rest) = rest.split_first().ok_or_else(bad)?;
             let value = decode((*some != 0).then_some(rest))?;
-            let (own, mut window) = keys.split(&key).ok_or_else(bad)?;
+            let timestamp = i64::from_be_bytes(*timestamp);
+            let (own, mut window) = keys.split(&key, timestamp).ok_or_else(bad)?;
             if let Some((_, end)) = &mut window {
                 *end += shift;
             }
@@ -120,21 +134,28 @@ impl Observed {
                 Some((start, end)) => Dyn::Windowed(Box::new(own), start, end),
                 None => own,
             };
-            rows.push((key, value, Some(i64::from_be_bytes(*timestamp))));
+            rows.push((key, value, Some(timestamp)));
         }
         Ok(rows)
     }
 }
 
+/// A key's own bytes, and its window.
+type Name<'a> = (&'a [u8], Option<(i64, i64)>);
+
 impl Keys {
     /// The key's own bytes and its window.
-    fn split<'a>(&self, key: &'a [u8]) -> Option<(&'a [u8], Option<(i64, i64)>)> {
+    fn split<'a>(&self, key: &'a [u8], stamp: i64) -> Option<Name<'a>> {
         match self {
             Self::Plain => Some((key, None)),
             Self::Starts(size) => {
                 let (own, start) = key.split_last_chunk::<8>()?;
                 let start = i64::from_be_bytes(*start);
                 Some((own, Some((start, start + size))))
+            }
+            Self::Ends => {
+                let (own, start) = key.split_last_chunk::<8>()?;
+                Some((own, Some((i64::from_be_bytes(*start), stamp))))
             }
         }
     }
@@ -145,8 +166,7 @@ fn decode(bytes: Option<&[u8]>) -> Result<Dyn, String> {
     decoded.map_err(|error| error.to_string())
 }
 
-fn observe_changes(built: &Built, id: &str, topic: &str) -> Result<(), String> {
-    let old = built.old_values.iter().any(|asked| asked == id);
+fn observe_changes(built: &Built, id: &str, old: bool, topic: &str) -> Result<(), String> {
     match built.node(id)? {
         Handle::Table(table) => table.changes(old).map_values(Dyn::from).to(topic),
         Handle::WindowedTable(table) => {

@@ -9,7 +9,8 @@ mod tables;
 mod windows;
 
 pub(crate) use aggregates::Aggregates;
-pub(crate) use windows::{number, time_windows};
+pub(crate) use joins::join_windows;
+pub(crate) use windows::{session_windows, sliding_windows, time_windows};
 
 use crate::build::{Built, Handle};
 use crate::case::Node;

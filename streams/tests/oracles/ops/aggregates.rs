@@ -135,6 +135,33 @@ pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
             built.windowed.insert(node.id.clone(), table.clone());
             Handle::WindowedTable((*table).clone())
         }
+        ("count" | "reduce" | "aggregate", Handle::SessionWindowed(windowed, gap)) => {
+            node.int("emit_interval");
+            node.int("retention");
+            let windowed = windowed.emit(emit(node, built.time)?);
+            let table = windowed.aggregate(Aggregates::of(node, true)?);
+            built.late.push(late(&table.late()));
+            built.stores.insert(node.id.clone(), Keys::Ends);
+            if built.time == Time::Watermark {
+                // Flink's sessions end behind the gap.
+                let gap = i64::try_from(gap.as_millis()).unwrap_or(i64::MAX);
+                built.end_shift.insert(node.id.clone(), gap);
+            }
+            built.windowed.insert(node.id.clone(), table.clone());
+            Handle::WindowedTable((*table).clone())
+        }
+        ("count" | "reduce" | "aggregate", Handle::SlidingWindowed(windowed, difference)) => {
+            node.int("emit_interval");
+            node.int("retention");
+            let windowed = windowed.emit(emit(node, built.time)?);
+            let table = windowed.aggregate(Aggregates::of(node, false)?);
+            built.late.push(late(&table.late()));
+            built
+                .stores
+                .insert(node.id.clone(), Keys::Starts(difference));
+            built.windowed.insert(node.id.clone(), table.clone());
+            Handle::WindowedTable((*table).clone())
+        }
         _ => return Ok(Outcome::NotMine),
     };
     Ok(Outcome::Made(made))

@@ -1,19 +1,21 @@
 //! Joins that a stream drives.
 
 use serde_json::Value;
+use std::time::Duration;
+
 use tidemark_streams::time::JoinWindows;
 use tidemark_streams::{GlobalTable, Stream, Table};
 
 use super::Outcome;
-use super::windows::{event_time, lateness, number};
+use super::windows::{event_time, lateness};
 use crate::build::{Built, Handle};
 use crate::case::{Node, Time};
 use crate::functions;
 use crate::value::Dyn;
 
-fn join_windows(windows: &Value, time: Time) -> Result<JoinWindows, String> {
+pub(crate) fn join_windows(windows: &Value, time: Time) -> Result<JoinWindows, String> {
     let millis = |field: &str| windows[field].as_i64().unwrap_or_default();
-    Ok(JoinWindows::within(number(windows, "before")?)
+    Ok(JoinWindows::within(Duration::ZERO)
         .after_millis(millis("after"))
         .before_millis(millis("before"))
         .allowed_lateness(lateness(windows)?)

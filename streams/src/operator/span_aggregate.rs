@@ -1,0 +1,339 @@
+//! Aggregates a stream by key and windows that the records themselves make: sessions and sliding
+//! windows (Kafka: `KStreamSessionWindowAggregate`, `KStreamSlidingWindowAggregate`).
+
+mod session;
+mod sliding;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::window_aggregate::{Emit, LATE, RESULTS};
+use super::{Context, Operator, bad_key};
+use crate::aggregator::Aggregator;
+use crate::chunk::{AnyChunk, typed};
+use crate::data::{Data, decode_slice};
+use crate::late::{Late, LateReason, LateWindow};
+use crate::record::{Change, Headers, Record};
+use crate::state::{Span, SpanStore, SpanTimes, StoreId};
+use crate::time::{EventTime, SessionWindows, SlidingWindows, Window, Windowed};
+
+/// How records make windows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spans {
+    Session(SessionWindows),
+    Sliding(SlidingWindows),
+}
+
+impl Spans {
+    pub(crate) fn time(&self) -> EventTime {
+        match self {
+            Self::Session(windows) => windows.time,
+            Self::Sliding(windows) => windows.time,
+        }
+    }
+
+    /// How long after its last millisecond a window could still be given a record, if records came in
+    /// order; and how much longer it takes late ones.
+    fn open(&self) -> (i64, i64) {
+        match self {
+            // A record at the last one's own time is always still to come.
+            Self::Session(windows) if windows.time == EventTime::Watermark => {
+                ((windows.gap - 1).max(0), windows.grace)
+            }
+            Self::Session(windows) => (windows.gap, windows.grace),
+            Self::Sliding(windows) => (0, windows.grace),
+        }
+    }
+
+    /// How much longer than it could be given records in order it takes late ones.
+    pub(crate) fn grace(&self) -> i64 {
+        self.open().1
+    }
+
+    /// From how long after its last millisecond on a window takes nothing. Stream time includes the
+    /// record itself: it has to be above, where the watermark only has to be there.
+    pub(crate) fn close(&self) -> i64 {
+        let (gap, grace) = self.open();
+        match self.time() {
+            EventTime::Watermark => gap + grace,
+            EventTime::StreamTime => gap + grace + 1,
+        }
+    }
+
+    /// What its store has to know.
+    pub(crate) fn times(&self, emit: Emit) -> SpanTimes {
+        let fire = match (self.time(), emit) {
+            (_, Emit::Update) => None,
+            (EventTime::Watermark, Emit::Close) => Some(self.open().0),
+            _ => Some(self.close()),
+        };
+        match self {
+            // Where every change comes out at once nothing is final, and Kafka's sessions can be gone
+            // on with after they have closed, as long as its stores have them.
+            Self::Session(windows)
+                if windows.time == EventTime::StreamTime && emit == Emit::Update =>
+            {
+                SpanTimes {
+                    fire,
+                    keep: self.close() + windows.gap + windows.grace,
+                    length: None,
+                }
+            }
+            Self::Session(_) => SpanTimes {
+                fire,
+                keep: self.close(),
+                length: None,
+            },
+            // New windows are made of what is in older ones, up to the difference back.
+            Self::Sliding(windows) => SpanTimes {
+                fire,
+                keep: self.close() + windows.difference + 1,
+                length: Some(windows.difference),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Spans {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Session(windows) => windows.fmt(f),
+            Self::Sliding(windows) => windows.fmt(f),
+        }
+    }
+}
+
+/// One aggregate per key and window. Records whose key is null are counted and left out.
+pub(crate) struct SpanAggregate<K, V, A: Aggregator<K, V>> {
+    aggregator: Arc<A>,
+    spans: Spans,
+    emit: Emit,
+    store: StoreId,
+    wants_old: bool,
+    /// How long after its last millisecond a window's result comes out.
+    fire: Option<i64>,
+    close: i64,
+    /// How long it is kept.
+    keep: i64,
+    scratch: Vec<u8>,
+    types: PhantomData<fn(K, V)>,
+}
+
+type Store<K, V, A> = SpanStore<<A as Aggregator<K, V>>::State>;
+
+/// A record on its way into its windows.
+struct Row<'a, K, V> {
+    slot: usize,
+    key: &'a K,
+    value: V,
+    timestamp: i64,
+    headers: &'a Headers,
+    watermark: i64,
+    /// Event time when it comes.
+    now: i64,
+}
+
+impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
+    pub(crate) fn new(
+        aggregator: Arc<A>,
+        spans: Spans,
+        emit: Emit,
+        store: StoreId,
+        wants_old: bool,
+    ) -> Self {
+        Self {
+            aggregator,
+            spans,
+            emit,
+            store,
+            wants_old,
+            fire: spans.times(emit).fire,
+            close: spans.close(),
+            keep: spans.times(emit).keep,
+            scratch: Vec::new(),
+            types: PhantomData,
+        }
+    }
+
+    /// The event time from which on a window that ends there takes nothing.
+    #[inline]
+    fn closes_at(&self, end: i64) -> i64 {
+        end.saturating_add(self.close)
+    }
+
+    /// Whether what a record changes comes out at once: always, or if the window's result has come
+    /// out before.
+    #[inline]
+    fn comes_out(&self, end: i64, now: i64) -> bool {
+        match self.fire {
+            None => true,
+            Some(delay) => self.emit == Emit::Close && end.saturating_add(delay) <= now,
+        }
+    }
+
+    /// The timestamp of a window's result.
+    fn timestamp(&self, span: &Span<A::State>) -> i64 {
+        match (self.spans.time(), self.fire) {
+            // Not below the watermark behind which it comes out, or it would be late itself.
+            (EventTime::Watermark, Some(_)) => span.end.saturating_add(self.spans.open().0),
+            _ => span.timestamp,
+        }
+    }
+
+    /// Event time has come to `now`.
+    fn advance(&mut self, now: i64, stamp: i64, cx: &mut Context<'_>) {
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
+        let before = store.time().closed;
+        if now <= before {
+            return;
+        }
+        store.time_mut().closed = now;
+        if now < store.first_due() {
+            return;
+        }
+        let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
+        let passed = store.pass(before, &mut |fired| {
+            let key = decode_slice::<K>(Some(fired.key)).map_err(bad_key)?;
+            let watermark = match self.spans.time() {
+                EventTime::Watermark => stamp.max(fired.at - 1),
+                EventTime::StreamTime => stamp,
+            };
+            output.rows.push(Record {
+                key: Windowed {
+                    key,
+                    window: window(fired.span),
+                },
+                value: Change {
+                    new: fired.span.value.clone(),
+                    old: None,
+                },
+                timestamp: self.timestamp(fired.span),
+                headers: Headers::default(),
+                watermark,
+            });
+            Ok(())
+        });
+        if let Err(error) = passed {
+            cx.fail(error);
+        }
+    }
+
+    /// Puts a record into its windows.
+    #[inline]
+    fn add(&mut self, row: Record<K, V>, now: i64, cx: &mut Context<'_>) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        match row.key.encode(&mut scratch) {
+            Ok(Some(bytes)) => {
+                let slot = cx.stores.get::<Store<K, V, A>>(self.store).slot(bytes);
+                let row = Row {
+                    slot,
+                    key: &row.key,
+                    value: row.value,
+                    timestamp: row.timestamp,
+                    headers: &row.headers,
+                    watermark: row.watermark,
+                    now,
+                };
+                match self.spans {
+                    Spans::Session(windows) => self.add_to_session(windows, row, cx),
+                    Spans::Sliding(_) if row.value.is_null() => cx.counts.null_value += 1,
+                    Spans::Sliding(windows) => self.add_to_sliding(windows, row, cx),
+                }
+                cx.stores.get::<Store<K, V, A>>(self.store).leave(slot);
+            }
+            Ok(None) => cx.counts.null_key += 1,
+            Err(error) => cx.fail(bad_key(error)),
+        }
+        self.scratch = scratch;
+    }
+
+    /// Gives out what has become of a window because of a record.
+    #[inline]
+    fn put_out(
+        &self,
+        row: &Row<'_, K, V>,
+        window: Window,
+        change: Change<A::State>,
+        timestamp: i64,
+        cx: &mut Context<'_>,
+    ) {
+        let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
+        output.rows.push(Record {
+            key: Windowed {
+                key: row.key.clone(),
+                window,
+            },
+            value: change,
+            timestamp,
+            headers: row.headers.clone(),
+            watermark: row.watermark,
+        });
+    }
+
+    /// Tells of a window that did not take a record.
+    #[cold]
+    fn tell_late(&self, row: &Row<'_, K, V>, missed: Window, taken: bool, cx: &mut Context<'_>) {
+        cx.counts.late += 1;
+        if !cx.outputs.is_used(LATE) {
+            return;
+        }
+        let lateness = row.now.saturating_sub(self.closes_at(missed.end));
+        cx.outputs.get::<K, Late<V>>(LATE).rows.push(Record {
+            key: row.key.clone(),
+            value: Late {
+                value: row.value.clone(),
+                window: LateWindow::from(missed),
+                watermark: row.now,
+                lateness: lateness.saturating_add(1),
+                reason: match self.spans.time() {
+                    EventTime::Watermark => LateReason::WindowClosed,
+                    EventTime::StreamTime => LateReason::GraceOver,
+                },
+                taken,
+            },
+            timestamp: row.timestamp,
+            headers: row.headers.clone(),
+            watermark: row.watermark,
+        });
+    }
+}
+
+fn window<A>(span: &Span<A>) -> Window {
+    Window {
+        start: span.start,
+        end: span.end,
+    }
+}
+
+impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for SpanAggregate<K, V, A> {
+    fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
+        let input = typed::<K, V>(input);
+        let by_watermark = self.spans.time() == EventTime::Watermark;
+        for row in input.rows.drain(..) {
+            let stamp = row.watermark;
+            if by_watermark {
+                self.advance(stamp, stamp, cx);
+                let closed = cx.stores.get::<Store<K, V, A>>(self.store).time().closed;
+                self.add(row, closed, cx);
+            } else {
+                // Stream time counts for the record itself, but what the record changes comes out
+                // before what closes because of it.
+                let time = cx.stores.get::<Store<K, V, A>>(self.store).time_mut();
+                time.stream_time = time.stream_time.max(row.timestamp);
+                let now = time.stream_time;
+                self.add(row, now, cx);
+                self.advance(now, stamp, cx);
+            }
+            if cx.failed.is_some() {
+                return;
+            }
+        }
+        if by_watermark {
+            self.advance(input.watermark, input.watermark, cx);
+        }
+        for output in &mut cx.outputs.ports {
+            output.chunk.set_watermark(input.watermark);
+        }
+    }
+}
