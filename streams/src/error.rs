@@ -29,6 +29,14 @@ pub enum StreamsError {
         /// What is wrong with it.
         error: DataError,
     },
+    /// The application's own code refused a record, and the application is to stop then.
+    #[error("{operator}: {reason}")]
+    Processing {
+        /// The operator.
+        operator: String,
+        /// What it said.
+        reason: String,
+    },
     /// A key cannot be written, so it cannot be grouped or joined by.
     #[error("a key to group or join by: {0}")]
     Key(DataError),

@@ -8,6 +8,7 @@ mod dsl;
 mod error;
 mod late;
 mod operator;
+pub mod processor;
 mod record;
 mod runtime;
 mod state;

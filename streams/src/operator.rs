@@ -6,6 +6,7 @@ pub(crate) mod branch;
 pub(crate) mod global;
 pub(crate) mod lookup_join;
 pub(crate) mod merge;
+pub(crate) mod process;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod span_aggregate;
@@ -17,6 +18,7 @@ pub(crate) mod table_aggregate;
 pub(crate) mod table_group;
 pub(crate) mod table_join;
 pub(crate) mod table_map;
+pub(crate) mod try_map;
 pub(crate) mod window_aggregate;
 
 use crate::chunk::{AnyChunk, Chunk, typed};

@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) idle: Option<MakeChunk>,
     /// By how many milliseconds it holds the watermark back.
     pub(crate) holds_back: i64,
+    /// Whether it has to see every step of event time, so that records go through one by one.
+    pub(crate) one_by_one: bool,
     /// Whether it asks those that feed it for old values.
     pub(crate) wants_old: bool,
     /// Whether it gives old values on only if it is asked for them.
@@ -170,6 +172,8 @@ pub(crate) struct Changelog {
 
 /// What an operator is made with.
 pub(crate) struct MakeContext<'a> {
+    /// The node's name.
+    pub(crate) name: &'a str,
     /// The task's place for each of the topology's stores.
     pub(crate) stores: &'a [Option<StoreId>],
     pub(crate) globals: &'a Globals,

@@ -2,6 +2,7 @@
 
 mod join;
 mod lookup;
+mod process;
 mod produced;
 mod stateless;
 

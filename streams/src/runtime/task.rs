@@ -92,6 +92,7 @@ impl Task {
         for (at, number) in part.nodes.iter().enumerate() {
             let node = &topology.nodes[*number];
             let mut cx = MakeContext {
+                name: &node.name,
                 stores: &places,
                 globals: config.globals,
                 outbox: &mut outbox,

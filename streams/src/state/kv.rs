@@ -22,6 +22,10 @@ impl<V: Data> KeyValueStore<V> {
         }
     }
 
+    pub(crate) fn time_mut(&mut self) -> &mut StoreTime {
+        &mut self.time
+    }
+
     /// A key's value and its timestamp.
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<(&V, i64)> {

@@ -57,6 +57,11 @@ impl<A: Data> WindowStore<A> {
         &mut self.time
     }
 
+    /// Whether a pane that starts there is kept, or would be.
+    pub(crate) fn keeps(&self, start: i64) -> bool {
+        start.saturating_add(self.retention) > self.time.closed
+    }
+
     /// Drops the panes that nothing can change any more.
     pub(crate) fn expire(&mut self) {
         while let Some(first) = self.panes.first_entry() {

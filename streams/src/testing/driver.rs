@@ -456,6 +456,7 @@ impl TestDriver {
                 *given = *offset as usize;
             }
         }
+        task.advance(self.wall, false)?;
         self.tasks
             .insert((subtopology, partition), Running { task, given });
         Ok(())

@@ -35,6 +35,7 @@ pub(crate) struct NewNode {
     pub(crate) reads: Vec<usize>,
     pub(crate) idle: Option<MakeChunk>,
     pub(crate) holds_back: i64,
+    pub(crate) one_by_one: bool,
     pub(crate) wants_old: bool,
     pub(crate) passes_old: bool,
     pub(crate) takes_old: bool,
@@ -54,6 +55,7 @@ impl NewNode {
             reads: Vec::new(),
             idle: None,
             holds_back: 0,
+            one_by_one: false,
             wants_old: false,
             passes_old: false,
             takes_old: false,
@@ -106,6 +108,12 @@ impl NewNode {
         self
     }
 
+    /// It has to see every step of event time.
+    pub(crate) fn one_by_one(mut self) -> Self {
+        self.one_by_one = true;
+        self
+    }
+
     /// It asks those that feed it for old values.
     pub(crate) fn wants_old(mut self) -> Self {
         self.wants_old = true;
@@ -143,6 +151,11 @@ impl Plan {
     /// Whether two handles are of the same builder.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What tells this builder from others, without keeping it alive.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
     }
 
     /// Adds a node. Its name is that of what feeds it and what it does, so it stays the same when
@@ -211,6 +224,13 @@ impl Plan {
         state.stores.len() - 1
     }
 
+    /// Notes if that is no name for a store.
+    pub(crate) fn check_store_name(&self, name: &str) {
+        if !is_name(name) {
+            self.problem(no_store_name(name));
+        }
+    }
+
     pub(crate) fn store_name(&self, store: usize) -> String {
         self.0.lock().stores[store].name.clone()
     }
@@ -226,10 +246,7 @@ impl Plan {
         let others = state.stores.iter().enumerate();
         let mut others = others.filter(|(other, _)| *other != store);
         let problem = if !is_name(name) {
-            Some(format!(
-                "{name:?} is no name for a store: letters, digits, '.', '_' and '-', at most 150 of \
-                 them"
-            ))
+            Some(no_store_name(name))
         } else if others.any(|(_, known)| known.name == name) {
             Some(format!("two stores have the name {name:?}"))
         } else {
@@ -318,6 +335,7 @@ impl State {
             reads: new.reads,
             idle: new.idle,
             holds_back: new.holds_back,
+            one_by_one: new.one_by_one,
             wants_old: new.wants_old,
             passes_old: new.passes_old,
             takes_old: new.takes_old,
@@ -325,6 +343,12 @@ impl State {
         });
         self.nodes.len() - 1
     }
+}
+
+fn no_store_name(name: &str) -> String {
+    format!(
+        "{name:?} is no name for a store: letters, digits, '.', '_' and '-', at most 150 of them"
+    )
 }
 
 fn is_name(name: &str) -> bool {

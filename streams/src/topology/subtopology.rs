@@ -66,7 +66,9 @@ fn describe(nodes: &[Node], members: Vec<usize>) -> Subtopology {
     sources.sort();
     sources.dedup();
     let global = members.iter().any(|at| nodes[*at].global);
-    let one_by_one = meets_itself(nodes, &members) || time_meets_records(nodes, &members);
+    let one_by_one = members.iter().any(|at| nodes[*at].one_by_one)
+        || meets_itself(nodes, &members)
+        || time_meets_records(nodes, &members);
     Subtopology {
         nodes: members,
         stores,

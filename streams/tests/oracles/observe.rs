@@ -70,6 +70,8 @@ impl Observed {
             let name = match built.node(id)? {
                 Handle::Table(table) => table.store_name(),
                 Handle::WindowedTable(table) => table.store_name(),
+                // Stores of processors have the names of their nodes.
+                Handle::Stream(_) => built.stores.contains_key(id).then(|| id.clone()),
                 _ => None,
             };
             let name = name.ok_or_else(|| format!("{id} has no store"))?;

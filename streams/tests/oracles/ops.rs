@@ -3,6 +3,7 @@
 mod aggregates;
 mod cogroup;
 mod joins;
+mod processors;
 mod stateless;
 mod suppress;
 mod tables;
@@ -33,6 +34,7 @@ const FAMILIES: &[Family] = &[
     suppress::build,
     tables::build,
     joins::build,
+    processors::build,
 ];
 
 pub(crate) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {

@@ -3,5 +3,6 @@
 
 mod aggregates;
 mod joins;
+mod processors;
 mod tables;
 mod windows;
