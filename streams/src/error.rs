@@ -1,5 +1,9 @@
 //! What can go wrong.
 
+use tidemark_client::ClientError;
+use tidemark_client::consumer::ConsumerError;
+use tidemark_client::producer::ProduceError;
+
 use crate::data::DataError;
 
 /// Why an application does not start, or does not go on.
@@ -60,4 +64,104 @@ pub enum StreamsError {
         /// What is wrong.
         error: DataError,
     },
+    /// An option has a value that cannot be meant.
+    #[error("{option}: {reason}")]
+    Config {
+        /// The option.
+        option: String,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
+    /// A topic of the application's own cannot be made, or is not what it should be.
+    #[error("the application's topic {topic:?}: {reason}")]
+    InternalTopic {
+        /// Its name in the cluster.
+        topic: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The state in the cluster is that of another topology.
+    #[error(
+        "the topology of {application:?} is not the one whose state is there; run it under another \
+         id, or accept the change:\n{}",
+        .differences.join("\n")
+    )]
+    ChangedTopology {
+        /// The application's id.
+        application: String,
+        /// What differs, a line each.
+        differences: Vec<String>,
+    },
+    /// Another application runs under the same id.
+    #[error(
+        "{application:?} runs another topology already, as member {member:?}: two applications \
+         cannot have one id"
+    )]
+    TwoApplications {
+        /// The application's id.
+        application: String,
+        /// The other one's member.
+        member: String,
+    },
+    /// The group's offsets are not this application's.
+    #[error("{0}")]
+    Position(String),
+    /// A changelog ends before what was committed: records of it have been lost.
+    #[error(
+        "{topic}-{partition} ends at offset {end}, but state up to {committed} was committed: \
+         records were lost; reset the application"
+    )]
+    LostChangelog {
+        /// The changelog.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where it ends.
+        end: i64,
+        /// Where it should end at least.
+        committed: i64,
+    },
+    /// State takes more memory than it may.
+    #[error(
+        "state takes {bytes} bytes, more than the {budget} that it may; the largest store is \
+         {store:?}: give it more, or keep less (shorter windows, more instances)"
+    )]
+    StateTooLarge {
+        /// What it takes.
+        bytes: usize,
+        /// What it may take.
+        budget: usize,
+        /// The store that takes most.
+        store: String,
+    },
+    /// A snapshot or its directory cannot be written or read.
+    #[error("{path}: {reason}")]
+    Disk {
+        /// The file or directory.
+        path: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A call to the cluster failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Reading failed.
+    #[error(transparent)]
+    Consume(#[from] ConsumerError),
+    /// Writing failed.
+    #[error(transparent)]
+    Produce(#[from] ProduceError),
+    /// A part of the application has come to an unexpected end.
+    #[error("a part of the application has ended: {0}")]
+    Internal(String),
+}
+
+impl StreamsError {
+    /// The error of records that were not written.
+    pub(crate) fn produce(last: Option<ProduceError>) -> Self {
+        match last {
+            Some(error) => Self::Produce(error),
+            None => Self::Internal("records were not written".to_owned()),
+        }
+    }
 }

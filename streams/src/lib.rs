@@ -32,4 +32,5 @@ pub use operator::source::OnBadRecord;
 pub use operator::suppress::WhenFull;
 pub use operator::window_aggregate::Emit;
 pub use record::{Change, Headers, Record};
+pub use runtime::{OnProduceError, Progress, Streams, StreamsConfig, TaskId};
 pub use topology::{NodeKind, Subtopology, Topic, Topology};

@@ -7,6 +7,7 @@ pub(crate) mod global;
 pub(crate) mod lookup_join;
 pub(crate) mod merge;
 pub(crate) mod process;
+pub(crate) mod repartition;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod span_aggregate;
@@ -42,6 +43,9 @@ pub(crate) struct Context<'a> {
     pub(crate) stores: &'a mut Stores,
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) counts: &'a mut Counts,
+    /// The source partition whose records go through, by its number within the task; `None` if it is
+    /// time that has moved on.
+    pub(crate) input: Option<u32>,
     /// The first error of the round: it ends the task.
     pub(crate) failed: &'a mut Option<StreamsError>,
 }
@@ -109,11 +113,27 @@ pub struct Counts {
     pub undecodable: u64,
     /// Records whose timestamps are out of the source's bounds.
     pub absurd_timestamp: u64,
+    /// Records of repartition topics that had been there before: a task had written them a second
+    /// time after a crash.
+    pub repeated: u64,
     /// Records that the application's own code refused.
     pub refused: u64,
 }
 
 impl Counts {
+    /// The numbers with names for their reasons.
+    pub(crate) fn by_reason(&self) -> [(&'static str, u64); 7] {
+        [
+            ("late", self.late),
+            ("null_key", self.null_key),
+            ("null_value", self.null_value),
+            ("undecodable", self.undecodable),
+            ("absurd_timestamp", self.absurd_timestamp),
+            ("repeated", self.repeated),
+            ("refused", self.refused),
+        ]
+    }
+
     /// Adds what another one has counted.
     pub(crate) fn add(&mut self, other: &Self) {
         self.late += other.late;
@@ -121,6 +141,7 @@ impl Counts {
         self.null_value += other.null_value;
         self.undecodable += other.undecodable;
         self.absurd_timestamp += other.absurd_timestamp;
+        self.repeated += other.repeated;
         self.refused += other.refused;
     }
 }

@@ -1,5 +1,23 @@
 //! What runs a topology: tasks without I/O, and the shell around them.
 
+mod application;
+mod assignment;
+mod commit;
+mod config;
+mod finish;
 pub(crate) mod graph;
+mod live;
+mod metrics;
 pub(crate) mod outbox;
+mod position;
+mod restore;
+mod setup;
+mod shared;
+mod snapshot;
 pub(crate) mod task;
+mod worker;
+
+pub use application::Streams;
+pub use assignment::TaskId;
+pub use config::{OnProduceError, StreamsConfig};
+pub use shared::Progress;

@@ -91,6 +91,8 @@ pub enum NodeKind {
         /// The topic.
         topic: Topic,
     },
+    /// Leaves out records of a repartition topic that have been there before.
+    Deduplicate,
     /// Looks at one record at a time: map, filter and their like.
     Stateless,
     /// Sends each record to one of several streams.

@@ -32,6 +32,16 @@ impl<'a> Payload<'a> {
         }
     }
 
+    /// Other bytes of the same buffer; `None` is null.
+    #[must_use]
+    #[inline]
+    pub fn part(&self, bytes: Option<&'a [u8]>) -> Self {
+        Self {
+            bytes,
+            buffer: self.buffer,
+        }
+    }
+
     /// The bytes; `None` is null.
     #[must_use]
     #[inline]

@@ -13,6 +13,8 @@ pub(crate) struct Graph {
     pub(crate) outbox: Outbox,
     pub(crate) counts: Counts,
     pub(crate) failed: Option<StreamsError>,
+    /// The source partition whose records go through.
+    pub(crate) input: Option<u32>,
 }
 
 pub(crate) struct GraphNode {
@@ -42,6 +44,7 @@ impl Graph {
                 stores: &mut self.stores,
                 outbox: &mut self.outbox,
                 counts: &mut self.counts,
+                input: self.input,
                 failed: &mut self.failed,
             };
             operator.process(port, chunk, &mut cx);
@@ -108,6 +111,7 @@ impl Graph {
                     stores: &mut self.stores,
                     outbox: &mut self.outbox,
                     counts: &mut self.counts,
+                    input: self.input,
                     failed: &mut self.failed,
                 };
                 operator.wall_clock(now, &mut cx);

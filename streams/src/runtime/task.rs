@@ -49,6 +49,15 @@ pub(crate) struct Task {
     idle_after: Option<i64>,
 }
 
+/// Which source partitions a task waits for before it takes the record that is next in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// All: an empty one may have an earlier record still to come.
+    All,
+    /// Those of which the broker has more.
+    CaughtUp,
+}
+
 /// One source partition of a task.
 struct Input {
     partition: TopicPartition,
@@ -143,6 +152,7 @@ impl Task {
                 outbox,
                 counts: Counts::default(),
                 failed: None,
+                input: None,
             },
             inputs,
             stores: part.stores.clone(),
@@ -183,13 +193,13 @@ impl Task {
 
     /// Processes records of one source partition: those that are next in the order of time, the
     /// partition with the smaller number first where times are equal (Kafka: `PartitionGroup`).
-    /// `false` if there is nothing to process, or if a partition is empty that may have earlier
-    /// records still to come; `force` goes on without it (Kafka: `max.task.idle.ms`).
+    /// `false` if there is nothing to process, or if a partition is empty that `order` says to wait
+    /// for.
     ///
     /// # Errors
     ///
     /// Whatever ends the task.
-    pub(crate) fn step(&mut self, force: bool) -> Result<bool, StreamsError> {
+    pub(crate) fn step(&mut self, order: Order) -> Result<bool, StreamsError> {
         let mut heads: Vec<(i64, usize)> = Vec::new();
         if self.inputs.len() > 1 {
             for at in 0..self.inputs.len() {
@@ -197,7 +207,8 @@ impl Task {
                 self.check()?;
                 match head {
                     Some(head) => heads.push((head, at)),
-                    None if !force && !self.inputs[at].caught_up => return Ok(false),
+                    None if !self.inputs[at].caught_up => return Ok(false),
+                    None if order == Order::All => return Ok(false),
                     None => {}
                 }
             }
@@ -229,12 +240,20 @@ impl Task {
             ),
         );
         self.graph.nodes[node].told = self.watermark;
+        self.graph.input = Some(at as u32);
         self.send(node, &mut *chunk);
         chunk.clear();
         self.inputs[at].chunk = chunk;
         self.graph.settle(self.watermark);
+        self.graph.input = None;
         self.check()?;
         Ok(true)
+    }
+
+    /// Whether there are records that wait for those of an empty partition.
+    pub(crate) fn waits(&self) -> bool {
+        let mut inputs = self.inputs.iter();
+        inputs.any(|input| input.source.waiting().0 > 0)
     }
 
     /// Sends a source's chunk to what is behind the source.

@@ -9,7 +9,7 @@ use crate::data::{Data, Payload};
 use crate::error::StreamsError;
 use crate::operator::Counts;
 use crate::record::{Headers, Record};
-use crate::runtime::task::{CHUNK, Position, Task, TaskConfig};
+use crate::runtime::task::{CHUNK, Order, Position, Task, TaskConfig};
 use crate::state::{Entry, Globals};
 use crate::topology::Topology;
 
@@ -472,7 +472,7 @@ impl Running {
     /// Processes what has come and writes what follows; whether there was something.
     fn work(&mut self, logs: &mut Logs) -> Result<bool, StreamsError> {
         let mut busy = self.give(logs);
-        while self.task.step(true)? {
+        while self.task.step(Order::CaughtUp)? {
             busy = true;
         }
         Ok(busy | self.write(logs))

@@ -1,0 +1,136 @@
+//! On good days.
+
+use std::time::Duration;
+
+use tidemark_client::Client;
+use tidemark_streams::time::{TimeWindows, Windowed};
+use tidemark_streams::{Consumed, Streams, StreamsBuilder};
+
+use crate::support::{broker, config, latest, lines, make, read, word_count, write};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path()).await;
+    let client = Client::connect(&broker.bootstrap()).unwrap();
+    make(&client, &[("text", 3), ("word_counts", 2)]).await;
+    let (records, expected) = lines(1, 500);
+    write(&client, "text", records).await;
+    let streams = Streams::start(&word_count(), config(&broker, "words")).await.unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    assert_eq!(latest::<String, i64>(&client, "word_counts").await, expected);
+    broker.shutdown().await.unwrap();
+}
+
+/// Stopping and starting again, with and without state on disk, in one or several workers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_goes_on_where_it_was() {
+    for (workers, on_disk) in [(1, false), (3, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = broker(&dir.path().join("broker")).await;
+        let client = Client::connect(&broker.bootstrap()).unwrap();
+        make(&client, &[("text", 3), ("word_counts", 2)]).await;
+        let (records, expected) = lines(2, 600);
+        for part in records.chunks(200) {
+            write(&client, "text", part.to_vec()).await;
+            let mut config = config(&broker, "words").workers(workers);
+            if on_disk {
+                config = config.state_dir(dir.path().join("state"));
+            }
+            let streams = Streams::start(&word_count(), config).await.unwrap();
+            streams.run_until_caught_up().await.unwrap();
+        }
+        let out = read::<String, i64>(&client, "word_counts").await;
+        // Nothing twice: what was counted before a clean stop is not counted again.
+        let total: i64 = expected.values().sum();
+        assert_eq!(out.len() as i64, total);
+        assert_eq!(out.into_iter().collect::<std::collections::BTreeMap<_, _>>(), expected);
+        if on_disk {
+            let kept = std::fs::read_dir(dir.path().join("state/words")).unwrap();
+            let snapshots = kept.filter(|file| {
+                let name = file.as_ref().unwrap().file_name();
+                name.to_str().unwrap().ends_with(".snapshot")
+            });
+            assert_eq!(snapshots.count(), 3);
+        }
+        broker.shutdown().await.unwrap();
+    }
+}
+
+/// Windows close as event time goes on, and at the end of what there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn windows_close() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path()).await;
+    let client = Client::connect(&broker.bootstrap()).unwrap();
+    make(&client, &[("in", 1), ("out", 1), ("late", 1)]).await;
+    let builder = StreamsBuilder::new();
+    let counts = builder
+        .stream_with(["in"], Consumed::<String, String>::new())
+        .group_by_key()
+        .windowed_by(TimeWindows::tumbling(Duration::from_secs(10)))
+        .count();
+    counts.values().to("out");
+    counts.late().to("late");
+    let topology = builder.build().unwrap();
+    let record = |key: &str, at: i64| (key.to_owned(), "x".to_owned(), at);
+    let first = [record("a", 1000), record("b", 2000), record("a", 12_000), record("a", 3000)];
+    write(&client, "in", first).await;
+    let streams = Streams::start(&topology, config(&broker, "windows")).await.unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    write(&client, "in", [record("a", 15_000), record("a", 25_000)]).await;
+    let streams = Streams::start(&topology, config(&broker, "windows")).await.unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    let out = read::<Windowed<String>, i64>(&client, "out").await;
+    let out: Vec<_> = out.iter().map(|(k, v)| (k.key.as_str(), k.window.start, *v)).collect();
+    assert_eq!(out, [("a", 0, 1), ("b", 0, 1), ("a", 10_000, 1), ("a", 20_000, 1)]);
+    let late = read::<String, tidemark_streams::Late<String>>(&client, "late").await;
+    let late: Vec<_> = late.iter().map(|(_, late)| late.window.start).collect();
+    assert_eq!(late, [0, 10_000]);
+    broker.shutdown().await.unwrap();
+}
+
+/// Instances that come and go share the tasks, and nothing is lost or counted twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_share_the_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path()).await;
+    let client = Client::connect(&broker.bootstrap()).unwrap();
+    make(&client, &[("text", 4), ("word_counts", 1)]).await;
+    let (records, expected) = lines(3, 900);
+    let mut parts = records.chunks(300);
+    let topology = word_count();
+    write(&client, "text", parts.next().unwrap().to_vec()).await;
+    let one = Streams::start(&topology, config(&broker, "words")).await.unwrap();
+    until("all tasks to run", || one.tasks().len() == 8).await;
+    let two = Streams::start(&topology, config(&broker, "words")).await.unwrap();
+    write(&client, "text", parts.next().unwrap().to_vec()).await;
+    until("the tasks to be shared", || {
+        one.tasks().len() == 4 && two.tasks().len() == 4
+    })
+    .await;
+    one.close(Duration::from_secs(60)).await.unwrap();
+    write(&client, "text", parts.next().unwrap().to_vec()).await;
+    until("one to have them all", || two.tasks().len() == 8).await;
+    let total: i64 = expected.values().sum();
+    loop {
+        let out = read::<String, i64>(&client, "word_counts").await;
+        if out.len() as i64 >= total {
+            assert_eq!(out.len() as i64, total);
+            assert_eq!(out.into_iter().collect::<std::collections::BTreeMap<_, _>>(), expected);
+            break;
+        }
+    }
+    two.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
+/// Waits for something to be so.
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let clock = tidemark_client::Clock::system();
+    let deadline = clock.deadline(Duration::from_secs(60));
+    while !so() {
+        assert!(clock.now().millis < deadline, "still waiting for {what}");
+        clock.sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,212 @@
+//! A running application.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidemark_client::{Client, TopicPartition};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::assignment::TaskId;
+use super::config::StreamsConfig;
+use super::metrics::{self, Metrics};
+use super::setup;
+use super::shared::{Progress, Shared};
+use super::worker::{Command, Worker};
+use crate::error::StreamsError;
+use crate::topology::{Topic, Topology};
+
+/// An instance of an application (Kafka: `KafkaStreams`). Several instances of one id share the work;
+/// they may be in one process or on many machines.
+///
+/// When one is dropped it stops without a last commit: [`Self::close`] does better.
+pub struct Streams {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    commands: Vec<mpsc::Sender<Command>>,
+    /// Held as long as the instance uses its state directory.
+    _lock: Option<File>,
+    /// The ends of the source topics when the instance was started.
+    targets: BTreeMap<TopicPartition, i64>,
+}
+
+impl Streams {
+    /// Checks the topology against the cluster, makes the application's topics, and starts.
+    ///
+    /// # Errors
+    ///
+    /// - [`StreamsError::Config`]: an option cannot be meant.
+    /// - [`StreamsError::Topology`]: topics are missing, or do not fit together.
+    /// - [`StreamsError::ChangedTopology`]: the state in the cluster is another topology's.
+    /// - [`StreamsError::InternalTopic`]: a topic of the application's own cannot be made.
+    /// - [`StreamsError::Disk`]: the state directory cannot be used, or is used by another instance.
+    /// - [`StreamsError::Client`]: the cluster cannot be asked.
+    pub async fn start(topology: &Topology, config: StreamsConfig) -> Result<Self, StreamsError> {
+        config.validate()?;
+        let client = Client::new(config.client.clone())?;
+        let prepared = setup::prepare(&client, topology, &config).await?;
+        let (lock, on_disk) = open_state_dir(&config)?;
+        let workers = config.workers;
+        let shared = Arc::new(Shared {
+            topology: topology.clone(),
+            admin: client.admin(),
+            client,
+            partitions: prepared.partitions,
+            fingerprint: prepared.fingerprint,
+            tasks: Mutex::default(),
+            on_disk: Arc::new(Mutex::new(on_disk.into_iter().collect())),
+            stranger: Arc::default(),
+            restoring: Mutex::default(),
+            metrics: Metrics::default(),
+            failed: watch::Sender::new(None),
+            closing: watch::Sender::new(false),
+            config,
+        });
+        let targets = super::finish::ends(&shared, &external(&shared)).await?;
+        let mut started = Vec::new();
+        let mut commands = Vec::new();
+        for _ in 0..workers {
+            let (tell, told) = mpsc::channel(4);
+            let worker = Worker::new(Arc::clone(&shared), told)?;
+            started.push(tokio::spawn(worker.run()));
+            commands.push(tell);
+        }
+        Ok(Self {
+            shared,
+            workers: started,
+            commands,
+            _lock: lock,
+            targets,
+        })
+    }
+
+    /// Waits until something ends the application.
+    ///
+    /// # Errors
+    ///
+    /// What ended it. It does not return otherwise.
+    pub async fn failed(&self) -> StreamsError {
+        let mut failed = self.shared.failed.subscribe();
+        loop {
+            if let Some(error) = failed.borrow_and_update().clone() {
+                return error;
+            }
+            if failed.changed().await.is_err() {
+                return StreamsError::Internal("the application has been closed".to_owned());
+            }
+        }
+    }
+
+    /// Processes what the source topics had when the application was started, and what follows from
+    /// it; then closes every window that is open, commits, and stops. The instance has to be the only
+    /// one of its application.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the application.
+    pub async fn run_until_caught_up(self) -> Result<(), StreamsError> {
+        let targets = self.targets.clone();
+        let finish = super::finish::finish(&self.shared, &self.commands, targets);
+        let outcome = tokio::select! {
+            outcome = finish => outcome,
+            error = self.failed() => Err(error),
+        };
+        let closed = self.close(Duration::from_secs(60)).await;
+        outcome.and(closed)
+    }
+
+    /// Commits what has been processed, keeps the state on disk if there is a directory for it, leaves
+    /// the group and stops; what takes longer than `limit` is given up.
+    ///
+    /// # Errors
+    ///
+    /// What had ended the application before, or keeps it from a last commit.
+    pub async fn close(mut self, limit: Duration) -> Result<(), StreamsError> {
+        self.shared.closing.send_replace(true);
+        let clock = self.shared.config.clock.clone();
+        let workers = std::mem::take(&mut self.workers);
+        let deadline = clock.deadline(limit);
+        for mut worker in workers {
+            if clock.until(deadline, &mut worker).await.is_none() {
+                worker.abort();
+                let late = StreamsError::Internal(format!("it did not stop within {limit:?}"));
+                self.shared.fail(late);
+            }
+        }
+        self.shared.client.close();
+        self.shared.failed.borrow().clone().map_or(Ok(()), Err)
+    }
+
+    /// All figures in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        metrics::text(&self.shared)
+    }
+
+    /// The tasks that run in this instance.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<TaskId> {
+        self.shared.tasks.lock().keys().copied().collect()
+    }
+
+    /// How far the tasks are that are being restored.
+    #[must_use]
+    pub fn restoring(&self) -> BTreeMap<TaskId, Progress> {
+        self.shared.restoring.lock().clone()
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.abort();
+        }
+    }
+}
+
+/// The source topics that are not the application's own.
+fn external(shared: &Shared) -> Vec<Topic> {
+    let names = shared.topology.external_sources();
+    names.into_iter().map(Topic::External).collect()
+}
+
+/// Opens the state directory, for this instance alone, and tells whose state lies in it.
+fn open_state_dir(config: &StreamsConfig) -> Result<(Option<File>, Vec<TaskId>), StreamsError> {
+    let Some(dir) = &config.state_dir else {
+        return Ok((None, Vec::new()));
+    };
+    let dir = dir.join(&config.application);
+    let failed = |reason: String| StreamsError::Disk {
+        path: dir.display().to_string(),
+        reason,
+    };
+    std::fs::create_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
+    let lock = File::create(dir.join(".lock")).map_err(|error| failed(error.to_string()))?;
+    lock.try_lock().map_err(|error| match error {
+        std::fs::TryLockError::WouldBlock => failed(
+            "another instance of the application uses it: give each a state directory of its own"
+                .to_owned(),
+        ),
+        std::fs::TryLockError::Error(error) => failed(error.to_string()),
+    })?;
+    let mut tasks = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(|error| failed(error.to_string()))? {
+        let entry = entry.map_err(|error| failed(error.to_string()))?;
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_suffix(".snapshot"));
+        let id = id.and_then(|id| id.split_once('_'));
+        if let Some((subtopology, partition)) = id {
+            if let (Ok(subtopology), Ok(partition)) = (subtopology.parse(), partition.parse()) {
+                tasks.push(TaskId {
+                    subtopology,
+                    partition,
+                });
+            }
+        }
+    }
+    Ok((Some(lock), tasks))
+}
+

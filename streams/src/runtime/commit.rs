@@ -1,0 +1,193 @@
+//! A commit: outputs, then changelogs, then positions. The last is what counts: it says up to where
+//! the changelogs belong to it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tidemark_client::TopicPartition;
+use tidemark_client::admin::OffsetSpec;
+use tidemark_client::consumer::{Consumer, IsolationLevel};
+use tidemark_client::producer::Producer;
+
+use super::live::Live;
+use super::shared::Shared;
+use super::snapshot::{self, Ends, SnapshotWriter};
+use super::worker::passes;
+use crate::error::StreamsError;
+use crate::record::Headers;
+
+/// No snapshot is written before so much has gone to the changelogs since the last one.
+const SNAPSHOT_AFTER: u64 = 64 << 20;
+
+/// Commits tasks. Safe to be given up: what has been taken from a task and not been written stays
+/// with it, and the next commit goes on.
+pub(super) async fn commit(
+    shared: &Shared,
+    producer: &Producer,
+    consumer: &mut Consumer,
+    mut tasks: Vec<&mut Live>,
+) -> Result<(), StreamsError> {
+    let began = shared.config.clock.now().millis;
+    for live in &mut tasks {
+        live.send_outputs(shared, producer).await?;
+        send_changes(shared, producer, live).await?;
+    }
+    producer.flush().await;
+    if producer.counts().failed > 0 {
+        return Err(StreamsError::produce(producer.last_error()));
+    }
+    let mut offsets = Vec::new();
+    let mut committed = Vec::new();
+    for live in &mut tasks {
+        let mut next = live.committed.clone();
+        next.position = live.task.lock().position();
+        for (store, end) in ends(shared, live).await? {
+            next.changelogs.insert(store, end);
+        }
+        if next == live.committed {
+            continue;
+        }
+        let hash = |store| shared.store_hash(store);
+        let own = next.to_offsets(&hash);
+        offsets.extend(own.map_err(|error| StreamsError::Position(error.to_string()))?);
+        committed.push((live.id, next));
+    }
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    match consumer.commit_offsets(offsets).await {
+        Ok(()) => {}
+        Err(error) if passes(&error) => {
+            tracing::info!(%error, "the commit waits for the group");
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    for (id, next) in committed {
+        if let Some(live) = tasks.iter_mut().find(|live| live.id == id) {
+            live.committed = next;
+            live.changed.clear();
+        }
+    }
+    for live in tasks {
+        write_snapshot(shared, live, false).await?;
+    }
+    shared.metrics.commits.inc();
+    let took = shared.config.clock.now().millis.saturating_sub(began);
+    shared.metrics.commit_millis.inc_by(took);
+    Ok(())
+}
+
+/// Writes what has changed to the changelogs.
+async fn send_changes(
+    shared: &Shared,
+    producer: &Producer,
+    live: &mut Live,
+) -> Result<(), StreamsError> {
+    live.changes.send(shared, producer).await?;
+    {
+        let out = &mut live.changes.outbox;
+        let (changed, bytes) = (&mut live.changed, &mut live.since_snapshot);
+        let wall = shared.config.clock.now().wall;
+        let partition = Some(live.id.partition as u32);
+        live.task.lock().take_changes(&shared.topology, &mut |store, entry| {
+            if shared.topology.stores[store].changelog.is_none() {
+                return;
+            }
+            if changed.last() != Some(&store) && !changed.contains(&store) {
+                changed.push(store);
+            }
+            *bytes += (entry.key.len() + entry.value.map_or(0, <[u8]>::len)) as u64;
+            let topic = out.topic(&shared.changelog(store), 0);
+            out.push(topic, partition, Some(entry.key), entry.value, wall, Headers::default());
+        })?;
+    }
+    live.changes.send(shared, producer).await
+}
+
+/// Where the changelogs that were written to end now. Nobody else writes to them.
+async fn ends(shared: &Shared, live: &Live) -> Result<Vec<(usize, i64)>, StreamsError> {
+    if live.changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name = |store: usize| TopicPartition::new(shared.changelog(store), live.id.partition);
+    let wanted = live.changed.iter().map(|store| (name(*store), OffsetSpec::Latest));
+    let listed = shared.admin.list_offsets(wanted, IsolationLevel::ReadUncommitted).await?;
+    let listed = listed.all()?;
+    let found = live.changed.iter().filter_map(|store| {
+        let offset = listed.get(&name(*store))?.offset?;
+        Some((*store, offset))
+    });
+    Ok(found.collect())
+}
+
+/// Writes a task's state to disk when the changelogs have grown by more than what the file is large,
+/// so that writing it costs no more than the changelogs do. It has to be right behind a commit, with
+/// nothing processed since.
+pub(super) async fn write_snapshot(
+    shared: &Shared,
+    live: &mut Live,
+    last: bool,
+) -> Result<(), StreamsError> {
+    let Some(dir) = &shared.config.state_dir else {
+        return Ok(());
+    };
+    let due = live.since_snapshot > SNAPSHOT_AFTER.max(live.snapshot_bytes);
+    let nothing = live.since_snapshot == 0;
+    let current = live.committed.position == live.task.lock().position();
+    if !current || nothing || !(due || last) {
+        return Ok(());
+    }
+    let path = snapshot::path(&dir.join(&shared.config.application), live.id);
+    let ends: Ends = live
+        .committed
+        .changelogs
+        .iter()
+        .map(|(store, end)| (shared.store_hash(*store), *end))
+        .collect();
+    let hashes: Vec<(usize, u32)> = live
+        .committed
+        .changelogs
+        .keys()
+        .map(|store| (*store, shared.store_hash(*store)))
+        .collect();
+    let (task, fingerprint) = (Arc::clone(&live.task), shared.fingerprint);
+    let own_path = path.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        write(&own_path, fingerprint, &ends, &hashes, &mut task.lock())
+    });
+    let written = work.await.map_err(|error| StreamsError::Internal(error.to_string()))?;
+    live.snapshot_bytes = written.map_err(|error| StreamsError::Disk {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    })?;
+    live.since_snapshot = 0;
+    shared.on_disk.lock().insert(live.id);
+    Ok(())
+}
+
+fn write(
+    path: &Path,
+    fingerprint: u64,
+    ends: &Ends,
+    hashes: &[(usize, u32)],
+    task: &mut super::task::Task,
+) -> std::io::Result<u64> {
+    let mut writer = SnapshotWriter::create(path, fingerprint, ends)?;
+    for (number, store) in task.stores() {
+        let Some((_, hash)) = hashes.iter().find(|(own, _)| *own == number) else {
+            continue;
+        };
+        let mut failed = Ok(());
+        store
+            .entries(&mut |entry| {
+                if failed.is_ok() {
+                    failed = writer.entry(*hash, entry.key, entry.value.unwrap_or_default());
+                }
+            })
+            .map_err(|error| std::io::Error::other(error.to_string()))?;
+        failed?;
+    }
+    writer.finish()?;
+    Ok(std::fs::metadata(path)?.len())
+}

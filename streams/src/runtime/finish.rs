@@ -1,0 +1,116 @@
+//! Processing what there is, to its end: source topics first, then what flows out of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_client::TopicPartition;
+use tidemark_client::admin::OffsetSpec;
+use tidemark_client::consumer::IsolationLevel;
+use tokio::sync::{mpsc, oneshot};
+
+use super::shared::Shared;
+use super::worker::Command;
+use crate::error::StreamsError;
+use crate::topology::{NodeKind, Topic};
+
+/// How often it is looked whether a subtopology is done.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The ends of topics now.
+pub(super) async fn ends(
+    shared: &Shared,
+    topics: &[Topic],
+) -> Result<BTreeMap<TopicPartition, i64>, StreamsError> {
+    let mut wanted = Vec::new();
+    for topic in topics {
+        let name = topic.resolve(&shared.config.application);
+        let count = shared.partitions.get(&*name).copied().unwrap_or(0);
+        let partitions = (0..count).map(|at| TopicPartition::new(Arc::clone(&name), at as i32));
+        wanted.extend(partitions.map(|partition| (partition, OffsetSpec::Latest)));
+    }
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let listed = shared.admin.list_offsets(wanted, IsolationLevel::ReadUncommitted).await?;
+    let listed = listed.all()?.into_iter();
+    Ok(listed.map(|(partition, at)| (partition, at.offset.unwrap_or(0))).collect())
+}
+
+/// Waits for one subtopology after the other, in the order in which they feed each other, and closes
+/// what is open in it.
+pub(super) async fn finish(
+    shared: &Arc<Shared>,
+    commands: &[mpsc::Sender<Command>],
+    mut targets: BTreeMap<TopicPartition, i64>,
+) -> Result<(), StreamsError> {
+    let clock = &shared.config.clock;
+    for part in order(shared) {
+        let internal: Vec<Topic> = shared.topology.subtopologies[part]
+            .sources
+            .iter()
+            .filter(|topic| fed(shared, topic))
+            .cloned()
+            .collect();
+        targets.extend(ends(shared, &internal).await?);
+        while !reached(shared, part, &targets) {
+            clock.sleep(LOOK).await;
+        }
+        for worker in commands {
+            let (done, waits) = oneshot::channel();
+            if worker.send(Command::Finish(part, done)).await.is_ok() {
+                let _ = waits.await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether some operator of the topology writes that topic.
+fn fed(shared: &Shared, topic: &Topic) -> bool {
+    let mut nodes = shared.topology.nodes.iter();
+    nodes.any(|node| matches!(&node.kind, NodeKind::Sink { topic: own } if own == topic))
+}
+
+/// Subtopologies, each behind those that feed it, as far as they do not feed each other in a circle.
+fn order(shared: &Shared) -> Vec<usize> {
+    let parts = &shared.topology.subtopologies;
+    let feeds = |a: usize, b: usize| {
+        let mut nodes = parts[a].nodes.iter();
+        nodes.any(|at| match &shared.topology.nodes[*at].kind {
+            NodeKind::Sink { topic } => parts[b].sources.contains(topic),
+            _ => false,
+        })
+    };
+    let mut left: Vec<usize> = (0..parts.len()).collect();
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let free = left.iter().position(|b| !left.iter().any(|a| a != b && feeds(*a, *b)));
+        ordered.push(left.remove(free.unwrap_or(0)));
+    }
+    ordered
+}
+
+/// Whether all tasks of a subtopology run here and have come to the targets.
+fn reached(shared: &Shared, part: usize, targets: &BTreeMap<TopicPartition, i64>) -> bool {
+    let tasks = shared.tasks.lock();
+    let application = &shared.config.application;
+    let sources = shared.topology.subtopologies[part].sources.iter();
+    let mut wanted = sources.flat_map(|topic| {
+        let name = topic.resolve(application);
+        targets.iter().filter(move |(partition, _)| partition.topic == name)
+    });
+    wanted.all(|(partition, target)| {
+        let task = tasks.iter().find(|(id, _)| {
+            id.subtopology == part && id.partition == partition.partition
+        });
+        let Some((_, task)) = task else { return false };
+        let mut task = task.lock();
+        if task.outbox().len() > 0 {
+            return false;
+        }
+        let position = task.position();
+        let mut inputs = position.inputs.iter();
+        inputs.any(|(own, offset, _)| own == partition && offset >= target)
+    })
+}

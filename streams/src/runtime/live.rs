@@ -1,0 +1,135 @@
+//! The tasks of one worker, and what of them waits to be written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tidemark_client::TopicPartition;
+use tidemark_client::producer::{ProduceError, Producer, RecordParts};
+use tokio::task::JoinHandle;
+
+use super::assignment::TaskId;
+use super::config::OnProduceError;
+use super::outbox::Outbox;
+use super::position::Committed;
+use super::restore::Restored;
+use super::shared::Shared;
+use super::task::Task;
+use crate::error::StreamsError;
+
+/// A task that runs.
+pub(super) struct Live {
+    pub(super) id: TaskId,
+    pub(super) task: Arc<Mutex<Task>>,
+    pub(super) inputs: Vec<TopicPartition>,
+    /// What was committed last.
+    pub(super) committed: Committed,
+    /// Records on their way to topics, and then to changelogs; a wait that is given up goes on where
+    /// it was.
+    pub(super) outgoing: Outgoing,
+    pub(super) changes: Outgoing,
+    /// The changelogs that have been written to since the last commit.
+    pub(super) changed: Vec<usize>,
+    /// Bytes written to changelogs since the last snapshot.
+    pub(super) since_snapshot: u64,
+    /// Size of the last snapshot.
+    pub(super) snapshot_bytes: u64,
+    /// Inputs that are paused because too much waits for them.
+    pub(super) paused: Vec<bool>,
+    /// Since when it waits for records of an empty partition.
+    pub(super) waits_since: Option<u64>,
+}
+
+/// Records that are being handed to the producer.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    pub(super) outbox: Outbox,
+    sent: usize,
+}
+
+/// What a worker has: tasks that run, and tasks that are being restored.
+#[derive(Default)]
+pub(super) struct Tasks {
+    pub(super) live: BTreeMap<TaskId, Live>,
+    pub(super) starting: BTreeMap<TaskId, JoinHandle<Result<Restored, StreamsError>>>,
+}
+
+impl Outgoing {
+    /// Hands everything to the producer. Safe to be given up: the next call goes on where this one
+    /// was.
+    pub(super) async fn send(
+        &mut self,
+        shared: &Shared,
+        producer: &Producer,
+    ) -> Result<(), StreamsError> {
+        let mut headers: Vec<(&[u8], Option<&[u8]>)> = Vec::new();
+        while let Some(record) = self.outbox.get(self.sent) {
+            headers.clear();
+            headers.extend(record.headers.iter());
+            let parts = RecordParts {
+                partition: record.partition.map(|partition| partition as i32),
+                key: record.key,
+                value: record.value,
+                headers: &headers,
+                timestamp: Some(record.timestamp),
+            };
+            let sent = match producer.try_send(record.topic, &parts) {
+                Ok(true) => Ok(()),
+                Ok(false) => producer.send_counted(record.topic, &parts).await,
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(ProduceError::TooLarge { .. } | ProduceError::Build { .. })
+                    if shared.config.on_produce_error == OnProduceError::Skip =>
+                {
+                    shared.metrics.skipped_outputs.inc();
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.sent += 1;
+        }
+        self.outbox.clear();
+        self.sent = 0;
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sent == self.outbox.len()
+    }
+}
+
+impl Live {
+    pub(super) fn new(id: TaskId, restored: Restored) -> Self {
+        let inputs: Vec<TopicPartition> = restored.task.inputs().cloned().collect();
+        let paused = vec![false; inputs.len()];
+        Self {
+            id,
+            task: Arc::new(Mutex::new(restored.task)),
+            inputs,
+            committed: restored.committed,
+            outgoing: Outgoing::default(),
+            changes: Outgoing::default(),
+            changed: Vec::new(),
+            since_snapshot: 0,
+            snapshot_bytes: 0,
+            paused,
+            waits_since: None,
+        }
+    }
+
+    /// Sends what the task wants written.
+    pub(super) async fn send_outputs(
+        &mut self,
+        shared: &Shared,
+        producer: &Producer,
+    ) -> Result<(), StreamsError> {
+        if !self.outgoing.is_empty() {
+            self.outgoing.send(shared, producer).await?;
+        }
+        let task = Arc::clone(&self.task);
+        task.lock().outbox().swap(&mut self.outgoing.outbox);
+        shared.metrics.records_out.inc_by(self.outgoing.outbox.len() as u64);
+        self.outgoing.send(shared, producer).await
+    }
+}

@@ -1,0 +1,274 @@
+//! What is made sure of before an application starts: its topics, and that the state in the cluster
+//! is that of this topology.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidemark_client::admin::{Mode, NewTopic};
+use tidemark_client::{Admin, Client, ClientError, ErrorCode, TopicPartition};
+
+use super::config::StreamsConfig;
+use super::restore::read_range;
+use super::shared::{changelog_topic, fnv};
+use crate::error::StreamsError;
+use crate::topology::{NodeKind, Topic, Topology};
+
+/// What the rest needs to know.
+pub(crate) struct Setup {
+    /// How many partitions each topic has, by its name in the cluster.
+    pub(crate) partitions: HashMap<String, u32>,
+    pub(crate) fingerprint: u64,
+}
+
+/// A topology's stored parts, in words: what an application leaves behind in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Described {
+    /// By store: what keeps it.
+    stores: BTreeMap<String, String>,
+    /// The source topics of each subtopology that keeps state, with their numbers of partitions.
+    sources: BTreeMap<String, u32>,
+}
+
+/// The name of the topic that has the description.
+fn description_topic(application: &str) -> String {
+    format!("{application}-topology")
+}
+
+pub(crate) async fn prepare(
+    client: &Client,
+    topology: &Topology,
+    config: &StreamsConfig,
+) -> Result<Setup, StreamsError> {
+    let admin = client.admin();
+    let application = &config.application;
+    let external: Vec<Arc<str>> = topology.external_sources();
+    let mut partitions = counts(&admin, external.iter().map(|name| name.to_string())).await?;
+    let missing: Vec<String> = external
+        .iter()
+        .filter(|name| !partitions.contains_key(&***name))
+        .map(|name| format!("{}: topic {name:?} does not exist", topology.reader_of(name)))
+        .collect();
+    if !missing.is_empty() {
+        return Err(StreamsError::Topology(missing));
+    }
+    let count = |name: &str| partitions.get(name).copied().unwrap_or(1);
+    let internal = topology.internal_partitions(&count);
+    let mut wanted = BTreeMap::new();
+    for (topic, count) in &internal {
+        let topic = NewTopic::new(&*topic.resolve(application))
+            .partitions(*count as i32)
+            .replication_factor(config.replication_factor)
+            // Records are deleted when they have been processed.
+            .config("cleanup.policy", "delete")
+            .config("retention.ms", "-1");
+        wanted.insert(topic.name().to_owned(), (topic, *count));
+    }
+    for part in topology.subtopologies.iter() {
+        let tasks = part.sources.iter().map(|topic| match topic {
+            Topic::External(name) => partitions.get(&**name).copied().unwrap_or(1),
+            Topic::Internal(_) => internal.get(topic).copied().unwrap_or(1),
+        });
+        let tasks = tasks.max().unwrap_or(1);
+        for store in &part.stores {
+            let spec = &topology.stores[*store];
+            if let Some(changelog) = spec.changelog {
+                let name = changelog_topic(application, &spec.name);
+                let mut topic = NewTopic::new(&*name)
+                    .partitions(tasks as i32)
+                    .replication_factor(config.replication_factor)
+                    // What was written and not committed before a crash hides what was committed
+                    // until it is written again: compaction must not be quicker than that.
+                    .config("min.compaction.lag.ms", "86400000")
+                    .config("message.timestamp.type", "CreateTime");
+                topic = match changelog.retention {
+                    Some(retention) => topic
+                        .config("cleanup.policy", "compact,delete")
+                        .config("retention.ms", retention.to_string()),
+                    None => topic.config("cleanup.policy", "compact"),
+                };
+                wanted.insert(name.to_string(), (topic, tasks));
+            }
+        }
+    }
+    let description = NewTopic::new(description_topic(application))
+        .partitions(1)
+        .replication_factor(config.replication_factor)
+        .config("cleanup.policy", "compact");
+    wanted.insert(description_topic(application), (description, 1));
+    make_topics(&admin, &wanted).await?;
+    partitions.extend(wanted.into_iter().map(|(name, (_, count))| (name, count)));
+    let sinks = topology.external_sinks();
+    partitions.extend(counts(&admin, sinks.iter().map(|name| name.to_string())).await?);
+    let described = describe(topology, &partitions, application);
+    check_description(client, config, &described).await?;
+    let text = serde_json::to_string(&described).unwrap_or_default();
+    Ok(Setup {
+        partitions,
+        fingerprint: fnv(text.as_bytes()),
+    })
+}
+
+/// The numbers of partitions of the topics that there are.
+async fn counts(
+    admin: &Admin,
+    names: impl Iterator<Item = String>,
+) -> Result<HashMap<String, u32>, StreamsError> {
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut found = HashMap::new();
+    for (name, outcome) in admin.describe_topics(names).await? {
+        match outcome {
+            Ok(topic) => {
+                found.insert(name, topic.partitions.len() as u32);
+            }
+            Err(ClientError::UnknownTopic { .. }) => {}
+            Err(ClientError::Broker { code, .. })
+                if code == ErrorCode::UnknownTopicOrPartition => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the topics that are not there, and looks at those that are.
+async fn make_topics(
+    admin: &Admin,
+    wanted: &BTreeMap<String, (NewTopic, u32)>,
+) -> Result<(), StreamsError> {
+    let mut there = counts(admin, wanted.keys().cloned()).await?;
+    let missing = wanted.iter().filter(|(name, _)| !there.contains_key(*name));
+    let missing: Vec<NewTopic> = missing.map(|(_, (topic, _))| topic.clone()).collect();
+    if !missing.is_empty() {
+        for (name, outcome) in admin.create_topics(missing, Mode::Apply).await? {
+            match outcome {
+                Ok(_) => {}
+                // Another instance was quicker.
+                Err(ClientError::Broker { code, .. }) if code == ErrorCode::TopicAlreadyExists => {}
+                Err(error) => {
+                    return Err(StreamsError::InternalTopic {
+                        topic: name,
+                        reason: error.to_string(),
+                    });
+                }
+            }
+        }
+        there = counts(admin, wanted.keys().cloned()).await?;
+    }
+    for (name, (_, count)) in wanted {
+        let found = there.get(name).copied();
+        if found.is_some_and(|found| found != *count) {
+            return Err(StreamsError::InternalTopic {
+                topic: name.clone(),
+                reason: format!(
+                    "it has {} partitions where {count} are needed: a source topic has been given \
+                     more partitions since; state by key cannot follow, so reset the application \
+                     under another id",
+                    found.unwrap_or(0)
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn describe(
+    topology: &Topology,
+    partitions: &HashMap<String, u32>,
+    application: &str,
+) -> Described {
+    let mut described = Described {
+        stores: BTreeMap::new(),
+        sources: BTreeMap::new(),
+    };
+    for part in topology.subtopologies.iter() {
+        for store in &part.stores {
+            let keepers = part.nodes.iter().filter(|at| topology.nodes[**at].stores.contains(store));
+            let words: Vec<String> = keepers
+                .map(|at| match &topology.nodes[*at].kind {
+                    NodeKind::WindowAggregate { windows } => format!("windows: {windows}"),
+                    kind => format!("{kind:?}"),
+                })
+                .collect();
+            let name = topology.stores[*store].name.clone();
+            described.stores.insert(name, words.join(" and "));
+        }
+        if !part.stores.is_empty() {
+            for topic in &part.sources {
+                let name = topic.resolve(application).to_string();
+                let count = partitions.get(&name).copied().unwrap_or(1);
+                described.sources.insert(name, count);
+            }
+        }
+    }
+    described
+}
+
+impl Described {
+    /// What of another one is not in this one, a line each.
+    fn differences(&self, before: &Self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, was) in &before.stores {
+            match self.stores.get(name) {
+                None => lines.push(format!("- store {name:?} ({was}) is gone")),
+                Some(is) if is != was => {
+                    lines.push(format!("- store {name:?} was {was}, and is {is}"));
+                }
+                Some(_) => {}
+            }
+        }
+        for name in self.stores.keys() {
+            if !before.stores.contains_key(name) {
+                lines.push(format!("- store {name:?} is new, and would miss what was before"));
+            }
+        }
+        for (name, was) in &before.sources {
+            match self.sources.get(name) {
+                Some(is) if is != was => lines.push(format!(
+                    "- topic {name:?} had {was} partitions, and has {is}: keys have moved"
+                )),
+                _ => {}
+            }
+        }
+        lines
+    }
+}
+
+/// Compares with what is in the cluster, and writes it there if it is new.
+async fn check_description(
+    client: &Client,
+    config: &StreamsConfig,
+    described: &Described,
+) -> Result<(), StreamsError> {
+    let partition = TopicPartition::new(description_topic(&config.application), 0);
+    let mut before: Option<Described> = None;
+    read_range(client, &partition, None, None, &mut |_, value| {
+        if let Some(value) = value {
+            before = serde_json::from_slice(value).ok();
+        }
+        Ok(())
+    })
+    .await?;
+    if before.as_ref() == Some(described) {
+        return Ok(());
+    }
+    if let Some(before) = before {
+        let differences = described.differences(&before);
+        if !differences.is_empty() && !config.accept_changed_topology {
+            return Err(StreamsError::ChangedTopology {
+                application: config.application.clone(),
+                differences,
+            });
+        }
+    }
+    let text = serde_json::to_vec(described).unwrap_or_default();
+    let producer = client.producer(tidemark_client::producer::ProducerConfig::new())?;
+    let record = tidemark_client::producer::ProducerRecord::to(Arc::clone(&partition.topic))
+        .key("topology")
+        .value(text)
+        .partition(0);
+    producer.send(&record).await?.await?;
+    Ok(())
+}

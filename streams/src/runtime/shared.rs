@@ -1,0 +1,112 @@
+//! What the workers of one instance share.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tidemark_client::{Admin, Client, TopicPartition};
+use tokio::sync::watch;
+
+use super::assignment::TaskId;
+use super::config::StreamsConfig;
+use super::metrics::Metrics;
+use super::task::{Task, TaskConfig};
+use crate::error::StreamsError;
+use crate::topology::Topology;
+
+pub(crate) struct Shared {
+    pub(crate) topology: Topology,
+    pub(crate) config: StreamsConfig,
+    pub(crate) client: Client,
+    pub(crate) admin: Admin,
+    /// How many partitions each topic has, by its name in the cluster.
+    pub(crate) partitions: HashMap<String, u32>,
+    pub(crate) fingerprint: u64,
+    /// The tasks that run here.
+    pub(crate) tasks: Mutex<BTreeMap<TaskId, Arc<Mutex<Task>>>>,
+    pub(crate) on_disk: Arc<Mutex<BTreeSet<TaskId>>>,
+    pub(crate) stranger: Arc<Mutex<Option<String>>>,
+    pub(crate) restoring: Mutex<BTreeMap<TaskId, Progress>>,
+    pub(crate) metrics: Metrics,
+    /// What has ended the instance.
+    pub(crate) failed: watch::Sender<Option<StreamsError>>,
+    pub(crate) closing: watch::Sender<bool>,
+}
+
+/// How far the restoring of a task has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Changelog records that have been read.
+    pub restored: u64,
+    /// Changelog records that were to be read when it began.
+    pub total: u64,
+}
+
+impl Shared {
+    /// The name of a store's changelog topic.
+    pub(crate) fn changelog(&self, store: usize) -> Arc<str> {
+        changelog_topic(&self.config.application, &self.topology.stores[store].name)
+    }
+
+    /// The store's name in few bytes.
+    pub(crate) fn store_hash(&self, store: usize) -> u32 {
+        store_hash(&self.topology.stores[store].name)
+    }
+
+    pub(crate) fn new_task(&self, id: TaskId) -> Task {
+        let idle_after = self.config.idle_after;
+        Task::new(
+            &self.topology,
+            &TaskConfig {
+                application: &self.config.application,
+                subtopology: id.subtopology,
+                partition: id.partition,
+                partitions: &|topic| self.partitions.get(topic).copied().unwrap_or(1),
+                chunk: self.config.chunk,
+                seed: self.config.clock.random(),
+                idle_after: idle_after.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+            },
+        )
+    }
+
+    /// Which task and which of its inputs each source partition belongs to is known by its topic.
+    pub(crate) fn task_of(&self, partition: &TopicPartition) -> Option<TaskId> {
+        let parts = self.topology.subtopologies.iter();
+        let application = &self.config.application;
+        let found = parts.enumerate().find(|(_, part)| {
+            let mut sources = part.sources.iter();
+            sources.any(|topic| topic.resolve(application) == partition.topic)
+        });
+        found.map(|(subtopology, _)| TaskId {
+            subtopology,
+            partition: partition.partition,
+        })
+    }
+
+    /// Ends the instance, if nothing has ended it yet.
+    pub(crate) fn fail(&self, error: StreamsError) {
+        tracing::error!(application = %self.config.application, %error, "the application stops");
+        self.failed.send_if_modified(|failed| {
+            let first = failed.is_none();
+            failed.get_or_insert(error);
+            first
+        });
+    }
+}
+
+/// A changelog's name (Kafka: `ProcessorStateManager.storeChangelogTopic`).
+pub(crate) fn changelog_topic(application: &str, store: &str) -> Arc<str> {
+    format!("{application}-{store}-changelog").into()
+}
+
+/// FNV-1a, folded: a name in four bytes.
+fn store_hash(name: &str) -> u32 {
+    let hash = fnv(name.as_bytes());
+    (hash ^ (hash >> 32)) as u32
+}
+
+/// FNV-1a of 64 bits: the same on every machine and in every version.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}

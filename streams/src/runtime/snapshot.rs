@@ -1,0 +1,225 @@
+//! A task's state in a file, so that a restart need not read whole changelogs.
+//!
+//! Layout, all numbers big-endian: the magic `TIDESNAP`, a version (u32), the topology's fingerprint
+//! (u64), the number of changelogs (u32) and for each the store's hash (u32) and the offset (i64) up
+//! to which the file has it; then entries: the store's hash (u32), the lengths of key and value (u32
+//! each), key and value; a hash of `u32::MAX` with lengths 0 ends them, and the CRC-32 of everything
+//! before it ends the file. A file that is not exactly so is not used.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::assignment::TaskId;
+
+const MAGIC: &[u8; 8] = b"TIDESNAP";
+const VERSION: u32 = 1;
+const END: u32 = u32::MAX;
+/// What lies in the buffers of a reader or writer.
+const BUFFER: usize = 1 << 20;
+/// The most bytes of a key or a value: a length beyond it is not one.
+const MOST_BYTES: u32 = 1 << 30;
+
+/// Which state a snapshot has: by a store's hash, the offset in its changelog.
+pub(crate) type Ends = BTreeMap<u32, i64>;
+
+/// A task's snapshot file.
+pub(crate) fn path(dir: &Path, task: TaskId) -> PathBuf {
+    dir.join(format!("{task}.snapshot"))
+}
+
+/// Writes a snapshot: beside the old one, synced, then in its place.
+pub(crate) struct SnapshotWriter {
+    out: BufWriter<File>,
+    crc: crc32fast::Hasher,
+    path: PathBuf,
+    beside: PathBuf,
+}
+
+impl SnapshotWriter {
+    pub(crate) fn create(path: &Path, fingerprint: u64, ends: &Ends) -> io::Result<Self> {
+        let beside = path.with_extension("new");
+        let mut writer = Self {
+            out: BufWriter::with_capacity(BUFFER, File::create(&beside)?),
+            crc: crc32fast::Hasher::new(),
+            path: path.to_owned(),
+            beside,
+        };
+        writer.put(MAGIC)?;
+        writer.put(&VERSION.to_be_bytes())?;
+        writer.put(&fingerprint.to_be_bytes())?;
+        writer.put(&(ends.len() as u32).to_be_bytes())?;
+        for (store, end) in ends {
+            writer.put(&store.to_be_bytes())?;
+            writer.put(&end.to_be_bytes())?;
+        }
+        Ok(writer)
+    }
+
+    pub(crate) fn entry(&mut self, store: u32, key: &[u8], value: &[u8]) -> io::Result<()> {
+        let mut head = [0; 12];
+        head[..4].copy_from_slice(&store.to_be_bytes());
+        head[4..8].copy_from_slice(&(key.len() as u32).to_be_bytes());
+        head[8..].copy_from_slice(&(value.len() as u32).to_be_bytes());
+        self.put(&head)?;
+        self.put(key)?;
+        self.put(value)
+    }
+
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.entry(END, b"", b"")?;
+        let crc = self.crc.finalize();
+        self.out.write_all(&crc.to_be_bytes())?;
+        let file = self.out.into_inner().map_err(|error| error.into_error())?;
+        file.sync_all()?;
+        std::fs::rename(&self.beside, &self.path)?;
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        File::open(dir)?.sync_all()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.crc.update(bytes);
+        self.out.write_all(bytes)
+    }
+}
+
+/// Reads a snapshot. Nothing that it tells may be used before [`Self::entries`] has said that the
+/// file is whole.
+pub(crate) struct SnapshotReader {
+    input: BufReader<File>,
+    crc: crc32fast::Hasher,
+    pub(crate) ends: Ends,
+}
+
+impl SnapshotReader {
+    /// Opens a snapshot of this topology; `None` if there is none, or one of another topology.
+    pub(crate) fn open(path: &Path, fingerprint: u64) -> io::Result<Option<Self>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut reader = Self {
+            input: BufReader::with_capacity(BUFFER, file),
+            crc: crc32fast::Hasher::new(),
+            ends: Ends::new(),
+        };
+        if &reader.array::<8>()? != MAGIC || reader.u32()? != VERSION {
+            return Ok(None);
+        }
+        if u64::from_be_bytes(reader.array()?) != fingerprint {
+            return Ok(None);
+        }
+        for _ in 0..reader.u32()? {
+            let store = reader.u32()?;
+            let end = i64::from_be_bytes(reader.array()?);
+            reader.ends.insert(store, end);
+        }
+        Ok(Some(reader))
+    }
+
+    /// Tells all entries. An error says that the file is not whole, whatever was told before.
+    pub(crate) fn entries(
+        mut self,
+        tell: &mut dyn FnMut(u32, &[u8], &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        loop {
+            let store = self.u32()?;
+            let (key_len, value_len) = (self.u32()?, self.u32()?);
+            if store == END {
+                break;
+            }
+            self.bytes(key_len, &mut key)?;
+            self.bytes(value_len, &mut value)?;
+            tell(store, &key, &value)?;
+        }
+        let computed = self.crc.clone().finalize();
+        let mut stored = [0; 4];
+        self.input.read_exact(&mut stored)?;
+        if computed != u32::from_be_bytes(stored) {
+            return Err(io::Error::other("the checksum does not fit"));
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, len: u32, out: &mut Vec<u8>) -> io::Result<()> {
+        if len > MOST_BYTES {
+            return Err(io::Error::other("a length that cannot be meant"));
+        }
+        // Grows with what is there: a length that lies takes no memory.
+        out.clear();
+        let read = (&mut self.input).take(u64::from(len)).read_to_end(out)?;
+        if read < len as usize {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.crc.update(out);
+        Ok(())
+    }
+
+    fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.input.read_exact(&mut bytes)?;
+        self.crc.update(&bytes);
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> io::Result<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path) -> Ends {
+        let ends = Ends::from([(7, 12), (9, -1)]);
+        let mut writer = SnapshotWriter::create(path, 5, &ends).unwrap();
+        writer.entry(7, b"a", b"1").unwrap();
+        writer.entry(9, b"", &[0; 3000]).unwrap();
+        writer.finish().unwrap();
+        ends
+    }
+
+    fn read(path: &Path) -> io::Result<usize> {
+        let reader = SnapshotReader::open(path, 5)?;
+        let Some(reader) = reader else { return Ok(0) };
+        let mut count = 0;
+        reader.entries(&mut |_, _, _| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path(), TaskId { subtopology: 1, partition: 2 });
+        assert!(SnapshotReader::open(&path, 5).unwrap().is_none());
+        let ends = write(&path);
+        let reader = SnapshotReader::open(&path, 5).unwrap().unwrap();
+        assert_eq!(reader.ends, ends);
+        assert_eq!(read(&path).unwrap(), 2);
+        assert!(SnapshotReader::open(&path, 6).unwrap().is_none());
+    }
+
+    /// Whatever byte is flipped, and wherever the file is cut, it is not taken for whole.
+    #[test]
+    fn a_broken_file_is_never_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        write(&path);
+        let whole = std::fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(7).chain(0..120) {
+            let mut broken = whole.clone();
+            broken[at] ^= 0x41;
+            std::fs::write(&path, &broken).unwrap();
+            assert!(!matches!(read(&path), Ok(1..)), "byte {at}");
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(!matches!(read(&path), Ok(1..)), "cut at {at}");
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! A worker: one member of the group, its consumer, and the tasks it has been given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_client::consumer::{
+    Consumer, ConsumerConfig, ConsumerError, Fetched, OffsetReset, RebalanceListener, Told,
+};
+use tidemark_client::producer::{Producer, ProducerConfig};
+use tidemark_client::{ErrorCode, TopicPartition};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::assignment::{TaskAssignor, TaskId};
+use super::commit;
+use super::live::{Live, Tasks};
+use super::restore::{self, Restored};
+use super::shared::Shared;
+use super::task::Order;
+use crate::error::StreamsError;
+
+/// How often a worker looks at the clock, at least.
+const TICK: Duration = Duration::from_millis(100);
+/// Records that are made before they are handed to the producer.
+const OUTBOX_BYTES: usize = 1 << 20;
+/// Bytes of records that the producer holds before a task has to wait.
+const PRODUCER_BUFFER: usize = 64 << 20;
+
+/// What a worker is told from outside.
+pub(super) enum Command {
+    /// Closes what is open in the tasks of a subtopology, as if event time had passed all of it, and
+    /// writes what comes out.
+    Finish(usize, oneshot::Sender<()>),
+}
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    consumer: Consumer,
+    producer: Producer,
+    tasks: Arc<Mutex<Tasks>>,
+    commands: mpsc::Receiver<Command>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Result<Self, StreamsError> {
+        let config = &shared.config;
+        let sources: Vec<Vec<Arc<str>>> = shared
+            .topology
+            .subtopologies
+            .iter()
+            .map(|part| {
+                let topics = part.sources.iter();
+                topics.map(|topic| topic.resolve(&config.application)).collect()
+            })
+            .collect();
+        let topics: Vec<Arc<str>> = sources.iter().flatten().cloned().collect();
+        let assignor = TaskAssignor {
+            sources,
+            fingerprint: shared.fingerprint,
+            on_disk: Arc::clone(&shared.on_disk),
+            stranger: Arc::clone(&shared.stranger),
+        };
+        let consumer = ConsumerConfig::group(&config.application)
+            .assignors(vec![Arc::new(assignor)])
+            .offset_reset(OffsetReset::Error)
+            .auto_commit(None)
+            .session_timeout(config.session_timeout)
+            .heartbeat_interval((config.session_timeout / 10).min(Duration::from_secs(3)));
+        let mut consumer = shared.client.consumer(consumer)?;
+        let producer = ProducerConfig::new()
+            .buffer_memory(PRODUCER_BUFFER)
+            .batch_size(128 << 10);
+        let producer = shared.client.producer(producer)?;
+        let tasks = Arc::new(Mutex::new(Tasks::default()));
+        consumer.set_rebalance_listener(Listener {
+            shared: Arc::clone(&shared),
+            producer: producer.clone(),
+            tasks: Arc::clone(&tasks),
+        });
+        consumer.subscribe(topics)?;
+        Ok(Self {
+            shared,
+            consumer,
+            producer,
+            tasks,
+            commands,
+        })
+    }
+
+    /// Runs until the instance closes or something fails.
+    pub(super) async fn run(mut self) {
+        let outcome = self.work().await;
+        if let Err(error) = outcome {
+            self.shared.fail(error);
+        }
+        // Leaving commits what has been processed, in the listener, unless something is broken.
+        if let Err(error) = self.consumer.close().await {
+            tracing::warn!(%error, "leaving the group");
+        }
+        self.producer.close(Duration::from_secs(10)).await;
+    }
+
+    async fn work(&mut self) -> Result<(), StreamsError> {
+        let clock = self.shared.config.clock.clone();
+        let mut closing = self.shared.closing.subscribe();
+        let mut failed = self.shared.failed.subscribe();
+        let mut commit_at = clock.deadline(self.shared.config.commit_interval);
+        let mut tick_at = clock.deadline(TICK);
+        loop {
+            if *closing.borrow() || failed.borrow().is_some() {
+                return Ok(());
+            }
+            self.start_restored().await?;
+            tokio::select! {
+                biased;
+                _ = closing.changed() => continue,
+                _ = failed.changed() => continue,
+                Some(command) = self.commands.recv() => self.obey(command).await?,
+                fetched = self.consumer.recv_batches() => self.take(fetched?).await?,
+                () = clock.sleep_until(tick_at.min(commit_at)) => {}
+            }
+            let now = clock.now().millis;
+            if now >= tick_at {
+                tick_at = clock.deadline(TICK);
+                self.tick().await?;
+            }
+            if now >= commit_at {
+                commit_at = clock.deadline(self.shared.config.commit_interval);
+                let tasks = Arc::clone(&self.tasks);
+                let mut tasks = tasks.lock().await;
+                let live: Vec<&mut Live> = tasks.live.values_mut().collect();
+                commit::commit(&self.shared, &self.producer, &mut self.consumer, live).await?;
+            }
+        }
+    }
+
+    /// Gives fetched batches to their task and has it processed.
+    async fn take(&mut self, fetched: Fetched) -> Result<(), StreamsError> {
+        let Some(id) = self.shared.task_of(&fetched.partition) else {
+            return Ok(());
+        };
+        let tasks = Arc::clone(&self.tasks);
+        let mut tasks = tasks.lock().await;
+        let Some(live) = tasks.live.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some(input) = live.inputs.iter().position(|own| *own == fetched.partition) else {
+            return Ok(());
+        };
+        let records: i64 = fetched.batches.iter().map(|batch| i64::from(batch.header().records_count)).sum();
+        self.shared.metrics.records_in.inc_by(records.max(0) as u64);
+        let caught_up = fetched.next_offset >= fetched.high_watermark;
+        live.task.lock().push(input, fetched.batches, fetched.next_offset, caught_up);
+        self.process(live, false).await?;
+        self.hold_back(live)
+    }
+
+    /// Processes what a task has, as far as the order of time allows.
+    async fn process(&self, live: &mut Live, tick: bool) -> Result<(), StreamsError> {
+        let clock = &self.shared.config.clock;
+        let patience = self.shared.config.task_idle;
+        loop {
+            let order = match live.waits_since {
+                _ if patience.is_zero() => Order::CaughtUp,
+                Some(since) if tick && clock.now().millis >= since + patience.as_millis() as u64 => {
+                    Order::CaughtUp
+                }
+                _ => Order::All,
+            };
+            let (more, full) = {
+                let mut task = live.task.lock();
+                let mut more = true;
+                while more && task.outbox().bytes() < OUTBOX_BYTES {
+                    more = task.step(order)?;
+                }
+                (more, task.outbox().len() > 0)
+            };
+            if full {
+                live.send_outputs(&self.shared, &self.producer).await?;
+            }
+            if !more {
+                let waits = live.task.lock().waits();
+                live.waits_since = match live.waits_since {
+                    Some(since) if waits => Some(since),
+                    _ => waits.then(|| clock.now().millis),
+                };
+                return Ok(());
+            }
+            live.waits_since = None;
+        }
+    }
+
+    /// Pauses partitions for which too much waits, and resumes them.
+    fn hold_back(&mut self, live: &mut Live) -> Result<(), StreamsError> {
+        let limit = self.shared.config.buffer_per_partition;
+        for input in 0..live.inputs.len() {
+            let (_, bytes) = live.task.lock().waiting(input);
+            let partition = std::slice::from_ref(&live.inputs[input]);
+            if bytes > limit && !live.paused[input] {
+                self.consumer.pause(partition)?;
+                live.paused[input] = true;
+            } else if bytes <= limit / 2 && live.paused[input] {
+                self.consumer.resume(partition)?;
+                live.paused[input] = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells tasks what time it is.
+    async fn tick(&mut self) -> Result<(), StreamsError> {
+        let wall = self.shared.config.clock.now().wall;
+        let tasks = Arc::clone(&self.tasks);
+        let mut tasks = tasks.lock().await;
+        for live in tasks.live.values_mut() {
+            let blocked = live.paused.iter().any(|paused| *paused);
+            live.task.lock().advance(wall, blocked)?;
+            live.send_outputs(&self.shared, &self.producer).await?;
+            self.process(live, true).await?;
+            self.hold_back(live)?;
+        }
+        drop(tasks);
+        if let Some(member) = self.shared.stranger.lock().clone() {
+            return Err(StreamsError::TwoApplications {
+                application: self.shared.config.application.clone(),
+                member,
+            });
+        }
+        self.check_budget()
+    }
+
+    fn check_budget(&self) -> Result<(), StreamsError> {
+        let budget = self.shared.config.state_budget;
+        if budget == usize::MAX {
+            return Ok(());
+        }
+        let mut by_store: BTreeMap<usize, usize> = BTreeMap::new();
+        for task in self.shared.tasks.lock().values() {
+            for (number, store) in task.lock().stores() {
+                *by_store.entry(number).or_default() += store.bytes();
+            }
+        }
+        let bytes: usize = by_store.values().sum();
+        if bytes <= budget {
+            return Ok(());
+        }
+        let largest = by_store.into_iter().max_by_key(|(_, bytes)| *bytes);
+        let store = largest.map(|(number, _)| self.shared.topology.stores[number].name.clone());
+        Err(StreamsError::StateTooLarge {
+            bytes,
+            budget,
+            store: store.unwrap_or_default(),
+        })
+    }
+
+    /// Lets tasks that have been restored run.
+    async fn start_restored(&mut self) -> Result<(), StreamsError> {
+        let tasks = Arc::clone(&self.tasks);
+        let mut tasks = tasks.lock().await;
+        let ready: Vec<TaskId> = tasks
+            .starting
+            .iter()
+            .filter(|(_, restore)| restore.is_finished())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ready {
+            let Some(restore) = tasks.starting.remove(&id) else {
+                continue;
+            };
+            let restored = restore
+                .await
+                .map_err(|error| StreamsError::Internal(error.to_string()))??;
+            let live = self.begin(id, restored)?;
+            tasks.live.insert(id, live);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, id: TaskId, restored: Restored) -> Result<Live, StreamsError> {
+        let ends = restored.ends.clone();
+        let live = Live::new(id, restored);
+        for (input, (partition, offset, _)) in live.committed.position.inputs.iter().enumerate() {
+            self.consumer.seek(partition, *offset)?;
+            let caught_up = ends.get(input).is_some_and(|end| offset >= end);
+            live.task.lock().push(input, Vec::new(), *offset, caught_up);
+        }
+        live.task.lock().advance(self.shared.config.clock.now().wall, true)?;
+        self.consumer.resume(&live.inputs)?;
+        self.shared.tasks.lock().insert(id, Arc::clone(&live.task));
+        tracing::info!(task = %id, "the task runs");
+        Ok(live)
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), StreamsError> {
+        match command {
+            Command::Finish(subtopology, done) => {
+                let tasks = Arc::clone(&self.tasks);
+                let mut tasks = tasks.lock().await;
+                for live in tasks.live.values_mut() {
+                    if live.id.subtopology != subtopology {
+                        continue;
+                    }
+                    loop {
+                        let moved = {
+                            let mut task = live.task.lock();
+                            let horizon = task.horizon();
+                            match horizon.filter(|horizon| *horizon > task.watermark()) {
+                                Some(horizon) => {
+                                    task.set_watermark(horizon)?;
+                                    true
+                                }
+                                None => false,
+                            }
+                        };
+                        live.send_outputs(&self.shared, &self.producer).await?;
+                        if !moved {
+                            break;
+                        }
+                    }
+                }
+                self.producer.flush().await;
+                let _ = done.send(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes tasks over and gives them up.
+struct Listener {
+    shared: Arc<Shared>,
+    producer: Producer,
+    tasks: Arc<Mutex<Tasks>>,
+}
+
+impl Listener {
+    fn by_task(&self, partitions: &[TopicPartition]) -> BTreeMap<TaskId, Vec<TopicPartition>> {
+        let mut tasks: BTreeMap<TaskId, Vec<TopicPartition>> = BTreeMap::new();
+        for partition in partitions {
+            if let Some(id) = self.shared.task_of(partition) {
+                tasks.entry(id).or_default().push(partition.clone());
+            }
+        }
+        tasks
+    }
+
+    async fn give_up(
+        &mut self,
+        consumer: &mut Consumer,
+        partitions: &[TopicPartition],
+        ours: bool,
+    ) -> Result<(), StreamsError> {
+        let tasks = Arc::clone(&self.tasks);
+        let mut tasks = tasks.lock().await;
+        let gone: Vec<TaskId> = self.by_task(partitions).into_keys().collect();
+        for id in &gone {
+            if let Some(restore) = tasks.starting.remove(id) {
+                restore.abort();
+                self.shared.restoring.lock().remove(id);
+            }
+        }
+        // With something broken nothing may be committed any more.
+        if ours && self.shared.failed.borrow().is_none() {
+            let live = tasks.live.iter_mut();
+            let live = live.filter(|(id, _)| gone.contains(id)).map(|(_, live)| live);
+            commit::commit(&self.shared, &self.producer, consumer, live.collect()).await?;
+            for id in &gone {
+                if let Some(live) = tasks.live.get_mut(id) {
+                    commit::write_snapshot(&self.shared, live, true).await?;
+                }
+            }
+        }
+        for id in &gone {
+            tasks.live.remove(id);
+            self.shared.tasks.lock().remove(id);
+        }
+        Ok(())
+    }
+}
+
+impl RebalanceListener for Listener {
+    fn assigned<'a>(
+        &'a mut self,
+        consumer: &'a mut Consumer,
+        partitions: &'a [TopicPartition],
+    ) -> Told<'a> {
+        Box::pin(async move {
+            let mut tasks = self.tasks.lock().await;
+            for (id, mine) in self.by_task(partitions) {
+                if tasks.live.contains_key(&id) || tasks.starting.contains_key(&id) {
+                    continue;
+                }
+                if let Err(error) = consumer.pause(&mine) {
+                    return self.shared.fail(error.into());
+                }
+                // An offset, so that the consumer does not look for one.
+                for partition in &mine {
+                    if let Err(error) = consumer.seek(partition, 0) {
+                        return self.shared.fail(error.into());
+                    }
+                }
+                let work = restore::restore(Arc::clone(&self.shared), self.producer.clone(), id);
+                tasks.starting.insert(id, tokio::spawn(work));
+            }
+        })
+    }
+
+    fn revoked<'a>(
+        &'a mut self,
+        consumer: &'a mut Consumer,
+        partitions: &'a [TopicPartition],
+    ) -> Told<'a> {
+        Box::pin(async move {
+            if let Err(error) = self.give_up(consumer, partitions, true).await {
+                self.shared.fail(error);
+            }
+        })
+    }
+
+    fn lost<'a>(
+        &'a mut self,
+        consumer: &'a mut Consumer,
+        partitions: &'a [TopicPartition],
+    ) -> Told<'a> {
+        Box::pin(async move {
+            if let Err(error) = self.give_up(consumer, partitions, false).await {
+                self.shared.fail(error);
+            }
+        })
+    }
+}
+
+/// Whether a commit was refused only because the group is being shared out anew: the next one says
+/// the same and more.
+pub(super) fn passes(error: &ConsumerError) -> bool {
+    matches!(
+        error,
+        ConsumerError::Group {
+            code: ErrorCode::RebalanceInProgress
+                | ErrorCode::UnknownMemberId
+                | ErrorCode::IllegalGeneration,
+            ..
+        }
+    )
+}
