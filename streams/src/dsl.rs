@@ -17,6 +17,7 @@ pub use cogroup::{CogroupedStream, Contribution};
 pub use global_table::GlobalTable;
 pub use grouped::GroupedStream;
 pub use grouped_table::GroupedTable;
+pub(crate) use source::Carried;
 pub use source::Consumed;
 pub use spans::{SessionWindowedStream, SlidingWindowedStream};
 pub use stream::{Branches, JoinedStream, Produced, Stream};

@@ -5,6 +5,7 @@ mod assignment;
 mod commit;
 mod config;
 mod finish;
+mod globals;
 pub(crate) mod graph;
 mod live;
 mod metrics;

@@ -145,6 +145,18 @@ impl Topic {
     }
 }
 
+/// A name in four bytes: FNV-1a, folded.
+pub(crate) fn name_hash(name: &str) -> u32 {
+    let hash = fnv(name.as_bytes());
+    (hash ^ (hash >> 32)) as u32
+}
+
+/// FNV-1a of 64 bits: the same on every machine and in every version.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
 type MakeStore = Arc<dyn Fn(u64) -> Box<dyn Store> + Send + Sync>;
 
 /// A store that operators of a topology share.
@@ -187,6 +199,13 @@ pub(crate) struct MakeContext<'a> {
     pub(crate) wants_old: bool,
     /// Whether all that feed the node give old values.
     pub(crate) gets_old: bool,
+    /// The task's partition.
+    pub(crate) partition: u32,
+    /// Whether the records of a source partition make the node do the same each time they are read,
+    /// whatever else the task reads.
+    pub(crate) repeats: bool,
+    /// How many tasks write the source's topic, if it is the application's own.
+    pub(crate) writers: usize,
 }
 
 impl MakeContext<'_> {

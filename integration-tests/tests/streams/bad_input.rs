@@ -12,7 +12,10 @@ use crate::support::{broker, config, lines, make, read, word_count, write};
 async fn a_topic_that_is_not_there_is_named_with_its_reader() {
     let dir = tempfile::tempdir().unwrap();
     let broker = broker(dir.path()).await;
-    let failed = Streams::start(&word_count(), config(&broker, "words")).await.err().unwrap();
+    let failed = Streams::start(&word_count(), config(&broker, "words"))
+        .await
+        .err()
+        .unwrap();
     assert_eq!(
         failed.to_string(),
         "the topology cannot run: text: topic \"text\" does not exist"
@@ -27,19 +30,31 @@ async fn records_that_do_not_decode_stop_it_or_go_elsewhere() {
     let client = Client::connect(&broker.bootstrap()).unwrap();
     make(&client, &[("in", 1), ("out", 1), ("dead", 1)]).await;
     let record = |value: &str| ("k".to_owned(), value.to_owned(), 5);
-    write(&client, "in", [record("12345678"), record("short"), record("87654321")]).await;
+    write(
+        &client,
+        "in",
+        [record("12345678"), record("short"), record("87654321")],
+    )
+    .await;
     let topology = |policy: OnBadRecord| {
         let builder = StreamsBuilder::new();
         let consumed = Consumed::<String, i64>::new().on_bad_record(policy);
         builder.stream_with(["in"], consumed).to("out");
         builder.build().unwrap()
     };
-    let streams = Streams::start(&topology(OnBadRecord::Fail), config(&broker, "fails")).await.unwrap();
+    let streams = Streams::start(&topology(OnBadRecord::Fail), config(&broker, "fails"))
+        .await
+        .unwrap();
     let failed = streams.failed().await;
-    assert!(matches!(failed, StreamsError::Decode { offset: 1, .. }), "{failed}");
+    assert!(
+        matches!(failed, StreamsError::Decode { offset: 1, .. }),
+        "{failed}"
+    );
     assert!(streams.close(Duration::from_secs(60)).await.is_err());
     let policy = OnBadRecord::DeadLetter("dead".into());
-    let streams = Streams::start(&topology(policy), config(&broker, "diverts")).await.unwrap();
+    let streams = Streams::start(&topology(policy), config(&broker, "diverts"))
+        .await
+        .unwrap();
     streams.run_until_caught_up().await.unwrap();
     let dead = read::<String, String>(&client, "dead").await;
     assert_eq!(dead, [("k".to_owned(), "short".to_owned())]);
@@ -54,7 +69,9 @@ async fn another_topology_is_refused_with_what_differs() {
     make(&client, &[("text", 2), ("word_counts", 1)]).await;
     let (records, _) = lines(4, 20);
     write(&client, "text", records).await;
-    let streams = Streams::start(&word_count(), config(&broker, "words")).await.unwrap();
+    let streams = Streams::start(&word_count(), config(&broker, "words"))
+        .await
+        .unwrap();
     streams.run_until_caught_up().await.unwrap();
     let builder = StreamsBuilder::new();
     builder
@@ -64,17 +81,38 @@ async fn another_topology_is_refused_with_what_differs() {
         .to_stream()
         .to("word_counts");
     let other = builder.build().unwrap();
-    let failed = Streams::start(&other, config(&broker, "words")).await.err().unwrap();
+    let failed = Streams::start(&other, config(&broker, "words"))
+        .await
+        .err()
+        .unwrap();
     let StreamsError::ChangedTopology { differences, .. } = &failed else {
         panic!("{failed}");
     };
-    assert!(differences.iter().any(|line| line.contains("is gone")), "{failed}");
-    assert!(differences.iter().any(|line| line.contains("is new")), "{failed}");
+    assert!(
+        differences.iter().any(|line| line.contains("is gone")),
+        "{failed}"
+    );
+    assert!(
+        differences.iter().any(|line| line.contains("is new")),
+        "{failed}"
+    );
     // More partitions: keys would go elsewhere.
     let grown = [("text", NewPartitions::increase_to(3))];
-    let _ = client.admin().create_partitions(grown, tidemark_client::admin::Mode::Apply).await.unwrap();
-    let failed = Streams::start(&word_count(), config(&broker, "words")).await.err().unwrap();
-    assert!(failed.to_string().contains("it has 2 partitions where 3 are needed"), "{failed}");
+    let _ = client
+        .admin()
+        .create_partitions(grown, tidemark_client::admin::Mode::Apply)
+        .await
+        .unwrap();
+    let failed = Streams::start(&word_count(), config(&broker, "words"))
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        failed
+            .to_string()
+            .contains("it has 2 partitions where 3 are needed"),
+        "{failed}"
+    );
     broker.shutdown().await.unwrap();
 }
 
@@ -86,8 +124,13 @@ async fn state_has_a_budget() {
     make(&client, &[("text", 1), ("word_counts", 1)]).await;
     let (records, _) = lines(4, 100);
     write(&client, "text", records).await;
-    let streams = Streams::start(&word_count(), config(&broker, "words").state_budget(1000)).await.unwrap();
+    let streams = Streams::start(&word_count(), config(&broker, "words").state_budget(1000))
+        .await
+        .unwrap();
     let failed = streams.failed().await;
-    assert!(matches!(failed, StreamsError::StateTooLarge { budget: 1000, .. }), "{failed}");
+    assert!(
+        matches!(failed, StreamsError::StateTooLarge { budget: 1000, .. }),
+        "{failed}"
+    );
     broker.shutdown().await.unwrap();
 }

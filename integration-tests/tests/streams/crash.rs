@@ -28,7 +28,9 @@ async fn counts_are_exact_however_often_it_dies() {
                 config = config.state_dir(dir.path().join("state"));
             }
             let streams = Streams::start(&word_count(), config).await.unwrap();
-            clock.sleep(Duration::from_millis(20 + (round as u64 * 13) % 60)).await;
+            clock
+                .sleep(Duration::from_millis(20 + (round as u64 * 13) % 60))
+                .await;
             drop(streams);
             // The member is gone without a word: another one must not wait for its session to end.
             let _ = client.admin().remove_all_members("words", "it died").await;
@@ -39,7 +41,10 @@ async fn counts_are_exact_however_often_it_dies() {
         }
         let streams = Streams::start(&word_count(), last).await.unwrap();
         streams.run_until_caught_up().await.unwrap();
-        assert_eq!(latest::<String, i64>(&client, "word_counts").await, expected);
+        assert_eq!(
+            latest::<String, i64>(&client, "word_counts").await,
+            expected
+        );
         broker.shutdown().await.unwrap();
     }
 }

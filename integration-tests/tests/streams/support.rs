@@ -17,16 +17,29 @@ pub async fn broker(dir: &Path) -> Embedded {
 }
 
 pub async fn make(client: &Client, topics: &[(&str, i32)]) {
-    let topics = topics.iter().map(|(name, count)| NewTopic::new(*name).partitions(*count));
-    let made = client.admin().create_topics(topics, Mode::Apply).await.unwrap();
+    let topics = topics
+        .iter()
+        .map(|(name, count)| NewTopic::new(*name).partitions(*count));
+    let made = client
+        .admin()
+        .create_topics(topics, Mode::Apply)
+        .await
+        .unwrap();
     made.all().unwrap();
 }
 
 /// Writes records; the key chooses the partition.
-pub async fn write(client: &Client, topic: &str, records: impl IntoIterator<Item = (String, String, i64)>) {
+pub async fn write(
+    client: &Client,
+    topic: &str,
+    records: impl IntoIterator<Item = (String, String, i64)>,
+) {
     let producer = client.producer(ProducerConfig::new()).unwrap();
     for (key, value, timestamp) in records {
-        let record = ProducerRecord::to(topic).key(key).value(value).timestamp(timestamp);
+        let record = ProducerRecord::to(topic)
+            .key(key)
+            .value(value)
+            .timestamp(timestamp);
         drop(producer.send(&record).await.unwrap());
     }
     assert_eq!(producer.close(Duration::from_secs(30)).await.failed, 0);
@@ -37,12 +50,29 @@ pub async fn read<K: Data, V: Data>(client: &Client, topic: &str) -> Vec<(K, V)>
     let mut consumer = client
         .consumer(ConsumerConfig::new().offset_reset(OffsetReset::Earliest))
         .unwrap();
-    let described = client.admin().describe_topics([topic]).await.unwrap().all().unwrap();
+    let described = client
+        .admin()
+        .describe_topics([topic])
+        .await
+        .unwrap()
+        .all()
+        .unwrap();
     let count = described[topic].partitions.len() as i32;
-    let partitions: Vec<_> = (0..count).map(|at| TopicPartition::new(topic, at)).collect();
-    let ends = partitions.iter().cloned().map(|p| (p, tidemark_client::admin::OffsetSpec::Latest));
+    let partitions: Vec<_> = (0..count)
+        .map(|at| TopicPartition::new(topic, at))
+        .collect();
+    let ends = partitions
+        .iter()
+        .cloned()
+        .map(|p| (p, tidemark_client::admin::OffsetSpec::Latest));
     let isolation = tidemark_client::consumer::IsolationLevel::ReadUncommitted;
-    let ends = client.admin().list_offsets(ends, isolation).await.unwrap().all().unwrap();
+    let ends = client
+        .admin()
+        .list_offsets(ends, isolation)
+        .await
+        .unwrap()
+        .all()
+        .unwrap();
     let total: i64 = ends.values().map(|end| end.offset.unwrap()).sum();
     consumer.assign(partitions).unwrap();
     let mut records = Vec::new();
@@ -62,8 +92,7 @@ pub async fn latest<K: Data + Ord, V: Data>(client: &Client, topic: &str) -> BTr
 }
 
 pub fn config(broker: &Embedded, application: &str) -> StreamsConfig {
-    StreamsConfig::new(application, &broker.bootstrap())
-        .commit_interval(Duration::from_millis(50))
+    StreamsConfig::new(application, &broker.bootstrap()).commit_interval(Duration::from_millis(50))
 }
 
 /// Counts the words of a topic of lines.
@@ -86,7 +115,9 @@ pub fn word_count() -> Topology {
 pub fn lines(seed: u64, count: usize) -> (Vec<(String, String, i64)>, BTreeMap<String, i64>) {
     let mut state = seed;
     let mut next = |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
     let mut expected = BTreeMap::new();

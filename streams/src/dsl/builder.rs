@@ -108,6 +108,7 @@ pub(super) fn add_source<K: Data, V: Data>(
         watermarks: consumed.watermarks,
         on_bad_record: consumed.on_bad_record,
         bounds: consumed.bounds,
+        carried: consumed.carried,
         skip_null_keys,
     });
     let make = Make::Source(Arc::new(move |cx, partition| {
@@ -119,6 +120,7 @@ pub(super) fn add_source<K: Data, V: Data>(
             Arc::clone(&spec),
             partition,
             dead_letters,
+            cx.writers,
         ))
     }));
     let new = NewNode::new("stream", NodeKind::Source { topics }, make).output::<K, V>();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::operator::source::OnBadRecord;
-use crate::time::{TimestampExtractor, WatermarkStrategy};
+use crate::time::{GenerateWatermarks, TimestampExtractor, WatermarkStrategy};
 
 /// How a topic is read (Kafka: `Consumed`).
 pub struct Consumed<K, V> {
@@ -13,7 +13,11 @@ pub struct Consumed<K, V> {
     pub(crate) watermarks: WatermarkStrategy<K, V>,
     pub(crate) on_bad_record: OnBadRecord,
     pub(crate) bounds: (i64, i64),
+    /// Makes watermarks that records carry themselves, given how many tasks write the topic.
+    pub(crate) carried: Option<Carried<K, V>>,
 }
+
+pub(crate) type Carried<K, V> = fn(usize) -> Box<dyn GenerateWatermarks<K, V>>;
 
 impl<K, V> Consumed<K, V> {
     /// The records' own timestamps, whatever they are, watermarks right behind them, and a stop at
@@ -25,6 +29,7 @@ impl<K, V> Consumed<K, V> {
             watermarks: WatermarkStrategy::BoundedOutOfOrderness(Duration::ZERO),
             on_bad_record: OnBadRecord::Fail,
             bounds: (i64::MIN, i64::MAX),
+            carried: None,
         }
     }
 

@@ -4,6 +4,7 @@ mod join;
 mod lookup;
 mod process;
 mod produced;
+mod repartition;
 mod stateless;
 
 use std::marker::PhantomData;
@@ -115,15 +116,7 @@ where
             return Self::new(self.plan.clone(), edge);
         }
         let name = format!("{}-repartition", self.plan.name(self.from.node));
-        let topic = Topic::Internal(name.as_str().into());
-        self.sink(topic.clone(), Produced::new());
-        let source = TopicSource {
-            name: &name,
-            topics: vec![topic],
-            skip_null_keys: false,
-        };
-        let node = add_source::<K, V>(&self.plan, source, Consumed::new());
-        let edge = Edge { node, port: 0 };
+        let edge = repartition::through::<K, V>(&self.plan, self.from, &name);
         self.plan.note_repartition(self.from.node, edge);
         Self::new(self.plan.clone(), edge)
     }

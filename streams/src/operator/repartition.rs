@@ -7,7 +7,12 @@
 //! is, with their positions. What a source partition makes a task write is the same each time it is
 //! read, as long as the task has no other source partition, or keeps no state on the way; elsewhere
 //! records have no number.
+//!
+//! Event time goes along: every record carries the watermark that was in front of it, and partitions
+//! that get no records are told of it now and then. A partition's watermark is the smallest of what
+//! all tasks that write to it have told.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use tidemark_client::producer::{DefaultPartitioner, Partitioner};
@@ -16,9 +21,10 @@ use super::{Context, Operator, bad_key};
 use crate::chunk::{AnyChunk, typed};
 use crate::data::{Data, DataError, Payload};
 use crate::error::StreamsError;
-use crate::record::Headers;
+use crate::record::{Headers, Record};
 use crate::runtime::outbox::TopicId;
 use crate::state::{KeyValueStore, StoreId};
+use crate::time::GenerateWatermarks;
 
 /// Who wrote a record, and the how-manieth it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +43,22 @@ pub(crate) struct Tag {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tagged<V> {
     pub(crate) tag: Tag,
-    pub(crate) value: V,
+    /// The writer's watermark in front of it.
+    pub(crate) watermark: i64,
+    /// `None` if it is there only to tell the watermark.
+    pub(crate) value: Option<V>,
 }
 
-/// Bytes of a tag.
-const TAG: usize = 20;
+/// Bytes of a tag and a watermark.
+const HEAD: usize = 28;
+/// What a value is.
+const NULL: u8 = 0;
+const OWN: u8 = 1;
+const NOTHING: u8 = 2;
 
 impl Tag {
-    fn to_bytes(self) -> [u8; TAG] {
-        let mut bytes = [0; TAG];
+    fn to_bytes(self) -> [u8; 20] {
+        let mut bytes = [0; 20];
         bytes[..4].copy_from_slice(&self.writer.to_be_bytes());
         bytes[4..8].copy_from_slice(&self.task.to_be_bytes());
         bytes[8..12].copy_from_slice(&self.input.to_be_bytes());
@@ -54,44 +67,63 @@ impl Tag {
     }
 }
 
-/// The tag, a byte that tells null from what is not, then the value's own bytes.
+/// The tag, the watermark, a byte that tells null from what is not, then the value's own bytes.
 impl<V: Data> Data for Tagged<V> {
     fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
-        put(self.tag, &self.value, scratch)?;
+        put(self.tag, self.watermark, self.value.as_ref(), scratch)?;
         Ok(Some(scratch))
     }
 
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
-        let bytes = payload.require("a record of a repartition topic")?;
-        let short = || DataError::new("a record of a repartition topic that ends early");
-        let (tag, rest) = bytes.split_first_chunk::<TAG>().ok_or_else(short)?;
-        let (own, rest) = rest.split_first().ok_or_else(short)?;
-        let part = |from: usize| {
-            let bytes = tag.get(from..from + 4).and_then(|bytes| bytes.try_into().ok());
-            bytes.map_or(0, u32::from_be_bytes)
+        let mut rest = payload.require("a record of a repartition topic")?;
+        let rest = &mut rest;
+        let tag = Tag {
+            writer: number(rest)?,
+            task: number(rest)?,
+            input: number(rest)?,
+            number: u64::from_be_bytes(take(rest)?),
         };
-        let number = tag.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let watermark = i64::from_be_bytes(take(rest)?);
+        let value = match take(rest)? {
+            [NOTHING] => None,
+            [NULL] => Some(V::decode(payload.part(None))?),
+            _ => Some(V::decode(payload.part(Some(rest)))?),
+        };
         Ok(Self {
-            tag: Tag {
-                writer: part(0),
-                task: part(4),
-                input: part(8),
-                number,
-            },
-            value: V::decode(payload.part((*own != 0).then_some(rest)))?,
+            tag,
+            watermark,
+            value,
         })
-    }
-
-    fn is_null(&self) -> bool {
-        self.value.is_null()
     }
 }
 
-fn put<V: Data>(tag: Tag, value: &V, out: &mut Vec<u8>) -> Result<(), DataError> {
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], DataError> {
+    let split = rest.split_first_chunk::<N>();
+    let short = || DataError::new("a record of a repartition topic that ends early");
+    let (first, behind) = split.ok_or_else(short)?;
+    *rest = behind;
+    Ok(*first)
+}
+
+fn number(rest: &mut &[u8]) -> Result<u32, DataError> {
+    take(rest).map(u32::from_be_bytes)
+}
+
+fn put<V: Data>(
+    tag: Tag,
+    watermark: i64,
+    value: Option<&V>,
+    out: &mut Vec<u8>,
+) -> Result<(), DataError> {
     out.extend_from_slice(&tag.to_bytes());
+    out.extend_from_slice(&watermark.to_be_bytes());
+    out.push(NOTHING);
+    let Some(value) = value else {
+        return Ok(());
+    };
     let mut scratch = Vec::new();
     let own = value.encode(&mut scratch)?;
-    out.push(u8::from(own.is_some()));
+    out[HEAD] = if own.is_some() { OWN } else { NULL };
     out.extend_from_slice(own.unwrap_or_default());
     Ok(())
 }
@@ -104,45 +136,68 @@ pub(crate) struct RepartitionSink<K, V> {
     task: u32,
     /// Whether the same input makes it write the same each time.
     repeats: bool,
+    /// The watermark, and how far each partition has been told of it.
+    watermark: i64,
+    told: Vec<i64>,
+    told_all_at: i64,
     key: Vec<u8>,
     value: Vec<u8>,
     types: PhantomData<fn(K, V)>,
 }
 
-impl<K, V> RepartitionSink<K, V> {
-    pub(crate) fn new(topic: TopicId, store: StoreId, writer: u32, task: u32, repeats: bool) -> Self {
+/// So often every partition is told of the watermark, whether it has moved or not: a reader that has
+/// been restarted does not know it any more. In milliseconds.
+const TELL_AGAIN: i64 = 10_000;
+
+impl<K: Data, V: Data> RepartitionSink<K, V> {
+    pub(crate) fn new(
+        topic: TopicId,
+        partitions: u32,
+        store: StoreId,
+        writer: u32,
+        task: u32,
+        repeats: bool,
+    ) -> Self {
         Self {
             topic,
             store,
             writer,
             task,
             repeats,
+            watermark: i64::MIN,
+            told: vec![i64::MIN; partitions.max(1) as usize],
+            told_all_at: 0,
             key: Vec::new(),
             value: Vec::new(),
             types: PhantomData,
+        }
+    }
+
+    fn tag(&self, input: u32) -> Tag {
+        Tag {
+            writer: self.writer,
+            task: self.task,
+            input,
+            number: 0,
         }
     }
 }
 
 impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
-        let partitions = cx.outbox.partitions(self.topic).max(1);
-        let mut tag = Tag {
-            writer: self.writer,
-            task: self.task,
-            input: cx.input.unwrap_or(0),
-            number: 0,
-        };
+        let input = typed::<K, V>(input);
+        let mut tag = self.tag(cx.input.unwrap_or(0));
         let numbered = self.repeats && cx.input.is_some();
-        for row in typed::<K, V>(input).rows.drain(..) {
+        for row in input.rows.drain(..) {
             self.key.clear();
             self.value.clear();
             let key = match row.key.encode(&mut self.key) {
                 Ok(key) => key,
                 Err(error) => return cx.fail(bad_key(error)),
             };
-            // Records without a key have no task that they belong to: they stay with this one's
-            // number, so that the same record goes the same way each time.
+            // Records without a key belong to no task: they go where this task's number says, so that
+            // the same record goes the same way each time.
+            let partitions = self.told.len() as u32;
             let chosen = DefaultPartitioner.partition("", key, None, partitions);
             let partition = chosen.unwrap_or(self.task % partitions);
             if numbered {
@@ -157,19 +212,54 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
                     *number
                 });
             }
-            if let Err(error) = put(tag, &row.value, &mut self.value) {
+            if let Some(told) = self.told.get_mut(partition as usize) {
+                *told = row.watermark;
+            }
+            if let Err(error) = put(tag, row.watermark, Some(&row.value), &mut self.value) {
                 let topic = cx.outbox.name(self.topic).to_string();
                 return cx.fail(StreamsError::Encode { topic, error });
             }
-            let headers: Headers = row.headers;
-            let value = Some(&self.value[..]);
-            let topic = self.topic;
-            cx.outbox.push(topic, Some(partition), key, value, row.timestamp, headers);
+            let (topic, value) = (self.topic, Some(&self.value[..]));
+            cx.outbox.push(
+                topic,
+                Some(partition),
+                key,
+                value,
+                row.timestamp,
+                row.headers,
+            );
+        }
+        self.watermark = self.watermark.max(input.watermark);
+    }
+
+    fn wall_clock(&mut self, now: i64, cx: &mut Context<'_>) {
+        if self.watermark == i64::MIN {
+            return;
+        }
+        let again = now.saturating_sub(self.told_all_at) >= TELL_AGAIN;
+        if again {
+            self.told_all_at = now;
+        }
+        let tag = self.tag(0);
+        for (partition, told) in self.told.iter_mut().enumerate() {
+            if *told >= self.watermark && !again {
+                continue;
+            }
+            *told = self.watermark;
+            self.value.clear();
+            if put::<V>(tag, self.watermark, None, &mut self.value).is_ok() {
+                let (partition, value) = (Some(partition as u32), Some(&self.value[..]));
+                // Kafka's timestamps are not negative.
+                let timestamp = self.watermark.max(0);
+                let headers = Headers::default();
+                cx.outbox
+                    .push(self.topic, partition, None, value, timestamp, headers);
+            }
         }
     }
 }
 
-/// Takes the numbers off, and leaves out what has been there before.
+/// Takes numbers and watermarks off, and leaves out what has been there before.
 pub(crate) struct Deduplicate<K, V> {
     store: StoreId,
     types: PhantomData<fn(K, V)>,
@@ -186,12 +276,15 @@ impl<K, V> Deduplicate<K, V> {
 
 impl<K: Data, V: Data> Operator for Deduplicate<K, V> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
-        let input = typed::<K, Tagged<V>>(input);
+        let input = typed::<Option<K>, Tagged<V>>(input);
         let seen = cx.stores.get::<KeyValueStore<u64>>(self.store);
         let output = cx.outputs.get::<K, V>(0);
         output.watermark = input.watermark;
-        for row in input.rows.drain(..) {
+        for mut row in input.rows.drain(..) {
             let tag = row.value.tag;
+            let Some(value) = row.value.value.take() else {
+                continue;
+            };
             if tag.number > 0 {
                 let bytes = tag.to_bytes();
                 let writer = bytes.first_chunk::<12>().unwrap_or(&[0; 12]);
@@ -207,7 +300,59 @@ impl<K: Data, V: Data> Operator for Deduplicate<K, V> {
                     continue;
                 }
             }
-            output.rows.push(row.map_value(|_, tagged| tagged.value));
+            let key = match row.key.take() {
+                Some(key) => key,
+                None => match K::decode(Payload::new(None)) {
+                    Ok(key) => key,
+                    Err(error) => {
+                        cx.failed.get_or_insert(bad_key(error));
+                        return;
+                    }
+                },
+            };
+            output.rows.push(row.with(key, value));
         }
+    }
+}
+
+/// A repartition topic's watermarks: the smallest of what all tasks that write to it have told.
+pub(crate) struct CarriedWatermarks {
+    writers: usize,
+    told: HashMap<(u32, u32), i64>,
+    watermark: i64,
+}
+
+impl CarriedWatermarks {
+    /// Of a topic that so many tasks write to.
+    pub(crate) fn new(writers: usize) -> Self {
+        Self {
+            writers,
+            told: HashMap::new(),
+            watermark: i64::MIN,
+        }
+    }
+}
+
+impl<K, V> GenerateWatermarks<K, Tagged<V>> for CarriedWatermarks {
+    fn in_front(&mut self, record: &Record<K, Tagged<V>>) -> i64 {
+        let tagged = &record.value;
+        let writer = (tagged.tag.writer, tagged.tag.task);
+        let told = self.told.entry(writer).or_insert(i64::MIN);
+        if tagged.watermark > *told {
+            *told = tagged.watermark;
+            if self.told.len() >= self.writers {
+                let least = self.told.values().copied().min();
+                self.watermark = self.watermark.max(least.unwrap_or(i64::MIN));
+            }
+        }
+        self.watermark
+    }
+
+    fn observe(&mut self, _record: &Record<K, Tagged<V>>) -> i64 {
+        self.watermark
+    }
+
+    fn restore(&mut self, watermark: i64) {
+        self.watermark = watermark;
     }
 }

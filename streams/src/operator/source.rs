@@ -10,6 +10,7 @@ use tidemark_client::consumer::{Batch, BatchReader, ConsumerError, RecordRef};
 use super::Counts;
 use crate::chunk::{AnyChunk, typed};
 use crate::data::{Data, Payload};
+use crate::dsl::Carried;
 use crate::error::StreamsError;
 use crate::record::{Headers, Record};
 use crate::runtime::outbox::{Outbox, TopicId};
@@ -39,6 +40,7 @@ pub(crate) struct SourceSpec<K, V> {
     pub(crate) on_bad_record: OnBadRecord,
     /// Timestamps outside of it make a record a bad one.
     pub(crate) bounds: (i64, i64),
+    pub(crate) carried: Option<Carried<K, V>>,
     /// Whether records without a key are left out and counted: those of tables.
     pub(crate) skip_null_keys: bool,
 }
@@ -117,8 +119,12 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
         spec: Arc<SourceSpec<K, V>>,
         partition: TopicPartition,
         dead_letters: Option<TopicId>,
+        writers: usize,
     ) -> Self {
-        let generator = spec.watermarks.generator();
+        let generator = match spec.carried {
+            Some(carried) => WatermarkStrategy::custom(carried(writers)),
+            None => spec.watermarks.generator(),
+        };
         Self {
             spec,
             partition,
@@ -357,6 +363,9 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
             self.taken += count;
         }
         for row in &mut chunk.rows {
+            if let Some(own) = self.generator.in_front(row) {
+                *cx.watermark = (*cx.watermark).max(own.min(cx.others));
+            }
             row.watermark = *cx.watermark;
             let own = self.generator.observe(row);
             *cx.watermark = (*cx.watermark).max(own.min(cx.others));

@@ -12,11 +12,13 @@ use tokio::task::JoinHandle;
 
 use super::assignment::TaskId;
 use super::config::StreamsConfig;
+use super::globals;
 use super::metrics::{self, Metrics};
 use super::setup;
 use super::shared::{Progress, Shared};
 use super::worker::{Command, Worker};
 use crate::error::StreamsError;
+use crate::state::Globals;
 use crate::topology::{Topic, Topology};
 
 /// An instance of an application (Kafka: `KafkaStreams`). Several instances of one id share the work;
@@ -56,6 +58,7 @@ impl Streams {
             client,
             partitions: prepared.partitions,
             fingerprint: prepared.fingerprint,
+            globals: Globals::new(topology, config.clock.random()),
             tasks: Mutex::default(),
             on_disk: Arc::new(Mutex::new(on_disk.into_iter().collect())),
             stranger: Arc::default(),
@@ -66,7 +69,7 @@ impl Streams {
             config,
         });
         let targets = super::finish::ends(&shared, &external(&shared)).await?;
-        let mut started = Vec::new();
+        let mut started = globals::start(&shared).await?;
         let mut commands = Vec::new();
         for _ in 0..workers {
             let (tell, told) = mpsc::channel(4);
@@ -196,7 +199,9 @@ fn open_state_dir(config: &StreamsConfig) -> Result<(Option<File>, Vec<TaskId>),
     for entry in std::fs::read_dir(&dir).map_err(|error| failed(error.to_string()))? {
         let entry = entry.map_err(|error| failed(error.to_string()))?;
         let name = entry.file_name();
-        let id = name.to_str().and_then(|name| name.strip_suffix(".snapshot"));
+        let id = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".snapshot"));
         let id = id.and_then(|id| id.split_once('_'));
         if let Some((subtopology, partition)) = id {
             if let (Ok(subtopology), Ok(partition)) = (subtopology.parse(), partition.parse()) {
@@ -209,4 +214,3 @@ fn open_state_dir(config: &StreamsConfig) -> Result<(Option<File>, Vec<TaskId>),
     }
     Ok((Some(lock), tasks))
 }
-

@@ -85,15 +85,19 @@ impl Assignor for TaskAssignor {
         let mut assignment: Assignment =
             members.keys().map(|id| (id.clone(), Vec::new())).collect();
         for (task, member) in shared {
-            let free = owners.get(&task).is_none_or(|owners| {
-                owners.iter().all(|owner| **owner == *member)
-            });
+            let free = owners
+                .get(&task)
+                .is_none_or(|owners| owners.iter().all(|owner| **owner == *member));
             if let (true, Some(mine)) = (free, assignment.get_mut(member)) {
                 let topics = self.sources[task.subtopology].iter();
                 let here = topics.filter(|topic| {
-                    partitions.get(*topic).is_some_and(|count| task.partition < *count)
+                    partitions
+                        .get(*topic)
+                        .is_some_and(|count| task.partition < *count)
                 });
-                mine.extend(here.map(|topic| TopicPartition::new(Arc::clone(topic), task.partition)));
+                mine.extend(
+                    here.map(|topic| TopicPartition::new(Arc::clone(topic), task.partition)),
+                );
             }
         }
         assignment
@@ -196,7 +200,10 @@ fn share_out<'a>(
     }
     for task in tasks {
         if !shared.contains_key(task) {
-            let id = load.iter().min_by_key(|(_, count)| **count).map(|(id, _)| *id);
+            let id = load
+                .iter()
+                .min_by_key(|(_, count)| **count)
+                .map(|(id, _)| *id);
             if let Some(id) = id {
                 *load.entry(id).or_default() += 1;
                 shared.insert(*task, id);

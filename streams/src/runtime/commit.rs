@@ -90,17 +90,26 @@ async fn send_changes(
         let (changed, bytes) = (&mut live.changed, &mut live.since_snapshot);
         let wall = shared.config.clock.now().wall;
         let partition = Some(live.id.partition as u32);
-        live.task.lock().take_changes(&shared.topology, &mut |store, entry| {
-            if shared.topology.stores[store].changelog.is_none() {
-                return;
-            }
-            if changed.last() != Some(&store) && !changed.contains(&store) {
-                changed.push(store);
-            }
-            *bytes += (entry.key.len() + entry.value.map_or(0, <[u8]>::len)) as u64;
-            let topic = out.topic(&shared.changelog(store), 0);
-            out.push(topic, partition, Some(entry.key), entry.value, wall, Headers::default());
-        })?;
+        live.task
+            .lock()
+            .take_changes(&shared.topology, &mut |store, entry| {
+                if shared.topology.stores[store].changelog.is_none() {
+                    return;
+                }
+                if changed.last() != Some(&store) && !changed.contains(&store) {
+                    changed.push(store);
+                }
+                *bytes += (entry.key.len() + entry.value.map_or(0, <[u8]>::len)) as u64;
+                let topic = out.topic(&shared.changelog(store), 0);
+                out.push(
+                    topic,
+                    partition,
+                    Some(entry.key),
+                    entry.value,
+                    wall,
+                    Headers::default(),
+                );
+            })?;
     }
     live.changes.send(shared, producer).await
 }
@@ -111,8 +120,14 @@ async fn ends(shared: &Shared, live: &Live) -> Result<Vec<(usize, i64)>, Streams
         return Ok(Vec::new());
     }
     let name = |store: usize| TopicPartition::new(shared.changelog(store), live.id.partition);
-    let wanted = live.changed.iter().map(|store| (name(*store), OffsetSpec::Latest));
-    let listed = shared.admin.list_offsets(wanted, IsolationLevel::ReadUncommitted).await?;
+    let wanted = live
+        .changed
+        .iter()
+        .map(|store| (name(*store), OffsetSpec::Latest));
+    let listed = shared
+        .admin
+        .list_offsets(wanted, IsolationLevel::ReadUncommitted)
+        .await?;
     let listed = listed.all()?;
     let found = live.changed.iter().filter_map(|store| {
         let offset = listed.get(&name(*store))?.offset?;
@@ -156,7 +171,9 @@ pub(super) async fn write_snapshot(
     let work = tokio::task::spawn_blocking(move || {
         write(&own_path, fingerprint, &ends, &hashes, &mut task.lock())
     });
-    let written = work.await.map_err(|error| StreamsError::Internal(error.to_string()))?;
+    let written = work
+        .await
+        .map_err(|error| StreamsError::Internal(error.to_string()))?;
     live.snapshot_bytes = written.map_err(|error| StreamsError::Disk {
         path: path.display().to_string(),
         reason: error.to_string(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidemark_client::{Clock, ClientConfig};
+use tidemark_client::{ClientConfig, Clock};
 
 use crate::error::StreamsError;
 

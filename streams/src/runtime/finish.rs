@@ -32,9 +32,14 @@ pub(super) async fn ends(
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let listed = shared.admin.list_offsets(wanted, IsolationLevel::ReadUncommitted).await?;
+    let listed = shared
+        .admin
+        .list_offsets(wanted, IsolationLevel::ReadUncommitted)
+        .await?;
     let listed = listed.all()?.into_iter();
-    Ok(listed.map(|(partition, at)| (partition, at.offset.unwrap_or(0))).collect())
+    Ok(listed
+        .map(|(partition, at)| (partition, at.offset.unwrap_or(0)))
+        .collect())
 }
 
 /// Waits for one subtopology after the other, in the order in which they feed each other, and closes
@@ -46,6 +51,9 @@ pub(super) async fn finish(
 ) -> Result<(), StreamsError> {
     let clock = &shared.config.clock;
     for part in order(shared) {
+        if shared.topology.subtopologies[part].global {
+            continue;
+        }
         let internal: Vec<Topic> = shared.topology.subtopologies[part]
             .sources
             .iter()
@@ -85,7 +93,9 @@ fn order(shared: &Shared) -> Vec<usize> {
     let mut left: Vec<usize> = (0..parts.len()).collect();
     let mut ordered = Vec::new();
     while !left.is_empty() {
-        let free = left.iter().position(|b| !left.iter().any(|a| a != b && feeds(*a, *b)));
+        let free = left
+            .iter()
+            .position(|b| !left.iter().any(|a| a != b && feeds(*a, *b)));
         ordered.push(left.remove(free.unwrap_or(0)));
     }
     ordered
@@ -98,12 +108,14 @@ fn reached(shared: &Shared, part: usize, targets: &BTreeMap<TopicPartition, i64>
     let sources = shared.topology.subtopologies[part].sources.iter();
     let mut wanted = sources.flat_map(|topic| {
         let name = topic.resolve(application);
-        targets.iter().filter(move |(partition, _)| partition.topic == name)
+        targets
+            .iter()
+            .filter(move |(partition, _)| partition.topic == name)
     });
     wanted.all(|(partition, target)| {
-        let task = tasks.iter().find(|(id, _)| {
-            id.subtopology == part && id.partition == partition.partition
-        });
+        let task = tasks
+            .iter()
+            .find(|(id, _)| id.subtopology == part && id.partition == partition.partition);
         let Some((_, task)) = task else { return false };
         let mut task = task.lock();
         if task.outbox().len() > 0 {

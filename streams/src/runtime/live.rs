@@ -129,7 +129,10 @@ impl Live {
         }
         let task = Arc::clone(&self.task);
         task.lock().outbox().swap(&mut self.outgoing.outbox);
-        shared.metrics.records_out.inc_by(self.outgoing.outbox.len() as u64);
+        shared
+            .metrics
+            .records_out
+            .inc_by(self.outgoing.outbox.len() as u64);
         self.outgoing.send(shared, producer).await
     }
 }

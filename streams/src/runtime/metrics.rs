@@ -38,10 +38,26 @@ pub(crate) fn text(shared: &Shared) -> String {
     let mut out = String::new();
     let metrics = &shared.metrics;
     let counters = [
-        ("records_in_total", "Records that were fetched.", metrics.records_in.get()),
-        ("records_out_total", "Records that were written to topics.", metrics.records_out.get()),
-        ("commits_total", "Commits that succeeded.", metrics.commits.get()),
-        ("commit_milliseconds_total", "Time spent in commits.", metrics.commit_millis.get()),
+        (
+            "records_in_total",
+            "Records that were fetched.",
+            metrics.records_in.get(),
+        ),
+        (
+            "records_out_total",
+            "Records that were written to topics.",
+            metrics.records_out.get(),
+        ),
+        (
+            "commits_total",
+            "Commits that succeeded.",
+            metrics.commits.get(),
+        ),
+        (
+            "commit_milliseconds_total",
+            "Time spent in commits.",
+            metrics.commit_millis.get(),
+        ),
         (
             "skipped_outputs_total",
             "Records that could not be written and were left out.",
@@ -53,10 +69,18 @@ pub(crate) fn text(shared: &Shared) -> String {
         let _ = writeln!(out, "tidemark_streams_{name} {value}");
     }
     tasks(&mut out, shared);
-    head(&mut out, "restore_remaining_records", "gauge", "Changelog records still to be read.");
+    head(
+        &mut out,
+        "restore_remaining_records",
+        "gauge",
+        "Changelog records still to be read.",
+    );
     for (id, progress) in shared.restoring.lock().iter() {
         let left = progress.total.saturating_sub(progress.restored);
-        let _ = writeln!(out, "tidemark_streams_restore_remaining_records{{task=\"{id}\"}} {left}");
+        let _ = writeln!(
+            out,
+            "tidemark_streams_restore_remaining_records{{task=\"{id}\"}} {left}"
+        );
     }
     out
 }
@@ -75,9 +99,15 @@ fn tasks(out: &mut String, shared: &Shared) {
         }
         let watermark = task.watermark();
         if watermark > i64::MIN {
-            let _ = writeln!(marks, "tidemark_streams_watermark_milliseconds{{task=\"{id}\"}} {watermark}");
+            let _ = writeln!(
+                marks,
+                "tidemark_streams_watermark_milliseconds{{task=\"{id}\"}} {watermark}"
+            );
             let lag = wall.saturating_sub(watermark);
-            let _ = writeln!(lags, "tidemark_streams_event_time_lag_milliseconds{{task=\"{id}\"}} {lag}");
+            let _ = writeln!(
+                lags,
+                "tidemark_streams_event_time_lag_milliseconds{{task=\"{id}\"}} {lag}"
+            );
         }
         for (number, store) in task.stores() {
             let name = &shared.topology.stores[number].name;
@@ -87,19 +117,45 @@ fn tasks(out: &mut String, shared: &Shared) {
             let _ = writeln!(state, "tidemark_streams_state_keys{{{labels}}} {keys}");
         }
     }
-    head(out, "dropped_records_total", "counter", "Records that were left out, by reason.");
+    head(
+        out,
+        "dropped_records_total",
+        "counter",
+        "Records that were left out, by reason.",
+    );
     out.push_str(&counts);
-    head(out, "watermark_milliseconds", "gauge", "Event time that a task has come to.");
+    head(
+        out,
+        "watermark_milliseconds",
+        "gauge",
+        "Event time that a task has come to.",
+    );
     out.push_str(&marks);
-    head(out, "event_time_lag_milliseconds", "gauge", "How far it is behind the wall clock.");
+    head(
+        out,
+        "event_time_lag_milliseconds",
+        "gauge",
+        "How far it is behind the wall clock.",
+    );
     out.push_str(&lags);
-    head(out, "state_bytes", "gauge", "Memory that a store takes, and keys that it has.");
-    let (bytes, keys): (Vec<&str>, Vec<&str>) =
-        state.lines().partition(|line| line.starts_with("tidemark_streams_state_bytes"));
+    head(
+        out,
+        "state_bytes",
+        "gauge",
+        "Memory that a store takes, and keys that it has.",
+    );
+    let (bytes, keys): (Vec<&str>, Vec<&str>) = state
+        .lines()
+        .partition(|line| line.starts_with("tidemark_streams_state_bytes"));
     for line in bytes {
         let _ = writeln!(out, "{line}");
     }
-    head(out, "state_keys", "gauge", "Keys that a store has, each window of a key counted.");
+    head(
+        out,
+        "state_keys",
+        "gauge",
+        "Keys that a store has, each window of a key counted.",
+    );
     for line in keys {
         let _ = writeln!(out, "{line}");
     }

@@ -141,7 +141,9 @@ fn to_text(bytes: &[u8]) -> String {
 
 fn from_text(text: &str) -> Option<Vec<u8>> {
     use base64::Engine;
-    base64::engine::general_purpose::STANDARD_NO_PAD.decode(text).ok()
+    base64::engine::general_purpose::STANDARD_NO_PAD
+        .decode(text)
+        .ok()
 }
 
 #[cfg(test)]

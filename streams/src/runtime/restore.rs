@@ -13,7 +13,7 @@ use super::assignment::TaskId;
 use super::position::Committed;
 use super::shared::Shared;
 use super::snapshot::{self, SnapshotReader};
-use super::task::Task;
+use super::task::{Position, Task};
 use crate::data::DataError;
 use crate::error::StreamsError;
 use crate::state::Entry;
@@ -21,8 +21,10 @@ use crate::state::Entry;
 /// A task that is ready to go on.
 pub(crate) struct Restored {
     pub(crate) task: Task,
-    /// What was committed last, with an offset for every input.
+    /// What was committed last.
     pub(crate) committed: Committed,
+    /// Where it begins.
+    pub(crate) position: Position,
     /// By input: the end of the partition when it was looked at.
     pub(crate) ends: Vec<i64>,
 }
@@ -60,7 +62,15 @@ pub(crate) async fn restore(
     // what was committed.
     let mut undone = Undone::new();
     for (at, store) in kept.iter().enumerate() {
-        let upto = if fresh { starts[at] } else { committed.changelogs.get(store).copied().unwrap_or(starts[at]) };
+        let upto = if fresh {
+            starts[at]
+        } else {
+            committed
+                .changelogs
+                .get(store)
+                .copied()
+                .unwrap_or(starts[at])
+        };
         if upto > ends[at] {
             return Err(StreamsError::LostChangelog {
                 topic: logs[at].topic.to_string(),
@@ -71,10 +81,16 @@ pub(crate) async fn restore(
         }
         committed.changelogs.insert(*store, upto);
         let store = *store;
-        read_range(&shared.client, &logs[at], Some(upto), Some(ends[at]), &mut |key, _| {
-            undone.insert((store, key.to_vec()), None);
-            Ok(())
-        })
+        read_range(
+            &shared.client,
+            &logs[at],
+            Some(upto),
+            Some(ends[at]),
+            &mut |key, _| {
+                undone.insert((store, key.to_vec()), None);
+                Ok(())
+            },
+        )
         .await?;
     }
     let mut from: BTreeMap<usize, i64> = kept.iter().copied().zip(starts.iter().copied()).collect();
@@ -85,7 +101,10 @@ pub(crate) async fn restore(
             from = loaded;
         }
     }
-    let total: i64 = kept.iter().map(|store| committed.changelogs[store] - from[store]).sum();
+    let total: i64 = kept
+        .iter()
+        .map(|store| committed.changelogs[store] - from[store])
+        .sum();
     shared.restoring.lock().insert(
         id,
         super::shared::Progress {
@@ -99,27 +118,38 @@ pub(crate) async fn restore(
         let found = task.stores().find(|(own, _)| own == number);
         let Some((_, store)) = found else { continue };
         let mut read = 0_u64;
-        read_range(&shared.client, &logs[at], Some(begin), Some(upto), &mut |key, value| {
-            if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
-                *kept = value.map(<[u8]>::to_vec);
-            }
-            read += 1;
-            if read.is_multiple_of(4096) {
-                if let Some(progress) = shared.restoring.lock().get_mut(&id) {
-                    progress.restored += 4096;
+        read_range(
+            &shared.client,
+            &logs[at],
+            Some(begin),
+            Some(upto),
+            &mut |key, value| {
+                if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
+                    *kept = value.map(<[u8]>::to_vec);
                 }
-            }
-            let restored = store.restore(Entry { key, value });
-            restored.map_err(|error| StreamsError::State {
-                store: name.clone(),
-                error,
-            })
-        })
+                read += 1;
+                if read.is_multiple_of(4096) {
+                    if let Some(progress) = shared.restoring.lock().get_mut(&id) {
+                        progress.restored += 4096;
+                    }
+                }
+                let restored = store.restore(Entry { key, value });
+                restored.map_err(|error| StreamsError::State {
+                    store: name.clone(),
+                    error,
+                })
+            },
+        )
         .await?;
     }
     undo(&shared, &producer, id, undone).await?;
+    let before = committed.clone();
     for (at, partition) in inputs.iter().enumerate() {
-        let known = committed.position.inputs.iter().any(|(own, _, _)| own == partition);
+        let known = committed
+            .position
+            .inputs
+            .iter()
+            .any(|(own, _, _)| own == partition);
         if !known {
             let beginning = (partition.clone(), input_starts[at], i64::MIN);
             committed.position.inputs.insert(at, beginning);
@@ -129,7 +159,8 @@ pub(crate) async fn restore(
     shared.restoring.lock().remove(&id);
     Ok(Restored {
         task,
-        committed,
+        committed: before,
+        position: committed.position,
         ends: input_ends,
     })
 }
@@ -165,7 +196,10 @@ async fn ranges(
         let wanted = partitions.iter().map(|partition| (partition.clone(), spec));
         let mut found = Vec::new();
         if !partitions.is_empty() {
-            let listed = shared.admin.list_offsets(wanted, IsolationLevel::ReadUncommitted).await?;
+            let listed = shared
+                .admin
+                .list_offsets(wanted, IsolationLevel::ReadUncommitted)
+                .await?;
             let listed = listed.all()?;
             for partition in partitions {
                 let offset = listed.get(partition).and_then(|listed| listed.offset);
@@ -192,18 +226,32 @@ async fn load_snapshot(
         return Ok((task, None));
     };
     let path = snapshot::path(&dir.join(&shared.config.application), id);
-    let hashes: HashMap<u32, usize> =
-        starts.keys().map(|store| (shared.store_hash(*store), *store)).collect();
+    let hashes: HashMap<u32, usize> = starts
+        .keys()
+        .map(|store| (shared.store_hash(*store), *store))
+        .collect();
     let fits: BTreeMap<u32, (i64, i64)> = starts
         .iter()
-        .map(|(store, start)| (shared.store_hash(*store), (*start, committed.changelogs[store])))
+        .map(|(store, start)| {
+            (
+                shared.store_hash(*store),
+                (*start, committed.changelogs[store]),
+            )
+        })
         .collect();
     let fingerprint = shared.fingerprint;
     let mut own_undone = std::mem::take(undone);
     let fresh = shared.new_task(id);
     let work = tokio::task::spawn_blocking(move || {
         let mut task = task;
-        let loaded = load(&path, fingerprint, &mut task, &hashes, &fits, &mut own_undone);
+        let loaded = load(
+            &path,
+            fingerprint,
+            &mut task,
+            &hashes,
+            &fits,
+            &mut own_undone,
+        );
         match loaded {
             Ok(from) => (task, from, own_undone),
             Err(error) => {
@@ -243,14 +291,19 @@ fn load(
     }
     let mut stores: HashMap<u32, (usize, &mut Box<dyn crate::state::Store>)> = HashMap::new();
     for (number, store) in task.stores() {
-        let hash = hashes.iter().find(|(_, own)| **own == number).map(|(hash, _)| *hash);
+        let hash = hashes
+            .iter()
+            .find(|(_, own)| **own == number)
+            .map(|(hash, _)| *hash);
         if let Some(hash) = hash {
             stores.insert(hash, (number, store));
         }
     }
     reader.entries(&mut |hash, key, value| {
         let Some((number, store)) = stores.get_mut(&hash) else {
-            return Err(std::io::Error::other("an entry of a store that is not there"));
+            return Err(std::io::Error::other(
+                "an entry of a store that is not there",
+            ));
         };
         if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
             *kept = Some(value.to_vec());
@@ -283,7 +336,9 @@ async fn undo(
             value: value.as_deref(),
             ..RecordParts::default()
         };
-        producer.send_counted(&shared.changelog(*store), &parts).await?;
+        producer
+            .send_counted(&shared.changelog(*store), &parts)
+            .await?;
     }
     producer.flush().await;
     if producer.counts().failed > failed {
@@ -304,8 +359,14 @@ pub(crate) async fn read_range(
     let admin = client.admin();
     let list = async |spec| {
         let wanted = [(partition.clone(), spec)];
-        let listed = admin.list_offsets(wanted, IsolationLevel::ReadUncommitted).await?;
-        let offset = listed.all()?.into_values().next().and_then(|listed| listed.offset);
+        let listed = admin
+            .list_offsets(wanted, IsolationLevel::ReadUncommitted)
+            .await?;
+        let offset = listed
+            .all()?
+            .into_values()
+            .next()
+            .and_then(|listed| listed.offset);
         Ok::<i64, StreamsError>(offset.unwrap_or(0))
     };
     let from = match from {

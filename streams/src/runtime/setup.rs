@@ -10,9 +10,9 @@ use tidemark_client::{Admin, Client, ClientError, ErrorCode, TopicPartition};
 
 use super::config::StreamsConfig;
 use super::restore::read_range;
-use super::shared::{changelog_topic, fnv};
+use super::shared::changelog_topic;
 use crate::error::StreamsError;
-use crate::topology::{NodeKind, Topic, Topology};
+use crate::topology::{NodeKind, Topic, Topology, fnv};
 
 /// What the rest needs to know.
 pub(crate) struct Setup {
@@ -47,7 +47,12 @@ pub(crate) async fn prepare(
     let missing: Vec<String> = external
         .iter()
         .filter(|name| !partitions.contains_key(&***name))
-        .map(|name| format!("{}: topic {name:?} does not exist", topology.reader_of(name)))
+        .map(|name| {
+            format!(
+                "{}: topic {name:?} does not exist",
+                topology.reader_of(name)
+            )
+        })
         .collect();
     if !missing.is_empty() {
         return Err(StreamsError::Topology(missing));
@@ -125,8 +130,8 @@ async fn counts(
                 found.insert(name, topic.partitions.len() as u32);
             }
             Err(ClientError::UnknownTopic { .. }) => {}
-            Err(ClientError::Broker { code, .. })
-                if code == ErrorCode::UnknownTopicOrPartition => {}
+            Err(ClientError::Broker { code, .. }) if code == ErrorCode::UnknownTopicOrPartition => {
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -185,7 +190,10 @@ fn describe(
     };
     for part in topology.subtopologies.iter() {
         for store in &part.stores {
-            let keepers = part.nodes.iter().filter(|at| topology.nodes[**at].stores.contains(store));
+            let keepers = part
+                .nodes
+                .iter()
+                .filter(|at| topology.nodes[**at].stores.contains(store));
             let words: Vec<String> = keepers
                 .map(|at| match &topology.nodes[*at].kind {
                     NodeKind::WindowAggregate { windows } => format!("windows: {windows}"),
@@ -221,7 +229,9 @@ impl Described {
         }
         for name in self.stores.keys() {
             if !before.stores.contains_key(name) {
-                lines.push(format!("- store {name:?} is new, and would miss what was before"));
+                lines.push(format!(
+                    "- store {name:?} is new, and would miss what was before"
+                ));
             }
         }
         for (name, was) in &before.sources {

@@ -12,7 +12,8 @@ use super::config::StreamsConfig;
 use super::metrics::Metrics;
 use super::task::{Task, TaskConfig};
 use crate::error::StreamsError;
-use crate::topology::Topology;
+use crate::state::Globals;
+use crate::topology::{Topology, name_hash};
 
 pub(crate) struct Shared {
     pub(crate) topology: Topology,
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     /// How many partitions each topic has, by its name in the cluster.
     pub(crate) partitions: HashMap<String, u32>,
     pub(crate) fingerprint: u64,
+    /// The global tables of the instance.
+    pub(crate) globals: Globals,
     /// The tasks that run here.
     pub(crate) tasks: Mutex<BTreeMap<TaskId, Arc<Mutex<Task>>>>,
     pub(crate) on_disk: Arc<Mutex<BTreeSet<TaskId>>>,
@@ -50,7 +53,7 @@ impl Shared {
 
     /// The store's name in few bytes.
     pub(crate) fn store_hash(&self, store: usize) -> u32 {
-        store_hash(&self.topology.stores[store].name)
+        name_hash(&self.topology.stores[store].name)
     }
 
     pub(crate) fn new_task(&self, id: TaskId) -> Task {
@@ -62,6 +65,7 @@ impl Shared {
                 subtopology: id.subtopology,
                 partition: id.partition,
                 partitions: &|topic| self.partitions.get(topic).copied().unwrap_or(1),
+                globals: &self.globals,
                 chunk: self.config.chunk,
                 seed: self.config.clock.random(),
                 idle_after: idle_after.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
@@ -75,7 +79,7 @@ impl Shared {
         let application = &self.config.application;
         let found = parts.enumerate().find(|(_, part)| {
             let mut sources = part.sources.iter();
-            sources.any(|topic| topic.resolve(application) == partition.topic)
+            !part.global && sources.any(|topic| topic.resolve(application) == partition.topic)
         });
         found.map(|(subtopology, _)| TaskId {
             subtopology,
@@ -97,16 +101,4 @@ impl Shared {
 /// A changelog's name (Kafka: `ProcessorStateManager.storeChangelogTopic`).
 pub(crate) fn changelog_topic(application: &str, store: &str) -> Arc<str> {
     format!("{application}-{store}-changelog").into()
-}
-
-/// FNV-1a, folded: a name in four bytes.
-fn store_hash(name: &str) -> u32 {
-    let hash = fnv(name.as_bytes());
-    (hash ^ (hash >> 32)) as u32
-}
-
-/// FNV-1a of 64 bits: the same on every machine and in every version.
-pub(crate) fn fnv(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }

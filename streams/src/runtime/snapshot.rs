@@ -197,7 +197,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
-        let path = path(dir.path(), TaskId { subtopology: 1, partition: 2 });
+        let path = path(
+            dir.path(),
+            TaskId {
+                subtopology: 1,
+                partition: 2,
+            },
+        );
         assert!(SnapshotReader::open(&path, 5).unwrap().is_none());
         let ends = write(&path);
         let reader = SnapshotReader::open(&path, 5).unwrap().unwrap();

@@ -109,6 +109,9 @@ impl Task {
                 partitions: config.partitions,
                 wants_old: old[*number],
                 gets_old: node.inputs.iter().all(|edge| old[edge.node]),
+                partition: config.partition as u32,
+                repeats: part.sources.len() == 1 || !keeps_state(topology, *number),
+                writers: writers(topology, *number, config),
             };
             let operator = match &node.make {
                 Make::Operator(make) => Some(make(&mut cx)),
@@ -445,4 +448,30 @@ fn targets(
         }
     }
     targets
+}
+
+/// How many tasks write the topic that a source reads.
+fn writers(topology: &Topology, number: usize, config: &TaskConfig<'_>) -> usize {
+    let NodeKind::Source { topics } = &topology.nodes[number].kind else {
+        return 0;
+    };
+    let parts = topology.subtopologies.iter().filter(|part| {
+        part.nodes.iter().any(|at| match &topology.nodes[*at].kind {
+            NodeKind::Sink { topic } => topics.contains(topic),
+            _ => false,
+        })
+    });
+    let tasks = parts.map(|part| {
+        let sources = part.sources.iter();
+        let counts = sources.map(|topic| (config.partitions)(&topic.resolve(config.application)));
+        counts.max().unwrap_or(0) as usize
+    });
+    tasks.sum()
+}
+
+/// Whether a node has state in front of it.
+fn keeps_state(topology: &Topology, number: usize) -> bool {
+    let inputs = topology.nodes[number].inputs.iter();
+    let mut before = inputs.map(|edge| edge.node);
+    before.any(|at| !topology.nodes[at].stores.is_empty() || keeps_state(topology, at))
 }

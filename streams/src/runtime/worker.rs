@@ -52,8 +52,11 @@ impl Worker {
             .subtopologies
             .iter()
             .map(|part| {
-                let topics = part.sources.iter();
-                topics.map(|topic| topic.resolve(&config.application)).collect()
+                // Global tables are read by every instance, and belong to no task.
+                let topics = part.sources.iter().filter(|_| !part.global);
+                topics
+                    .map(|topic| topic.resolve(&config.application))
+                    .collect()
             })
             .collect();
         let topics: Vec<Arc<str>> = sources.iter().flatten().cloned().collect();
@@ -150,10 +153,16 @@ impl Worker {
         let Some(input) = live.inputs.iter().position(|own| *own == fetched.partition) else {
             return Ok(());
         };
-        let records: i64 = fetched.batches.iter().map(|batch| i64::from(batch.header().records_count)).sum();
+        let records: i64 = fetched
+            .batches
+            .iter()
+            .map(|batch| i64::from(batch.header().records_count))
+            .sum();
         self.shared.metrics.records_in.inc_by(records.max(0) as u64);
         let caught_up = fetched.next_offset >= fetched.high_watermark;
-        live.task.lock().push(input, fetched.batches, fetched.next_offset, caught_up);
+        live.task
+            .lock()
+            .push(input, fetched.batches, fetched.next_offset, caught_up);
         self.process(live, false).await?;
         self.hold_back(live)
     }
@@ -165,7 +174,9 @@ impl Worker {
         loop {
             let order = match live.waits_since {
                 _ if patience.is_zero() => Order::CaughtUp,
-                Some(since) if tick && clock.now().millis >= since + patience.as_millis() as u64 => {
+                Some(since)
+                    if tick && clock.now().millis >= since + patience.as_millis() as u64 =>
+                {
                     Order::CaughtUp
                 }
                 _ => Order::All,
@@ -273,7 +284,10 @@ impl Worker {
             let restored = restore
                 .await
                 .map_err(|error| StreamsError::Internal(error.to_string()))??;
-            let live = self.begin(id, restored)?;
+            let mut live = self.begin(id, restored)?;
+            // Where it began has to be known before something of it is seen: it begins there again.
+            let begins = vec![&mut live];
+            commit::commit(&self.shared, &self.producer, &mut self.consumer, begins).await?;
             tasks.live.insert(id, live);
         }
         Ok(())
@@ -281,13 +295,16 @@ impl Worker {
 
     fn begin(&mut self, id: TaskId, restored: Restored) -> Result<Live, StreamsError> {
         let ends = restored.ends.clone();
+        let begin = restored.position.inputs.clone();
         let live = Live::new(id, restored);
-        for (input, (partition, offset, _)) in live.committed.position.inputs.iter().enumerate() {
+        for (input, (partition, offset, _)) in begin.iter().enumerate() {
             self.consumer.seek(partition, *offset)?;
             let caught_up = ends.get(input).is_some_and(|end| offset >= end);
             live.task.lock().push(input, Vec::new(), *offset, caught_up);
         }
-        live.task.lock().advance(self.shared.config.clock.now().wall, true)?;
+        live.task
+            .lock()
+            .advance(self.shared.config.clock.now().wall, true)?;
         self.consumer.resume(&live.inputs)?;
         self.shared.tasks.lock().insert(id, Arc::clone(&live.task));
         tracing::info!(task = %id, "the task runs");
@@ -365,7 +382,9 @@ impl Listener {
         // With something broken nothing may be committed any more.
         if ours && self.shared.failed.borrow().is_none() {
             let live = tasks.live.iter_mut();
-            let live = live.filter(|(id, _)| gone.contains(id)).map(|(_, live)| live);
+            let live = live
+                .filter(|(id, _)| gone.contains(id))
+                .map(|(_, live)| live);
             commit::commit(&self.shared, &self.producer, consumer, live.collect()).await?;
             for id in &gone {
                 if let Some(live) = tasks.live.get_mut(id) {

@@ -189,7 +189,7 @@ impl TestDriver {
                 if is_global(&self.topology, *id) {
                     continue;
                 }
-                busy |= running.work(&mut self.logs)?;
+                busy |= running.work(&mut self.logs, self.wall)?;
             }
             if !busy {
                 return Ok(());
@@ -201,7 +201,7 @@ impl TestDriver {
     fn fill_globals(&mut self) -> Result<(), StreamsError> {
         for (id, running) in &mut self.tasks {
             if is_global(&self.topology, *id) {
-                running.work(&mut self.logs)?;
+                running.work(&mut self.logs, self.wall)?;
             }
         }
         Ok(())
@@ -470,11 +470,13 @@ fn is_global(topology: &Topology, (subtopology, _): (usize, i32)) -> bool {
 
 impl Running {
     /// Processes what has come and writes what follows; whether there was something.
-    fn work(&mut self, logs: &mut Logs) -> Result<bool, StreamsError> {
+    fn work(&mut self, logs: &mut Logs, wall: i64) -> Result<bool, StreamsError> {
         let mut busy = self.give(logs);
         while self.task.step(Order::CaughtUp)? {
             busy = true;
         }
+        // Watermarks go on to the next tasks, as they do now and then in an application.
+        self.task.advance(wall, false)?;
         Ok(busy | self.write(logs))
     }
 

@@ -34,6 +34,12 @@ impl<K, V> Clone for WatermarkStrategy<K, V> {
 /// A generator of the application's own. It is made anew for every partition, and again after a
 /// restart: then [`Self::restore`] tells how far the partition had come.
 pub trait GenerateWatermarks<K, V>: Send {
+    /// The watermark in front of this record, if the record itself tells it. Default: nothing new.
+    fn in_front(&mut self, record: &Record<K, V>) -> i64 {
+        let _ = record;
+        i64::MIN
+    }
+
     /// The watermark behind this record; one that goes back is ignored.
     fn observe(&mut self, record: &Record<K, V>) -> i64;
 
@@ -42,6 +48,14 @@ pub trait GenerateWatermarks<K, V>: Send {
 }
 
 impl<K, V> WatermarkStrategy<K, V> {
+    /// A generator of whatever kind.
+    pub(crate) fn custom(generator: Box<dyn GenerateWatermarks<K, V>>) -> WatermarkGenerator<K, V> {
+        WatermarkGenerator {
+            kind: Kind::Custom(generator),
+            watermark: i64::MIN,
+        }
+    }
+
     pub(crate) fn generator(&self) -> WatermarkGenerator<K, V> {
         let kind = match self {
             Self::BoundedOutOfOrderness(bound) => Kind::Bounded(millis(*bound)),
@@ -68,6 +82,16 @@ enum Kind<K, V> {
 }
 
 impl<K, V> WatermarkGenerator<K, V> {
+    /// The watermark in front of a record, where records tell it.
+    #[inline]
+    pub(crate) fn in_front(&mut self, record: &Record<K, V>) -> Option<i64> {
+        let Kind::Custom(custom) = &mut self.kind else {
+            return None;
+        };
+        self.watermark = self.watermark.max(custom.in_front(record));
+        Some(self.watermark)
+    }
+
     /// The watermark behind a record.
     #[inline]
     pub(crate) fn observe(&mut self, record: &Record<K, V>) -> i64 {

@@ -36,7 +36,11 @@ fn a_task_has_all_its_partitions() {
     let assignment = assignor.assign(&topics(2, 2, 2), &members);
     for mine in assignment.values() {
         assert_eq!(mine.len(), 3);
-        let of = |topic: &str| mine.iter().find(|p| &*p.topic == topic).map(|p| p.partition);
+        let of = |topic: &str| {
+            mine.iter()
+                .find(|p| &*p.topic == topic)
+                .map(|p| p.partition)
+        };
         assert_eq!(of("a"), of("b"));
     }
     assert_eq!(*assignor.stranger.lock(), None);
