@@ -77,7 +77,7 @@ impl<K: Data, V: Data> GroupedStream<K, V> {
         let plan = &self.stream.plan;
         let aggregator = Arc::new(aggregator);
         let store = plan.add_store(StoreSpec {
-            name: format!("{}.{operation}", plan.name(self.stream.from.node)),
+            name: plan.unused_name(&format!("{}.{operation}", plan.name(self.stream.from.node))),
             make: Arc::new(|seed| Box::new(KeyValueStore::<A::State>::new(seed))),
             changelog: Some(Changelog { retention: None }),
         });

@@ -183,7 +183,7 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
     let times = spans.times(emit);
     let kept = times.keep.saturating_add(times.length.unwrap_or_default());
     let store = plan.add_store(StoreSpec {
-        name: format!("{name}.{operation}"),
+        name: plan.unused_name(&format!("{name}.{operation}")),
         make: Arc::new(move |seed| Box::new(SpanStore::<A::State>::new(seed, times))),
         changelog: Some(Changelog {
             retention: Some(kept.saturating_add(ADDITIONAL_RETENTION)),
@@ -205,7 +205,8 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
         .output::<Windowed<K>, Change<A::State>>()
         .output::<K, Late<V>>()
         .keeps_time::<K, V>()
-        .store(store);
+        .store(store)
+        .holds_back(spans.holds_back(emit));
     let node = plan.add(new);
     let results = Edge {
         node,

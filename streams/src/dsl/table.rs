@@ -209,7 +209,8 @@ impl<K: Data, V: Data> Table<K, V> {
         match &self.view {
             Some(view) => (self.clone(), view.clone()),
             None => {
-                let kept = self.keep_as(&format!("{}.table", self.plan.name(self.from.node)));
+                let name = format!("{}.table", self.plan.name(self.from.node));
+                let kept = self.keep_as(&self.plan.unused_name(&name));
                 let view = View::stored(match kept.kept {
                     Kept::Store(store) => store,
                     _ => unreachable!("it has just been given a store"),

@@ -88,7 +88,7 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
         }
         let kept = retention(&windows);
         let store = plan.add_store(StoreSpec {
-            name: format!("{name}.{operation}"),
+            name: plan.unused_name(&format!("{name}.{operation}")),
             make: Arc::new(move |seed| Box::new(WindowStore::<A::State>::new(seed, kept))),
             changelog: Some(Changelog {
                 retention: Some(kept.saturating_add(ADDITIONAL_RETENTION)),

@@ -60,6 +60,15 @@ impl Spans {
         }
     }
 
+    /// By how much the watermark is behind what it is in front of the windows: results carry the time
+    /// at which their window is over, but may come out the lateness later.
+    pub(crate) fn holds_back(&self, emit: Emit) -> i64 {
+        match (self.time(), emit) {
+            (EventTime::Watermark, Emit::Final) => self.grace(),
+            _ => 0,
+        }
+    }
+
     /// What its store has to know.
     pub(crate) fn times(&self, emit: Emit) -> SpanTimes {
         let fire = match (self.time(), emit) {
@@ -180,7 +189,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         }
     }
 
-    /// Event time has come to `now`.
+    /// Event time has come to `now`. Results carry a watermark of at least `stamp`.
     fn advance(&mut self, now: i64, stamp: i64, cx: &mut Context<'_>) {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let before = store.time().closed;
@@ -313,7 +322,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for SpanAggregate<K, V, A> 
         for row in input.rows.drain(..) {
             let stamp = row.watermark;
             if by_watermark {
-                self.advance(stamp, stamp, cx);
+                self.advance(stamp, i64::MIN, cx);
                 let closed = cx.stores.get::<Store<K, V, A>>(self.store).time().closed;
                 self.add(row, closed, cx);
             } else {
@@ -330,10 +339,11 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for SpanAggregate<K, V, A> 
             }
         }
         if by_watermark {
-            self.advance(input.watermark, input.watermark, cx);
+            self.advance(input.watermark, i64::MIN, cx);
         }
         for output in &mut cx.outputs.ports {
             output.chunk.set_watermark(input.watermark);
+            output.chunk.hold_back(self.spans.holds_back(self.emit));
         }
     }
 }

@@ -188,6 +188,10 @@ impl Plan {
             state.problems.push(problem);
         } else {
             let old = std::mem::replace(&mut state.nodes[node].name, name.to_owned());
+            let stores = state.stores.iter_mut();
+            for store in stores.filter(|store| store.name == old) {
+                name.clone_into(&mut store.name);
+            }
             state.names.remove(&old);
             state.names.insert(name.to_owned());
         }

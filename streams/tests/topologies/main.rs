@@ -4,5 +4,6 @@
 mod aggregates;
 mod joins;
 mod processors;
+mod table_properties;
 mod tables;
 mod windows;

@@ -96,6 +96,7 @@ impl<K: Data, V: Data> Table<K, V> {
         };
         let plan = &self.plan;
         let name = format!("{}.suppress", plan.name(self.from.node));
+        let name = plan.unused_name(&name);
         let by_watermark = (bounds.time == EventTime::Watermark).then_some(wait);
         let counts_bytes = bounds.max_bytes < usize::MAX;
         let store = plan.add_store(StoreSpec {

@@ -33,14 +33,27 @@ pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
         let table = cogrouped.aggregate_with(fold);
         return Ok(Outcome::Made(Handle::Table(table)));
     };
-    let table: WindowedTable<Dyn, _, Dyn> =
-        if let Some(windows) = windows::time_windows(made, built.time)? {
-            // Its merge is for sessions.
-            node.text("merge");
-            cogrouped.windowed_by(windows).emit(emit).aggregate(fold)
-        } else {
-            return Err(format!("nobody builds windows {made}"));
-        };
+    let table: WindowedTable<Dyn, _, Dyn> = match made["kind"].as_str() {
+        Some("session") => {
+            let merge = functions::fold(node.need_text("merge")?)?;
+            let fold = fold.merging(move |_: &Dyn, state: &mut Dyn, other| {
+                *state = merge(std::mem::take(state), other);
+            });
+            let windows = windows::session_windows(made, built.time)?;
+            let windowed = cogrouped.windowed_by_session(windows);
+            windowed.emit(emit).aggregate(fold)
+        }
+        Some("sliding") => {
+            let windows = windows::sliding_windows(made, built.time)?;
+            let windowed = cogrouped.windowed_by_sliding(windows);
+            windowed.emit(emit).aggregate(fold)
+        }
+        _ => {
+            let windows = windows::time_windows(made, built.time)?;
+            let windowed = cogrouped.windowed_by(windows.ok_or("no such windows")?);
+            windowed.emit(emit).aggregate(fold)
+        }
+    };
     built.cogrouped.insert(node.id.clone(), table.clone());
     Ok(Outcome::Made(Handle::WindowedTable((*table).clone())))
 }
