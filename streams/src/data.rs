@@ -8,6 +8,9 @@ mod payload;
 mod text;
 mod windowed;
 
+use std::borrow::Cow;
+
+pub(crate) use json::JSON;
 pub use json::{Json, decode_json, encode_json};
 pub use payload::Payload;
 
@@ -35,6 +38,14 @@ pub trait Data: Clone + Send + Sync + 'static {
     ///
     /// [`DataError`] if the bytes are not such a value, or null and the type has no null.
     fn decode(payload: Payload<'_>) -> Result<Self, DataError>;
+
+    /// What its bytes are, in a few words. A topic that a topology writes as one thing and reads as
+    /// another is refused before the start, so types that can read the bytes of one another have to
+    /// say the same. Empty text fits with everything. Default: the name of the type.
+    #[must_use]
+    fn format() -> Cow<'static, str> {
+        std::any::type_name::<Self>().into()
+    }
 
     /// Whether it is written as null. Kafka's rules for null keys and values go by it.
     #[inline]

@@ -20,6 +20,6 @@ pub use grouped_table::GroupedTable;
 pub(crate) use source::Carried;
 pub use source::Consumed;
 pub use spans::{SessionWindowedStream, SlidingWindowedStream};
-pub use stream::{Branches, JoinedStream, Produced, Stream};
+pub use stream::{Branches, JoinedStream, Produced, Repartitioned, Stream};
 pub use table::{Suppress, Table};
 pub use windowed::{TimeWindowedStream, WindowedTable};

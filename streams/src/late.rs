@@ -61,4 +61,8 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for L
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         decode_json(payload)
     }
+
+    fn format() -> std::borrow::Cow<'static, str> {
+        crate::data::JSON.into()
+    }
 }

@@ -22,8 +22,8 @@ pub use data::{Data, DataError, Json, Payload};
 pub use data::{decode_json, encode_json};
 pub use dsl::{
     Branches, CogroupedStream, Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable,
-    JoinedStream, Produced, SessionWindowedStream, SlidingWindowedStream, Stream, StreamsBuilder,
-    Suppress, Table, TimeWindowedStream, WindowedTable,
+    JoinedStream, Produced, Repartitioned, SessionWindowedStream, SlidingWindowedStream, Stream,
+    StreamsBuilder, Suppress, Table, TimeWindowedStream, WindowedTable,
 };
 pub use error::StreamsError;
 pub use late::{Late, LateReason, LateWindow};

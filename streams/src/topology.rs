@@ -1,11 +1,15 @@
 //! A topology as data: nodes, edges, stores. It is built by the DSL, and does nothing by itself.
 
+mod check;
+mod describe;
 pub(crate) mod held_back;
 pub(crate) mod old_values;
 mod partitions;
 mod plan;
 mod subtopology;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidemark_client::TopicPartition;
@@ -28,6 +32,8 @@ pub struct Topology {
     pub(crate) stores: Arc<[StoreSpec]>,
     pub(crate) globals: Arc<[GlobalSpec]>,
     pub(crate) subtopologies: Arc<[Subtopology]>,
+    /// Repartition topics whose numbers of partitions were asked for.
+    pub(crate) sizes: Arc<BTreeMap<Topic, u32>>,
 }
 
 /// One operator and what feeds it.
@@ -38,6 +44,8 @@ pub(crate) struct Node {
     /// An empty chunk for each output.
     pub(crate) outputs: Vec<MakeChunk>,
     pub(crate) make: Make,
+    /// What it knows of the topics that it reads or writes.
+    pub(crate) end: Option<TopicEnd>,
     /// The stores that it uses.
     pub(crate) stores: Vec<usize>,
     /// Those of them in which it only looks things up.
@@ -58,8 +66,39 @@ pub(crate) struct Node {
     pub(crate) global: bool,
 }
 
+/// What a source or a sink knows of its topics.
+#[derive(Clone, Debug)]
+pub(crate) struct TopicEnd {
+    /// What keys and values are: see [`Data::format`].
+    pub(crate) key: Cow<'static, str>,
+    pub(crate) value: Cow<'static, str>,
+    /// How records are partitioned; sources know it only if they were told.
+    pub(crate) partitioning: Option<Partitioning>,
+}
+
+/// Which partition records of a topic go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Partitioning {
+    /// That of Kafka's own partitioner.
+    Keys,
+    /// That of a closure; the number tells closures apart.
+    Closure(usize),
+    /// That of a partitioner with that name.
+    Named(Arc<str>),
+}
+
+impl std::fmt::Display for Partitioning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Keys => f.write_str("Kafka's partitioner"),
+            Self::Closure(_) => f.write_str("a partitioner without a name"),
+            Self::Named(name) => write!(f, "the partitioner {name:?}"),
+        }
+    }
+}
+
 /// Where a stream comes from: a node and which of its outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Edge {
     pub(crate) node: usize,
     pub(crate) port: usize,
@@ -132,6 +171,15 @@ pub enum Topic {
     External(Arc<str>),
     /// A topic that the application makes for itself: its name begins with the application's id.
     Internal(Arc<str>),
+}
+
+impl std::fmt::Display for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::External(name) => f.write_str(name),
+            Self::Internal(name) => write!(f, "<application>-{name}"),
+        }
+    }
 }
 
 impl Topic {

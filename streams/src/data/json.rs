@@ -1,11 +1,15 @@
 //! JSON by serde.
 
+use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Data, DataError, Payload};
+
+/// What JSON is as a format: any type may read what another one has written.
+pub(crate) const JSON: &str = "JSON";
 
 /// A value that is written as JSON. It derefs to what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +37,10 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for J
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         decode_json(payload).map(Self)
     }
+
+    fn format() -> Cow<'static, str> {
+        JSON.into()
+    }
 }
 
 /// Makes serde types fit to be keys and values, written as JSON.
@@ -59,6 +67,10 @@ macro_rules! json_data {
                 payload: $crate::Payload<'_>,
             ) -> ::std::result::Result<Self, $crate::DataError> {
                 $crate::decode_json(payload)
+            }
+
+            fn format() -> ::std::borrow::Cow<'static, str> {
+                <$crate::Json<$type> as $crate::Data>::format()
             }
         }
     )+};

@@ -1,5 +1,7 @@
 //! Null as `None`.
 
+use std::borrow::Cow;
+
 use super::{Data, DataError, Payload};
 
 impl<T: Data> Data for Option<T> {
@@ -17,6 +19,10 @@ impl<T: Data> Data for Option<T> {
             Some(_) => T::decode(payload).map(Some),
             None => Ok(None),
         }
+    }
+
+    fn format() -> Cow<'static, str> {
+        T::format()
     }
 
     #[inline]

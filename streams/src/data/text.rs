@@ -1,5 +1,6 @@
 //! Text and plain bytes, and `()`, which looks at nothing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +19,10 @@ impl Data for String {
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         Ok(utf8(payload)?.to_owned())
     }
+
+    fn format() -> Cow<'static, str> {
+        "UTF-8 text".into()
+    }
 }
 
 /// UTF-8 that is shared when it is cloned.
@@ -30,6 +35,10 @@ impl Data for Arc<str> {
     #[inline]
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         Ok(utf8(payload)?.into())
+    }
+
+    fn format() -> Cow<'static, str> {
+        "UTF-8 text".into()
     }
 }
 
@@ -51,6 +60,10 @@ impl Data for Bytes {
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         payload.to_bytes().ok_or_else(|| DataError::null("bytes"))
     }
+
+    fn format() -> Cow<'static, str> {
+        "".into()
+    }
 }
 
 /// The bytes as they are (Kafka: `ByteArraySerde`).
@@ -63,6 +76,10 @@ impl Data for Vec<u8> {
     #[inline]
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         Ok(payload.require("bytes")?.to_vec())
+    }
+
+    fn format() -> Cow<'static, str> {
+        "".into()
     }
 }
 
@@ -82,5 +99,9 @@ impl Data for () {
     #[inline]
     fn is_null(&self) -> bool {
         true
+    }
+
+    fn format() -> Cow<'static, str> {
+        "".into()
     }
 }

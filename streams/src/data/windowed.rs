@@ -1,5 +1,7 @@
 //! Keys with a window, in Kafka's form.
 
+use std::borrow::Cow;
+
 use super::{Data, DataError, Payload};
 use crate::time::{Window, Windowed};
 
@@ -28,6 +30,10 @@ impl<K: Data> Data for Windowed<K> {
             key: K::decode(Payload::new(Some(key)))?,
             window: Window { start, end },
         })
+    }
+
+    fn format() -> Cow<'static, str> {
+        format!("a window's key of {}", K::format()).into()
     }
 }
 

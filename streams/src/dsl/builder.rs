@@ -7,7 +7,9 @@ use super::stream::Stream;
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::operator::source::{OnBadRecord, PartitionSource, SourceSpec};
-use crate::topology::{Edge, Make, NewNode, NodeKind, Plan, Topic, Topology};
+use crate::topology::{
+    Edge, Make, NewNode, NodeKind, Partitioning, Plan, Topic, TopicEnd, Topology,
+};
 
 /// Builds a topology (Kafka: `StreamsBuilder`). Streams and tables made from it are handles: each
 /// call on one adds an operator.
@@ -38,10 +40,18 @@ impl StreamsBuilder {
         Self::default()
     }
 
-    /// Reads a topic (Kafka: `StreamsBuilder.stream`).
+    /// Reads a topic (Kafka: `StreamsBuilder.stream`). Once more with the same types it is the same
+    /// stream.
     #[must_use]
     pub fn stream<K: Data, V: Data>(&self, topic: &str) -> Stream<K, V> {
-        self.stream_with([topic], Consumed::new())
+        // Kafka, too, takes two streams of one topic as one.
+        let known = self.plan.plain_source::<(K, V)>(topic);
+        if let Some(edge) = known {
+            return Stream::new(self.plan.clone(), edge);
+        }
+        let stream = self.stream_with([topic], Consumed::new());
+        self.plan.note_plain_source::<(K, V)>(topic, stream.from);
+        stream
     }
 
     /// Reads topics, and says how: event time, watermarks, what is done with bad records.
@@ -123,6 +133,12 @@ pub(super) fn add_source<K: Data, V: Data>(
             cx.writers,
         ))
     }));
-    let new = NewNode::new("stream", NodeKind::Source { topics }, make).output::<K, V>();
+    let end = TopicEnd {
+        key: K::format(),
+        value: V::format(),
+        partitioning: consumed.partitioned_by.map(Partitioning::Named),
+    };
+    let new = NewNode::new("stream", NodeKind::Source { topics }, make).end(end);
+    let new = new.output::<K, V>();
     plan.add_named(name, new)
 }

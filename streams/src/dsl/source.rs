@@ -15,6 +15,7 @@ pub struct Consumed<K, V> {
     pub(crate) bounds: (i64, i64),
     /// Makes watermarks that records carry themselves, given how many tasks write the topic.
     pub(crate) carried: Option<Carried<K, V>>,
+    pub(crate) partitioned_by: Option<Arc<str>>,
 }
 
 pub(crate) type Carried<K, V> = fn(usize) -> Box<dyn GenerateWatermarks<K, V>>;
@@ -30,6 +31,7 @@ impl<K, V> Consumed<K, V> {
             on_bad_record: OnBadRecord::Fail,
             bounds: (i64::MIN, i64::MAX),
             carried: None,
+            partitioned_by: None,
         }
     }
 
@@ -70,6 +72,15 @@ impl<K, V> Consumed<K, V> {
     #[must_use]
     pub fn on_bad_record(mut self, policy: OnBadRecord) -> Self {
         self.on_bad_record = policy;
+        self
+    }
+
+    /// Says that records were partitioned by a partitioner of that name, as in
+    /// [`crate::Produced::partitioner`], and not by Kafka's own one. Topics that are joined have to
+    /// be partitioned in the same way.
+    #[must_use]
+    pub fn partitioned_by(mut self, name: &str) -> Self {
+        self.partitioned_by = Some(name.into());
         self
     }
 

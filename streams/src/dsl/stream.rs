@@ -11,14 +11,13 @@ use std::marker::PhantomData;
 
 pub use join::JoinedStream;
 pub use produced::Produced;
+pub use repartition::Repartitioned;
 pub use stateless::Branches;
 
-use super::builder::{TopicSource, add_source};
 use super::grouped::GroupedStream;
-use super::source::Consumed;
 use crate::data::Data;
 use crate::operator::sink::Sink;
-use crate::topology::{Edge, Make, NewNode, NodeKind, Plan, Topic};
+use crate::topology::{Edge, Make, NewNode, NodeKind, Plan, Topic, TopicEnd};
 use std::sync::Arc;
 
 /// A stream of records (Kafka: `KStream`): facts that follow one another. Clones are handles of the
@@ -94,31 +93,18 @@ where
         V: Data,
     {
         let to = topic.clone();
+        let end = TopicEnd {
+            key: K::format(),
+            value: V::format(),
+            partitioning: Some(produced.partitioning),
+        };
         let make = Make::Operator(Arc::new(move |cx| {
             let topic = cx.topic(&to);
             Box::new(Sink::new(topic, produced.partitioner.clone()))
         }));
         let kind = NodeKind::Sink { topic };
         self.plan
-            .add(NewNode::new("to", kind, make).input(self.from));
-    }
-
-    /// Writes the stream to a topic of the application's own and reads it back, so that records of
-    /// one key come to one task (Kafka: `KStream.repartition`). Grouping and joining do it by
-    /// themselves where the key has changed.
-    #[must_use]
-    pub fn repartition(&self) -> Self
-    where
-        K: Data,
-        V: Data,
-    {
-        if let Some(edge) = self.plan.repartitioned(self.from.node) {
-            return Self::new(self.plan.clone(), edge);
-        }
-        let name = format!("{}-repartition", self.plan.name(self.from.node));
-        let edge = repartition::through::<K, V>(&self.plan, self.from, &name);
-        self.plan.note_repartition(self.from.node, edge);
-        Self::new(self.plan.clone(), edge)
+            .add(NewNode::new("to", kind, make).input(self.from).end(end));
     }
 
     /// The same stream with all records of a key in one task.

@@ -17,6 +17,7 @@ use std::marker::PhantomData;
 
 use tidemark_client::producer::{DefaultPartitioner, Partitioner};
 
+use super::sink::SinkPartitioner;
 use super::{Context, Operator, bad_key};
 use crate::chunk::{AnyChunk, typed};
 use crate::data::{Data, DataError, Payload};
@@ -136,6 +137,7 @@ pub(crate) struct RepartitionSink<K, V> {
     task: u32,
     /// Whether the same input makes it write the same each time.
     repeats: bool,
+    partitioner: Option<SinkPartitioner<K, V>>,
     /// The watermark, and how far each partition has been told of it.
     watermark: i64,
     told: Vec<i64>,
@@ -157,6 +159,7 @@ impl<K: Data, V: Data> RepartitionSink<K, V> {
         writer: u32,
         task: u32,
         repeats: bool,
+        partitioner: Option<SinkPartitioner<K, V>>,
     ) -> Self {
         Self {
             topic,
@@ -164,6 +167,7 @@ impl<K: Data, V: Data> RepartitionSink<K, V> {
             writer,
             task,
             repeats,
+            partitioner,
             watermark: i64::MIN,
             told: vec![i64::MIN; partitions.max(1) as usize],
             told_all_at: 0,
@@ -198,8 +202,11 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
             // Records without a key belong to no task: they go where this task's number says, so that
             // the same record goes the same way each time.
             let partitions = self.told.len() as u32;
-            let chosen = DefaultPartitioner.partition("", key, None, partitions);
-            let partition = chosen.unwrap_or(self.task % partitions);
+            let chosen = match &self.partitioner {
+                Some(partitioner) => partitioner(&row.key, &row.value, partitions),
+                None => DefaultPartitioner.partition("", key, None, partitions),
+            };
+            let partition = chosen.unwrap_or(self.task) % partitions;
             if numbered {
                 let mut counter = [0; 8];
                 counter[..4].copy_from_slice(&partition.to_be_bytes());

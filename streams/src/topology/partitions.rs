@@ -1,8 +1,9 @@
-//! How many partitions the application's own topics have.
+//! How many partitions the application's own topics have (Kafka: `CopartitionedTopicsEnforcer`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::check::meetings;
 use super::{NodeKind, Topic, Topology};
 
 impl Topology {
@@ -41,29 +42,90 @@ impl Topology {
         reader.map(|node| node.name.clone()).unwrap_or_default()
     }
 
-    /// The number of partitions of every repartition topic: that of the largest topic whose records
-    /// come into it, so that no more tasks are needed behind it than in front of it. `count` knows the
-    /// external topics.
+    /// The number of partitions of every repartition topic: the one that was asked for; else that of
+    /// the topics that it is joined with; else that of the largest topic whose records come into it,
+    /// so that no more tasks are needed behind it than in front of it. `count` knows the external
+    /// topics. Whether topics that are joined agree is for [`Self::check_partitions`] to say.
     pub(crate) fn internal_partitions(&self, count: &dyn Fn(&str) -> u32) -> BTreeMap<Topic, u32> {
+        let groups = self.groups();
         let mut known: BTreeMap<Topic, u32> = BTreeMap::new();
         // Subtopologies feed one another; a chain is no longer than there are of them.
         for _ in 0..=self.subtopologies.len() {
-            for part in self.subtopologies.iter() {
-                let sources = part.sources.iter().map(|topic| match topic {
-                    Topic::External(name) => count(name),
-                    Topic::Internal(_) => known.get(topic).copied().unwrap_or(1),
-                });
-                let largest = sources.max().unwrap_or(1);
-                for node in &part.nodes {
-                    if let NodeKind::Sink { topic } = &self.nodes[*node].kind {
-                        if matches!(topic, Topic::Internal(_)) {
-                            let size = known.entry(topic.clone()).or_insert(1);
-                            *size = (*size).max(largest);
-                        }
-                    }
-                }
+            known = self.flow(&known, count);
+            for group in &groups {
+                self.settle(group, &mut known, count);
             }
         }
         known
+    }
+
+    /// What follows for each repartition topic from what flows into it.
+    fn flow(
+        &self,
+        known: &BTreeMap<Topic, u32>,
+        count: &dyn Fn(&str) -> u32,
+    ) -> BTreeMap<Topic, u32> {
+        let mut sizes: BTreeMap<Topic, u32> = BTreeMap::new();
+        for part in self.subtopologies.iter() {
+            let sources = part.sources.iter().map(|topic| match topic {
+                Topic::External(name) => count(name),
+                Topic::Internal(_) => known.get(topic).copied().unwrap_or(1),
+            });
+            let largest = sources.max().unwrap_or(1);
+            for node in &part.nodes {
+                let NodeKind::Sink { topic } = &self.nodes[*node].kind else {
+                    continue;
+                };
+                if matches!(topic, Topic::Internal(_)) {
+                    let size = sizes.entry(topic.clone()).or_insert(1);
+                    *size = match self.sizes.get(topic) {
+                        Some(asked) => *asked,
+                        None => (*size).max(largest),
+                    };
+                }
+            }
+        }
+        sizes
+    }
+
+    /// What follows for the repartition topics of a group that has to have one number.
+    fn settle(
+        &self,
+        group: &BTreeSet<&Topic>,
+        known: &mut BTreeMap<Topic, u32>,
+        count: &dyn Fn(&str) -> u32,
+    ) {
+        let external = group.iter().filter_map(|topic| match topic {
+            Topic::External(name) => Some(count(name)),
+            Topic::Internal(_) => None,
+        });
+        let asked = group
+            .iter()
+            .filter_map(|topic| self.sizes.get(*topic).copied());
+        let own = group.iter().filter_map(|topic| known.get(*topic).copied());
+        let size = external.max().or_else(|| asked.max()).or_else(|| own.max());
+        for topic in group {
+            if let (Topic::Internal(_), None, Some(size)) = (topic, self.sizes.get(*topic), size) {
+                known.insert((*topic).clone(), size);
+            }
+        }
+    }
+
+    /// Topics that have to have one number: those that meet in a join, and joins that share a topic
+    /// taken together.
+    fn groups(&self) -> Vec<BTreeSet<&Topic>> {
+        let mut groups: Vec<BTreeSet<&Topic>> = Vec::new();
+        for meeting in meetings(&self.nodes) {
+            let mut group = meeting.topics;
+            groups.retain(|other| {
+                let apart = other.is_disjoint(&group);
+                if !apart {
+                    group.extend(other);
+                }
+                apart
+            });
+            groups.push(group);
+        }
+        groups
     }
 }

@@ -1,11 +1,15 @@
 //! A topology while it is being built.
 
-use std::collections::{HashMap, HashSet};
+use std::any::TypeId;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Edge, GlobalSpec, Make, MakeChunk, Node, NodeKind, StoreSpec, Topology, subtopology};
+use super::{
+    Edge, GlobalSpec, Make, MakeChunk, Node, NodeKind, StoreSpec, Topic, TopicEnd, Topology, check,
+    subtopology,
+};
 use crate::chunk::{AnyChunk, Chunk};
 use crate::error::StreamsError;
 
@@ -20,7 +24,10 @@ struct State {
     globals: Vec<GlobalSpec>,
     names: HashSet<String>,
     problems: Vec<String>,
-    repartitions: HashMap<usize, Edge>,
+    repartitions: HashMap<Edge, Edge>,
+    sizes: BTreeMap<Topic, u32>,
+    /// Sources that are read as they come, by topic.
+    plain_sources: HashMap<String, (TypeId, Edge)>,
 }
 
 /// A node that is to be added.
@@ -31,6 +38,7 @@ pub(crate) struct NewNode {
     pub(crate) inputs: Vec<Edge>,
     pub(crate) outputs: Vec<MakeChunk>,
     pub(crate) make: Make,
+    pub(crate) end: Option<TopicEnd>,
     pub(crate) stores: Vec<usize>,
     pub(crate) reads: Vec<usize>,
     pub(crate) idle: Option<MakeChunk>,
@@ -51,6 +59,7 @@ impl NewNode {
             inputs: Vec::new(),
             outputs: Vec::new(),
             make,
+            end: None,
             stores: Vec::new(),
             reads: Vec::new(),
             idle: None,
@@ -61,6 +70,12 @@ impl NewNode {
             takes_old: false,
             global: false,
         }
+    }
+
+    /// What it knows of its topics.
+    pub(crate) fn end(mut self, end: TopicEnd) -> Self {
+        self.end = Some(end);
+        self
     }
 
     pub(crate) fn input(mut self, edge: Edge) -> Self {
@@ -284,19 +299,38 @@ impl Plan {
     }
 
     /// Where a stream whose key has changed goes on after its repartition topic, if it has one.
-    pub(crate) fn repartitioned(&self, node: usize) -> Option<Edge> {
-        self.0.lock().repartitions.get(&node).copied()
+    pub(crate) fn repartitioned(&self, from: Edge) -> Option<Edge> {
+        self.0.lock().repartitions.get(&from).copied()
     }
 
-    pub(crate) fn note_repartition(&self, node: usize, edge: Edge) {
-        self.0.lock().repartitions.insert(node, edge);
+    pub(crate) fn note_repartition(&self, from: Edge, edge: Edge) {
+        self.0.lock().repartitions.insert(from, edge);
+    }
+
+    /// Gives a repartition topic so many partitions.
+    pub(crate) fn set_size(&self, topic: Topic, partitions: u32) {
+        self.0.lock().sizes.insert(topic, partitions);
+    }
+
+    /// The source that reads a topic as it comes, as keys and values of the types `T`.
+    pub(crate) fn plain_source<T: 'static>(&self, topic: &str) -> Option<Edge> {
+        let state = self.0.lock();
+        let (types, edge) = state.plain_sources.get(topic)?;
+        (*types == TypeId::of::<T>()).then_some(*edge)
+    }
+
+    pub(crate) fn note_plain_source<T: 'static>(&self, topic: &str, edge: Edge) {
+        let known = (TypeId::of::<T>(), edge);
+        self.0.lock().plain_sources.insert(topic.to_owned(), known);
     }
 
     /// The topology as it is now.
     pub(crate) fn build(&self) -> Result<Topology, StreamsError> {
         let mut state = self.0.lock();
-        if !state.problems.is_empty() {
-            return Err(StreamsError::Topology(state.problems.clone()));
+        let mut problems = state.problems.clone();
+        problems.extend(check::topics(&state.nodes));
+        if !problems.is_empty() {
+            return Err(StreamsError::Topology(problems));
         }
         if state.nodes.is_empty() {
             let nothing = "it reads no topic".to_owned();
@@ -311,6 +345,7 @@ impl Plan {
             stores,
             globals,
             subtopologies,
+            sizes: Arc::new(std::mem::take(&mut state.sizes)),
         })
     }
 }
@@ -335,6 +370,7 @@ impl State {
             inputs: new.inputs,
             outputs: new.outputs,
             make: new.make,
+            end: new.end,
             stores: new.stores,
             reads: new.reads,
             idle: new.idle,

@@ -49,6 +49,8 @@ pub(crate) struct Built {
     pub(crate) builder: StreamsBuilder,
     pub(crate) time: Time,
     pub(crate) nodes: BTreeMap<String, Handle>,
+    /// The streams of topics.
+    pub(crate) topics: BTreeMap<String, Stream<Dyn, Dyn>>,
     /// Where late records of windows come out.
     pub(crate) late: Vec<Stream<Dyn, Dyn>>,
     /// Nodes at which old values are asked for.
@@ -70,6 +72,7 @@ impl Built {
             builder: StreamsBuilder::new(),
             time: case.time,
             nodes: BTreeMap::new(),
+            topics: BTreeMap::new(),
             late: Vec::new(),
             old_values: Vec::new(),
             end_shift: BTreeMap::new(),

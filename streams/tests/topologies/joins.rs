@@ -31,7 +31,7 @@ fn join(
     match kind {
         Kind::Inner => left.join(right, |l, r| show(Some(l), Some(r)), windows),
         Kind::Left => left.left_join(right, |l, r| show(Some(l), r), windows),
-        Kind::Outer => left.outer_join(right, |l, r| show(l, r), windows),
+        Kind::Outer => left.outer_join(right, show, windows),
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod aggregates;
+mod descriptions;
 mod joins;
 mod processors;
 mod table_properties;

@@ -1,18 +1,131 @@
-//! Sending records to the tasks of their new keys.
+//! Through topics: the application's own, and others.
 
 use std::sync::Arc;
 
+use super::{Produced, Stream};
 use crate::data::Data;
 use crate::dsl::builder::{TopicSource, add_source};
 use crate::dsl::source::Consumed;
 use crate::operator::repartition::{CarriedWatermarks, Deduplicate, RepartitionSink, Tagged};
 use crate::state::KeyValueStore;
 use crate::topology::{
-    Changelog, Edge, Make, NewNode, NodeKind, Plan, StoreSpec, Topic, name_hash,
+    Changelog, Edge, Make, NewNode, NodeKind, Plan, StoreSpec, Topic, TopicEnd, name_hash,
 };
 
+/// How a repartition topic is (Kafka: `Repartitioned`).
+pub struct Repartitioned<K, V> {
+    name: Option<String>,
+    partitions: Option<u32>,
+    produced: Produced<K, V>,
+}
+
+impl<K, V> Repartitioned<K, V> {
+    /// Named after the operator in front of it, with as many partitions as are needed, and Kafka's
+    /// own partitioner.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            name: None,
+            partitions: None,
+            produced: Produced::new(),
+        }
+    }
+
+    /// The topic's name without what all such topics have: the application's id in front and
+    /// `-repartition` behind.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// How many partitions it has. Default: as many as the largest topic that flows into it, or what
+    /// it is joined with.
+    #[must_use]
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+
+    /// How it is written.
+    #[must_use]
+    pub fn produced(mut self, produced: Produced<K, V>) -> Self {
+        self.produced = produced;
+        self
+    }
+}
+
+impl<K, V> Default for Repartitioned<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Data, V: Data> Stream<K, V> {
+    /// Writes the stream to a topic of the application's own and reads it back, so that records of
+    /// one key come to one task (Kafka: `KStream.repartition`). Grouping and joining do it by
+    /// themselves where the key has changed.
+    #[must_use]
+    pub fn repartition(&self) -> Self {
+        if let Some(edge) = self.plan.repartitioned(self.from) {
+            return Self::new(self.plan.clone(), edge);
+        }
+        let stream = self.repartition_with(Repartitioned::new());
+        self.plan.note_repartition(self.from, stream.from);
+        stream
+    }
+
+    /// As [`Self::repartition`], and says how the topic is.
+    #[must_use]
+    pub fn repartition_with(&self, how: Repartitioned<K, V>) -> Self {
+        let plan = &self.plan;
+        let name = match how.name {
+            Some(name) => format!("{name}-repartition"),
+            None => plan.unused_name(&format!("{}-repartition", plan.name(self.from.node))),
+        };
+        let topic = Topic::Internal(name.as_str().into());
+        match how.partitions {
+            Some(0) => plan.problem(format!("{name}: a topic has at least one partition")),
+            Some(partitions) => plan.set_size(topic, partitions),
+            None => {}
+        }
+        let edge = send(plan, self.from, &name, how.produced);
+        Self::new(plan.clone(), edge)
+    }
+
+    /// Writes the stream to a topic and reads it back (Kafka: `KStream.through`). Unlike a repartition
+    /// topic it has to be there, and others may use it.
+    #[must_use]
+    pub fn through(&self, topic: &str) -> Self {
+        self.through_with(topic, Produced::new(), Consumed::new())
+    }
+
+    /// As [`Self::through`], and says how the topic is written and read.
+    #[must_use]
+    pub fn through_with(
+        &self,
+        topic: &str,
+        produced: Produced<K, V>,
+        consumed: Consumed<K, V>,
+    ) -> Self {
+        let name = Topic::External(topic.into());
+        self.sink(name.clone(), produced);
+        self.read_back(topic, name, consumed)
+    }
+
+    fn read_back(&self, name: &str, topic: Topic, consumed: Consumed<K, V>) -> Self {
+        let source = TopicSource {
+            name,
+            topics: vec![topic],
+            skip_null_keys: false,
+        };
+        let node = add_source::<K, V>(&self.plan, source, consumed);
+        Self::new(self.plan.clone(), Edge { node, port: 0 })
+    }
+}
+
 /// Adds a repartition topic of that name and its two ends; gives where the stream goes on.
-pub(super) fn through<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str) -> Edge {
+fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produced<K, V>) -> Edge {
     let topic = Topic::Internal(name.into());
     let numbers = |end: &str| {
         plan.add_store(StoreSpec {
@@ -22,22 +135,35 @@ pub(super) fn through<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str) -> 
         })
     };
     let (written, read) = (numbers("written"), numbers("read"));
+    let end = TopicEnd {
+        // Both ends are made together.
+        key: "".into(),
+        value: "".into(),
+        partitioning: Some(produced.partitioning),
+    };
+    let partitioner = produced.partitioner;
     let (to, writer) = (topic.clone(), name_hash(name));
     let make = Make::Operator(Arc::new(move |cx| {
         let topic = cx.topic(&to);
         let partitions = cx.outbox.partitions(topic);
         let (store, task, repeats) = (cx.store(written), cx.partition, cx.repeats);
         Box::new(RepartitionSink::<K, V>::new(
-            topic, partitions, store, writer, task, repeats,
+            topic,
+            partitions,
+            store,
+            writer,
+            task,
+            repeats,
+            partitioner.clone(),
         ))
     }));
     let kind = NodeKind::Sink {
         topic: topic.clone(),
     };
-    let sink = NewNode::new("to", kind, make).input(from);
+    let sink = NewNode::new("to", kind, make).input(from).end(end);
     plan.add(sink.keeps_time::<K, V>().store(written));
     let source = TopicSource {
-        name,
+        name: &format!("{name}.read"),
         topics: vec![topic],
         skip_null_keys: false,
     };
@@ -52,6 +178,6 @@ pub(super) fn through<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str) -> 
         node: source,
         port: 0,
     };
-    let node = plan.add(new.input(edge).output::<K, V>().store(read));
+    let node = plan.add_named(name, new.input(edge).output::<K, V>().store(read));
     Edge { node, port: 0 }
 }

@@ -8,7 +8,12 @@ use crate::functions;
 pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
     if node.op == "stream" {
         let topic = node.need_text("topic")?;
-        let stream = built.builder.stream_with([topic], built.consumed());
+        let stream = match built.topics.get(topic) {
+            // Two streams of one topic are one stream.
+            Some(known) => known.clone(),
+            None => built.builder.stream_with([topic], built.consumed()),
+        };
+        built.topics.insert(topic.to_owned(), stream.clone());
         return Ok(Outcome::Made(Handle::Stream(stream)));
     }
     if node.op == "merge" {

@@ -1,0 +1,167 @@
+//! What a topology looks like: as text, and as pictures.
+
+use std::fmt::Write;
+
+use super::{Edge, NodeKind, Topology};
+
+impl std::fmt::Display for NodeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Source { topics } => {
+                f.write_str("reads ")?;
+                for (at, topic) in topics.iter().enumerate() {
+                    write!(f, "{}{topic}", if at == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::Sink { topic } => write!(f, "writes {topic}"),
+            Self::Deduplicate => f.write_str("deduplication"),
+            Self::Stateless => f.write_str("stateless"),
+            Self::Branch => f.write_str("branches"),
+            Self::Merge => f.write_str("merge"),
+            Self::Process => f.write_str("processor"),
+            Self::Aggregate => f.write_str("aggregate"),
+            Self::WindowAggregate { windows } => write!(f, "aggregate by windows: {windows}"),
+            Self::Table => f.write_str("table"),
+            Self::TableAggregate => f.write_str("aggregate of a table"),
+            Self::StreamJoin { windows } => write!(f, "join of streams: {windows}"),
+            Self::LookupJoin => f.write_str("join with a table"),
+            Self::TableJoin => f.write_str("join of tables"),
+            Self::Suppress => f.write_str("suppression"),
+        }
+    }
+}
+
+impl Topology {
+    /// The topology as text: each operator with what it is, what feeds it and which stores it uses,
+    /// under its subtopology, whose tasks have one number for each partition. Outputs of operators
+    /// that have several are told apart by their numbers (Kafka: `Topology.describe`).
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for (number, part) in self.subtopologies.iter().enumerate() {
+            let global = if part.global { ", global" } else { "" };
+            let _ = writeln!(text, "subtopology {number}{global}");
+            for at in &part.nodes {
+                let node = &self.nodes[*at];
+                let _ = write!(text, "  {}: {}", node.name, node.kind);
+                let inputs = node.inputs.iter().map(|edge| self.edge(*edge));
+                list(&mut text, " <- ", inputs);
+                let stores = node.stores.iter().map(|at| self.stores[*at].name.clone());
+                list(&mut text, " [", stores);
+                if !node.stores.is_empty() {
+                    text.push(']');
+                }
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    fn edge(&self, edge: Edge) -> String {
+        let node = &self.nodes[edge.node];
+        if node.outputs.len() > 1 {
+            format!("{}#{}", node.name, edge.port)
+        } else {
+            node.name.clone()
+        }
+    }
+
+    /// The topology as a flow chart for Mermaid.
+    #[must_use]
+    pub fn to_mermaid(&self) -> String {
+        let escaped = |text: &str| {
+            let text = text.replace('"', "#quot;");
+            text.replace('<', "#lt;").replace('>', "#gt;")
+        };
+        let mut text = "flowchart TD\n".to_owned();
+        for (number, part) in self.subtopologies.iter().enumerate() {
+            let _ = writeln!(text, "  subgraph s{number} [\"subtopology {number}\"]");
+            for at in &part.nodes {
+                let (name, kind) = (&self.nodes[*at].name, self.nodes[*at].kind.to_string());
+                let (name, kind) = (escaped(name), escaped(&kind));
+                let _ = writeln!(text, "    n{at}[\"{name}<br/>{kind}\"]");
+            }
+            for at in &part.stores {
+                let name = escaped(&self.stores[*at].name);
+                let _ = writeln!(text, "    st{at}[(\"{name}\")]");
+            }
+            text.push_str("  end\n");
+        }
+        self.links(&mut text, |text, link| {
+            let _ = match link {
+                Link::Flow(from, to) => writeln!(text, "  n{from} --> n{to}"),
+                Link::Store(node, store) => writeln!(text, "  n{node} --- st{store}"),
+                Link::Topic(from, to) => writeln!(text, "  n{from} -.-> n{to}"),
+            };
+        });
+        text
+    }
+
+    /// The topology as a graph for Graphviz.
+    #[must_use]
+    pub fn to_dot(&self) -> String {
+        let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        let mut text = "digraph topology {\n  node [shape=box];\n".to_owned();
+        for (number, part) in self.subtopologies.iter().enumerate() {
+            let _ = writeln!(text, "  subgraph cluster_{number} {{");
+            let _ = writeln!(text, "    label=\"subtopology {number}\";");
+            for at in &part.nodes {
+                let (name, kind) = (&self.nodes[*at].name, self.nodes[*at].kind.to_string());
+                let (name, kind) = (escaped(name), escaped(&kind));
+                let _ = writeln!(text, "    n{at} [label=\"{name}\\n{kind}\"];");
+            }
+            for at in &part.stores {
+                let name = escaped(&self.stores[*at].name);
+                let _ = writeln!(text, "    st{at} [shape=cylinder, label=\"{name}\"];");
+            }
+            text.push_str("  }\n");
+        }
+        self.links(&mut text, |text, link| {
+            let _ = match link {
+                Link::Flow(from, to) => writeln!(text, "  n{from} -> n{to};"),
+                Link::Store(node, store) => {
+                    writeln!(text, "  n{node} -> st{store} [dir=none, style=dotted];")
+                }
+                Link::Topic(from, to) => writeln!(text, "  n{from} -> n{to} [style=dashed];"),
+            };
+        });
+        text.push_str("}\n");
+        text
+    }
+
+    /// Tells what is connected, in the order of the operators.
+    fn links(&self, text: &mut String, tell: impl Fn(&mut String, Link)) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            for edge in &node.inputs {
+                tell(text, Link::Flow(edge.node, at));
+            }
+            for store in &node.stores {
+                tell(text, Link::Store(at, *store));
+            }
+            let NodeKind::Sink { topic } = &node.kind else {
+                continue;
+            };
+            for (other, reader) in self.nodes.iter().enumerate() {
+                if matches!(&reader.kind, NodeKind::Source { topics } if topics.contains(topic)) {
+                    tell(text, Link::Topic(at, other));
+                }
+            }
+        }
+    }
+}
+
+/// What is connected, by the numbers of nodes and stores.
+enum Link {
+    Flow(usize, usize),
+    Store(usize, usize),
+    /// A sink and a source of its topic.
+    Topic(usize, usize),
+}
+
+fn list(text: &mut String, before: &str, items: impl Iterator<Item = String>) {
+    for (at, item) in items.enumerate() {
+        text.push_str(if at == 0 { before } else { ", " });
+        text.push_str(&item);
+    }
+}
