@@ -26,7 +26,7 @@ pub(crate) struct Process<P, K, V, L, W> {
     next: Vec<Option<i64>>,
     watermark: i64,
     wall: i64,
-    types: PhantomData<fn(K, V) -> (L, W)>,
+    types: PhantomData<fn(K, V, L, W)>,
 }
 
 /// What a [`Process`] is made of.

@@ -44,19 +44,9 @@ pub(crate) async fn prepare(
     let application = &config.application;
     let external: Vec<Arc<str>> = topology.external_sources();
     let mut partitions = counts(&admin, external.iter().map(|name| name.to_string())).await?;
-    let missing: Vec<String> = external
-        .iter()
-        .filter(|name| !partitions.contains_key(&***name))
-        .map(|name| {
-            format!(
-                "{}: topic {name:?} does not exist",
-                topology.reader_of(name)
-            )
-        })
-        .collect();
-    if !missing.is_empty() {
-        return Err(StreamsError::Topology(missing));
-    }
+    let sinks = topology.external_sinks();
+    partitions.extend(counts(&admin, sinks.iter().map(|name| name.to_string())).await?);
+    topology.check_partitions(&|name| partitions.get(name).copied())?;
     let count = |name: &str| partitions.get(name).copied().unwrap_or(1);
     let internal = topology.internal_partitions(&count);
     let mut wanted = BTreeMap::new();
@@ -103,8 +93,6 @@ pub(crate) async fn prepare(
     wanted.insert(description_topic(application), (description, 1));
     make_topics(&admin, &wanted).await?;
     partitions.extend(wanted.into_iter().map(|(name, (_, count))| (name, count)));
-    let sinks = topology.external_sinks();
-    partitions.extend(counts(&admin, sinks.iter().map(|name| name.to_string())).await?);
     let described = describe(topology, &partitions, application);
     check_description(client, config, &described).await?;
     let text = serde_json::to_string(&described).unwrap_or_default();

@@ -116,7 +116,8 @@ impl Topology {
     /// Checks the topology against the topics of a cluster; `count` gives the number of partitions
     /// of a topic, `None` if there is no such topic. Topics that are joined have to have the same
     /// number, and the same partitioner, as far as that is known. The application's own topics are
-    /// not looked for.
+    /// not looked for, nor those that are only written with Kafka's own partitioner: the cluster may
+    /// make them when they are first written to.
     ///
     /// # Errors
     ///
@@ -126,19 +127,25 @@ impl Topology {
         count: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<(), StreamsError> {
         let mut problems = Vec::new();
-        let sources = self.nodes.iter().filter_map(|node| match &node.kind {
-            NodeKind::Source { topics } => Some((node, "reads", &topics[..])),
-            NodeKind::Sink { topic } => Some((node, "writes", std::slice::from_ref(topic))),
-            _ => None,
-        });
-        for (node, does, topics) in sources {
-            for topic in topics {
-                if matches!(topic, Topic::External(name) if count(name).is_none()) {
-                    let name = &node.name;
-                    problems.push(format!(
-                        "{name} {does} the topic {topic}, which does not exist"
-                    ));
+        let unknown =
+            |topic: &Topic| matches!(topic, Topic::External(name) if count(name).is_none());
+        for node in self.nodes.iter() {
+            let name = &node.name;
+            match &node.kind {
+                NodeKind::Source { topics } => {
+                    for topic in topics.iter().filter(|topic| unknown(topic)) {
+                        problems.push(format!("{name}: topic \"{topic}\" does not exist"));
+                    }
                 }
+                NodeKind::Sink { topic } if unknown(topic) => {
+                    let way = node.end.as_ref().and_then(|end| end.partitioning.as_ref());
+                    if way.is_some_and(|way| *way != Partitioning::Keys) {
+                        problems.push(format!(
+                            "{name} partitions the topic {topic}, which does not exist, in its own way"
+                        ));
+                    }
+                }
+                _ => {}
             }
         }
         let sizes = self.internal_partitions(&|topic| count(topic).unwrap_or(1));

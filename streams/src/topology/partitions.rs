@@ -31,17 +31,6 @@ impl Topology {
         names.into_iter().collect()
     }
 
-    /// The name of the operator that reads a topic.
-    pub(crate) fn reader_of(&self, topic: &str) -> String {
-        let reader = self.nodes.iter().find(|node| match &node.kind {
-            NodeKind::Source { topics } => topics.iter().any(|own| match own {
-                Topic::External(name) | Topic::Internal(name) => **name == *topic,
-            }),
-            _ => false,
-        });
-        reader.map(|node| node.name.clone()).unwrap_or_default()
-    }
-
     /// The number of partitions of every repartition topic: the one that was asked for; else that of
     /// the topics that it is joined with; else that of the largest topic whose records come into it,
     /// so that no more tasks are needed behind it than in front of it. `count` knows the external
