@@ -203,9 +203,16 @@ impl Plan {
             state.problems.push(problem);
         } else {
             let old = std::mem::replace(&mut state.nodes[node].name, name.to_owned());
-            let stores = state.stores.iter_mut();
-            for store in stores.filter(|store| store.name == old) {
-                name.clone_into(&mut store.name);
+            let State { nodes, stores, .. } = &mut *state;
+            let node = &nodes[node];
+            let own = node.stores.iter().filter(|at| !node.reads.contains(at));
+            for at in own {
+                let store = &mut stores[*at].name;
+                let rest = store.strip_prefix(&*old);
+                // Either the node's name, or one that goes on with a dot.
+                if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('.')) {
+                    *store = format!("{name}{rest}");
+                }
             }
             state.names.remove(&old);
             state.names.insert(name.to_owned());

@@ -4,6 +4,7 @@
 mod aggregates;
 mod descriptions;
 mod joins;
+mod lookups;
 mod processors;
 mod table_properties;
 mod tables;
