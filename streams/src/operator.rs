@@ -4,6 +4,8 @@
 pub(crate) mod aggregate;
 pub(crate) mod branch;
 pub(crate) mod global;
+pub(crate) mod in_order;
+pub(crate) mod keep_versions;
 pub(crate) mod lookup_join;
 pub(crate) mod merge;
 pub(crate) mod process;

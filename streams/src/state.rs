@@ -4,9 +4,11 @@ mod buffer;
 mod global;
 mod join_buffer;
 mod kv;
+mod parts;
 mod span;
 pub(crate) mod table;
 mod unmatched;
+mod versions;
 mod view;
 mod window;
 
@@ -20,6 +22,7 @@ pub(crate) use join_buffer::JoinBuffer;
 pub(crate) use kv::KeyValueStore;
 pub(crate) use span::{Span, SpanStore, SpanTimes};
 pub(crate) use unmatched::Unmatched;
+pub(crate) use versions::VersionedStore;
 pub(crate) use view::Getter;
 pub(crate) use window::WindowStore;
 

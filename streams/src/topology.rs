@@ -160,7 +160,7 @@ pub enum NodeKind {
     LookupJoin,
     /// Joins two tables.
     TableJoin,
-    /// Holds updates of a table back.
+    /// Holds records, or updates of a table, back.
     Suppress,
 }
 

@@ -56,7 +56,7 @@ impl<K: Data, V: Data> Table<K, V> {
             Box::new(TableGroup::<_, K, V, L, W>::new(Arc::clone(&group)))
         }));
         let new = NewNode::new("group_by", NodeKind::Stateless, make)
-            .input(self.from)
+            .input(self.current())
             .output::<L, Change<W>>()
             .wants_old();
         let node = self.plan.add(new);

@@ -1,5 +1,6 @@
 //! Streams of records.
 
+mod in_order;
 mod join;
 mod lookup;
 mod process;

@@ -4,6 +4,7 @@ mod join;
 mod read;
 mod stateless;
 mod suppress;
+mod versioned;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, Plan, StoreSpec}
 pub struct Table<K, V> {
     pub(crate) plan: Plan,
     pub(crate) from: Edge,
+    /// Where its latest changes alone come out, if it tells of older ones, too.
+    latest: Option<Edge>,
     kept: Kept,
     /// How values are looked up; `None` if they cannot before they are kept once more.
     view: Option<View<K, V>>,
@@ -48,6 +51,7 @@ impl<K, V> Clone for Table<K, V> {
         Self {
             plan: self.plan.clone(),
             from: self.from,
+            latest: self.latest,
             kept: self.kept.clone(),
             view: self.view.clone(),
             types: PhantomData,
@@ -65,6 +69,7 @@ where
         Self {
             plan,
             from,
+            latest: None,
             kept: Kept::Store(store),
             view: None,
             types: PhantomData,
@@ -76,6 +81,7 @@ where
         Self {
             plan,
             from,
+            latest: None,
             kept: Kept::No,
             view,
             types: PhantomData,
@@ -188,6 +194,11 @@ impl<K: Data, V: Data> Table<K, V> {
         self.clone()
     }
 
+    /// Where changes come out that say what is now.
+    pub(super) fn current(&self) -> Edge {
+        self.latest.unwrap_or(self.from)
+    }
+
     /// The same table, kept once more behind this one.
     fn keep_as(&self, name: &str) -> Self {
         let store = self.plan.add_store(key_value::<V>(name.to_owned()));
@@ -197,7 +208,7 @@ impl<K: Data, V: Data> Table<K, V> {
             Box::new(Keep::<_, K, _, V>::new(upsert, Some(store), wants_old))
         }));
         let new = NewNode::new("table", NodeKind::Table, make)
-            .input(self.from)
+            .input(self.current())
             .output::<K, Change<V>>()
             .store(store);
         let node = self.plan.add(new);

@@ -66,8 +66,8 @@ impl<K: 'static, V: Data> View<K, V> {
             keep,
             make: Arc::new(move |cx| {
                 let (inner, map) = (make(cx), Arc::clone(&map));
-                Getter::Computed(Box::new(move |stores: &mut Stores, key, bytes| {
-                    inner.with(stores, key, bytes, |found| {
+                Getter::Computed(Box::new(move |stores: &mut Stores, key, bytes, at| {
+                    inner.with_as_of(stores, key, bytes, at, |found| {
                         let (value, timestamp) = found?;
                         Some((map(key, value)?, timestamp))
                     })

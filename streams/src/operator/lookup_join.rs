@@ -56,10 +56,13 @@ where
             self.scratch.clear();
             let key = (self.key)(&row.key, &row.value);
             let joined = match key.encode(&mut self.scratch) {
-                Ok(Some(bytes)) => self.table.with(cx.stores, &key, bytes, |found| {
-                    let found = found.map(|(value, _)| value);
-                    (self.left || found.is_some()).then(|| (self.join)(&row.value, found))
-                }),
+                Ok(Some(bytes)) => {
+                    self.table
+                        .with_as_of(cx.stores, &key, bytes, Some(row.timestamp), |found| {
+                            let found = found.map(|(value, _)| value);
+                            (self.left || found.is_some()).then(|| (self.join)(&row.value, found))
+                        })
+                }
                 // Nothing can be found, and nothing could be later (KIP-962).
                 Ok(None) if self.left => Some((self.join)(&row.value, None)),
                 Ok(None) => {

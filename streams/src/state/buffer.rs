@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::parts::{length, put, take, take_bytes};
 use super::table::{KeyHasher, Table};
 use super::{Entry, Store, StoreTime};
 use crate::data::{Data, DataError, Payload, decode_slice};
@@ -86,6 +87,16 @@ impl<V: Data> BufferStore<V> {
     /// The time of the first update.
     pub(crate) fn first(&self) -> Option<i64> {
         self.order.first().map(|(time, _)| *time)
+    }
+
+    /// The last key of those with that time.
+    pub(crate) fn last_at(&self, time: i64) -> Option<&[u8]> {
+        let first = (time, Box::default());
+        let mut all = match time.checked_add(1) {
+            Some(next) => self.order.range(first..(next, Box::default())),
+            None => self.order.range(first..),
+        };
+        all.next_back().map(|(_, key)| &**key)
     }
 
     /// Takes the first update out: key, update, timestamp.
@@ -190,9 +201,6 @@ impl<V: Data> Store for BufferStore<V> {
     }
 }
 
-/// A length that says that there is nothing.
-const NULL: u32 = u32::MAX;
-
 /// The time, the change behind its length, then headers: how many, then keys and values behind their
 /// lengths. Numbers are big-endian.
 impl<V: Data> Data for Held<V> {
@@ -211,9 +219,9 @@ impl<V: Data> Data for Held<V> {
 
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         let mut rest = payload.require("an update that is held back")?;
-        let time = i64::from_be_bytes(*take::<8>(&mut rest)?);
+        let time = i64::from_be_bytes(take(&mut rest)?);
         let change = decode_slice(take_bytes(&mut rest)?)?;
-        let count = u32::from_be_bytes(*take::<4>(&mut rest)?);
+        let count = u32::from_be_bytes(take(&mut rest)?);
         let mut headers = Vec::new();
         for _ in 0..count {
             let key = take_bytes(&mut rest)?.unwrap_or_default();
@@ -226,37 +234,4 @@ impl<V: Data> Data for Held<V> {
             headers: Headers::new(headers),
         })
     }
-}
-
-fn length(len: usize) -> Result<u32, DataError> {
-    let len = u32::try_from(len).ok().filter(|len| *len < NULL);
-    len.ok_or_else(|| DataError::new("something of more than 4 GiB"))
-}
-
-fn put(out: &mut Vec<u8>, bytes: Option<&[u8]>) -> Result<(), DataError> {
-    let len = bytes.map_or(Ok(NULL), |bytes| length(bytes.len()))?;
-    out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(bytes.unwrap_or_default());
-    Ok(())
-}
-
-fn short() -> DataError {
-    DataError::new("an update that ends early")
-}
-
-fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Result<&'a [u8; N], DataError> {
-    let (taken, left) = rest.split_first_chunk::<N>().ok_or_else(short)?;
-    *rest = left;
-    Ok(taken)
-}
-
-fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DataError> {
-    let len = u32::from_be_bytes(*take::<4>(rest)?);
-    if len == NULL {
-        return Ok(None);
-    }
-    let len = usize::try_from(len).map_err(|_| short())?;
-    let (taken, left) = rest.split_at_checked(len).ok_or_else(short)?;
-    *rest = left;
-    Ok(Some(taken))
 }

@@ -265,6 +265,8 @@ enum Shape {
     Filter(Box<Shape>),
     Map(Box<Shape>),
     Kept(Box<Shape>),
+    Versioned(Box<Shape>),
+    Sorted(Box<Shape>),
     Hold(Box<Shape>, u64, bool),
     Bound(Box<Shape>, usize),
     Group(Box<Shape>),
@@ -280,6 +282,12 @@ fn shape(depth: u32, groups: bool, joins: bool) -> impl Strategy<Value = Shape> 
             one().prop_map(Shape::Filter),
             one().prop_map(Shape::Map),
             one().prop_map(Shape::Kept),
+            one().prop_map(move |s| if joins {
+                Shape::Versioned(s)
+            } else {
+                Shape::Kept(s)
+            }),
+            one().prop_map(Shape::Sorted),
             (one(), 0_u64..40, any::<bool>()).prop_map(|(s, limit, st)| Shape::Hold(s, limit, st)),
             (one(), 0_usize..3).prop_map(|(s, most)| Shape::Bound(s, most)),
             one().prop_map(move |s| if groups {
@@ -317,6 +325,7 @@ fn has_group(shape: &Shape) -> bool {
         Shape::Group(_) => true,
         Shape::Left | Shape::Right => false,
         Shape::Filter(s) | Shape::Map(s) | Shape::Kept(s) => has_group(s),
+        Shape::Versioned(s) | Shape::Sorted(s) => has_group(s),
         Shape::Hold(s, ..) | Shape::Bound(s, _) => has_group(s),
         Shape::Join(_, a, b) => has_group(a) || has_group(b),
     }
@@ -339,6 +348,18 @@ fn build(
             *kept += 1;
             // Renames the store if there is one already.
             table.materialized(&format!("kept-{kept}"))
+        }
+        // What has a history cannot be held back; a join has none.
+        Shape::Versioned(s) => {
+            let table = inner(s).versioned(Duration::from_millis(15));
+            let odd = table.filter(|_, value| value % 2 == 1);
+            odd.left_join(&sources[0], |a, b| both(Some(a), b) % 1000)
+        }
+        Shape::Sorted(s) => {
+            let stream = inner(s).to_stream();
+            stream
+                .in_order(Duration::from_millis(4), times[0])
+                .to_table_of_some()
         }
         Shape::Hold(s, limit, stream_time) => {
             let time = times[usize::from(*stream_time)];

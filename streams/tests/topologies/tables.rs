@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use tidemark_streams::testing::TestDriver;
-use tidemark_streams::{Change, StreamsBuilder, StreamsError};
+use tidemark_streams::time::EventTime;
+use tidemark_streams::{Change, Consumed, StreamsBuilder, StreamsError};
 
 /// Feeds values of keys and gives what comes out at a topic.
 fn run(
@@ -84,5 +87,41 @@ fn records_without_a_key_are_counted_and_left_out() -> Result<(), StreamsError> 
     driver.pipe("stream", None::<String>, Some(1_i64), 0)?;
     assert_eq!(run(&mut driver, &[])?, []);
     assert_eq!(driver.counts().null_key, 2);
+    Ok(())
+}
+
+#[test]
+fn a_join_in_the_order_of_time_finds_what_was_valid_then() -> Result<(), StreamsError> {
+    let builder = StreamsBuilder::new();
+    let delay = || Duration::from_millis(5);
+    let rates = builder.table_with(
+        "rates",
+        Consumed::<String, Option<i64>>::new().watermark_delay(delay()),
+    );
+    let rates = rates.versioned(Duration::from_millis(100));
+    let amounts = Consumed::<String, i64>::new().watermark_delay(delay());
+    builder
+        .stream_with(["in"], amounts)
+        .in_order(Duration::ZERO, EventTime::Watermark)
+        .left_join_table(&rates, |amount, rate| Some(amount * rate?))
+        .to("out");
+    let mut driver = TestDriver::new(&builder.build()?);
+    let key = || "k".to_owned();
+    // Whatever the topics come in: rates change at 10 and 20, amounts are of 25, 15 and 5.
+    for (amount, time) in [(3_i64, 25), (2, 15), (1, 5)] {
+        driver.pipe("in", key(), amount, time)?;
+    }
+    driver.pipe("rates", key(), Some(200_i64), 20)?;
+    driver.restart()?;
+    driver.pipe("rates", key(), Some(100_i64), 10)?;
+    driver.advance_watermark(20)?;
+    let out = |rows: &[(Option<i64>, i64)]| {
+        rows.iter()
+            .map(|(v, t)| (key(), *v, *t))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(&mut driver, &[])?, out(&[(None, 5), (Some(200), 15)]));
+    driver.advance_watermark(30)?;
+    assert_eq!(run(&mut driver, &[])?, out(&[(Some(600), 25)]));
     Ok(())
 }

@@ -117,9 +117,9 @@ impl<K: Data, V: Data> Table<K, V> {
             let new = if wants_old { new.wants_old() } else { new };
             new.input(from).output::<K, Change<W>>()
         };
-        let left = side("join_left", this.from, from_this, sides.this);
+        let left = side("join_left", this.current(), from_this, sides.this);
         let left = plan.add(left.looks_up(&stores[1]));
-        let right = side("join_right", other.from, from_other, sides.other);
+        let right = side("join_right", other.current(), from_other, sides.other);
         let right = plan.add(right.looks_up(&stores[0]));
         let make = Make::Operator(Arc::new(|_| Box::new(Merge::<K, Change<W>>::new())));
         let merge = NewNode::new("join", NodeKind::Merge, make)
@@ -152,7 +152,7 @@ fn joined<K: Data, V: Data, O: Data, W: Data>(
         move || [keep_this.keep(), keep_other.keep()].concat(),
         move |cx| {
             let (this, other, join) = (this(cx), other(cx), Arc::clone(&join));
-            Getter::Computed(Box::new(move |stores: &mut Stores, key, bytes| {
+            Getter::Computed(Box::new(move |stores: &mut Stores, key, bytes, _| {
                 let this = this.get(stores, key, bytes);
                 other.with(stores, key, bytes, |other| {
                     if !sides.has(this.is_some(), other.is_some()) {

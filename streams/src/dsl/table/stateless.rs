@@ -44,20 +44,30 @@ impl<K: Data, V: Data> Table<K, V> {
         map: impl Fn(&K, &V) -> Option<W> + Send + Sync + 'static,
     ) -> Table<K, W> {
         let map = Arc::new(map);
+        // Of other times than now it is not known what was there before.
+        let skip_absent = skip_absent && self.latest.is_none();
         let own = Arc::clone(&map);
         let make = Make::Operator(Arc::new(move |cx| {
             let map = Arc::clone(&own);
             Box::new(TableMap::<_, K, V, W>::new(map, cx.gets_old, skip_absent))
         }));
-        let mut new = NewNode::new(operation, NodeKind::Stateless, make).passes_old();
-        if skip_absent {
-            new = new.takes_old();
-        }
-        let new = new.input(self.from).output::<K, Change<W>>();
-        let node = self.plan.add(new);
+        let add = |from| {
+            let mut new = NewNode::new(operation, NodeKind::Stateless, make.clone()).passes_old();
+            if skip_absent {
+                new = new.takes_old();
+            }
+            let new = new.input(from).output::<K, Change<W>>();
+            let node = self.plan.add(new);
+            Edge { node, port: 0 }
+        };
+        let from = add(self.from);
+        let latest = self.latest.map(add);
         let view = self.view.as_ref().map(|view| {
             view.map(move |key, value| map(key, value).filter(|value| !value.is_null()))
         });
-        Table::computed(self.plan.clone(), Edge { node, port: 0 }, view)
+        Table {
+            latest,
+            ..Table::computed(self.plan.clone(), from, view)
+        }
     }
 }

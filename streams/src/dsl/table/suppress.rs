@@ -96,6 +96,11 @@ impl<K: Data, V: Data> Table<K, V> {
         };
         let plan = &self.plan;
         let name = format!("{}.suppress", plan.name(self.from.node));
+        if self.latest.is_some() {
+            plan.problem(format!(
+                "{name}: what has a history cannot be held back, as it tells of other times than now"
+            ));
+        }
         let name = plan.unused_name(&name);
         let by_watermark = (bounds.time == EventTime::Watermark).then_some(wait);
         let counts_bytes = bounds.max_bytes < usize::MAX;
@@ -145,7 +150,7 @@ impl<K: Data, V: Data> Table<K, V> {
                     },
                     move |cx| {
                         let (inner, own) = (make(cx), cx.store(store));
-                        Getter::Computed(Box::new(move |stores: &mut Stores, key, bytes| {
+                        Getter::Computed(Box::new(move |stores: &mut Stores, key, bytes, _| {
                             match stores.get::<BufferStore<V>>(own).get(bytes) {
                                 Some((held, _)) => {
                                     let old = held.change.old.clone()?;

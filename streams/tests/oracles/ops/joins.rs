@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::time::Duration;
 
-use tidemark_streams::time::JoinWindows;
+use tidemark_streams::time::{EventTime, JoinWindows};
 use tidemark_streams::{GlobalTable, Stream, Table};
 
 use super::Outcome;
@@ -68,9 +68,13 @@ fn with_table(
     stream: &Stream<Dyn, Dyn>,
     table: &Table<Dyn, Dyn>,
 ) -> Result<Outcome, String> {
-    if node.get("grace").is_some() {
-        return Err("joins with tables do not wait".to_owned());
-    }
+    let waiting = node.int("grace").map(|grace| {
+        let grace = Duration::from_millis(u64::try_from(grace).unwrap_or_default());
+        // Null values join nothing, and do not move Kafka's time on.
+        let some = stream.filter(|_, value| *value != Dyn::Null);
+        some.in_order(grace, EventTime::StreamTime)
+    });
+    let stream = waiting.as_ref().unwrap_or(stream);
     let join = functions::joiner(node.need_text("joiner")?)?;
     let joined = match node.op.as_str() {
         "join" => stream.join_table(table, move |value, found| {

@@ -1,5 +1,7 @@
 //! Tables: where they come from, what is worked out of them, their groups and joins.
 
+use std::time::Duration;
+
 use tidemark_streams::Table;
 
 use super::{Aggregates, Outcome};
@@ -11,6 +13,13 @@ use crate::value::Dyn;
 /// The table in a store of its own, if the case says so.
 fn kept(built: &mut Built, node: &Node, table: Table<Dyn, Dyn>) -> Outcome {
     built.stores.insert(node.id.clone(), Keys::Plain);
+    let table = match node.int("history") {
+        Some(history) => {
+            let history = u64::try_from(history).unwrap_or_default();
+            table.versioned(Duration::from_millis(history))
+        }
+        None => table,
+    };
     Outcome::Made(Handle::Table(if node.flag("materialized") {
         table.materialized(&node.id)
     } else {
@@ -19,9 +28,6 @@ fn kept(built: &mut Built, node: &Node, table: Table<Dyn, Dyn>) -> Outcome {
 }
 
 pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
-    if node.get("history").is_some() {
-        return Err("nobody builds versioned tables".to_owned());
-    }
     match node.op.as_str() {
         "table" => {
             let topic = node.need_text("topic")?;

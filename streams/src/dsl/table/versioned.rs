@@ -1,0 +1,71 @@
+//! Tables that know what was when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Kept, Table};
+use crate::data::Data;
+use crate::dsl::view::View;
+use crate::operator::keep_versions::{ALL, KeepVersions, LATEST};
+use crate::record::Change;
+use crate::state::{Getter, VersionedStore};
+use crate::time::millis;
+use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+
+impl<K: Data, V: Data> Table<K, V> {
+    /// The table with its history (Kafka: a table in a versioned store, KIP-889 and KIP-914): values
+    /// are valid from their timestamps on, whatever order they come in.
+    ///
+    /// A stream that is joined with it finds the value that was valid at the record's time, as far as
+    /// the history goes back behind the table's largest timestamp. Changes that are not the latest of
+    /// their key show in [`Self::to_stream`], but neither in joins of tables nor in aggregates.
+    /// Changes from before the history are counted as late and left out. Tables that are filtered or
+    /// mapped from it have its history, too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemark_streams::StreamsBuilder;
+    /// use tidemark_streams::testing::TestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let rates = builder.table::<String, i64>("rates").versioned(Duration::from_secs(60));
+    /// let amounts = builder.stream::<String, i64>("amounts");
+    /// amounts.join_table(&rates, |amount, rate| amount * rate).to("values");
+    /// let mut driver = TestDriver::new(&builder.build()?);
+    /// driver.pipe("rates", "eur".to_owned(), 2_i64, 1_000)?;
+    /// driver.pipe("rates", "eur".to_owned(), 3_i64, 2_000)?;
+    /// driver.pipe("amounts", "eur".to_owned(), 100_i64, 1_500)?;
+    /// assert_eq!(driver.read::<String, i64>("values")?[0].value, 200);
+    /// # Ok::<(), tidemark_streams::StreamsError>(())
+    /// ```
+    #[must_use]
+    pub fn versioned(&self, history: Duration) -> Self {
+        let plan = &self.plan;
+        let history = millis(history);
+        let name = format!("{}.versioned", plan.name(self.from.node));
+        let store = plan.add_store(StoreSpec {
+            name: plan.unused_name(&name),
+            make: Arc::new(move |seed| Box::new(VersionedStore::<V>::new(seed, history))),
+            changelog: Some(Changelog { retention: None }),
+        });
+        let make = Make::Operator(Arc::new(move |cx| {
+            Box::new(KeepVersions::<K, V>::new(cx.store(store), cx.wants_old))
+        }));
+        let new = NewNode::new("versioned", NodeKind::Table, make)
+            .input(self.from)
+            .output::<K, Change<V>>()
+            .output::<K, Change<V>>()
+            .store(store);
+        let node = plan.add(new);
+        let view = View::new(
+            move || vec![store],
+            move |cx| Getter::Versioned(cx.store(store)),
+        );
+        let edge = |port| Edge { node, port };
+        Self {
+            kept: Kept::Store(store),
+            latest: Some(edge(LATEST)),
+            ..Self::computed(plan.clone(), edge(ALL), Some(view))
+        }
+    }
+}
