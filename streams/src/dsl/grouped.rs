@@ -11,7 +11,7 @@ use crate::data::Data;
 use crate::operator::aggregate::Aggregate;
 use crate::record::Change;
 use crate::state::KeyValueStore;
-use crate::time::{SessionWindows, SlidingWindows, TimeWindows};
+use crate::time::{AnyWindows, SessionWindows, SlidingWindows};
 use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
 
 /// Records by key, to be aggregated (Kafka: `KGroupedStream`).
@@ -50,10 +50,11 @@ impl<K: Data, V: Data> GroupedStream<K, V> {
         self.add("aggregate", aggregator)
     }
 
-    /// One aggregate per key and window.
+    /// One aggregate per key and window: [`crate::time::TimeWindows`] of one size, or
+    /// [`crate::time::CalendarWindows`] (Kafka: `KGroupedStream.windowedBy(Windows)`).
     #[must_use]
-    pub fn windowed_by(&self, windows: TimeWindows) -> TimeWindowedStream<K, V> {
-        TimeWindowedStream::new(self.stream.clone(), windows)
+    pub fn windowed_by(&self, windows: impl Into<AnyWindows>) -> TimeWindowedStream<K, V> {
+        TimeWindowedStream::new(self.stream.clone(), windows.into())
     }
 
     /// One aggregate per key and session (Kafka: `KGroupedStream.windowedBy(SessionWindows)`).

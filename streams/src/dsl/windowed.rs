@@ -8,12 +8,10 @@ use super::table::{Suppress, Table};
 use crate::aggregator::{Aggregator, Count, Reduce};
 use crate::data::Data;
 use crate::late::Late;
-use crate::operator::window_aggregate::{
-    Emit, LATE, RESULTS, WindowAggregate, holds_back, retention,
-};
+use crate::operator::window_aggregate::{Emit, LATE, RESULTS, WindowAggregate, holds_back};
 use crate::record::Change;
 use crate::state::WindowStore;
-use crate::time::{EventTime, TimeWindows, Windowed};
+use crate::time::{AnyWindows, EventTime, Windowed};
 use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
 
 /// A day: how much longer than windows live their changelog is kept (Kafka:
@@ -23,7 +21,7 @@ pub(super) const ADDITIONAL_RETENTION: i64 = 24 * 60 * 60 * 1000;
 /// Records by key and window, to be aggregated (Kafka: `TimeWindowedKStream`).
 pub struct TimeWindowedStream<K, V> {
     stream: Stream<K, V>,
-    windows: TimeWindows,
+    windows: AnyWindows,
     emit: Emit,
 }
 
@@ -31,14 +29,14 @@ impl<K, V> Clone for TimeWindowedStream<K, V> {
     fn clone(&self) -> Self {
         Self {
             stream: self.stream.clone(),
-            windows: self.windows,
+            windows: self.windows.clone(),
             emit: self.emit,
         }
     }
 }
 
 impl<K: Data, V: Data> TimeWindowedStream<K, V> {
-    pub(super) fn new(stream: Stream<K, V>, windows: TimeWindows) -> Self {
+    pub(super) fn new(stream: Stream<K, V>, windows: AnyWindows) -> Self {
         Self {
             stream,
             windows,
@@ -81,12 +79,12 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
         aggregator: A,
     ) -> WindowedTable<K, V, A::State> {
         let plan = &self.stream.plan;
-        let (windows, emit) = (self.windows, self.emit);
+        let (windows, emit) = (self.windows.clone(), self.emit);
         let name = plan.name(self.stream.from.node);
         if let Some(problem) = windows.problem() {
             plan.problem(format!("{name}.{operation}: {problem}"));
         }
-        let kept = retention(&windows);
+        let kept = windows.retention();
         let store = plan.add_store(StoreSpec {
             name: plan.unused_name(&format!("{name}.{operation}")),
             make: Arc::new(move |seed| Box::new(WindowStore::<A::State>::new(seed, kept))),
@@ -95,9 +93,10 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
             }),
         });
         let aggregator = Arc::new(aggregator);
+        let made_with = windows.clone();
         let make = Make::Operator(Arc::new(move |cx| {
             let (own, wants_old) = (cx.store(store), cx.wants_old);
-            let aggregator = Arc::clone(&aggregator);
+            let (aggregator, windows) = (Arc::clone(&aggregator), made_with.clone());
             Box::new(WindowAggregate::<K, V, A>::new(
                 aggregator, windows, emit, own, wants_old,
             ))
@@ -124,14 +123,9 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
             ),
             late: Stream::new(plan.clone(), Edge { node, port: LATE }),
             closing: Closing {
-                time: windows.time,
-                // A window [s, e) takes records while the watermark is below e - 1 + lateness, or
-                // stream time below e + grace.
-                after_end: match windows.time {
-                    EventTime::Watermark => windows.grace.saturating_sub(1),
-                    EventTime::StreamTime => windows.grace,
-                },
-                grace: windows.grace,
+                time: windows.time(),
+                after_end: windows.close(),
+                grace: windows.grace(),
             },
         }
     }

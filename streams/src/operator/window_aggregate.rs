@@ -3,6 +3,7 @@
 //! Three ways to keep state: a pane is one window, or, where windows overlap and states can be merged
 //! and nothing comes out before a window closes, a slice that all windows over it share.
 
+mod panes;
 mod slices;
 
 use std::marker::PhantomData;
@@ -19,7 +20,9 @@ use crate::late::{Late, LateReason};
 use crate::record::{Change, Headers, Record};
 use crate::state::table::Hash;
 use crate::state::{StoreId, WindowStore};
-use crate::time::{EventTime, TimeWindows, Window, Windowed};
+use crate::time::{AnyWindows, EventTime, Window, Windowed};
+use panes::Panes;
+use slices::Slices;
 
 /// When results of windows come out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,10 +45,18 @@ pub(crate) const LATE: usize = 1;
 /// One aggregate per key and window. Records whose key is null are counted and left out.
 pub(crate) struct WindowAggregate<K, V, A: Aggregator<K, V>> {
     aggregator: Arc<A>,
-    windows: TimeWindows,
+    windows: Panes,
+    time: EventTime,
     emit: Emit,
-    /// The size of slices, if windows share them.
-    slice: Option<i64>,
+    /// How long after its end a window's result comes out.
+    fire: i64,
+    /// From how long after its end on a window takes nothing.
+    close: i64,
+    /// How long after its start a pane is kept.
+    retention: i64,
+    holds_back: i64,
+    /// How windows share slices, if they do.
+    slice: Option<Slices>,
     store: StoreId,
     wants_old: bool,
     /// Event time at which something is to be done, at the earliest.
@@ -70,30 +81,11 @@ type Missed = SmallVec<[Window; 1]>;
 type Store<K, V, A> = WindowStore<<A as Aggregator<K, V>>::State>;
 type Results<K, V, A> = Chunk<Windowed<K>, Change<<A as Aggregator<K, V>>::State>>;
 
-/// The size of slices, if these windows can share them.
-pub(crate) fn slice_of(windows: &TimeWindows, emit: Emit, can_merge: bool) -> Option<i64> {
-    let overlap = windows.advance < windows.size;
-    (overlap && can_merge && emit != Emit::Update).then(|| gcd(windows.size, windows.advance))
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// How long after its start a pane is kept, on the scale of the store's closing time.
-pub(crate) fn retention(windows: &TimeWindows) -> i64 {
-    let kept = windows.size.saturating_add(windows.grace);
-    match windows.time {
-        EventTime::Watermark => kept.saturating_sub(1),
-        EventTime::StreamTime => kept,
-    }
-}
-
 /// By how much the watermark is behind what it is in front of the windows: results carry their
 /// window's end, but may come out the lateness later.
-pub(crate) fn holds_back(windows: &TimeWindows, emit: Emit) -> i64 {
-    match (windows.time, emit) {
-        (EventTime::Watermark, Emit::Final) => windows.grace,
+pub(crate) fn holds_back(windows: &AnyWindows, emit: Emit) -> i64 {
+    match (windows.time(), emit) {
+        (EventTime::Watermark, Emit::Final) => windows.grace(),
         _ => 0,
     }
 }
@@ -101,16 +93,31 @@ pub(crate) fn holds_back(windows: &TimeWindows, emit: Emit) -> i64 {
 impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     pub(crate) fn new(
         aggregator: Arc<A>,
-        windows: TimeWindows,
+        windows: AnyWindows,
         emit: Emit,
         store: StoreId,
         wants_old: bool,
     ) -> Self {
-        let slice = slice_of(&windows, emit, aggregator.can_merge());
+        let (time, close) = (windows.time(), windows.close());
+        let (retention, holds_back) = (windows.retention(), holds_back(&windows, emit));
+        let fire = match (time, emit) {
+            (EventTime::Watermark, Emit::Close | Emit::Update) => -1,
+            _ => close,
+        };
+        let windows = Panes::new(windows);
+        let slice = match windows.fixed() {
+            Some(windows) => Slices::of(*windows, emit, aggregator.can_merge()),
+            None => None,
+        };
         Self {
             aggregator,
             windows,
+            time,
             emit,
+            fire,
+            close,
+            retention,
+            holds_back,
             slice,
             store,
             wants_old,
@@ -121,18 +128,24 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     }
 
     /// The event time at which a window's result comes out.
+    #[inline]
     fn fires_at(&self, start: i64) -> i64 {
-        let end = start.saturating_add(self.windows.size);
-        match (self.windows.time, self.emit) {
-            (EventTime::Watermark, Emit::Final) => end.saturating_add(self.windows.grace) - 1,
-            (EventTime::Watermark, _) => end - 1,
-            (EventTime::StreamTime, _) => end.saturating_add(self.windows.grace),
-        }
+        self.windows.window(start).end.saturating_add(self.fire)
     }
 
     /// The event time from which on a window takes nothing.
+    #[inline]
     fn closes_at(&self, start: i64) -> i64 {
-        start.saturating_add(retention(&self.windows))
+        self.windows.window(start).end.saturating_add(self.close)
+    }
+
+    /// The first start of a window that may come out later than at `now`.
+    fn first_unfired(&self, now: i64) -> i64 {
+        match self.windows.fixed() {
+            // Starts of windows whose ends have saturated are too early here, and none is left out.
+            Some(windows) => now.saturating_sub(windows.size.saturating_add(self.fire)),
+            None => i64::MIN,
+        }
     }
 
     /// Event time has come to `now`: gives out what closes, and drops what nothing can change any
@@ -163,12 +176,12 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         let Some(first) = store.starts(i64::MIN).next() else {
             return i64::MAX;
         };
-        let mut due = first.saturating_add(retention(&self.windows));
+        let mut due = first.saturating_add(self.retention);
         if self.emit != Emit::Update {
             let next = match self.slice {
-                Some(_) => self.next_sliced(now, store),
+                Some(slices) => self.next_sliced(&slices, now, store),
                 None => store
-                    .starts(i64::MIN)
+                    .starts(self.first_unfired(now))
                     .find(|start| self.fires_at(*start) > now),
             };
             due = due.min(next.map_or(i64::MAX, |start| self.fires_at(start)));
@@ -184,12 +197,12 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         stamp: i64,
         cx: &mut Context<'_>,
     ) -> Result<(), StreamsError> {
-        if self.slice.is_some() {
-            return self.fire_sliced(before, now, stamp, cx);
+        if let Some(slices) = self.slice {
+            return self.fire_sliced(&slices, before, now, stamp, cx);
         }
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
-        for start in store.starts(i64::MIN) {
+        for start in store.starts(self.first_unfired(before)) {
             let at = self.fires_at(start);
             if at > now {
                 break;
@@ -220,7 +233,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         output: &mut Results<K, V, A>,
     ) {
         let window = self.windows.window(start);
-        let (timestamp, watermark) = match self.windows.time {
+        let (timestamp, watermark) = match self.time {
             EventTime::Watermark => (window.end - 1, stamp.max(at - 1)),
             EventTime::StreamTime => (timestamp, stamp),
         };
@@ -253,7 +266,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
                     watermark: row.watermark,
                 };
                 match self.slice {
-                    Some(slice) => self.add_to_slice(slice, keyed, cx),
+                    Some(slices) => self.add_to_slice(&slices, keyed, cx),
                     None => self.add_to_windows(keyed, cx),
                 }
             }
@@ -354,8 +367,10 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
                     value: row.value.clone(),
                     window: (*window).into(),
                     watermark: now,
-                    lateness: now - self.closes_at(window.start) + 1,
-                    reason: match self.windows.time {
+                    lateness: now
+                        .saturating_sub(self.closes_at(window.start))
+                        .saturating_add(1),
+                    reason: match self.time {
                         EventTime::Watermark => LateReason::WindowClosed,
                         EventTime::StreamTime => LateReason::GraceOver,
                     },
@@ -374,7 +389,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
         let input = typed::<K, V>(input);
         for row in input.rows.drain(..) {
             let stamp = row.watermark;
-            match self.windows.time {
+            match self.time {
                 EventTime::Watermark => {
                     self.advance(stamp, i64::MIN, cx);
                     self.add(row, cx);
@@ -399,12 +414,12 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
                 return;
             }
         }
-        if self.windows.time == EventTime::Watermark {
+        if self.time == EventTime::Watermark {
             self.advance(input.watermark, i64::MIN, cx);
         }
         for output in &mut cx.outputs.ports {
             output.chunk.set_watermark(input.watermark);
-            output.chunk.hold_back(holds_back(&self.windows, self.emit));
+            output.chunk.hold_back(self.holds_back);
         }
     }
 }

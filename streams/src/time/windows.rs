@@ -138,8 +138,9 @@ impl TimeWindows {
     }
 
     /// The starts of all windows that a timestamp is in, the earliest first.
+    #[must_use]
     #[inline]
-    pub fn starts(&self, timestamp: i64) -> impl Iterator<Item = i64> + use<> {
+    pub fn starts(&self, timestamp: i64) -> Starts {
         let (last, advance) = (floor(timestamp, self.advance, self.offset), self.advance);
         // How far the last window that starts at or before the timestamp reaches beyond it; below 0
         // if it does not, where windows have gaps between them.
@@ -148,10 +149,11 @@ impl TimeWindows {
         if self.clip && start < 0 && timestamp >= 0 {
             start = start.rem_euclid(advance);
         }
-        let first = (beyond >= 0 && start <= timestamp).then_some(start);
-        std::iter::successors(first, move |start| {
-            start.checked_add(advance).filter(|next| *next <= timestamp)
-        })
+        Starts {
+            next: (beyond >= 0 && start <= timestamp).then_some(start),
+            advance,
+            timestamp,
+        }
     }
 
     /// The window that starts there.
@@ -165,10 +167,48 @@ impl TimeWindows {
     }
 }
 
+/// Starts of windows, the earliest first. Made by [`TimeWindows::starts`].
+#[derive(Clone, Debug)]
+pub struct Starts {
+    next: Option<i64>,
+    advance: i64,
+    timestamp: i64,
+}
+
+impl Starts {
+    /// Only one.
+    #[inline]
+    pub(crate) fn one(start: i64) -> Self {
+        Self {
+            next: Some(start),
+            advance: 1,
+            timestamp: start,
+        }
+    }
+}
+
+impl Iterator for Starts {
+    type Item = i64;
+
+    #[inline]
+    fn next(&mut self) -> Option<i64> {
+        let start = self.next?;
+        let next = start.checked_add(self.advance);
+        self.next = next.filter(|next| *next <= self.timestamp);
+        Some(start)
+    }
+}
+
 /// The largest multiple of `size`, shifted by `offset`, that is not above `timestamp`.
 #[inline]
 pub(crate) fn floor(timestamp: i64, size: i64, offset: i64) -> i64 {
-    let past = (timestamp.wrapping_sub(offset)).rem_euclid(size);
+    let mut past = timestamp.rem_euclid(size);
+    if offset != 0 {
+        past -= offset.rem_euclid(size);
+        if past < 0 {
+            past += size;
+        }
+    }
     timestamp.saturating_sub(past)
 }
 

@@ -4,13 +4,45 @@
 
 use super::{Emit, Keyed, Missed, RESULTS, Results, Store, WindowAggregate};
 use crate::aggregator::Aggregator;
-use crate::chunk::Chunk;
 use crate::data::{Data, decode_slice};
 use crate::error::StreamsError;
 use crate::operator::{Context, bad_key};
-use crate::record::{Change, Record};
+use crate::record::{Change, Headers, Record};
 use crate::state::table::{Hash, Table};
-use crate::time::{EventTime, Windowed, floor};
+use crate::time::{TimeWindows, Window, Windowed, floor};
+
+/// How windows share slices: each is as long as the largest number of milliseconds that divides both
+/// the windows' size and their advance.
+#[derive(Clone, Copy)]
+pub(super) struct Slices {
+    windows: TimeWindows,
+    size: i64,
+}
+
+impl Slices {
+    /// The slices of these windows, if they can share them.
+    pub(super) fn of(windows: TimeWindows, emit: Emit, can_merge: bool) -> Option<Self> {
+        let overlap = windows.advance < windows.size;
+        (overlap && can_merge && emit != Emit::Update).then(|| Self {
+            size: gcd(windows.size, windows.advance),
+            windows,
+        })
+    }
+
+    /// The last window that a timestamp is in.
+    fn last(&self, timestamp: i64) -> i64 {
+        floor(timestamp, self.windows.advance, self.windows.offset)
+    }
+
+    /// The slice that a timestamp is in.
+    fn slice(&self, timestamp: i64) -> i64 {
+        floor(timestamp, self.size, self.windows.offset)
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
 
 /// One key's part of a window that is put together.
 struct Merged<K, S> {
@@ -20,24 +52,30 @@ struct Merged<K, S> {
 
 impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     /// The first window whose time is above `now`, whether there is something in it or not.
-    fn first_after(&self, now: i64) -> i64 {
-        let delay = self.fires_at(0);
-        let advance = self.windows.advance;
-        let last = floor(now.saturating_sub(delay), advance, self.windows.offset);
-        last.saturating_add(advance)
+    fn first_after(&self, slices: &Slices, now: i64) -> i64 {
+        let delay = slices.windows.size.saturating_add(self.fire);
+        let last = slices.last(now.saturating_sub(delay));
+        last.saturating_add(slices.windows.advance)
     }
 
     /// The first window with something in it whose time is above `now`.
-    pub(super) fn next_sliced(&self, now: i64, store: &Store<K, V, A>) -> Option<i64> {
-        let after = self.first_after(now);
-        store.starts(i64::MIN).find_map(|slice| {
-            let first = self.windows.starts(slice).next()?.max(after);
-            (first <= floor(slice, self.windows.advance, self.windows.offset)).then_some(first)
+    pub(super) fn next_sliced(
+        &self,
+        slices: &Slices,
+        now: i64,
+        store: &Store<K, V, A>,
+    ) -> Option<i64> {
+        let after = self.first_after(slices, now);
+        // Windows from there on have no slices in front of it.
+        store.starts(after).find_map(|slice| {
+            let first = slices.windows.starts(slice).next()?.max(after);
+            (first <= slices.last(slice)).then_some(first)
         })
     }
 
     pub(super) fn fire_sliced(
         &mut self,
+        slices: &Slices,
         before: i64,
         now: i64,
         stamp: i64,
@@ -45,19 +83,19 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     ) -> Result<(), StreamsError> {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
-        let mut next = self.next_sliced(before, store);
+        let mut next = self.next_sliced(slices, before, store);
         while let Some(start) = next {
             let at = self.fires_at(start);
             if at > now {
                 break;
             }
             let mut window = Table::default();
-            let end = start.saturating_add(self.windows.size);
+            let end = start.saturating_add(slices.windows.size);
             for slice in store.starts(start).take_while(|slice| *slice < end) {
                 self.merge_slice(store, slice, None, &mut window)?;
             }
             self.put_out(&mut window, start, at, stamp, output);
-            next = self.next_sliced(at, store);
+            next = self.next_sliced(slices, at, store);
         }
         Ok(())
     }
@@ -121,12 +159,17 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
 
     /// Puts a record into its slice, unless all windows over it have closed. Those that have come out
     /// already, but still take records, come out again.
-    pub(super) fn add_to_slice(&mut self, slice: i64, row: Keyed<'_, K, V>, cx: &mut Context<'_>) {
+    pub(super) fn add_to_slice(
+        &mut self,
+        slices: &Slices,
+        row: Keyed<'_, K, V>,
+        cx: &mut Context<'_>,
+    ) {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let now = store.time().closed;
-        let last = floor(row.timestamp, self.windows.advance, self.windows.offset);
+        let last = slices.last(row.timestamp);
         let taken = self.closes_at(last) > now;
-        let starts = self.windows.starts(row.timestamp);
+        let starts = slices.windows.starts(row.timestamp);
         let missed: Missed = starts
             .take_while(|start| self.closes_at(*start) <= now)
             .map(|start| self.windows.window(start))
@@ -144,46 +187,82 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         if !taken {
             return;
         }
+        let first = slices.windows.starts(row.timestamp).next().unwrap_or(last);
+        let next = first.max(self.first_after(slices, now)).min(last);
+        let own = slices.slice(row.timestamp);
+        let kept = own.saturating_add(self.retention);
+        self.due = self.due.min(self.fires_at(next)).min(kept);
+        let key = (row.hash, row.bytes);
+        let again = self.emit == Emit::Close && self.fires_at(first) <= now;
+        let again = if again {
+            self.fired(slices, row.timestamp, now)
+        } else {
+            Missed::new()
+        };
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
-        let own = floor(row.timestamp, slice, self.windows.offset);
+        let olds = match self.wants_old {
+            true => again
+                .iter()
+                .map(|window| self.in_window(*window, key, store))
+                .collect::<Result<Vec<_>, _>>(),
+            false => Ok(Vec::new()),
+        };
+        let olds = match olds {
+            Ok(olds) => olds,
+            Err(error) => return cx.fail(error),
+        };
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let pane = store.pane_mut(own);
         let at = pane.slot(row.hash, row.bytes);
         pane.change(at, |slot| {
             self.aggregator.add(row.key, row.value, &mut slot.value);
             slot.timestamp = slot.timestamp.max(row.timestamp);
         });
-        let first = self.windows.starts(row.timestamp).next().unwrap_or(last);
-        let next = first.max(self.first_after(now)).min(last);
-        let kept = own.saturating_add(super::retention(&self.windows));
-        self.due = self.due.min(self.fires_at(next)).min(kept);
-        if self.emit == Emit::Close && self.windows.time == EventTime::Watermark {
-            let key = (row.hash, row.bytes);
-            for start in self.windows.starts(row.timestamp) {
-                if self.closes_at(start) > now && self.fires_at(start) <= now {
-                    if let Err(error) = self.put_out_again(start, key, row.watermark, cx) {
-                        return cx.fail(error);
-                    }
-                }
-            }
+        let mut olds = olds.into_iter();
+        for window in again {
+            let store = cx.stores.get::<Store<K, V, A>>(self.store);
+            let new = match self.in_window(window, key, store) {
+                Ok(new) => new,
+                Err(error) => return cx.fail(error),
+            };
+            let old = olds.next().flatten();
+            let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
+            output.rows.push(Record {
+                key: Windowed {
+                    key: row.key.clone(),
+                    window,
+                },
+                value: Change { new, old },
+                timestamp: window.end - 1,
+                headers: Headers::default(),
+                watermark: row.watermark,
+            });
         }
     }
 
-    /// Gives out one key of a window that has come out before.
-    fn put_out_again(
+    /// The windows of a timestamp that have come out and still take records.
+    #[cold]
+    fn fired(&self, slices: &Slices, timestamp: i64, now: i64) -> Missed {
+        let starts = slices.windows.starts(timestamp);
+        let fired =
+            starts.filter(|start| self.closes_at(*start) > now && self.fires_at(*start) <= now);
+        fired.map(|start| self.windows.window(start)).collect()
+    }
+
+    /// What one key has in a window.
+    #[cold]
+    fn in_window(
         &self,
-        start: i64,
+        window: Window,
         key: (Hash, &[u8]),
-        stamp: i64,
-        cx: &mut Context<'_>,
-    ) -> Result<(), StreamsError> {
-        let store = cx.stores.get::<Store<K, V, A>>(self.store);
-        let output: &mut Chunk<Windowed<K>, Change<A::State>> = cx.outputs.get(RESULTS);
-        let mut window = Table::default();
-        let end = start.saturating_add(self.windows.size);
-        for slice in store.starts(start).take_while(|slice| *slice < end) {
-            self.merge_slice(store, slice, Some(key), &mut window)?;
+        store: &Store<K, V, A>,
+    ) -> Result<Option<A::State>, StreamsError> {
+        let mut merged = Table::default();
+        let slices = store.starts(window.start);
+        for slice in slices.take_while(|slice| *slice < window.end) {
+            self.merge_slice(store, slice, Some(key), &mut merged)?;
         }
-        self.put_out(&mut window, start, self.fires_at(start), stamp, output);
-        Ok(())
+        let found = merged.get(key.0, key.1);
+        Ok(found.and_then(|(merged, _): (&Merged<K, A::State>, i64)| merged.state.clone()))
     }
 }
