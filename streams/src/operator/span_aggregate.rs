@@ -93,12 +93,20 @@ impl Spans {
                 keep: self.close(),
                 length: None,
             },
-            // New windows are made of what is in older ones, up to the difference back.
-            Self::Sliding(windows) => SpanTimes {
-                fire,
-                keep: self.close() + windows.difference + 1,
-                length: Some(windows.difference),
-            },
+            // New windows are made of what is in older ones: a record that is just not late, up to the
+            // difference behind, has to find those of the records that are as far in front of it.
+            // Kafka has them for the difference only.
+            Self::Sliding(windows) => {
+                let behind = match windows.time {
+                    EventTime::Watermark => windows.difference * 2 + 1,
+                    EventTime::StreamTime => windows.difference,
+                };
+                SpanTimes {
+                    fire,
+                    keep: self.close() + behind + 1,
+                    length: Some(windows.difference),
+                }
+            }
         }
     }
 }

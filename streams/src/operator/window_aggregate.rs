@@ -160,11 +160,12 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         if now < self.due {
             return;
         }
-        if self.emit != Emit::Update {
-            if let Err(error) = self.fire(before, now, stamp, cx) {
-                cx.fail(error);
-                return;
-            }
+        let fired = match self.emit {
+            Emit::Update => Ok(()),
+            _ => self.fire(before, now, stamp, cx),
+        };
+        if let Err(error) = fired {
+            return cx.fail(error);
         }
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         store.expire();

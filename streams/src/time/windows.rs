@@ -146,13 +146,30 @@ impl TimeWindows {
         // if it does not, where windows have gaps between them.
         let beyond = last.saturating_sub(timestamp).saturating_add(self.size - 1);
         let mut start = last.saturating_sub(beyond / advance * advance);
-        if self.clip && start < 0 && timestamp >= 0 {
+        if self.clips() && start < 0 && timestamp >= 0 {
             start = start.rem_euclid(advance);
         }
         Starts {
             next: (beyond >= 0 && start <= timestamp).then_some(start),
             advance,
             timestamp,
+        }
+    }
+
+    /// Whether what is from 1970 on is in no window that begins before it. Kafka's windows have no
+    /// offset; with one a timestamp would be left without a window.
+    #[inline]
+    fn clips(&self) -> bool {
+        self.clip && self.offset.rem_euclid(self.advance) == 0
+    }
+
+    /// The end of the timestamps that are in the window that starts there.
+    pub(crate) fn reach(&self, start: i64) -> i64 {
+        let end = start.saturating_add(self.size);
+        if self.clips() && start < 0 {
+            end.min(0)
+        } else {
+            end
         }
     }
 

@@ -90,7 +90,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
                 break;
             }
             let mut window = Table::default();
-            let end = start.saturating_add(slices.windows.size);
+            let end = slices.windows.reach(start);
             for slice in store.starts(start).take_while(|slice| *slice < end) {
                 self.merge_slice(store, slice, None, &mut window)?;
             }
@@ -203,7 +203,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         let olds = match self.wants_old {
             true => again
                 .iter()
-                .map(|window| self.in_window(*window, key, store))
+                .map(|window| self.in_window(slices, *window, key, store))
                 .collect::<Result<Vec<_>, _>>(),
             false => Ok(Vec::new()),
         };
@@ -221,7 +221,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         let mut olds = olds.into_iter();
         for window in again {
             let store = cx.stores.get::<Store<K, V, A>>(self.store);
-            let new = match self.in_window(window, key, store) {
+            let new = match self.in_window(slices, window, key, store) {
                 Ok(new) => new,
                 Err(error) => return cx.fail(error),
             };
@@ -253,13 +253,14 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     #[cold]
     fn in_window(
         &self,
+        slices: &Slices,
         window: Window,
         key: (Hash, &[u8]),
         store: &Store<K, V, A>,
     ) -> Result<Option<A::State>, StreamsError> {
         let mut merged = Table::default();
-        let slices = store.starts(window.start);
-        for slice in slices.take_while(|slice| *slice < window.end) {
+        let end = slices.windows.reach(window.start);
+        for slice in store.starts(window.start).take_while(|slice| *slice < end) {
             self.merge_slice(store, slice, Some(key), &mut merged)?;
         }
         let found = merged.get(key.0, key.1);
