@@ -13,6 +13,7 @@ use std::borrow::Cow;
 pub(crate) use json::JSON;
 pub use json::{Json, decode_json, encode_json};
 pub use payload::Payload;
+pub(crate) use windowed::split_window;
 
 /// A type that can be a key or a value of a topic (Kafka: `Serde`). The type itself says how it is
 /// written, so streams need no serdes passed along, and one topic read as two types is found before

@@ -37,6 +37,11 @@ impl<K: Data> Data for Windowed<K> {
     }
 }
 
+/// The bytes of the key alone, and those of its window.
+pub(crate) fn split_window(bytes: &[u8]) -> Option<(&[u8], &[u8; 16])> {
+    bytes.split_last_chunk::<16>()
+}
+
 fn split_last(bytes: &[u8]) -> Option<(&[u8], i64)> {
     let (rest, last) = bytes.split_last_chunk::<8>()?;
     Some((rest, i64::from_be_bytes(*last)))

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::stream::Stream;
 use super::table::Table;
+use super::view::View;
 use super::windowed::{ADDITIONAL_RETENTION, Closing, WindowedTable};
 use crate::aggregator::{Aggregator, Count, Reduce};
-use crate::data::Data;
+use crate::data::{Data, split_window};
 use crate::late::Late;
 use crate::operator::span_aggregate::{SpanAggregate, Spans};
 use crate::operator::window_aggregate::{Emit, LATE, RESULTS};
 use crate::record::Change;
-use crate::state::SpanStore;
+use crate::state::{Getter, SpanStore, Stores};
 use crate::time::{SessionWindows, SlidingWindows, Windowed};
 use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
 
@@ -213,7 +214,8 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
         port: RESULTS,
     };
     WindowedTable {
-        table: Table::stored(plan.clone(), results, store),
+        table: Table::stored(plan.clone(), results, store)
+            .looked_up((emit == Emit::Update).then(|| span_view(store))),
         late: Stream::new(plan.clone(), Edge { node, port: LATE }),
         closing: Closing {
             time: spans.time(),
@@ -221,4 +223,28 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
             grace: spans.grace(),
         },
     }
+}
+
+/// How windows are looked up. It is only for windows whose results come out with every record: in
+/// others there is something that has not come out yet.
+fn span_view<K: Data, A: Data>(store: usize) -> View<Windowed<K>, A> {
+    View::new(
+        move || vec![store],
+        move |cx| {
+            let store = cx.store(store);
+            Getter::Computed(Box::new(
+                move |stores: &mut Stores, key: &Windowed<K>, bytes, _| {
+                    let (own, _) = split_window(bytes)?;
+                    let store = stores.get::<SpanStore<A>>(store);
+                    let slot = store.slot(own);
+                    let mut spans = store.spans(slot).iter();
+                    let found = spans
+                        .find(|span| (span.start, span.end) == (key.window.start, key.window.end));
+                    let found = found.and_then(|span| Some((span.value.clone()?, span.timestamp)));
+                    store.leave(slot);
+                    found
+                },
+            ))
+        },
+    )
 }

@@ -76,6 +76,11 @@ where
         }
     }
 
+    /// The same, with a way to look values up in that store.
+    pub(super) fn looked_up(self, view: Option<View<K, V>>) -> Self {
+        Self { view, ..self }
+    }
+
     /// One that is kept nowhere, and can be looked up so.
     fn computed(plan: Plan, from: Edge, view: Option<View<K, V>>) -> Self {
         Self {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::stream::Stream;
 use super::table::{Suppress, Table};
+use super::view::View;
 use crate::aggregator::{Aggregator, Count, Reduce};
-use crate::data::Data;
+use crate::data::{Data, split_window};
 use crate::late::Late;
 use crate::operator::window_aggregate::{Emit, LATE, RESULTS, WindowAggregate, holds_back};
 use crate::record::Change;
-use crate::state::WindowStore;
+use crate::state::{Getter, Stores, WindowStore};
 use crate::time::{AnyWindows, EventTime, Windowed};
 use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
 
@@ -120,7 +121,8 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
                     port: RESULTS,
                 },
                 store,
-            ),
+            )
+            .looked_up((emit == Emit::Update).then(|| window_view(store))),
             late: Stream::new(plan.clone(), Edge { node, port: LATE }),
             closing: Closing {
                 time: windows.time(),
@@ -129,6 +131,26 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
             },
         }
     }
+}
+
+/// How windows are looked up. It is only for windows whose results come out with every record: in
+/// others there is something that has not come out yet.
+fn window_view<K: Data, A: Data>(store: usize) -> View<Windowed<K>, A> {
+    View::new(
+        move || vec![store],
+        move |cx| {
+            let store = cx.store(store);
+            Getter::Computed(Box::new(
+                move |stores: &mut Stores, key: &Windowed<K>, bytes, _| {
+                    let (own, _) = split_window(bytes)?;
+                    let store = stores.get::<WindowStore<A>>(store);
+                    let pane = store.pane(key.window.start)?;
+                    let (value, timestamp) = pane.get(store.hash(own), own)?;
+                    Some((value.clone(), timestamp))
+                },
+            ))
+        },
+    )
 }
 
 /// When the windows of a table are final.

@@ -14,7 +14,8 @@ pub(crate) struct TableGroup<F, K, V, L, W> {
     group: Arc<F>,
     old: Vec<u8>,
     new: Vec<u8>,
-    types: PhantomData<fn(K, V) -> (L, W)>,
+    from: PhantomData<fn(K, V)>,
+    to: PhantomData<fn() -> (L, W)>,
 }
 
 impl<F, K, V, L, W> TableGroup<F, K, V, L, W> {
@@ -23,7 +24,8 @@ impl<F, K, V, L, W> TableGroup<F, K, V, L, W> {
             group,
             old: Vec::new(),
             new: Vec::new(),
-            types: PhantomData,
+            from: PhantomData,
+            to: PhantomData,
         }
     }
 }

@@ -28,7 +28,12 @@ impl Sides {
 
     /// Whether there is a value.
     pub(crate) fn has(self, this: bool, other: bool) -> bool {
-        (this && other) || (this && self.this) || (other && self.other)
+        match (this, other) {
+            (true, true) => true,
+            (true, false) => self.this,
+            (false, true) => self.other,
+            (false, false) => false,
+        }
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) struct Held<V> {
     pub(crate) headers: Headers,
 }
 
+/// A key, its update, and that one's timestamp.
+pub(crate) type Popped<V> = (Box<[u8]>, Held<V>, i64);
+
 /// One update for each key, ordered by time and by the bytes of keys.
 pub(crate) struct BufferStore<V> {
     table: Table<Held<V>>,
@@ -99,8 +102,8 @@ impl<V: Data> BufferStore<V> {
         all.next_back().map(|(_, key)| &**key)
     }
 
-    /// Takes the first update out: key, update, timestamp.
-    pub(crate) fn pop(&mut self) -> Result<Option<(Box<[u8]>, Held<V>, i64)>, DataError> {
+    /// Takes the first update out.
+    pub(crate) fn pop(&mut self) -> Result<Option<Popped<V>>, DataError> {
         let Some((_, key)) = self.order.pop_first() else {
             return Ok(None);
         };

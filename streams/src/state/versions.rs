@@ -139,10 +139,9 @@ impl<V: Data> Store for VersionedStore<V> {
             self.gone.remove(&(timestamp, entry.key.into()));
         }
         self.table.restore(hash, entry.key, entry.value)?;
-        if let Some((Versions(versions), _)) = self.table.get(hash, entry.key) {
-            if let Some((time, None)) = versions.last() {
-                self.gone.insert((*time, entry.key.into()));
-            }
+        let restored = self.table.get(hash, entry.key);
+        if let Some((time, None)) = restored.and_then(|(versions, _)| versions.0.last()) {
+            self.gone.insert((*time, entry.key.into()));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tidemark_streams::testing::TestDriver;
-use tidemark_streams::time::{EventTime, TimeWindows, Window, Windowed};
+use tidemark_streams::time::{EventTime, SessionWindows, TimeWindows, Window, Windowed};
 use tidemark_streams::{Consumed, Emit, Late, StreamsBuilder, StreamsError, Topology};
 
 const fn ms(millis: u64) -> Duration {
@@ -134,6 +134,38 @@ fn results_of_windows_are_not_late_for_windows_of_the_same_size() -> Result<(), 
         let out = driver.read::<Windowed<Windowed<String>>, i64>("out")?;
         assert_eq!(driver.counts().late, 0);
         assert_eq!(out.len(), 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn windows_are_looked_up_where_they_are() -> Result<(), StreamsError> {
+    for session in [false, true] {
+        let builder = StreamsBuilder::new();
+        let count = |topic: &str| {
+            let consumed = Consumed::<String, i64>::new().watermark_delay(ms(50));
+            let grouped = builder.stream_with([topic], consumed).group_by_key();
+            let windows = SessionWindows::with_gap(ms(5));
+            if session {
+                let windowed = grouped.windowed_by_session(windows);
+                (*windowed.emit(Emit::Update).count()).clone()
+            } else {
+                let windowed = grouped.windowed_by(TimeWindows::tumbling(ms(10)));
+                (*windowed.emit(Emit::Update).count()).clone()
+            }
+        };
+        let joined = count("in").outer_join(&count("other"), |a, b| {
+            10 * a.copied().unwrap_or(0) + b.copied().unwrap_or(0)
+        });
+        joined.values().to("out");
+        let mut driver = TestDriver::new(&builder.build()?);
+        run(&mut driver, &[1, 1])?;
+        driver.pipe("other", "k".to_owned(), 0_i64, 1)?;
+        let out = run(&mut driver, &[1])?;
+        let values: Vec<_> = out.into_iter().map(|row| row.2).collect();
+        assert_eq!(values, [21, 31]);
+        driver.commit()?;
+        assert!(!driver.topics().iter().any(|topic| topic.contains("table")));
     }
     Ok(())
 }
