@@ -238,3 +238,63 @@ impl<V: Data> Data for Held<V> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(time: i64, new: Option<i32>, old: Option<i32>) -> Held<i32> {
+        let mut headers = Headers::default();
+        headers.add("trace", "7");
+        Held {
+            time,
+            change: Change { new, old },
+            headers,
+        }
+    }
+
+    fn pop(store: &mut BufferStore<i32>) -> (Vec<u8>, i64, Change<i32>, i64) {
+        let (key, held, timestamp) = store.pop().unwrap().unwrap();
+        assert_eq!(held.headers.last("trace"), Some(&b"7"[..]));
+        (key.into(), held.time, held.change, timestamp)
+    }
+
+    #[test]
+    fn updates_keep_their_place_and_what_was_there_before() {
+        let mut store = BufferStore::new(0, Some(10), true);
+        store.put(b"b", held(5, Some(1), Some(0)), 5).unwrap();
+        store.put(b"a", held(5, Some(2), None), 6).unwrap();
+        let one = store.held();
+        store.put(b"b", held(9, None, Some(1)), 9).unwrap();
+        assert!(store.held() < one);
+        assert_eq!((store.first(), store.horizon()), (Some(5), Some(15)));
+        let mut restored = BufferStore::new(1, Some(10), true);
+        let mut entries = Vec::new();
+        let told = store.take_changes(&mut |entry| {
+            entries.push((entry.key.to_vec(), entry.value.map(<[u8]>::to_vec)));
+        });
+        told.unwrap();
+        for (key, value) in entries.iter().chain(&entries) {
+            let value = value.as_deref();
+            restored.restore(Entry { key, value }).unwrap();
+        }
+        assert_eq!(restored.held(), store.held());
+        for store in [&mut store, &mut restored] {
+            let change = |new, old| Change { new, old };
+            assert_eq!(pop(store), (b"a".to_vec(), 5, change(Some(2), None), 6));
+            assert_eq!(pop(store), (b"b".to_vec(), 5, change(None, Some(0)), 9));
+            assert!(store.pop().unwrap().is_none());
+            assert_eq!((store.held(), store.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn what_ends_early_is_refused() {
+        let bytes = crate::data::encode_vec(&held(5, Some(1), Some(2)));
+        let bytes = bytes.unwrap().unwrap();
+        for end in 0..bytes.len() {
+            assert!(decode_slice::<Held<i32>>(Some(&bytes[..end])).is_err());
+        }
+        assert!(decode_slice::<Held<i32>>(Some(&bytes)).is_ok());
+    }
+}
