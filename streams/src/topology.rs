@@ -4,6 +4,7 @@ mod check;
 mod describe;
 pub(crate) mod held_back;
 pub(crate) mod old_values;
+mod order;
 mod partitions;
 mod plan;
 mod subtopology;

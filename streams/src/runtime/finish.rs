@@ -50,7 +50,7 @@ pub(super) async fn finish(
     mut targets: BTreeMap<TopicPartition, i64>,
 ) -> Result<(), StreamsError> {
     let clock = &shared.config.clock;
-    for part in order(shared) {
+    for part in shared.topology.in_order() {
         if shared.topology.subtopologies[part].global {
             continue;
         }
@@ -78,27 +78,6 @@ pub(super) async fn finish(
 fn fed(shared: &Shared, topic: &Topic) -> bool {
     let mut nodes = shared.topology.nodes.iter();
     nodes.any(|node| matches!(&node.kind, NodeKind::Sink { topic: own } if own == topic))
-}
-
-/// Subtopologies, each behind those that feed it, as far as they do not feed each other in a circle.
-fn order(shared: &Shared) -> Vec<usize> {
-    let parts = &shared.topology.subtopologies;
-    let feeds = |a: usize, b: usize| {
-        let mut nodes = parts[a].nodes.iter();
-        nodes.any(|at| match &shared.topology.nodes[*at].kind {
-            NodeKind::Sink { topic } => parts[b].sources.contains(topic),
-            _ => false,
-        })
-    };
-    let mut left: Vec<usize> = (0..parts.len()).collect();
-    let mut ordered = Vec::new();
-    while !left.is_empty() {
-        let free = left
-            .iter()
-            .position(|b| !left.iter().any(|a| a != b && feeds(*a, *b)));
-        ordered.push(left.remove(free.unwrap_or(0)));
-    }
-    ordered
 }
 
 /// Whether all tasks of a subtopology run here and have come to the targets.
