@@ -5,14 +5,17 @@ mod json;
 mod nullable;
 mod numbers;
 mod payload;
+mod shown;
 mod text;
 mod windowed;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 pub(crate) use json::JSON;
-pub use json::{Json, decode_json, encode_json};
+pub use json::{Json, decode_json, encode_json, json_from_text, json_to_value};
 pub use payload::Payload;
+pub(crate) use shown::number_or_text;
 pub(crate) use windowed::split_window;
 
 /// A type that can be a key or a value of a topic (Kafka: `Serde`). The type itself says how it is
@@ -52,6 +55,27 @@ pub trait Data: Clone + Send + Sync + 'static {
     #[inline]
     fn is_null(&self) -> bool {
         false
+    }
+
+    /// Reads a value as a person writes it, in the path of a URL, say. Default: its bytes as base64.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the text is no such value.
+    fn from_text(text: &str) -> Result<Self, DataError> {
+        let bytes = shown::from_base64(text)?;
+        Self::decode(Payload::new(Some(&bytes)))
+    }
+
+    /// The value as people are shown it: HTTP shows keys and values so. Default: its bytes as base64.
+    fn to_json(&self) -> serde_json::Value {
+        shown::as_base64(self)
+    }
+
+    /// Which of two keys comes first, by their bytes: ranges of keys are in this order. Default: the
+    /// order of the bytes.
+    fn order(a: &[u8], b: &[u8]) -> Ordering {
+        a.cmp(b)
     }
 }
 

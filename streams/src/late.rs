@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Data, DataError, Payload, decode_json, encode_json};
+use crate::data::{Data, DataError, Payload, decode_json, encode_json, json_to_value};
 use crate::time::Window;
 
 /// A record that a window did not take because it had closed (Flink: side output of late data). It
@@ -64,5 +64,9 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for L
 
     fn format() -> std::borrow::Cow<'static, str> {
         crate::data::JSON.into()
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json_to_value(self)
     }
 }

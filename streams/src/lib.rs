@@ -9,6 +9,7 @@ mod error;
 mod late;
 mod operator;
 pub mod processor;
+pub mod query;
 mod record;
 mod runtime;
 mod state;
@@ -19,7 +20,7 @@ mod topology;
 pub use aggregator::{Aggregator, Count, Fold, Merging, NoMerge, Reduce, Update};
 pub use data::{Data, DataError, Json, Payload};
 #[doc(hidden)]
-pub use data::{decode_json, encode_json};
+pub use data::{decode_json, encode_json, json_from_text, json_to_value};
 pub use dsl::{
     Branches, CogroupedStream, Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable,
     JoinedStream, Produced, Repartitioned, SessionWindowedStream, SlidingWindowedStream, Stream,
@@ -33,4 +34,6 @@ pub use operator::suppress::WhenFull;
 pub use operator::window_aggregate::Emit;
 pub use record::{Change, Headers, Record};
 pub use runtime::{OnProduceError, Progress, Streams, StreamsConfig, TaskId};
+#[doc(hidden)]
+pub use serde_json::Value as JsonValue;
 pub use topology::{NodeKind, Subtopology, Topic, Topology};

@@ -13,7 +13,7 @@ pub(crate) mod outbox;
 mod position;
 mod restore;
 mod setup;
-mod shared;
+pub(crate) mod shared;
 mod snapshot;
 pub(crate) mod task;
 mod worker;

@@ -19,6 +19,7 @@ use crate::chunk::AnyChunk;
 use crate::data::Data;
 use crate::operator::Operator;
 use crate::operator::source::Source;
+use crate::query::AnyReads;
 use crate::runtime::outbox::{Outbox, TopicId};
 use crate::state::{GlobalStore, Globals, Store, StoreId};
 
@@ -214,12 +215,17 @@ pub(crate) struct StoreSpec {
     pub(crate) make: MakeStore,
     /// How its changelog is kept; `None` if it has none.
     pub(crate) changelog: Option<Changelog>,
+    /// How it is read from outside; `None` if it holds nothing that means something to anybody else.
+    pub(crate) reads: Option<Arc<dyn AnyReads>>,
 }
 
 /// A table that every instance of the application holds as a whole.
 pub(crate) struct GlobalSpec {
     pub(crate) name: String,
     pub(crate) make: MakeGlobal,
+    pub(crate) reads: Arc<dyn AnyReads>,
+    /// How many keys such a store has, and how many bytes it takes.
+    pub(crate) size: fn(&(dyn std::any::Any + Send + Sync)) -> (usize, usize),
 }
 
 /// Makes the store that an instance's tasks share, with chance for the hashes of keys.

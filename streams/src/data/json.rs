@@ -41,6 +41,14 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for J
     fn format() -> Cow<'static, str> {
         JSON.into()
     }
+
+    fn from_text(text: &str) -> Result<Self, DataError> {
+        json_from_text(text).map(Self)
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json_to_value(&self.0)
+    }
 }
 
 /// Makes serde types fit to be keys and values, written as JSON.
@@ -72,6 +80,16 @@ macro_rules! json_data {
             fn format() -> ::std::borrow::Cow<'static, str> {
                 <$crate::Json<$type> as $crate::Data>::format()
             }
+
+            fn from_text(
+                text: &str,
+            ) -> ::std::result::Result<Self, $crate::DataError> {
+                $crate::json_from_text(text)
+            }
+
+            fn to_json(&self) -> $crate::JsonValue {
+                $crate::json_to_value(self)
+            }
         }
     )+};
 }
@@ -91,4 +109,18 @@ pub fn decode_json<T: DeserializeOwned>(payload: Payload<'_>) -> Result<T, DataE
     let bytes = payload.require("JSON")?;
     serde_json::from_slice(bytes)
         .map_err(|error| DataError::new(format!("not the JSON that is expected: {error}")))
+}
+
+/// Text that is JSON, or is meant as a string.
+#[doc(hidden)]
+pub fn json_from_text<T: DeserializeOwned>(text: &str) -> Result<T, DataError> {
+    serde_json::from_str(text)
+        .or_else(|error| serde_json::from_value(text.into()).map_err(|_| error))
+        .map_err(|error| DataError::new(format!("not the JSON that is expected: {error}")))
+}
+
+#[doc(hidden)]
+pub fn json_to_value<T: Serialize>(value: &T) -> serde_json::Value {
+    serde_json::to_value(value)
+        .unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }))
 }

@@ -1,6 +1,7 @@
 //! Null as `None`.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use super::{Data, DataError, Payload};
 
@@ -28,5 +29,17 @@ impl<T: Data> Data for Option<T> {
     #[inline]
     fn is_null(&self) -> bool {
         self.as_ref().is_none_or(Data::is_null)
+    }
+
+    fn from_text(text: &str) -> Result<Self, DataError> {
+        T::from_text(text).map(Some)
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.as_ref().map_or(serde_json::Value::Null, Data::to_json)
+    }
+
+    fn order(a: &[u8], b: &[u8]) -> Ordering {
+        T::order(a, b)
     }
 }

@@ -75,3 +75,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn people_are_shown_what_they_would_write() {
+    fn shown<T: Data + PartialEq + std::fmt::Debug>(value: T, text: &str, json: &str) {
+        assert_eq!(value.to_json().to_string(), json);
+        assert_eq!(T::from_text(text).unwrap(), value);
+    }
+    shown("login".to_owned(), "login", "\"login\"");
+    shown(-7_i64, "-7", "-7");
+    shown(
+        u128::MAX,
+        &u128::MAX.to_string(),
+        "\"340282366920938463463374607431768211455\"",
+    );
+    shown(1.5_f64, "1.5", "1.5");
+    shown(true, "true", "true");
+    shown(Some(3_u16), "3", "3");
+    shown(Bytes::from_static(b"ab"), "YWI=", "\"YWI=\"");
+    shown(Json("x y".to_owned()), "x y", "\"x y\"");
+    shown(Json(vec![1, 2]), "[1,2]", "[1,2]");
+    let window = Window { start: -5, end: 9 };
+    let key = "a@b".to_owned();
+    let json = "{\"key\":\"a@b\",\"window\":{\"end\":9,\"start\":-5}}";
+    shown(Windowed { key, window }, "a@b@-5/9", json);
+    assert_eq!(().to_json(), serde_json::Value::Null);
+    assert_eq!(f64::NAN.to_json(), "NaN");
+    assert!(i32::from_text("x").is_err());
+    assert!(Bytes::from_text("?").is_err());
+    assert!(Windowed::<String>::from_text("a@5").is_err());
+}
+
+proptest! {
+    #[test]
+    fn numbers_are_in_their_own_order(a: i64, b: i64, c: f64, d: f64) {
+        prop_assert_eq!(i64::order(&a.to_be_bytes(), &b.to_be_bytes()), a.cmp(&b));
+        prop_assert_eq!(f64::order(&c.to_be_bytes(), &d.to_be_bytes()), c.total_cmp(&d));
+    }
+}

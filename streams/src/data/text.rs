@@ -23,6 +23,14 @@ impl Data for String {
     fn format() -> Cow<'static, str> {
         "UTF-8 text".into()
     }
+
+    fn from_text(text: &str) -> Result<Self, DataError> {
+        Ok(text.to_owned())
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.as_str().into()
+    }
 }
 
 /// UTF-8 that is shared when it is cloned.
@@ -39,6 +47,14 @@ impl Data for Arc<str> {
 
     fn format() -> Cow<'static, str> {
         "UTF-8 text".into()
+    }
+
+    fn from_text(text: &str) -> Result<Self, DataError> {
+        Ok(text.into())
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        (**self).into()
     }
 }
 
@@ -103,5 +119,9 @@ impl Data for () {
 
     fn format() -> Cow<'static, str> {
         "".into()
+    }
+
+    fn from_text(_text: &str) -> Result<Self, DataError> {
+        Ok(())
     }
 }

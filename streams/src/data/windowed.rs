@@ -1,6 +1,7 @@
 //! Keys with a window, in Kafka's form.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use super::{Data, DataError, Payload};
 use crate::time::{Window, Windowed};
@@ -34,6 +35,52 @@ impl<K: Data> Data for Windowed<K> {
 
     fn format() -> Cow<'static, str> {
         format!("a window's key of {}", K::format()).into()
+    }
+
+    /// The key's own text, then `@`, start and end in milliseconds with `/` between them.
+    fn from_text(text: &str) -> Result<Self, DataError> {
+        let window = text.rsplit_once('@').and_then(|(key, window)| {
+            let (start, end) = window.split_once('/')?;
+            Some((key, start.parse().ok()?, end.parse().ok()?))
+        });
+        let (key, start, end) =
+            window.ok_or_else(|| DataError::new(format!("{text:?} is not KEY@START/END")))?;
+        Ok(Self {
+            key: K::from_text(key)?,
+            window: Window { start, end },
+        })
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let Window { start, end } = self.window;
+        serde_json::json!({ "key": self.key.to_json(), "window": { "start": start, "end": end } })
+    }
+
+    /// By the key, then by start and end.
+    fn order(a: &[u8], b: &[u8]) -> Ordering {
+        match (Parts::of(a), Parts::of(b)) {
+            (Some(a), Some(b)) => {
+                K::order(a.key, b.key).then((a.start, a.end).cmp(&(b.start, b.end)))
+            }
+            (first, second) => first
+                .is_some()
+                .cmp(&second.is_some())
+                .then_with(|| a.cmp(b)),
+        }
+    }
+}
+
+struct Parts<'a> {
+    key: &'a [u8],
+    start: i64,
+    end: i64,
+}
+
+impl<'a> Parts<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let (rest, start) = split_last(bytes)?;
+        let (key, end) = split_last(rest)?;
+        Some(Self { key, start, end })
     }
 }
 

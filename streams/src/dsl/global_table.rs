@@ -1,5 +1,6 @@
 //! Tables that every instance holds as a whole.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -9,7 +10,8 @@ use super::source::Consumed;
 use super::view::View;
 use crate::data::Data;
 use crate::operator::global::FillGlobal;
-use crate::state::{Getter, KeyValueStore};
+use crate::query::Reads;
+use crate::state::{Getter, GlobalStore, KeyValueStore, Store};
 use crate::topology::{Edge, GlobalSpec, Make, NewNode, NodeKind, Plan, Topic};
 
 /// A table whose topic every instance of the application reads as a whole (Kafka: `GlobalKTable`).
@@ -51,6 +53,8 @@ impl StreamsBuilder {
         let number = plan.add_global(GlobalSpec {
             name: topic.to_owned(),
             make: Arc::new(|seed| Arc::new(RwLock::new(KeyValueStore::<V>::new(seed)))),
+            reads: Arc::new(Reads::<K, V>::KeyValue),
+            size: size::<V>,
         });
         let source = TopicSource {
             name: topic,
@@ -70,4 +74,12 @@ impl StreamsBuilder {
             view: View::new(Vec::new, move |cx| Getter::Global(cx.global(number))),
         }
     }
+}
+
+fn size<V: Data>(store: &(dyn Any + Send + Sync)) -> (usize, usize) {
+    let store = store.downcast_ref::<GlobalStore<V>>();
+    store.map_or((0, 0), |store| {
+        let store = store.read();
+        (store.len(), store.bytes())
+    })
 }

@@ -9,6 +9,7 @@ use super::windowed::TimeWindowedStream;
 use crate::aggregator::{Aggregator, Count, Reduce};
 use crate::data::Data;
 use crate::operator::aggregate::Aggregate;
+use crate::query::Reads;
 use crate::record::Change;
 use crate::state::KeyValueStore;
 use crate::time::{AnyWindows, SessionWindows, SlidingWindows};
@@ -81,6 +82,7 @@ impl<K: Data, V: Data> GroupedStream<K, V> {
             name: plan.unused_name(&format!("{}.{operation}", plan.name(self.stream.from.node))),
             make: Arc::new(|seed| Box::new(KeyValueStore::<A::State>::new(seed))),
             changelog: Some(Changelog { retention: None }),
+            reads: Some(Arc::new(Reads::<K, A::State>::KeyValue)),
         });
         let make = Make::Operator(Arc::new(move |cx| {
             let (own, wants_old) = (cx.store(store), cx.wants_old);

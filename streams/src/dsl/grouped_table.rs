@@ -111,7 +111,7 @@ impl<K: Data, V: Data> GroupedTable<K, V> {
         let plan = &changes.plan;
         let name = format!("{}.{operation}", plan.name(changes.from.node));
         let name = plan.unused_name(&name);
-        let store = plan.add_store(key_value::<A::State>(name));
+        let store = plan.add_store(key_value::<K, A::State>(name));
         let (aggregator, subtract) = (Arc::new(aggregator), Arc::new(subtract));
         let make = Make::Operator(Arc::new(move |cx| {
             Box::new(TableAggregate::<K, V, A, _>::new(

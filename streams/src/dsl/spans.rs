@@ -12,6 +12,7 @@ use crate::data::{Data, split_window};
 use crate::late::Late;
 use crate::operator::span_aggregate::{SpanAggregate, Spans};
 use crate::operator::window_aggregate::{Emit, LATE, RESULTS};
+use crate::query::Reads;
 use crate::record::Change;
 use crate::state::{Getter, SpanStore, Stores};
 use crate::time::{SessionWindows, SlidingWindows, Windowed};
@@ -189,6 +190,7 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
         changelog: Some(Changelog {
             retention: Some(kept.saturating_add(ADDITIONAL_RETENTION)),
         }),
+        reads: Some(Arc::new(Reads::<K, A::State>::Spans(spans.kind()))),
     });
     let aggregator = Arc::new(aggregator);
     let make = Make::Operator(Arc::new(move |cx| {

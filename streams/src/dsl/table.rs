@@ -16,6 +16,7 @@ use super::view::View;
 use crate::data::Data;
 use crate::operator::stateless::Stateless;
 use crate::operator::table::Keep;
+use crate::query::Reads;
 use crate::record::{Change, Record};
 use crate::state::KeyValueStore;
 use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, Plan, StoreSpec};
@@ -206,7 +207,7 @@ impl<K: Data, V: Data> Table<K, V> {
 
     /// The same table, kept once more behind this one.
     fn keep_as(&self, name: &str) -> Self {
-        let store = self.plan.add_store(key_value::<V>(name.to_owned()));
+        let store = self.plan.add_store(key_value::<K, V>(name.to_owned()));
         let make = Make::Operator(Arc::new(move |cx| {
             let upsert = |change: Change<V>| change.new;
             let (store, wants_old) = (cx.store(store), cx.wants_old);
@@ -246,10 +247,11 @@ impl<K: Data, V: Data> Table<K, V> {
 }
 
 /// A key-value store with a changelog.
-pub(super) fn key_value<V: Data>(name: String) -> StoreSpec {
+pub(super) fn key_value<K: Data, V: Data>(name: String) -> StoreSpec {
     StoreSpec {
         name,
         make: Arc::new(|seed| Box::new(KeyValueStore::<V>::new(seed))),
         changelog: Some(Changelog { retention: None }),
+        reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
     }
 }

@@ -9,7 +9,10 @@ use super::view::View;
 use crate::aggregator::{Aggregator, Count, Reduce};
 use crate::data::{Data, split_window};
 use crate::late::Late;
-use crate::operator::window_aggregate::{Emit, LATE, RESULTS, WindowAggregate, holds_back};
+use crate::operator::window_aggregate::{
+    Emit, LATE, RESULTS, WindowAggregate, holds_back, in_slices,
+};
+use crate::query::{Reads, Slices};
 use crate::record::Change;
 use crate::state::{Getter, Stores, WindowStore};
 use crate::time::{AnyWindows, EventTime, Windowed};
@@ -86,14 +89,26 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
             plan.problem(format!("{name}.{operation}: {problem}"));
         }
         let kept = windows.retention();
+        let aggregator = Arc::new(aggregator);
+        let slices = in_slices(&windows, emit, aggregator.can_merge()).map(|windows| {
+            let aggregator = Arc::clone(&aggregator);
+            Slices::new(
+                move |slice| windows.starts(slice).collect(),
+                move |key: &K, state: &mut Option<A::State>, other| {
+                    aggregator.merge(key, state, other);
+                },
+            )
+        });
+        let read_with = windows.clone();
+        let reads = Reads::windows(move |start| read_with.window(start), slices);
         let store = plan.add_store(StoreSpec {
             name: plan.unused_name(&format!("{name}.{operation}")),
             make: Arc::new(move |seed| Box::new(WindowStore::<A::State>::new(seed, kept))),
             changelog: Some(Changelog {
                 retention: Some(kept.saturating_add(ADDITIONAL_RETENTION)),
             }),
+            reads: Some(Arc::new(reads)),
         });
-        let aggregator = Arc::new(aggregator);
         let made_with = windows.clone();
         let make = Make::Operator(Arc::new(move |cx| {
             let (own, wants_old) = (cx.store(store), cx.wants_old);

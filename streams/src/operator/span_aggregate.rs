@@ -13,6 +13,7 @@ use crate::aggregator::Aggregator;
 use crate::chunk::{AnyChunk, typed};
 use crate::data::{Data, decode_slice};
 use crate::late::{Late, LateReason, LateWindow};
+use crate::query::Kind;
 use crate::record::{Change, Headers, Record};
 use crate::state::{Span, SpanStore, SpanTimes, StoreId};
 use crate::time::{EventTime, SessionWindows, SlidingWindows, Window, Windowed};
@@ -25,6 +26,14 @@ pub(crate) enum Spans {
 }
 
 impl Spans {
+    /// What their store is for those who read it.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Session(_) => Kind::Sessions,
+            Self::Sliding(_) => Kind::Windows,
+        }
+    }
+
     pub(crate) fn time(&self) -> EventTime {
         match self {
             Self::Session(windows) => windows.time,

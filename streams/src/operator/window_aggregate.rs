@@ -20,7 +20,7 @@ use crate::late::{Late, LateReason};
 use crate::record::{Change, Headers, Record};
 use crate::state::table::Hash;
 use crate::state::{StoreId, WindowStore};
-use crate::time::{AnyWindows, EventTime, Window, Windowed};
+use crate::time::{AnyWindows, EventTime, TimeWindows, Window, Windowed};
 use panes::Panes;
 use slices::Slices;
 
@@ -80,6 +80,12 @@ struct Keyed<'a, K, V> {
 type Missed = SmallVec<[Window; 1]>;
 type Store<K, V, A> = WindowStore<<A as Aggregator<K, V>>::State>;
 type Results<K, V, A> = Chunk<Windowed<K>, Change<<A as Aggregator<K, V>>::State>>;
+
+/// The windows, if they share slices.
+pub(crate) fn in_slices(windows: &AnyWindows, emit: Emit, can_merge: bool) -> Option<TimeWindows> {
+    let windows = windows.fixed()?;
+    Slices::of(windows, emit, can_merge).map(|_| windows)
+}
 
 /// By how much the watermark is behind what it is in front of the windows: results carry their
 /// window's end, but may come out the lateness later.

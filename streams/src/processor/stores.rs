@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::Failure;
 use crate::data::{Data, DataError, decode_slice};
+use crate::query::Reads;
 use crate::state::{KeyValueStore, StoreId, Stores, WindowStore};
-use crate::time::millis;
+use crate::time::{Window, millis};
 use crate::topology::{Changelog, StoreSpec};
 
 /// A kind of store that processors can have: [`KeyValue`] or [`WindowValue`].
@@ -94,6 +95,7 @@ impl<K: Data, V: Data> private::Kind for KeyValue<K, V> {
             name: self.name.clone(),
             make: Arc::new(|seed| Box::new(KeyValueStore::<V>::new(seed))),
             changelog: Some(Changelog { retention: None }),
+            reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
         }
     }
 
@@ -202,6 +204,10 @@ impl<K: Data, V: Data> private::Kind for WindowValue<K, V> {
             changelog: Some(Changelog {
                 retention: Some(retention.saturating_add(24 * 60 * 60 * 1000)),
             }),
+            reads: Some(Arc::new(Reads::<K, V>::windows(
+                |start| Window { start, end: start },
+                None,
+            ))),
         }
     }
 

@@ -18,6 +18,7 @@ use super::setup;
 use super::shared::{Progress, Shared};
 use super::worker::{Command, Worker};
 use crate::error::StreamsError;
+use crate::query::{Access, QueryError, StoreInfo, StoreReader};
 use crate::state::Globals;
 use crate::topology::{Topic, Topology};
 
@@ -153,6 +154,22 @@ impl Streams {
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskId> {
         self.shared.tasks.lock().keys().copied().collect()
+    }
+
+    /// A store of the tasks that run in this instance, or a global table, by its name (Kafka:
+    /// `KafkaStreams.store`). What is given reads it for as long as it is kept, wherever tasks go.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::UnknownStore`] with the names that there are.
+    pub fn store(&self, name: &str) -> Result<StoreReader<'static>, QueryError> {
+        Access::Running(Arc::clone(&self.shared)).store(name)
+    }
+
+    /// All stores, and how large they are in this instance.
+    #[must_use]
+    pub fn stores(&self) -> Vec<StoreInfo> {
+        Access::Running(Arc::clone(&self.shared)).stores()
     }
 
     /// How far the tasks are that are being restored.

@@ -156,7 +156,6 @@ pub(crate) async fn restore(
         }
     }
     task.resume(&committed.position);
-    shared.restoring.lock().remove(&id);
     Ok(Restored {
         task,
         committed: before,

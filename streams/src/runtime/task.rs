@@ -367,6 +367,12 @@ impl Task {
         self.stores.iter().copied().zip(&mut self.graph.stores.list)
     }
 
+    /// A store by the topology's number, if the task has it.
+    pub(crate) fn store(&self, number: usize) -> Option<&dyn crate::state::Store> {
+        let at = self.stores.iter().position(|own| *own == number)?;
+        Some(&*self.graph.stores.list[at])
+    }
+
     /// Tells what has changed in each store since the last call.
     ///
     /// # Errors

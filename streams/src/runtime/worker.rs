@@ -15,7 +15,7 @@ use super::assignment::{TaskAssignor, TaskId};
 use super::commit;
 use super::live::{Live, Tasks};
 use super::restore::{self, Restored};
-use super::shared::Shared;
+use super::shared::{Progress, Shared};
 use super::task::Order;
 use crate::error::StreamsError;
 
@@ -307,6 +307,7 @@ impl Worker {
             .advance(self.shared.config.clock.now().wall, true)?;
         self.consumer.resume(&live.inputs)?;
         self.shared.tasks.lock().insert(id, Arc::clone(&live.task));
+        self.shared.restoring.lock().remove(&id);
         tracing::info!(task = %id, "the task runs");
         Ok(live)
     }
@@ -421,6 +422,9 @@ impl RebalanceListener for Listener {
                         return self.shared.fail(error.into());
                     }
                 }
+                // Whoever reads stores is told so from now on, not only when it is known how much it is.
+                let progress = Progress::default();
+                self.shared.restoring.lock().insert(id, progress);
                 let work = restore::restore(Arc::clone(&self.shared), self.producer.clone(), id);
                 tasks.starting.insert(id, tokio::spawn(work));
             }

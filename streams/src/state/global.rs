@@ -23,6 +23,11 @@ impl Globals {
         Self(stores.map(|global| (global.make)(seed)).collect())
     }
 
+    /// One of whatever type.
+    pub(crate) fn any(&self, number: usize) -> &(dyn Any + Send + Sync) {
+        &*self.0[number]
+    }
+
     pub(crate) fn get<V: Data>(&self, number: usize) -> Arc<GlobalStore<V>> {
         Arc::clone(&self.0[number])
             .downcast()

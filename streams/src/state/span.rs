@@ -156,6 +156,22 @@ impl<A> SpanStore<A> {
         at as usize
     }
 
+    /// The spans of a key that may not be there, the earliest first.
+    pub(crate) fn of(&self, key: &[u8]) -> &[Span<A>] {
+        let hash = self.hasher.hash(key).number();
+        let found = self.index.find(hash, |at| {
+            let slot = &self.slots[*at as usize];
+            slot.hash == hash && slot.key[..] == *key
+        });
+        found.map_or(&[], |at| self.spans(*at as usize))
+    }
+
+    /// All keys with their spans, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[Span<A>])> {
+        let live = self.slots.iter().filter(|slot| !slot.spans.is_empty());
+        live.map(|slot| (&slot.key[..], &slot.spans[..]))
+    }
+
     /// A key's spans, the earliest first.
     #[inline]
     pub(crate) fn spans(&self, slot: usize) -> &[Span<A>] {

@@ -150,13 +150,17 @@ impl<A> Table<A> {
         result
     }
 
-    /// Keys with values, in the order of the keys' bytes.
-    pub(crate) fn sorted(&self) -> Vec<(&[u8], &A, i64)> {
-        let live = self.slots.iter().filter_map(|slot| {
+    /// Keys with values, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &A, i64)> {
+        self.slots.iter().filter_map(|slot| {
             let value = slot.value.as_ref()?;
             Some((slot.key(), value, slot.timestamp))
-        });
-        let mut all: Vec<_> = live.collect();
+        })
+    }
+
+    /// Keys with values, in the order of the keys' bytes.
+    pub(crate) fn sorted(&self) -> Vec<(&[u8], &A, i64)> {
+        let mut all: Vec<_> = self.iter().collect();
         all.sort_unstable_by(|a, b| a.0.cmp(b.0));
         all
     }

@@ -105,6 +105,16 @@ impl<V: Data> VersionedStore<V> {
         Some((value.as_ref()?, *time))
     }
 
+    /// The latest values of all keys and their timestamps, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &V, i64)> {
+        self.table
+            .iter()
+            .filter_map(|(key, Versions(versions), _)| {
+                let (time, value) = versions.last()?;
+                Some((key, value.as_ref()?, *time))
+            })
+    }
+
     /// The value that a key had at that time, and its timestamp; none if it is not the latest one and
     /// the history does not go back so far.
     pub(crate) fn get_as_of(&self, key: &[u8], at: i64) -> Option<(&V, i64)> {

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::log::{Logs, Stored};
 use crate::data::{Data, Payload};
 use crate::error::StreamsError;
 use crate::operator::Counts;
+use crate::query::{Access, QueryError, StoreReader};
 use crate::record::{Headers, Record};
+use crate::runtime::TaskId;
 use crate::runtime::task::{CHUNK, Order, Position, Task, TaskConfig};
 use crate::state::{Entry, Globals};
 use crate::topology::Topology;
@@ -55,7 +59,7 @@ pub struct TestDriver {
     config: DriverConfig,
     logs: Logs,
     globals: Globals,
-    tasks: BTreeMap<(usize, i32), Running>,
+    tasks: BTreeMap<(usize, i32), Mutex<Running>>,
     /// What was committed, by task.
     committed: BTreeMap<(usize, i32), Position>,
     /// How far each topic's partitions have been read by the test.
@@ -186,6 +190,7 @@ impl TestDriver {
             let mut busy = false;
             self.fill_globals()?;
             for (id, running) in &mut self.tasks {
+                let running = running.get_mut();
                 if is_global(&self.topology, *id) {
                     continue;
                 }
@@ -200,6 +205,7 @@ impl TestDriver {
     /// Lets global tables have what is in their topics, before anybody looks things up in them.
     fn fill_globals(&mut self) -> Result<(), StreamsError> {
         for (id, running) in &mut self.tasks {
+            let running = running.get_mut();
             if is_global(&self.topology, *id) {
                 running.work(&mut self.logs, self.wall)?;
             }
@@ -216,7 +222,7 @@ impl TestDriver {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.wall = self.wall.saturating_add(by);
         self.start()?;
-        for running in self.tasks.values_mut() {
+        for running in self.tasks.values_mut().map(Mutex::get_mut) {
             running.task.advance(self.wall, false)?;
             running.write(&mut self.logs);
         }
@@ -233,6 +239,7 @@ impl TestDriver {
         self.start()?;
         for part in self.topology.in_order() {
             for (_, running) in self.tasks.range_mut((part, 0)..(part + 1, 0)) {
+                let running = running.get_mut();
                 running.task.set_watermark(watermark)?;
                 running.write(&mut self.logs);
             }
@@ -281,6 +288,43 @@ impl TestDriver {
         partitions.collect()
     }
 
+    /// A store of all tasks, or a global table, by its name, as [`crate::Streams::store`] has it.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::UnknownStore`] with the names that there are.
+    pub fn store(&self, name: &str) -> Result<StoreReader<'_>, QueryError> {
+        Access::Driven(self).store(name)
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    pub(crate) fn globals(&self) -> &Globals {
+        &self.globals
+    }
+
+    pub(crate) fn task_count(&self, subtopology: usize) -> u32 {
+        let own = self.tasks.keys().filter(|id| id.0 == subtopology);
+        own.count() as u32
+    }
+
+    pub(crate) fn each_task<E>(
+        &self,
+        subtopology: usize,
+        call: &mut dyn FnMut(TaskId, &Task) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut own = self.tasks.iter().filter(|(id, _)| id.0 == subtopology);
+        own.try_for_each(|((_, partition), running)| {
+            let id = TaskId {
+                subtopology,
+                partition: *partition,
+            };
+            call(id, &running.lock().task)
+        })
+    }
+
     /// What the store of that name holds in all tasks, as its changelog would have it: for tests of
     /// this crate.
     ///
@@ -291,7 +335,7 @@ impl TestDriver {
     #[allow(clippy::type_complexity, reason = "plain data for comparisons")]
     pub fn store_entries(&mut self, name: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StreamsError> {
         let mut all = Vec::new();
-        for running in self.tasks.values_mut() {
+        for running in self.tasks.values_mut().map(Mutex::get_mut) {
             for (number, store) in running.task.stores() {
                 if self.topology.stores[number].name != name {
                     continue;
@@ -323,7 +367,7 @@ impl TestDriver {
     pub fn counts(&self) -> Counts {
         let mut all = Counts::default();
         for running in self.tasks.values() {
-            all.add(running.task.counts());
+            all.add(running.lock().task.counts());
         }
         all
     }
@@ -334,7 +378,7 @@ impl TestDriver {
         let tasks = self.tasks.iter();
         tasks
             .filter(|(id, _)| !is_global(&self.topology, **id))
-            .map(|(_, running)| running.task.watermark())
+            .map(|(_, running)| running.lock().task.watermark())
             .min()
             .unwrap_or(i64::MIN)
     }
@@ -346,6 +390,7 @@ impl TestDriver {
     /// [`StreamsError::State`] of what has no bytes.
     pub fn commit(&mut self) -> Result<(), StreamsError> {
         for (id, running) in &mut self.tasks {
+            let running = running.get_mut();
             if is_global(&self.topology, *id) {
                 continue;
             }
@@ -461,8 +506,10 @@ impl TestDriver {
             }
         }
         task.advance(self.wall, false)?;
-        self.tasks
-            .insert((subtopology, partition), Running { task, given });
+        self.tasks.insert(
+            (subtopology, partition),
+            Mutex::new(Running { task, given }),
+        );
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Windows that follow from the time alone, whatever their kind.
 
-use super::{CalendarWindows, EventTime, TimeWindows};
+use super::{CalendarWindows, EventTime, TimeWindows, Window};
 
 /// What a grouped stream can be windowed by: windows of one size, or those of the calendar. Made of
 /// [`TimeWindows`] and [`CalendarWindows`].
@@ -31,6 +31,22 @@ impl AnyWindows {
         match &self.0 {
             AnyKind::Fixed(windows) => windows.time,
             AnyKind::Calendar(windows) => windows.time,
+        }
+    }
+
+    /// The windows, if they have one size.
+    pub(crate) fn fixed(&self) -> Option<TimeWindows> {
+        match &self.0 {
+            AnyKind::Fixed(windows) => Some(*windows),
+            AnyKind::Calendar(_) => None,
+        }
+    }
+
+    /// The window that starts there.
+    pub(crate) fn window(&self, start: i64) -> Window {
+        match &self.0 {
+            AnyKind::Fixed(windows) => windows.window(start),
+            AnyKind::Calendar(windows) => windows.window(start),
         }
     }
 

@@ -6,6 +6,7 @@ mod descriptions;
 mod joins;
 mod lookups;
 mod processors;
+mod queries;
 mod table_properties;
 mod tables;
 mod windows;

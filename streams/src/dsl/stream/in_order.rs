@@ -29,6 +29,7 @@ impl<K: Data, V: Data> Stream<K, V> {
             name: name.clone(),
             make: Arc::new(move |seed| Box::new(BufferStore::<V>::new(seed, by_watermark, false))),
             changelog: Some(Changelog { retention: None }),
+            reads: None,
         });
         let make = Make::Operator(Arc::new(move |cx| {
             let store = cx.store(store);

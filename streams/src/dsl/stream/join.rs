@@ -97,11 +97,13 @@ impl<K: Data, V: Data> Stream<K, V> {
                 name: format!("{name}.left"),
                 make: buffer::<V>(kept[0], time),
                 changelog: Some(changelog(kept[0])),
+                reads: None,
             }),
             plan.add_store(StoreSpec {
                 name: format!("{name}.right"),
                 make: buffer::<W>(kept[1], time),
                 changelog: Some(changelog(kept[1])),
+                reads: None,
             }),
         ];
         let wait = |side: usize| {
@@ -114,6 +116,7 @@ impl<K: Data, V: Data> Stream<K, V> {
                     name: format!("{name}.{suffix}"),
                     make,
                     changelog: Some(Changelog { retention: None }),
+                    reads: None,
                 })
             })
         };

@@ -80,6 +80,7 @@ impl<K: Data, V: Data> Stream<K, V> {
                 name: format!("{name}.time"),
                 make: Arc::new(|seed| Box::new(KeyValueStore::<()>::new(seed))),
                 changelog: None,
+                reads: None,
             })
         });
         let own = stores.clone();

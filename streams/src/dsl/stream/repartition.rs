@@ -132,6 +132,7 @@ fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produce
             name: format!("{name}-{end}"),
             make: Arc::new(|seed| Box::new(KeyValueStore::<u64>::new(seed))),
             changelog: Some(Changelog { retention: None }),
+            reads: None,
         })
     };
     let (written, read) = (numbers("written"), numbers("read"));

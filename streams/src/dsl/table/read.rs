@@ -93,7 +93,7 @@ where
         let (own, store) = (plan.clone(), Arc::clone(&store));
         move || {
             *store.get_or_init(|| {
-                let store = own.add_store(key_value::<V>(own.name(node)));
+                let store = own.add_store(key_value::<K, V>(own.name(node)));
                 own.give_store(node, store);
                 store
             })

@@ -110,6 +110,7 @@ impl<K: Data, V: Data> Table<K, V> {
                 Box::new(BufferStore::<V>::new(seed, by_watermark, counts_bytes))
             }),
             changelog: Some(Changelog { retention: None }),
+            reads: None,
         });
         let rules = Arc::new(Rules {
             store: name,

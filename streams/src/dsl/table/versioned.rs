@@ -7,6 +7,7 @@ use super::{Kept, Table};
 use crate::data::Data;
 use crate::dsl::view::View;
 use crate::operator::keep_versions::{ALL, KeepVersions, LATEST};
+use crate::query::Reads;
 use crate::record::Change;
 use crate::state::{Getter, VersionedStore};
 use crate::time::millis;
@@ -47,6 +48,7 @@ impl<K: Data, V: Data> Table<K, V> {
             name: plan.unused_name(&name),
             make: Arc::new(move |seed| Box::new(VersionedStore::<V>::new(seed, history))),
             changelog: Some(Changelog { retention: None }),
+            reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
         });
         let make = Make::Operator(Arc::new(move |cx| {
             Box::new(KeepVersions::<K, V>::new(cx.store(store), cx.wants_old))

@@ -1,0 +1,451 @@
+//! Which tasks have a store, and what is read in each.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tidemark_client::producer::{DefaultPartitioner, Partitioner};
+
+use super::reads::{AnyReads, Keys, Query, Reads, Row};
+use super::{KeyValueReader, QueryError, SessionReader, WindowReader};
+use crate::data::{Data, DataError};
+use crate::runtime::shared::Shared;
+use crate::runtime::task::Task;
+use crate::runtime::{Progress, TaskId};
+use crate::state::Store;
+use crate::testing::TestDriver;
+use crate::topology::Topology;
+
+/// What a store keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// One value for each key.
+    KeyValue,
+    /// Values by key and window.
+    Windows,
+    /// Values by key and session.
+    Sessions,
+    /// What an operator keeps for itself, a join its records, say. It cannot be read.
+    Internal,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::KeyValue => "a key-value store",
+            Self::Windows => "a window store",
+            Self::Sessions => "a session store",
+            Self::Internal => "what an operator keeps for itself",
+        })
+    }
+}
+
+/// What there is to know of a store without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreInfo {
+    /// Its name.
+    pub name: String,
+    /// What it keeps.
+    pub kind: Kind,
+    /// The type of its keys, in words; empty if it cannot be read.
+    pub keys: String,
+    /// The type of its values, in words; empty if it cannot be read.
+    pub values: String,
+    /// How many keys it has in the tasks that run here, each window of a key counted.
+    pub entries: usize,
+    /// About how many bytes it takes in them.
+    pub bytes: usize,
+    /// The tasks that have it and run here; none for a global table, which every instance has.
+    pub tasks: Vec<TaskId>,
+}
+
+/// Where tasks are.
+#[derive(Clone)]
+pub(crate) enum Access<'a> {
+    Running(Arc<Shared>),
+    Driven(&'a TestDriver),
+}
+
+/// Where a store is in its topology.
+#[derive(Clone, Copy)]
+enum At {
+    Store { number: usize, subtopology: usize },
+    Global(usize),
+}
+
+impl<'a> Access<'a> {
+    fn topology(&self) -> &Topology {
+        match self {
+            Self::Running(shared) => &shared.topology,
+            Self::Driven(driver) => driver.topology(),
+        }
+    }
+
+    fn global(&self, number: usize) -> &(dyn Any + Send + Sync) {
+        match self {
+            Self::Running(shared) => shared.globals.any(number),
+            Self::Driven(driver) => driver.globals().any(number),
+        }
+    }
+
+    /// Calls with each task of a subtopology that runs here.
+    fn each<E>(
+        &self,
+        subtopology: usize,
+        call: &mut dyn FnMut(TaskId, &Task) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Self::Running(shared) => {
+                let tasks = shared.tasks.lock();
+                let own = tasks.iter().filter(|(id, _)| id.subtopology == subtopology);
+                let own: Vec<_> = own.map(|(id, task)| (*id, Arc::clone(task))).collect();
+                drop(tasks);
+                own.iter()
+                    .try_for_each(|(id, task)| call(*id, &task.lock()))
+            }
+            Self::Driven(driver) => driver.each_task(subtopology, call),
+        }
+    }
+
+    /// How many tasks a subtopology has, wherever they run.
+    fn count(&self, subtopology: usize) -> u32 {
+        let application = match self {
+            Self::Running(shared) => &shared.config.application,
+            Self::Driven(driver) => return driver.task_count(subtopology),
+        };
+        let sources = self.topology().subtopologies[subtopology].sources.iter();
+        let counts = sources.map(|topic| {
+            let topic = topic.resolve(application);
+            self.partitions(&topic)
+        });
+        counts.max().unwrap_or(1)
+    }
+
+    fn partitions(&self, topic: &str) -> u32 {
+        match self {
+            Self::Running(shared) => shared.partitions.get(topic).copied().unwrap_or(1),
+            Self::Driven(_) => 1,
+        }
+    }
+
+    fn restoring(&self, subtopology: usize) -> BTreeMap<TaskId, Progress> {
+        match self {
+            Self::Running(shared) => {
+                let all = shared.restoring.lock();
+                let own = all.iter().filter(|(id, _)| id.subtopology == subtopology);
+                own.map(|(id, progress)| (*id, *progress)).collect()
+            }
+            Self::Driven(_) => BTreeMap::new(),
+        }
+    }
+
+    /// A store by its name.
+    pub(crate) fn store(self, name: &str) -> Result<StoreReader<'a>, QueryError> {
+        let topology = self.topology();
+        let store = topology.stores.iter().position(|spec| spec.name == name);
+        let global = topology.globals.iter().position(|spec| spec.name == name);
+        let (at, reads) = match (store, global) {
+            (Some(number), _) => {
+                let reads = topology.stores[number].reads.clone();
+                let parts = topology.subtopologies.iter();
+                let subtopology = parts
+                    .enumerate()
+                    .find(|(_, part)| part.stores.contains(&number));
+                let subtopology = subtopology.map(|(at, _)| at);
+                (
+                    subtopology.map(|subtopology| At::Store {
+                        number,
+                        subtopology,
+                    }),
+                    reads,
+                )
+            }
+            (None, Some(number)) => {
+                let reads = Arc::clone(&topology.globals[number].reads);
+                (Some(At::Global(number)), Some(reads))
+            }
+            (None, None) => (None, None),
+        };
+        let Some(at) = at else {
+            let stores = topology.stores.iter();
+            let readable = stores
+                .filter(|spec| spec.reads.is_some())
+                .map(|spec| &spec.name);
+            let globals = topology.globals.iter().map(|spec| &spec.name);
+            return Err(QueryError::UnknownStore {
+                store: name.to_owned(),
+                known: readable.chain(globals).cloned().collect(),
+            });
+        };
+        Ok(StoreReader {
+            access: self,
+            at,
+            name: name.into(),
+            reads,
+        })
+    }
+
+    /// All stores, those of the topology first, then global tables.
+    pub(crate) fn stores(&self) -> Vec<StoreInfo> {
+        let topology = self.topology();
+        let names = topology.stores.iter().map(|spec| &spec.name);
+        let globals = topology.globals.iter().map(|spec| &spec.name);
+        let readers = names
+            .chain(globals)
+            .filter_map(|name| self.clone().store(name).ok());
+        readers.map(|reader| reader.info()).collect()
+    }
+}
+
+/// A store of whatever types. Clones read the same store.
+#[derive(Clone)]
+pub struct StoreReader<'a> {
+    access: Access<'a>,
+    at: At,
+    name: Arc<str>,
+    reads: Option<Arc<dyn AnyReads>>,
+}
+
+impl<'a> StoreReader<'a> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it keeps.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.reads
+            .as_ref()
+            .map_or(Kind::Internal, |reads| reads.kind())
+    }
+
+    /// What there is to know of it without reading it.
+    #[must_use]
+    pub fn info(&self) -> StoreInfo {
+        let mut info = StoreInfo {
+            name: self.name.to_string(),
+            kind: self.kind(),
+            keys: self
+                .reads
+                .as_ref()
+                .map(|reads| reads.key_type())
+                .unwrap_or_default(),
+            values: self
+                .reads
+                .as_ref()
+                .map(|reads| reads.value_type())
+                .unwrap_or_default(),
+            entries: 0,
+            bytes: 0,
+            tasks: Vec::new(),
+        };
+        match self.at {
+            At::Store {
+                number,
+                subtopology,
+            } => {
+                let told: Result<(), QueryError> =
+                    self.access.each(subtopology, &mut |id, task| {
+                        if let Some(store) = task.store(number) {
+                            info.entries += store.len();
+                            info.bytes += store.bytes();
+                            info.tasks.push(id);
+                        }
+                        Ok(())
+                    });
+                debug_assert!(told.is_ok());
+            }
+            At::Global(number) => {
+                let size = self.access.topology().globals[number].size;
+                (info.entries, info.bytes) = size(self.access.global(number));
+            }
+        }
+        info
+    }
+
+    /// The store with one value for each key, and its types (Kafka: `keyValueStore()`). Global tables
+    /// are such stores, too.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::WrongKind`] or [`QueryError::WrongTypes`], which say what it is.
+    pub fn key_value<K: Data, V: Data>(&self) -> Result<KeyValueReader<'a, K, V>, QueryError> {
+        Ok(KeyValueReader::new(
+            self.clone(),
+            self.typed(Kind::KeyValue)?,
+        ))
+    }
+
+    /// The store with values by window, and its types (Kafka: `windowStore()`). Windows that nothing
+    /// can change any more have gone from it.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::WrongKind`] or [`QueryError::WrongTypes`], which say what it is.
+    pub fn windows<K: Data, V: Data>(&self) -> Result<WindowReader<'a, K, V>, QueryError> {
+        Ok(WindowReader::new(self.clone(), self.typed(Kind::Windows)?))
+    }
+
+    /// The store with values by session, and its types (Kafka: `sessionStore()`). Sessions that
+    /// nothing can change any more have gone from it.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::WrongKind`] or [`QueryError::WrongTypes`], which say what it is.
+    pub fn sessions<K: Data, V: Data>(&self) -> Result<SessionReader<'a, K, V>, QueryError> {
+        Ok(SessionReader::new(
+            self.clone(),
+            self.typed(Kind::Sessions)?,
+        ))
+    }
+
+    fn typed<K: Data, V: Data>(&self, asked: Kind) -> Result<Arc<Reads<K, V>>, QueryError> {
+        let reads = self.readable(asked)?;
+        let any: Arc<dyn Any + Send + Sync> = reads.clone();
+        any.downcast().map_err(|_| {
+            let wanted = Reads::<K, V>::KeyValue;
+            QueryError::WrongTypes {
+                store: self.name.to_string(),
+                is: format!("{} by {}", reads.value_type(), reads.key_type()),
+                asked: format!("{} by {}", wanted.value_type(), wanted.key_type()),
+            }
+        })
+    }
+
+    /// How it is read, if it is of that kind.
+    pub(crate) fn readable(&self, asked: Kind) -> Result<Arc<dyn AnyReads>, QueryError> {
+        let reads = self.reads.clone().filter(|reads| reads.kind() == asked);
+        reads.ok_or_else(|| QueryError::WrongKind {
+            store: self.name.to_string(),
+            is: self.kind(),
+            asked,
+        })
+    }
+
+    /// As [`Self::rows`], for people.
+    pub(crate) fn json(
+        &self,
+        reads: &dyn AnyReads,
+        query: &Query<'_>,
+    ) -> Result<Vec<Row<Value>>, QueryError> {
+        self.rows(reads, query, &|store, query| reads.json(store, query))
+    }
+
+    /// The rows of a query, those of all tasks that run here in one order.
+    pub(crate) fn rows<V>(
+        &self,
+        reads: &dyn AnyReads,
+        query: &Query<'_>,
+        read: &dyn Fn(&dyn Any, &Query<'_>) -> Result<Vec<Row<V>>, DataError>,
+    ) -> Result<Vec<Row<V>>, QueryError> {
+        let mut rows = match (self.at, query.keys) {
+            (At::Global(number), _) => {
+                read(self.access.global(number), query).map_err(|error| self.bad(error))?
+            }
+            (
+                At::Store {
+                    number,
+                    subtopology,
+                },
+                Keys::One(key),
+            ) => self.of_key(number, subtopology, key, &|store| read(store, query))?,
+            (
+                At::Store {
+                    number,
+                    subtopology,
+                },
+                Keys::Range(..),
+            ) => self.of_all(number, subtopology, &|store| read(store, query))?,
+        };
+        rows.sort_by(|a, b| reads.order(a.place(), b.place()));
+        rows.truncate(query.limit);
+        Ok(rows)
+    }
+
+    /// Rows of one key. Its task is known if records were partitioned by their keys in Kafka's way;
+    /// what was not may be in any task.
+    fn of_key<V>(
+        &self,
+        number: usize,
+        subtopology: usize,
+        key: &[u8],
+        read: &dyn Fn(&dyn Any) -> Result<Vec<Row<V>>, DataError>,
+    ) -> Result<Vec<Row<V>>, QueryError> {
+        let count = self.access.count(subtopology);
+        let partition = DefaultPartitioner.partition("", Some(key), None, count);
+        let home = TaskId {
+            subtopology,
+            partition: partition.unwrap_or(0) as i32,
+        };
+        let restoring = self.access.restoring(subtopology);
+        let mut rows = Vec::new();
+        let mut here = Vec::new();
+        self.access.each(subtopology, &mut |id, task| {
+            here.push(id);
+            if rows.is_empty() {
+                if let Some(store) = task.store(number) {
+                    rows = read(any(store)).map_err(|error| self.bad(error))?;
+                }
+            }
+            Ok(())
+        })?;
+        if !rows.is_empty() || here.contains(&home) || here.len() >= count as usize {
+            return Ok(rows);
+        }
+        let store = self.name.to_string();
+        Err(match restoring.get(&home) {
+            Some(progress) => QueryError::Restoring {
+                store,
+                task: home,
+                progress: *progress,
+            },
+            None => QueryError::Elsewhere { store, task: home },
+        })
+    }
+
+    fn of_all<V>(
+        &self,
+        number: usize,
+        subtopology: usize,
+        read: &dyn Fn(&dyn Any) -> Result<Vec<Row<V>>, DataError>,
+    ) -> Result<Vec<Row<V>>, QueryError> {
+        let restoring = self.access.restoring(subtopology);
+        let store = self.name.to_string();
+        if let Some((task, progress)) = restoring.into_iter().next() {
+            return Err(QueryError::Restoring {
+                store,
+                task,
+                progress,
+            });
+        }
+        let (mut rows, mut some) = (Vec::new(), false);
+        self.access.each(subtopology, &mut |_, task| {
+            some = true;
+            if let Some(store) = task.store(number) {
+                rows.extend(read(any(store)).map_err(|error| self.bad(error))?);
+            }
+            Ok(())
+        })?;
+        if some || self.access.count(subtopology) == 0 {
+            Ok(rows)
+        } else {
+            Err(QueryError::NoTask { store })
+        }
+    }
+
+    pub(crate) fn bad(&self, error: DataError) -> QueryError {
+        QueryError::Data {
+            store: self.name.to_string(),
+            error,
+        }
+    }
+}
+
+fn any(store: &dyn Store) -> &dyn Any {
+    store
+}
