@@ -37,3 +37,8 @@ pub use runtime::{OnProduceError, Progress, Streams, StreamsConfig, TaskId};
 #[doc(hidden)]
 pub use serde_json::Value as JsonValue;
 pub use topology::{NodeKind, Subtopology, Topic, Topology};
+
+/// The programs of the guide, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/streams-guide.md")]
+struct Guide;
