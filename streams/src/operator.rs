@@ -6,6 +6,7 @@ pub(crate) mod branch;
 pub(crate) mod global;
 pub(crate) mod in_order;
 pub(crate) mod keep_versions;
+pub(crate) mod keys;
 pub(crate) mod lookup_join;
 pub(crate) mod merge;
 pub(crate) mod process;

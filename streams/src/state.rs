@@ -35,12 +35,13 @@ pub(crate) trait Store: Any + Send {
     fn as_any(&mut self) -> &mut dyn Any;
 
     /// Tells each key that has changed since the last call, with its value as it is now; `None` if it
-    /// has gone. The order depends on nothing but what has changed.
+    /// has gone. The order depends on nothing but what was done to the store. When `tell` says `false`
+    /// a store may stop, and tell the rest with the next call.
     ///
     /// # Errors
     ///
     /// [`DataError`] of a value that has no bytes.
-    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError>;
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError>;
 
     /// Tells everything; the order depends on nothing but what the store holds.
     ///

@@ -49,8 +49,12 @@ async fn main() -> Result<()> {
         ["fill", query, bootstrap, topic, records, keys] => {
             fill(query, bootstrap, topic, records.parse()?, keys.parse()?).await
         }
-        ["run", query, bootstrap, topic, records] => run(query, bootstrap, topic, records.parse()?).await,
-        ["restore", bootstrap, topic, records, dir] => restore(bootstrap, topic, records.parse()?, dir).await,
+        ["run", query, bootstrap, topic, records] => {
+            run(query, bootstrap, topic, records.parse()?).await
+        }
+        ["restore", bootstrap, topic, records, dir] => {
+            restore(bootstrap, topic, records.parse()?, dir).await
+        }
         _ => bail!("streams_load fill|run|restore ...: see the top of streams_load.rs"),
     }
 }
@@ -75,8 +79,20 @@ json_data!(Event, Totals);
 fn topology(query: &str, topic: &str) -> Result<Topology> {
     let builder = StreamsBuilder::new();
     let seconds = Duration::from_secs;
-    let records = || builder.stream_with([topic], Consumed::<Bytes, ()>::new().watermark_delay(seconds(1)));
-    let windows = |windows| records().group_by_key().windowed_by(windows).count().values().to("out");
+    let records = || {
+        builder.stream_with(
+            [topic],
+            Consumed::<Bytes, ()>::new().watermark_delay(seconds(1)),
+        )
+    };
+    let windows = |windows| {
+        records()
+            .group_by_key()
+            .windowed_by(windows)
+            .count()
+            .values()
+            .to("out")
+    };
     match query {
         "count" => windows(TimeWindows::tumbling(seconds(10))),
         // One window that takes everything.
@@ -96,10 +112,13 @@ fn topology(query: &str, topic: &str) -> Result<Topology> {
                 .stream_with([topic], consumed)
                 .group_by_key()
                 .windowed_by(TimeWindows::tumbling(seconds(10)))
-                .aggregate(Fold::new(Totals::default, |_: &Bytes, event: Event, totals: &mut Totals| {
-                    totals.event_count += 1;
-                    totals.total_value += event.value;
-                }))
+                .aggregate(Fold::new(
+                    Totals::default,
+                    |_: &Bytes, event: Event, totals: &mut Totals| {
+                        totals.event_count += 1;
+                        totals.total_value += event.value;
+                    },
+                ))
                 .values()
                 .to("out");
         }
@@ -118,7 +137,9 @@ async fn fill(query: &str, bootstrap: &str, topic: &str, records: u64, keys: u64
     while at < records {
         let mut builder = BatchBuilder::new();
         for _ in 0..BATCH {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let chance = random >> 33;
             // Up to a quarter of a second out of order.
             let timestamp = BEGIN + (at / PER_MILLI) as i64 - (chance % 250) as i64;
@@ -149,8 +170,12 @@ fn cpu_seconds() -> f64 {
 
 fn records_in(streams: &Streams) -> Result<u64> {
     let metrics = streams.metrics();
-    let line = metrics.lines().find(|line| line.starts_with("tidemark_streams_records_in_total "));
-    let number = line.and_then(|line| line.split(' ').nth(1)).context("no such metric")?;
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("tidemark_streams_records_in_total "));
+    let number = line
+        .and_then(|line| line.split(' ').nth(1))
+        .context("no such metric")?;
     Ok(number.parse()?)
 }
 
@@ -174,7 +199,8 @@ fn application(query: &str) -> String {
 async fn run(query: &str, bootstrap: &str, topic: &str, records: u64) -> Result<()> {
     let topology = topology(query, topic)?;
     let (wall, cpu) = (Instant::now(), cpu_seconds());
-    let streams = Streams::start(&topology, StreamsConfig::new(application(query), bootstrap)).await?;
+    let streams =
+        Streams::start(&topology, StreamsConfig::new(application(query), bootstrap)).await?;
     processed(&streams, records).await?;
     let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     println!("{records} {wall:.3} {cpu:.3}");

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::keys::Keys;
 use super::{Context, Operator, bad_key};
 use crate::aggregator::Aggregator;
 use crate::chunk::{AnyChunk, Chunk, typed};
@@ -37,6 +38,9 @@ pub enum Emit {
     Final,
 }
 
+/// Records whose state is brought near together.
+const TOUCHED: usize = 32;
+
 /// What the output for results is.
 pub(crate) const RESULTS: usize = 0;
 /// What the output for late records is.
@@ -61,7 +65,7 @@ pub(crate) struct WindowAggregate<K, V, A: Aggregator<K, V>> {
     wants_old: bool,
     /// Event time at which something is to be done, at the earliest.
     due: i64,
-    scratch: Vec<u8>,
+    keys: Keys,
     types: PhantomData<fn(K, V)>,
 }
 
@@ -128,7 +132,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             store,
             wants_old,
             due: i64::MIN,
-            scratch: Vec::new(),
+            keys: Keys::default(),
             types: PhantomData,
         }
     }
@@ -258,29 +262,36 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
 
     /// Puts a record into its windows.
     #[inline]
-    fn add(&mut self, row: Record<K, V>, cx: &mut Context<'_>) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        match row.key.encode(&mut scratch) {
-            Ok(Some(bytes)) => {
-                let keyed = Keyed {
-                    bytes,
-                    hash: cx.stores.get::<Store<K, V, A>>(self.store).hash(bytes),
-                    key: &row.key,
-                    value: row.value,
-                    timestamp: row.timestamp,
-                    headers: row.headers,
-                    watermark: row.watermark,
-                };
-                match self.slice {
-                    Some(slices) => self.add_to_slice(&slices, keyed, cx),
-                    None => self.add_to_windows(keyed, cx),
-                }
-            }
-            Ok(None) => cx.counts.null_key += 1,
-            Err(error) => cx.fail(bad_key(error)),
+    fn add(&mut self, row: Record<K, V>, key: Option<(&[u8], Hash)>, cx: &mut Context<'_>) {
+        let Some((bytes, hash)) = key else {
+            cx.counts.null_key += 1;
+            return;
+        };
+        let keyed = Keyed {
+            bytes,
+            hash,
+            key: &row.key,
+            value: row.value,
+            timestamp: row.timestamp,
+            headers: row.headers,
+            watermark: row.watermark,
+        };
+        match self.slice {
+            Some(slices) => self.add_to_slice(&slices, keyed, cx),
+            None => self.add_to_windows(keyed, cx),
         }
-        self.scratch = scratch;
+    }
+
+    /// Brings near what the next records will change, most of which are in one pane.
+    fn touch(&self, timestamp: i64, hashes: &[Hash], cx: &mut Context<'_>) {
+        let start = match self.slice {
+            Some(slices) => slices.slice(timestamp),
+            None => self.windows.starts(timestamp).next().unwrap_or(timestamp),
+        };
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
+        if let Some(pane) = store.pane(start) {
+            pane.touch(hashes);
+        }
     }
 
     #[inline]
@@ -394,12 +405,20 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
 impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let input = typed::<K, V>(input);
-        for row in input.rows.drain(..) {
+        let mut keys = std::mem::take(&mut self.keys);
+        let hasher = cx.stores.get::<Store<K, V, A>>(self.store).hasher();
+        if let Err(error) = keys.read(&input.rows, hasher) {
+            return cx.fail(bad_key(error));
+        }
+        for ((at, row), key) in input.rows.drain(..).enumerate().zip(keys.iter()) {
+            if at.is_multiple_of(TOUCHED) {
+                self.touch(row.timestamp, keys.hashes(at, TOUCHED), cx);
+            }
             let stamp = row.watermark;
             match self.time {
                 EventTime::Watermark => {
                     self.advance(stamp, i64::MIN, cx);
-                    self.add(row, cx);
+                    self.add(row, key, cx);
                 }
                 EventTime::StreamTime => {
                     let store = cx.stores.get::<Store<K, V, A>>(self.store);
@@ -409,7 +428,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
                     // Stream time counts for the record itself, but its own results come first.
                     let before = time.closed;
                     time.closed = now;
-                    self.add(row, cx);
+                    self.add(row, key, cx);
                     cx.stores
                         .get::<Store<K, V, A>>(self.store)
                         .time_mut()
@@ -421,6 +440,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
                 return;
             }
         }
+        self.keys = keys;
         if self.time == EventTime::Watermark {
             self.advance(input.watermark, i64::MIN, cx);
         }

@@ -10,11 +10,15 @@ use tidemark_client::consumer::{Consumer, IsolationLevel};
 use tidemark_client::producer::Producer;
 
 use super::live::Live;
+use super::outbox::TopicId;
 use super::shared::Shared;
 use super::snapshot::{self, Ends, SnapshotWriter};
 use super::worker::passes;
 use crate::error::StreamsError;
 use crate::record::Headers;
+
+/// So many bytes of changes are taken from a task before they are handed to the producer.
+const CHANGES_AT_ONCE: usize = 4 << 20;
 
 /// No snapshot is written before so much has gone to the changelogs since the last one.
 const SNAPSHOT_AFTER: u64 = 64 << 20;
@@ -84,34 +88,47 @@ async fn send_changes(
     producer: &Producer,
     live: &mut Live,
 ) -> Result<(), StreamsError> {
-    live.changes.send(shared, producer).await?;
-    {
-        let out = &mut live.changes.outbox;
-        let (changed, bytes) = (&mut live.changed, &mut live.since_snapshot);
-        let wall = shared.config.clock.now().wall;
-        let partition = Some(live.id.partition as u32);
-        live.task
-            .lock()
-            .take_changes(&shared.topology, &mut |store, entry| {
-                if shared.topology.stores[store].changelog.is_none() {
-                    return;
-                }
-                if changed.last() != Some(&store) && !changed.contains(&store) {
+    loop {
+        live.changes.send(shared, producer).await?;
+        if !take_some(shared, live)? {
+            return live.changes.send(shared, producer).await;
+        }
+    }
+}
+
+/// Takes some of what has changed from a task; whether there is more.
+fn take_some(shared: &Shared, live: &mut Live) -> Result<bool, StreamsError> {
+    let out = &mut live.changes.outbox;
+    let (changed, bytes) = (&mut live.changed, &mut live.since_snapshot);
+    let wall = shared.config.clock.now().wall;
+    let partition = Some(live.id.partition as u32);
+    let mut topics: Vec<Option<TopicId>> = vec![None; shared.topology.stores.len()];
+    let mut more = false;
+    live.task
+        .lock()
+        .take_changes(&shared.topology, &mut |store, entry| {
+            if shared.topology.stores[store].changelog.is_none() {
+                return true;
+            }
+            let topic = *topics[store].get_or_insert_with(|| {
+                if !changed.contains(&store) {
                     changed.push(store);
                 }
-                *bytes += (entry.key.len() + entry.value.map_or(0, <[u8]>::len)) as u64;
-                let topic = out.topic(&shared.changelog(store), 0);
-                out.push(
-                    topic,
-                    partition,
-                    Some(entry.key),
-                    entry.value,
-                    wall,
-                    Headers::default(),
-                );
-            })?;
-    }
-    live.changes.send(shared, producer).await
+                out.topic(&shared.changelog(store), 0)
+            });
+            *bytes += (entry.key.len() + entry.value.map_or(0, <[u8]>::len)) as u64;
+            out.push(
+                topic,
+                partition,
+                Some(entry.key),
+                entry.value,
+                wall,
+                Headers::default(),
+            );
+            more = out.bytes() >= CHANGES_AT_ONCE;
+            !more
+        })?;
+    Ok(more)
 }
 
 /// Where the changelogs that were written to end now. Nobody else writes to them.

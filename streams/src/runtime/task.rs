@@ -373,7 +373,8 @@ impl Task {
         Some(&*self.graph.stores.list[at])
     }
 
-    /// Tells what has changed in each store since the last call.
+    /// Tells what has changed in each store since the last call; when `tell` says `false` the rest may
+    /// be left to the next call.
     ///
     /// # Errors
     ///
@@ -381,7 +382,7 @@ impl Task {
     pub(crate) fn take_changes(
         &mut self,
         topology: &Topology,
-        tell: &mut dyn FnMut(usize, Entry<'_>),
+        tell: &mut dyn FnMut(usize, Entry<'_>) -> bool,
     ) -> Result<(), StreamsError> {
         for (number, store) in self.stores() {
             let told = store.take_changes(&mut |entry| tell(number, entry));

@@ -146,7 +146,7 @@ impl<V: Data> Store for BufferStore<V> {
         self
     }
 
-    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
         self.table
             .changes(|key, out| out.extend_from_slice(key), tell)
     }

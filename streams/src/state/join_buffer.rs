@@ -291,9 +291,12 @@ impl<V: Data> Store for JoinBuffer<V> {
     }
 
     /// In the order in which records came, part by part.
-    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
         for part in self.parts.values_mut() {
-            part.tell(part.rows[part.told..].iter(), tell)?;
+            let mut all = |entry: Entry<'_>| {
+                tell(entry);
+            };
+            part.tell(part.rows[part.told..].iter(), &mut all)?;
             part.told = part.rows.len();
         }
         Ok(())

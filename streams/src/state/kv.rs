@@ -50,7 +50,7 @@ impl<V: Data> KeyValueStore<V> {
 
     /// Forgets what has changed: for a store without a changelog.
     pub(crate) fn forget_changes(&mut self) {
-        self.table.take_changed(&mut |_| {});
+        self.table.take_changed(&mut |_| true);
     }
 
     /// All keys with their values and timestamps, in no order that means anything.
@@ -69,7 +69,7 @@ impl<V: Data> Store for KeyValueStore<V> {
         self
     }
 
-    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
         self.table
             .changes(|key, out| out.extend_from_slice(key), tell)
     }

@@ -338,7 +338,7 @@ impl<A: Data> Store for SpanStore<A> {
         self
     }
 
-    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
         let mut changed = std::mem::take(&mut self.changed);
         let key = |slot: &u32| &self.slots[*slot as usize].key;
         changed.sort_unstable_by(|a, b| key(a).cmp(key(b)));

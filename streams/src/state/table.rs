@@ -1,22 +1,33 @@
 //! An open-addressing table from the bytes of keys to values in memory: what one pane, or one
 //! key-value store, is made of.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
-use smallvec::SmallVec;
+mod index;
+mod slab;
+
 use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 use super::Entry;
 use crate::data::{Data, DataError};
+use index::Index;
+use slab::Slab;
 
 /// Keys up to so many bytes lie within the table.
 pub(super) const INLINE_KEY: usize = 16;
+
+/// A table whose index is larger than so many bytes does not lie in the processor's caches.
+const FAR: usize = 1 << 20;
 
 /// The hash of a key, to be used with every table made with the same seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hash(pub(super) u64);
 
 impl Hash {
+    /// Stands where there is no key.
+    pub(crate) const NONE: Self = Self(0);
+
     #[inline]
     pub(super) fn number(self) -> u64 {
         self.0
@@ -40,9 +51,10 @@ impl KeyHasher {
 
 /// Values by key. A key that has been taken out stays until its change has been told.
 pub(crate) struct Table<A> {
-    index: HashTable<u32>,
-    slots: Vec<Slot<A>>,
-    /// Slots that have changed since the changes were told, each once.
+    index: Index,
+    slots: Slab<Slot<A>>,
+    /// Slots that have changed since the changes were told, each once, in the order of their first
+    /// change.
     changed: Vec<u32>,
     /// How many slots have a value.
     live: usize,
@@ -68,8 +80,8 @@ impl<A> Slot<A> {
 impl<A> Default for Table<A> {
     fn default() -> Self {
         Self {
-            index: HashTable::new(),
-            slots: Vec::new(),
+            index: Index::default(),
+            slots: Slab::default(),
             changed: Vec::new(),
             live: 0,
             far_keys: 0,
@@ -85,16 +97,35 @@ impl<A> Table<A> {
 
     /// About how many bytes it takes, without what values hold outside of it.
     pub(crate) fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<A>>() + self.index.capacity() * 5 + self.far_keys
+        self.slots.bytes() + self.index.bytes() + self.changed.capacity() * 4 + self.far_keys
     }
 
     #[inline]
     fn find(&self, hash: Hash, key: &[u8]) -> Option<usize> {
-        let found = self.index.find(hash.0, |at| {
-            let slot = &self.slots[*at as usize];
-            slot.hash == hash.0 && slot.key[..] == *key
-        });
-        found.map(|at| *at as usize)
+        let found = self
+            .index
+            .find(hash, |at| self.slots[at as usize].key[..] == *key);
+        found.map(|at| at as usize)
+    }
+
+    /// Brings what lies at these hashes near, all at once: one by one, each would be waited for.
+    #[inline]
+    pub(crate) fn touch(&self, hashes: &[Hash]) {
+        const GROUP: usize = 16;
+        if self.index.bytes() < FAR {
+            return;
+        }
+        for group in hashes.chunks(GROUP) {
+            let mut slots = [None; GROUP];
+            for (slot, hash) in slots.iter_mut().zip(group) {
+                *slot = self.index.peek(*hash);
+            }
+            let mut sum = 0;
+            for slot in slots.into_iter().flatten() {
+                sum ^= self.slots[slot as usize].timestamp;
+            }
+            std::hint::black_box(sum);
+        }
     }
 
     #[inline]
@@ -126,9 +157,7 @@ impl<A> Table<A> {
         if key.len() > INLINE_KEY {
             self.far_keys += key.len();
         }
-        let slots = &self.slots;
-        self.index
-            .insert_unique(hash.0, number, |at| slots[*at as usize].hash);
+        self.index.insert(hash, number);
         at
     }
 
@@ -167,7 +196,7 @@ impl<A> Table<A> {
 
     /// Calls for every key with a value, in no order that means anything.
     pub(crate) fn for_each(&self, each: &mut dyn FnMut(Hash, &[u8], &A, i64)) {
-        for slot in &self.slots {
+        for slot in self.slots.iter() {
             if let Some(value) = &slot.value {
                 each(Hash(slot.hash), slot.key(), value, slot.timestamp);
             }
@@ -179,51 +208,52 @@ impl<A> Table<A> {
         !self.changed.is_empty()
     }
 
-    /// Slots that have changed since the last call, in the order of their keys. Keys without a value
-    /// are gone afterwards.
-    pub(crate) fn take_changed(&mut self, tell: &mut dyn FnMut(&Slot<A>)) {
+    /// Tells slots that have changed since the last call, in the order of their first change, which
+    /// depends on nothing but what was done to the table. Stops when it is told to; the rest is told
+    /// with the next call. Keys without a value are gone when they have been told.
+    pub(crate) fn take_changed(&mut self, tell: &mut dyn FnMut(&Slot<A>) -> bool) {
         let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable_by(|a, b| {
-            self.slots[*a as usize]
-                .key
-                .cmp(&self.slots[*b as usize].key)
-        });
+        let mut told = 0;
         let mut gone = Vec::new();
         for at in &changed {
             let slot = &mut self.slots[*at as usize];
             slot.changed = false;
-            tell(slot);
+            told += 1;
             if slot.value.is_none() {
                 gone.push(*at);
             }
+            if !tell(slot) {
+                break;
+            }
         }
+        changed.drain(..told);
+        self.changed = changed;
         // From the back, so that what moves into a hole is not itself to go.
         gone.sort_unstable();
         for at in gone.into_iter().rev() {
             self.remove(at as usize);
         }
-        changed.clear();
-        self.changed = changed;
     }
 
     fn remove(&mut self, at: usize) {
-        let hash = self.slots[at].hash;
-        if let Ok(found) = self.index.find_entry(hash, |number| *number as usize == at) {
-            found.remove();
-        }
+        self.index.remove(Hash(self.slots[at].hash), at as u32);
         let last = self.slots.len() - 1;
         if at != last {
-            let moved = self.slots[last].hash;
-            if let Some(number) = self
-                .index
-                .find_mut(moved, |number| *number as usize == last)
-            {
-                *number = at as u32;
+            let moved = &self.slots[last];
+            self.index
+                .renumber(Hash(moved.hash), last as u32, at as u32);
+            if moved.changed {
+                let renumbered = self
+                    .changed
+                    .iter_mut()
+                    .filter(|number| **number == last as u32);
+                renumbered.for_each(|number| *number = at as u32);
             }
         }
-        let slot = self.slots.swap_remove(at);
-        if slot.key.len() > INLINE_KEY {
-            self.far_keys -= slot.key.len();
+        if let Some(slot) = self.slots.swap_remove(at) {
+            if slot.key.len() > INLINE_KEY {
+                self.far_keys -= slot.key.len();
+            }
         }
     }
 }
@@ -275,7 +305,7 @@ impl<A: Data> Table<A> {
     pub(crate) fn changes(
         &mut self,
         mut name: impl FnMut(&[u8], &mut Vec<u8>),
-        tell: &mut dyn FnMut(Entry<'_>),
+        tell: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), DataError> {
         let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
         let mut failed = Ok(());
@@ -284,17 +314,16 @@ impl<A: Data> Table<A> {
             name(slot.key(), &mut key);
             let value = match &slot.value {
                 Some(value) => {
-                    match write_stamped(value, slot.timestamp, &mut bytes, &mut scratch) {
-                        Ok(()) => Some(&bytes[..]),
-                        Err(error) => {
-                            failed = Err(error);
-                            return;
-                        }
+                    let written = write_stamped(value, slot.timestamp, &mut bytes, &mut scratch);
+                    if let Err(error) = written {
+                        failed = Err(error);
+                        return false;
                     }
+                    Some(&bytes[..])
                 }
                 None => None,
             };
-            tell(Entry { key: &key, value });
+            tell(Entry { key: &key, value })
         });
         failed
     }

@@ -148,7 +148,7 @@ impl<V: Data> Store for Unmatched<V> {
         self
     }
 
-    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
         let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
         let mut changed = std::mem::take(&mut self.fresh);
         let mut gone = std::mem::take(&mut self.gone);
@@ -169,10 +169,12 @@ impl<V: Data> Store for Unmatched<V> {
                     });
                 }
                 // What came and went between two commits is nobody's business.
-                None if gone.binary_search(place).is_ok() => tell(Entry {
-                    key: &key,
-                    value: None,
-                }),
+                None if gone.binary_search(place).is_ok() => {
+                    tell(Entry {
+                        key: &key,
+                        value: None,
+                    });
+                }
                 None => {}
             }
         }

@@ -133,7 +133,7 @@ impl<V: Data> Store for VersionedStore<V> {
         self
     }
 
-    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
         self.table
             .changes(|key, out| out.extend_from_slice(key), tell)
     }
@@ -264,6 +264,7 @@ mod tests {
         let mut changes = Vec::new();
         let told = kept.take_changes(&mut |entry| {
             changes.push((entry.key.to_vec(), entry.value.map(<[u8]>::to_vec)));
+            true
         });
         told.unwrap();
         let mut restored = store(&[]);

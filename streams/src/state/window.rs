@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 
-use super::table::{Hash, KeyHasher, Table};
+use super::table::{KeyHasher, Table};
 use super::{Entry, Store, StoreTime};
 use crate::data::{Data, DataError};
 
@@ -28,8 +28,8 @@ impl<A: Data> WindowStore<A> {
     }
 
     #[inline]
-    pub(crate) fn hash(&self, key: &[u8]) -> Hash {
-        self.hasher.hash(key)
+    pub(crate) fn hasher(&self) -> &KeyHasher {
+        &self.hasher
     }
 
     /// The pane that starts there, made if there was none.
@@ -86,7 +86,7 @@ impl<A: Data> Store for WindowStore<A> {
         self
     }
 
-    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
         for (start, pane) in &mut self.panes {
             if pane.has_changed() {
                 pane.changes(name(*start), tell)?;

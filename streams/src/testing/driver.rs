@@ -408,6 +408,7 @@ impl TestDriver {
                     };
                     logs.append(&topic, Some(id.1 as u32), stored);
                 }
+                true
             })?;
             self.committed.insert(*id, running.task.position());
         }

@@ -35,7 +35,7 @@ impl Slices {
     }
 
     /// The slice that a timestamp is in.
-    fn slice(&self, timestamp: i64) -> i64 {
+    pub(super) fn slice(&self, timestamp: i64) -> i64 {
         floor(timestamp, self.size, self.windows.offset)
     }
 }

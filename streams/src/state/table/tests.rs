@@ -5,16 +5,34 @@ use proptest::prelude::*;
 use super::*;
 
 proptest! {
-    /// Whatever is put in, taken out and told, the table is what a map would be, and what it tells
-    /// makes the same table again.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever is put in, taken out and told, some at a time or all at once, the table is what a map
+    /// would be, and what it tells makes the same table again.
     #[test]
-    fn a_table_is_a_map(steps in proptest::collection::vec((0_u8..40, proptest::option::of(any::<i64>()), any::<bool>()), 0..300)) {
+    fn a_table_is_a_map(
+        keys in 1_u16..3000,
+        steps in proptest::collection::vec(
+            (any::<u16>(), proptest::option::weighted(0.7, any::<i64>()), proptest::option::weighted(0.1, 1_usize..50)),
+            0..4000,
+        ),
+    ) {
         let hasher = KeyHasher::new(7);
         let mut table = Table::<i64>::default();
         let mut copy = Table::<i64>::default();
         let mut model = BTreeMap::new();
+        let tell = |table: &mut Table<i64>, copy: &mut Table<i64>, most: usize| {
+            let mut told = 0;
+            let changes = table.changes(|key, out| out.extend_from_slice(key), &mut |entry| {
+                copy.restore(hasher.hash(entry.key), entry.key, entry.value).unwrap();
+                told += 1;
+                told < most
+            });
+            changes.unwrap();
+        };
         for (number, value, commit) in steps {
-            let key = vec![number; usize::from(number)];
+            let number = number % keys;
+            let key = number.to_be_bytes().repeat(1 + usize::from(number % 12));
             let hash = hasher.hash(&key);
             let at = table.slot(hash, &key);
             table.change(at, |slot| {
@@ -26,13 +44,16 @@ proptest! {
                 None => model.remove(&key),
             };
             prop_assert_eq!(table.get(hash, &key).map(|(value, _)| *value), value);
-            if commit {
-                table.changes(|key, out| out.extend_from_slice(key), &mut |entry| {
-                    copy.restore(hasher.hash(entry.key), entry.key, entry.value).unwrap();
-                }).unwrap();
-                prop_assert_eq!(table.sorted(), copy.sorted());
+            if let Some(most) = commit {
+                tell(&mut table, &mut copy, most);
             }
             prop_assert_eq!(table.len(), model.len());
+        }
+        table.touch(&[hasher.hash(b"a"), Hash::NONE]);
+        tell(&mut table, &mut copy, usize::MAX);
+        prop_assert_eq!(table.sorted(), copy.sorted());
+        for key in model.keys() {
+            prop_assert!(table.get(hasher.hash(key), key).is_some());
         }
         let all: Vec<_> = table.sorted().into_iter().map(|(key, value, _)| (key.to_vec(), *value)).collect();
         prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
