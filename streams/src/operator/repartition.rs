@@ -266,6 +266,47 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
     }
 }
 
+/// What has been read of one writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    /// The last number.
+    number: u64,
+    /// The last watermark.
+    watermark: i64,
+}
+
+impl Data for Read {
+    fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        scratch.extend_from_slice(&self.number.to_be_bytes());
+        scratch.extend_from_slice(&self.watermark.to_be_bytes());
+        Ok(Some(scratch))
+    }
+
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        let mut rest = payload.require("what has been read of a writer")?;
+        Ok(Self {
+            number: u64::from_be_bytes(take(&mut rest)?),
+            watermark: i64::from_be_bytes(take(&mut rest)?),
+        })
+    }
+}
+
+/// A task that writes to a repartition topic: the hash of its operator's name, and its partition.
+pub(crate) type Writer = (u32, u32);
+
+/// What each writer had told when the store was kept.
+pub(crate) fn told(store: &KeyValueStore<Read>) -> Vec<(Writer, i64)> {
+    let mut told: HashMap<Writer, i64> = HashMap::new();
+    for (key, read, _) in store.sorted() {
+        let mut rest = key;
+        if let (Ok(writer), Ok(task)) = (number(&mut rest), number(&mut rest)) {
+            let last = told.entry((writer, task)).or_insert(i64::MIN);
+            *last = read.watermark.max(*last);
+        }
+    }
+    told.into_iter().collect()
+}
+
 /// Takes numbers and watermarks off, and leaves out what has been there before.
 pub(crate) struct Deduplicate<K, V> {
     store: StoreId,
@@ -284,28 +325,30 @@ impl<K, V> Deduplicate<K, V> {
 impl<K: Data, V: Data> Operator for Deduplicate<K, V> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let input = typed::<Option<K>, Tagged<V>>(input);
-        let seen = cx.stores.get::<KeyValueStore<u64>>(self.store);
+        let seen = cx.stores.get::<KeyValueStore<Read>>(self.store);
         let output = cx.outputs.get::<K, V>(0);
         output.watermark = input.watermark;
         for mut row in input.rows.drain(..) {
-            let tag = row.value.tag;
+            let (tag, watermark) = (row.value.tag, row.value.watermark);
+            let bytes = tag.to_bytes();
+            let writer = bytes.first_chunk::<12>().unwrap_or(&[0; 12]);
+            let new = seen.change(writer, |slot| {
+                slot.timestamp = 0;
+                let read = slot.value.get_or_insert(Read {
+                    number: 0,
+                    watermark,
+                });
+                read.watermark = read.watermark.max(watermark);
+                let new = tag.number == 0 || tag.number > read.number;
+                read.number = read.number.max(tag.number);
+                new
+            });
             let Some(value) = row.value.value.take() else {
                 continue;
             };
-            if tag.number > 0 {
-                let bytes = tag.to_bytes();
-                let writer = bytes.first_chunk::<12>().unwrap_or(&[0; 12]);
-                let new = seen.change(writer, |slot| {
-                    slot.timestamp = 0;
-                    let last = slot.value.get_or_insert(0);
-                    let new = tag.number > *last;
-                    *last = tag.number.max(*last);
-                    new
-                });
-                if !new {
-                    cx.counts.repeated += 1;
-                    continue;
-                }
+            if !new {
+                cx.counts.repeated += 1;
+                continue;
             }
             let key = match row.key.take() {
                 Some(key) => key,
@@ -325,7 +368,7 @@ impl<K: Data, V: Data> Operator for Deduplicate<K, V> {
 /// A repartition topic's watermarks: the smallest of what all tasks that write to it have told.
 pub(crate) struct CarriedWatermarks {
     writers: usize,
-    told: HashMap<(u32, u32), i64>,
+    told: HashMap<Writer, i64>,
     watermark: i64,
 }
 
@@ -340,19 +383,31 @@ impl CarriedWatermarks {
     }
 }
 
-impl<K, V> GenerateWatermarks<K, Tagged<V>> for CarriedWatermarks {
-    fn in_front(&mut self, record: &Record<K, Tagged<V>>) -> i64 {
-        let tagged = &record.value;
-        let writer = (tagged.tag.writer, tagged.tag.task);
+impl CarriedWatermarks {
+    #[inline]
+    fn tell(&mut self, writer: Writer, watermark: i64) {
         let told = self.told.entry(writer).or_insert(i64::MIN);
-        if tagged.watermark > *told {
-            *told = tagged.watermark;
+        if watermark > *told {
+            *told = watermark;
             if self.told.len() >= self.writers {
                 let least = self.told.values().copied().min();
                 self.watermark = self.watermark.max(least.unwrap_or(i64::MIN));
             }
         }
+    }
+}
+
+impl<K, V> GenerateWatermarks<K, Tagged<V>> for CarriedWatermarks {
+    fn in_front(&mut self, record: &Record<K, Tagged<V>>) -> i64 {
+        let tagged = &record.value;
+        self.tell((tagged.tag.writer, tagged.tag.task), tagged.watermark);
         self.watermark
+    }
+
+    fn restore_writers(&mut self, told: &[(Writer, i64)]) {
+        for (writer, watermark) in told {
+            self.tell(*writer, *watermark);
+        }
     }
 
     fn observe(&mut self, _record: &Record<K, Tagged<V>>) -> i64 {

@@ -8,6 +8,7 @@ use tidemark_client::TopicPartition;
 use tidemark_client::consumer::{Batch, BatchReader, ConsumerError, RecordRef};
 
 use super::Counts;
+use super::repartition::Writer;
 use crate::chunk::{AnyChunk, typed};
 use crate::data::{Data, Payload};
 use crate::dsl::Carried;
@@ -71,6 +72,9 @@ pub(crate) trait Source: Send {
 
     /// Where to begin: an offset, and the watermark as it was there.
     fn seek(&mut self, offset: i64, watermark: i64);
+
+    /// What each task that writes the topic had told there.
+    fn restore_writers(&mut self, told: &[(Writer, i64)]);
 
     /// The partition's watermark.
     fn watermark(&self) -> i64;
@@ -383,6 +387,10 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
     fn seek(&mut self, offset: i64, watermark: i64) {
         self.decoded = offset;
         self.generator.restore(watermark);
+    }
+
+    fn restore_writers(&mut self, told: &[(Writer, i64)]) {
+        self.generator.restore_writers(told);
     }
 
     fn watermark(&self) -> i64 {

@@ -8,9 +8,10 @@ use super::graph::{Graph, GraphNode};
 use super::outbox::Outbox;
 use crate::chunk::AnyChunk;
 use crate::error::StreamsError;
+use crate::operator::repartition::{Read, told};
 use crate::operator::source::{Source, SourceContext};
 use crate::operator::{Counts, Output, Outputs, Target};
-use crate::state::{Entry, Globals, StoreId, StoreTime, Stores};
+use crate::state::{Entry, Globals, KeyValueStore, StoreId, StoreTime, Stores};
 use crate::time::{IdleTimer, combine};
 use crate::topology::{Make, MakeContext, NodeKind, Topology, held_back, old_values};
 
@@ -60,6 +61,8 @@ pub(crate) enum Order {
 
 /// One source partition of a task.
 struct Input {
+    /// Where it is kept what has been read of a repartition topic's writers.
+    read: Option<StoreId>,
     partition: TopicPartition,
     node: usize,
     source: Box<dyn Source>,
@@ -121,6 +124,7 @@ impl Task {
                             let topic = topic.resolve(config.application);
                             let partition = TopicPartition::new(topic, config.partition);
                             inputs.push(Input {
+                                read: read_store(topology, *number).and_then(|read| places[read]),
                                 source: make(&mut cx, partition.clone()),
                                 partition,
                                 node: at,
@@ -431,6 +435,12 @@ impl Task {
                 self.graph.stores.list[at].set_time(*time);
             }
         }
+        for input in &mut self.inputs {
+            if let Some(read) = input.read {
+                let read = self.graph.stores.get::<KeyValueStore<Read>>(read);
+                input.source.restore_writers(&told(read));
+            }
+        }
     }
 }
 
@@ -455,6 +465,14 @@ fn targets(
         }
     }
     targets
+}
+
+/// The store that has what was read of a source's writers, if its topic is a repartition topic.
+fn read_store(topology: &Topology, source: usize) -> Option<usize> {
+    let mut behind = topology.nodes.iter().filter(|node| {
+        node.kind == NodeKind::Deduplicate && node.inputs.iter().any(|edge| edge.node == source)
+    });
+    behind.next()?.stores.first().copied()
 }
 
 /// How many tasks write the topic that a source reads.

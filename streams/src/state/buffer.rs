@@ -272,6 +272,7 @@ mod tests {
         let mut entries = Vec::new();
         let told = store.take_changes(&mut |entry| {
             entries.push((entry.key.to_vec(), entry.value.map(<[u8]>::to_vec)));
+            true
         });
         told.unwrap();
         for (key, value) in entries.iter().chain(&entries) {

@@ -45,6 +45,12 @@ pub trait GenerateWatermarks<K, V>: Send {
 
     /// The watermark that was kept with the last commit.
     fn restore(&mut self, watermark: i64);
+
+    /// What each task that writes the topic had told, where records tell it.
+    #[doc(hidden)]
+    fn restore_writers(&mut self, told: &[((u32, u32), i64)]) {
+        let _ = told;
+    }
 }
 
 impl<K, V> WatermarkStrategy<K, V> {
@@ -106,6 +112,12 @@ impl<K, V> WatermarkGenerator<K, V> {
 
     pub(crate) fn watermark(&self) -> i64 {
         self.watermark
+    }
+
+    pub(crate) fn restore_writers(&mut self, told: &[((u32, u32), i64)]) {
+        if let Kind::Custom(custom) = &mut self.kind {
+            custom.restore_writers(told);
+        }
     }
 
     pub(crate) fn restore(&mut self, watermark: i64) {

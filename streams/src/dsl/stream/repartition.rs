@@ -6,8 +6,8 @@ use super::{Produced, Stream};
 use crate::data::Data;
 use crate::dsl::builder::{TopicSource, add_source};
 use crate::dsl::source::Consumed;
-use crate::operator::repartition::{CarriedWatermarks, Deduplicate, RepartitionSink, Tagged};
-use crate::state::KeyValueStore;
+use crate::operator::repartition::{CarriedWatermarks, Deduplicate, Read, RepartitionSink, Tagged};
+use crate::state::{KeyValueStore, Store};
 use crate::topology::{
     Changelog, Edge, Make, NewNode, NodeKind, Plan, StoreSpec, Topic, TopicEnd, name_hash,
 };
@@ -127,15 +127,16 @@ impl<K: Data, V: Data> Stream<K, V> {
 /// Adds a repartition topic of that name and its two ends; gives where the stream goes on.
 fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produced<K, V>) -> Edge {
     let topic = Topic::Internal(name.into());
-    let numbers = |end: &str| {
+    let store = |end: &str, make: fn(u64) -> Box<dyn Store>| {
         plan.add_store(StoreSpec {
             name: format!("{name}-{end}"),
-            make: Arc::new(|seed| Box::new(KeyValueStore::<u64>::new(seed))),
+            make: Arc::new(make),
             changelog: Some(Changelog { retention: None }),
             reads: None,
         })
     };
-    let (written, read) = (numbers("written"), numbers("read"));
+    let written = store("written", |seed| Box::new(KeyValueStore::<u64>::new(seed)));
+    let read = store("read", |seed| Box::new(KeyValueStore::<Read>::new(seed)));
     let end = TopicEnd {
         // Both ends are made together.
         key: "".into(),
