@@ -160,7 +160,7 @@ fn window_view<K: Data, A: Data>(store: usize) -> View<Windowed<K>, A> {
                     let (own, _) = split_window(bytes)?;
                     let store = stores.get::<WindowStore<A>>(store);
                     let pane = store.pane(key.window.start)?;
-                    let (value, timestamp) = pane.get(store.hasher().hash(own), own)?;
+                    let (value, timestamp) = pane.get(store.hash(own), own)?;
                     Some((value.clone(), timestamp))
                 },
             ))

@@ -246,7 +246,7 @@ impl<K: Data, V: Data> WindowValueView<'_, K, V> {
     /// [`DataError`] of a key that has no bytes.
     pub fn between(&self, key: &K, from: i64, to: i64) -> Result<Vec<(i64, V)>, DataError> {
         with_bytes(key, |key| {
-            let hash = self.store.hasher().hash(key);
+            let hash = self.store.hash(key);
             let starts = self.store.starts(from).take_while(|start| *start <= to);
             let found = starts.filter_map(|start| {
                 let (value, _) = self.store.pane(start)?.get(hash, key)?;
@@ -272,7 +272,7 @@ impl<K: Data, V: Data> WindowValueView<'_, K, V> {
             return Ok(false);
         }
         with_bytes(key, |key| {
-            let hash = self.store.hasher().hash(key);
+            let hash = self.store.hash(key);
             let pane = self.store.pane_mut(start);
             let at = pane.slot(hash, key);
             pane.change(at, |slot| {
@@ -290,7 +290,7 @@ impl<K: Data, V: Data> WindowValueView<'_, K, V> {
     /// [`DataError`] of a key that has no bytes.
     pub fn remove(&mut self, key: &K, start: i64) -> Result<Option<V>, DataError> {
         with_bytes(key, |key| {
-            let hash = self.store.hasher().hash(key);
+            let hash = self.store.hash(key);
             self.store.pane(start)?.get(hash, key)?;
             let pane = self.store.pane_mut(start);
             let at = pane.slot(hash, key);

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 
-use super::table::{KeyHasher, Table};
+use super::table::{Hash, KeyHasher, Table};
 use super::{Entry, Store, StoreTime};
 use crate::data::{Data, DataError};
 
@@ -25,6 +25,11 @@ impl<A: Data> WindowStore<A> {
             retention,
             time: StoreTime::default(),
         }
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> Hash {
+        self.hasher.hash(key)
     }
 
     #[inline]
