@@ -40,7 +40,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             seed: 1,
-            events: 1_000_000,
+            events: 100_000,
             first: 1_436_918_400_000 - 20_000,
             gap: 100,
         }

@@ -1,0 +1,177 @@
+//! Runs a query on a cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidemark_broker::config::BrokerConfig;
+use tidemark_broker::environment::Environment;
+use tidemark_broker::{Broker, Handle};
+use tidemark_client::admin::{Mode, NewTopic, OffsetSpec};
+use tidemark_client::consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
+use tidemark_client::producer::{ProducerConfig, RecordParts};
+use tidemark_client::{Client, Clock, TopicPartition};
+use tidemark_streams::{Data, Streams, StreamsConfig};
+
+use crate::Failure;
+use crate::events::Event;
+use crate::query::{AUCTIONS, BIDS, PEOPLE, Query};
+
+/// How long the producer waits for the last records to be written.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker within this process that leaves nothing behind.
+pub(crate) async fn embedded() -> Result<Handle, Failure> {
+    let options = [
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("tidemark.http.listener", "none"),
+        ("group.initial.rebalance.delay.ms", "0"),
+        ("log.dirs", "/nexmark"),
+    ];
+    let config = BrokerConfig::from_pairs(options)?;
+    Ok(Broker::start(config, Environment::in_memory()).await?)
+}
+
+/// A cluster in which queries run.
+pub(crate) struct Cluster {
+    client: Client,
+    bootstrap: String,
+    partitions: i32,
+}
+
+/// What a query has come to.
+pub(crate) struct Outcome {
+    /// How many records were read and written.
+    pub(crate) given: i64,
+    pub(crate) written: usize,
+    pub(crate) rows: Vec<String>,
+    /// How long the query ran.
+    pub(crate) millis: u64,
+}
+
+impl Cluster {
+    pub(crate) fn new(bootstrap: &str, partitions: i32) -> Result<Self, Failure> {
+        Ok(Self {
+            client: Client::connect(bootstrap)?,
+            bootstrap: bootstrap.to_owned(),
+            partitions,
+        })
+    }
+
+    /// Makes the topics of events and fills them. If they are there, they are taken as they are.
+    pub(crate) async fn fill(&self, events: impl Iterator<Item = Event>) -> Result<(), Failure> {
+        let there = self.client.admin().list_topics().await?;
+        if there.iter().any(|topic| topic.name == BIDS) {
+            return Ok(());
+        }
+        self.make(&[PEOPLE, AUCTIONS, BIDS]).await?;
+        let producer = self.client.producer(ProducerConfig::new())?;
+        let topics = [PEOPLE, AUCTIONS, BIDS].map(Arc::<str>::from);
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        for event in events {
+            key.clear();
+            value.clear();
+            let time = event.date_time();
+            let (topic, key, value) = match &event {
+                Event::Person(person) => {
+                    (0, person.id.encode(&mut key)?, person.encode(&mut value)?)
+                }
+                Event::Auction(auction) => {
+                    (1, auction.id.encode(&mut key)?, auction.encode(&mut value)?)
+                }
+                Event::Bid(bid) => (2, bid.auction.encode(&mut key)?, bid.encode(&mut value)?),
+            };
+            let parts = RecordParts {
+                key,
+                value,
+                timestamp: Some(time),
+                ..RecordParts::default()
+            };
+            producer.send_counted(&topics[topic], &parts).await?;
+        }
+        let counts = producer.close(PATIENCE).await;
+        if counts.failed > 0 {
+            let why = producer.last_error().map(|error| error.to_string());
+            let why = why.unwrap_or_default();
+            return Err(format!("{} events were not written: {why}", counts.failed).into());
+        }
+        Ok(())
+    }
+
+    /// Runs a query until it has caught up, and reads what it has written. Its topic must not be
+    /// there.
+    pub(crate) async fn run(&self, query: &Query) -> Result<Outcome, Failure> {
+        let output = query.output();
+        self.make(&[&output]).await?;
+        let mut given = 0;
+        for topic in [PEOPLE, AUCTIONS, BIDS] {
+            given += self
+                .ends(topic)
+                .await?
+                .iter()
+                .map(|(_, end)| end)
+                .sum::<i64>();
+        }
+        let clock = Clock::system();
+        let topology = (query.topology)()?;
+        // One that has run before would go on where it was.
+        let application = format!("nexmark-{}-{:016x}", query.name, clock.random());
+        let config = StreamsConfig::new(application, &self.bootstrap);
+        let begun = clock.now().millis;
+        let streams = Streams::start(&topology, config).await?;
+        streams.run_until_caught_up().await?;
+        let millis = clock.now().millis - begun;
+        let records = self.read(&output).await?;
+        let rows = records
+            .iter()
+            .map(|(key, value)| (key.as_deref(), value.as_deref()));
+        Ok(Outcome {
+            given,
+            written: records.len(),
+            rows: query.rows.of(rows),
+            millis,
+        })
+    }
+
+    async fn make(&self, topics: &[&str]) -> Result<(), Failure> {
+        let topics = topics.iter();
+        let topics = topics.map(|name| NewTopic::new(*name).partitions(self.partitions));
+        let admin = self.client.admin();
+        admin.create_topics(topics, Mode::Apply).await?.all()?;
+        Ok(())
+    }
+
+    /// The ends of a topic's partitions.
+    async fn ends(&self, topic: &str) -> Result<Vec<(TopicPartition, i64)>, Failure> {
+        let admin = self.client.admin();
+        let described = admin.describe_topics([topic]).await?.all()?;
+        let count = described.values().map(|topic| topic.partitions.len());
+        let partitions = (0..count.sum::<usize>())
+            .map(|at| (TopicPartition::new(topic, at as i32), OffsetSpec::Latest));
+        let isolation = IsolationLevel::ReadUncommitted;
+        let ends = admin.list_offsets(partitions, isolation).await?.all()?;
+        let ends = ends.into_iter();
+        Ok(ends
+            .map(|(partition, end)| (partition, end.offset.unwrap_or(0)))
+            .collect())
+    }
+
+    /// All keys and values of a topic.
+    async fn read(&self, topic: &str) -> Result<Vec<(Option<Bytes>, Option<Bytes>)>, Failure> {
+        let config = ConsumerConfig::new().offset_reset(OffsetReset::Earliest);
+        let mut consumer = self.client.consumer(config)?;
+        let mut ends = self.ends(topic).await?;
+        ends.retain(|(_, end)| *end > 0);
+        consumer.assign(ends.iter().map(|(partition, _)| partition.clone()))?;
+        let mut records = Vec::new();
+        while !ends.is_empty() {
+            let record = consumer.recv().await?;
+            ends.retain(|(partition, end)| {
+                partition.partition != record.partition || record.offset + 1 < *end
+            });
+            records.push((record.key, record.value));
+        }
+        consumer.close().await?;
+        Ok(records)
+    }
+}
