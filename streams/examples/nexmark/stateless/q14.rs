@@ -64,13 +64,13 @@ fn model(events: &[Arrived]) -> Vec<String> {
         if bid.price < 1_101_322 || bid.price > 55_066_079 {
             continue;
         }
-        let mut seconds = bid.date_time / 1_000;
-        seconds -= seconds / 86_400 * 86_400;
+        let hours = bid.date_time / 3_600_000;
+        let hour = hours - hours / 24 * 24;
         let mut bid_time_type = "nightTime";
-        if seconds >= 7 * 3_600 && seconds < 20 * 3_600 {
+        if hour == 7 || hour == 19 {
             bid_time_type = "otherTime";
         }
-        if seconds >= 8 * 3_600 && seconds < 19 * 3_600 {
+        if hour > 7 && hour < 19 {
             bid_time_type = "dayTime";
         }
         let mut c_counts = 0;

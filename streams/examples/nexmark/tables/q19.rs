@@ -44,7 +44,7 @@ fn model(events: &[Arrived]) -> Vec<String> {
     let mut rows = Vec::new();
     for bids in of_auctions.values_mut() {
         bids.sort();
-        bids.sort_by(|a, b| b.price.cmp(&a.price));
+        bids.sort_by_key(|bid| -bid.price);
         rows.push(query::row(&bids[..bids.len().min(10)].to_vec()));
     }
     rows

@@ -74,10 +74,10 @@ fn keep_most(_end: &i64, row: Row, most: &mut Json<Vec<Row>>) {
 fn model(events: &[Arrived]) -> Vec<String> {
     let mut ends = BTreeSet::new();
     for bid in events::bids(events) {
-        for end in bid.date_time + 1..=bid.date_time + SIZE {
-            if end % ADVANCE == 0 {
-                ends.insert(end);
-            }
+        let mut end = (bid.date_time / ADVANCE + 1) * ADVANCE;
+        while end <= bid.date_time + SIZE {
+            ends.insert(end);
+            end += ADVANCE;
         }
     }
     let mut times: Vec<_> = events::bids(events)
