@@ -142,6 +142,14 @@ pub enum StreamsError {
         /// The system's reason.
         reason: String,
     },
+    /// The port for HTTP cannot be had.
+    #[error("http {address:?}: {reason}")]
+    Http {
+        /// The address that was asked for.
+        address: String,
+        /// The system's reason.
+        reason: String,
+    },
     /// A call to the cluster failed.
     #[error(transparent)]
     Client(#[from] ClientError),

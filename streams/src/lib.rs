@@ -6,6 +6,7 @@ mod chunk;
 mod data;
 mod dsl;
 mod error;
+mod http;
 mod late;
 mod operator;
 pub mod processor;

@@ -8,7 +8,7 @@ mod finish;
 mod globals;
 pub(crate) mod graph;
 mod live;
-mod metrics;
+pub(crate) mod metrics;
 pub(crate) mod outbox;
 mod position;
 mod restore;

@@ -6,7 +6,7 @@ use tidemark_client::Client;
 use tidemark_streams::time::{TimeWindows, Windowed};
 use tidemark_streams::{Consumed, Streams, StreamsBuilder};
 
-use crate::support::{broker, config, latest, lines, make, read, word_count, write};
+use crate::support::{broker, config, latest, lines, make, read, until, word_count, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn words_are_counted() {
@@ -156,14 +156,4 @@ async fn instances_share_the_work() {
     }
     two.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
-}
-
-/// Waits for something to be so.
-async fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let clock = tidemark_client::Clock::system();
-    let deadline = clock.deadline(Duration::from_secs(60));
-    while !so() {
-        assert!(clock.now().millis < deadline, "still waiting for {what}");
-        clock.sleep(Duration::from_millis(5)).await;
-    }
 }

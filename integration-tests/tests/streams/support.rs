@@ -131,3 +131,13 @@ pub fn lines(seed: u64, count: usize) -> (Vec<(String, String, i64)>, BTreeMap<S
     }
     (lines, expected)
 }
+
+/// Waits for something to be so.
+pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let clock = tidemark_client::Clock::system();
+    let deadline = clock.deadline(Duration::from_secs(60));
+    while !so() {
+        assert!(clock.now().millis < deadline, "still waiting for {what}");
+        clock.sleep(Duration::from_millis(5)).await;
+    }
+}

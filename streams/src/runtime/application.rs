@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::setup;
 use super::shared::{Progress, Shared};
 use super::worker::{Command, Worker};
 use crate::error::StreamsError;
+use crate::http::{self, Server};
 use crate::query::{Access, QueryError, StoreInfo, StoreReader};
 use crate::state::Globals;
 use crate::topology::{Topic, Topology};
@@ -28,6 +30,7 @@ use crate::topology::{Topic, Topology};
 /// When one is dropped it stops without a last commit: [`Self::close`] does better.
 pub struct Streams {
     shared: Arc<Shared>,
+    http: Option<Server>,
     workers: Vec<JoinHandle<()>>,
     commands: Vec<mpsc::Sender<Command>>,
     /// Held as long as the instance uses its state directory.
@@ -46,9 +49,14 @@ impl Streams {
     /// - [`StreamsError::ChangedTopology`]: the state in the cluster is another topology's.
     /// - [`StreamsError::InternalTopic`]: a topic of the application's own cannot be made.
     /// - [`StreamsError::Disk`]: the state directory cannot be used, or is used by another instance.
+    /// - [`StreamsError::Http`]: the port for HTTP is taken.
     /// - [`StreamsError::Client`]: the cluster cannot be asked.
     pub async fn start(topology: &Topology, config: StreamsConfig) -> Result<Self, StreamsError> {
         config.validate()?;
+        let bound = match &config.http {
+            Some(address) => Some(http::bind(address).await?),
+            None => None,
+        };
         let client = Client::new(config.client.clone())?;
         let prepared = setup::prepare(&client, topology, &config).await?;
         let (lock, on_disk) = open_state_dir(&config)?;
@@ -78,8 +86,10 @@ impl Streams {
             started.push(tokio::spawn(worker.run()));
             commands.push(tell);
         }
+        let http = bound.map(|bound| http::serve(bound, Arc::clone(&shared)));
         Ok(Self {
             shared,
+            http,
             workers: started,
             commands,
             _lock: lock,
@@ -142,6 +152,12 @@ impl Streams {
         }
         self.shared.client.close();
         self.shared.failed.borrow().clone().map_or(Ok(()), Err)
+    }
+
+    /// Where it serves HTTP, if it does.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|server| server.address)
     }
 
     /// All figures in Prometheus' text format.

@@ -1,6 +1,7 @@
 //! Figures of an instance, in Prometheus' form.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::shared::Shared;
@@ -23,145 +24,221 @@ impl Counter {
     }
 }
 
+/// Upper bounds of how long something took, in milliseconds.
+const BOUNDS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20_000];
+
+/// How long things took.
+#[derive(Debug, Default)]
+pub(crate) struct Latency {
+    /// By bound; the last one is for what took longer than all of them.
+    took: [Counter; BOUNDS.len() + 1],
+    millis: Counter,
+}
+
+impl Latency {
+    pub(crate) fn observe(&self, millis: u64) {
+        let at = BOUNDS.partition_point(|bound| *bound < millis);
+        self.took[at].inc();
+        self.millis.inc_by(millis);
+    }
+}
+
 /// What workers count.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) records_in: Counter,
     pub(crate) records_out: Counter,
-    pub(crate) commits: Counter,
-    pub(crate) commit_millis: Counter,
+    pub(crate) commits: Latency,
     pub(crate) skipped_outputs: Counter,
 }
 
 /// All figures as Prometheus reads them (text format 0.0.4).
 pub(crate) fn text(shared: &Shared) -> String {
-    let mut out = String::new();
+    let mut out = Text::default();
     let metrics = &shared.metrics;
     let counters = [
         (
             "records_in_total",
             "Records that were fetched.",
-            metrics.records_in.get(),
+            &metrics.records_in,
         ),
         (
             "records_out_total",
             "Records that were written to topics.",
-            metrics.records_out.get(),
-        ),
-        (
-            "commits_total",
-            "Commits that succeeded.",
-            metrics.commits.get(),
-        ),
-        (
-            "commit_milliseconds_total",
-            "Time spent in commits.",
-            metrics.commit_millis.get(),
+            &metrics.records_out,
         ),
         (
             "skipped_outputs_total",
             "Records that could not be written and were left out.",
-            metrics.skipped_outputs.get(),
+            &metrics.skipped_outputs,
         ),
     ];
-    for (name, help, value) in counters {
-        head(&mut out, name, "counter", help);
-        let _ = writeln!(out, "tidemark_streams_{name} {value}");
+    for (name, help, counter) in counters {
+        out.family(name, "counter", help).line("", counter.get());
     }
+    out.latency(
+        "commit_latency_seconds",
+        "How long commits took that succeeded.",
+        &metrics.commits,
+    );
     tasks(&mut out, shared);
-    head(
-        &mut out,
+    let mut restoring = Family::new(
         "restore_remaining_records",
         "gauge",
-        "Changelog records still to be read.",
+        "Changelog records of a task that is being restored that are still to be read.",
     );
     for (id, progress) in shared.restoring.lock().iter() {
         let left = progress.total.saturating_sub(progress.restored);
-        let _ = writeln!(
-            out,
-            "tidemark_streams_restore_remaining_records{{task=\"{id}\"}} {left}"
-        );
+        restoring.line(format_args!("{{task=\"{id}\"}}"), left);
     }
-    out
+    out.put(restoring);
+    out.0
 }
 
-fn tasks(out: &mut String, shared: &Shared) {
+fn tasks(out: &mut Text, shared: &Shared) {
     let wall = shared.config.clock.now().wall;
-    let (mut counts, mut marks, mut lags, mut state) =
-        (String::new(), String::new(), String::new(), String::new());
-    for (id, task) in shared.tasks.lock().iter() {
-        let mut task = task.lock();
-        for (reason, count) in task.counts().by_reason() {
-            let _ = writeln!(
-                counts,
-                "tidemark_streams_dropped_records_total{{task=\"{id}\",reason=\"{reason}\"}} {count}"
-            );
-        }
-        let watermark = task.watermark();
-        if watermark > i64::MIN {
-            let _ = writeln!(
-                marks,
-                "tidemark_streams_watermark_milliseconds{{task=\"{id}\"}} {watermark}"
-            );
-            let lag = wall.saturating_sub(watermark);
-            let _ = writeln!(
-                lags,
-                "tidemark_streams_event_time_lag_milliseconds{{task=\"{id}\"}} {lag}"
-            );
-        }
-        for (number, store) in task.stores() {
-            let name = &shared.topology.stores[number].name;
-            let (bytes, keys) = (store.bytes(), store.len());
-            let labels = format!("task=\"{id}\",store=\"{name}\"");
-            let _ = writeln!(state, "tidemark_streams_state_bytes{{{labels}}} {bytes}");
-            let _ = writeln!(state, "tidemark_streams_state_keys{{{labels}}} {keys}");
-        }
-    }
-    head(
-        out,
+    let mut dropped = Family::new(
         "dropped_records_total",
         "counter",
         "Records that were left out, by reason.",
     );
-    out.push_str(&counts);
-    head(
-        out,
+    let mut watermarks = Family::new(
         "watermark_milliseconds",
         "gauge",
-        "Event time that a task has come to.",
+        "Event time that a task has come to, in milliseconds since 1970.",
     );
-    out.push_str(&marks);
-    head(
-        out,
+    let mut behind = Family::new(
         "event_time_lag_milliseconds",
         "gauge",
-        "How far it is behind the wall clock.",
+        "How far a task's event time is behind the wall clock.",
     );
-    out.push_str(&lags);
-    head(
-        out,
-        "state_bytes",
+    let mut lags = Family::new(
+        "lag_records",
         "gauge",
-        "Memory that a store takes, and keys that it has.",
+        "Records of a source partition that are still to be processed, as of the last fetch.",
     );
-    let (bytes, keys): (Vec<&str>, Vec<&str>) = state
-        .lines()
-        .partition(|line| line.starts_with("tidemark_streams_state_bytes"));
-    for line in bytes {
-        let _ = writeln!(out, "{line}");
-    }
-    head(
-        out,
+    let mut waiting = Family::new(
+        "waiting_records",
+        "gauge",
+        "Those of them that have been fetched.",
+    );
+    let mut bytes = Family::new("state_bytes", "gauge", "Memory that a store takes.");
+    let mut keys = Family::new(
         "state_keys",
         "gauge",
         "Keys that a store has, each window of a key counted.",
     );
-    for line in keys {
-        let _ = writeln!(out, "{line}");
+    // A task may be busy for a while: the others are not kept waiting for it.
+    let tasks: Vec<_> = {
+        let tasks = shared.tasks.lock();
+        tasks
+            .iter()
+            .map(|(id, task)| (*id, Arc::clone(task)))
+            .collect()
+    };
+    for (id, task) in tasks {
+        let mut task = task.lock();
+        for (reason, count) in task.counts().by_reason() {
+            dropped.line(format_args!("{{task=\"{id}\",reason=\"{reason}\"}}"), count);
+        }
+        let watermark = task.watermark();
+        if watermark > i64::MIN {
+            watermarks.line(format_args!("{{task=\"{id}\"}}"), watermark);
+            behind.line(
+                format_args!("{{task=\"{id}\"}}"),
+                wall.saturating_sub(watermark),
+            );
+        }
+        let (position, ends) = (task.position(), task.ends());
+        for (at, ((partition, offset, _), end)) in position.inputs.iter().zip(ends).enumerate() {
+            let topic = &partition.topic;
+            let partition = partition.partition;
+            let labels = format!("{{task=\"{id}\",topic=\"{topic}\",partition=\"{partition}\"}}");
+            if let Some(end) = end {
+                lags.line(&labels, end.saturating_sub(*offset).max(0));
+            }
+            waiting.line(&labels, task.waiting(at).0);
+        }
+        for (number, store) in task.stores() {
+            let name = &shared.topology.stores[number].name;
+            let labels = format!("{{task=\"{id}\",store=\"{name}\"}}");
+            bytes.line(&labels, store.bytes());
+            keys.line(&labels, store.len());
+        }
+    }
+    for family in [dropped, watermarks, behind, lags, waiting, bytes, keys] {
+        out.put(family);
     }
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(out, "# HELP tidemark_streams_{name} {help}");
-    let _ = writeln!(out, "# TYPE tidemark_streams_{name} {kind}");
+/// The text as it is written.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn family<'a>(&'a mut self, name: &'static str, kind: &str, help: &str) -> Writer<'a> {
+        let _ = writeln!(self.0, "# HELP tidemark_streams_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE tidemark_streams_{name} {kind}");
+        Writer {
+            name,
+            out: &mut self.0,
+        }
+    }
+
+    fn put(&mut self, family: Family) {
+        self.family(family.name, family.kind, family.help);
+        self.0.push_str(&family.lines);
+    }
+
+    fn latency(&mut self, name: &'static str, help: &str, latency: &Latency) {
+        self.family(name, "histogram", help);
+        let mut count = 0;
+        let bounds = BOUNDS
+            .iter()
+            .map(|bound| (*bound as f64 / 1000.0).to_string());
+        for (bound, took) in bounds.chain(["+Inf".to_owned()]).zip(&latency.took) {
+            count += took.get();
+            let _ = writeln!(
+                self.0,
+                "tidemark_streams_{name}_bucket{{le=\"{bound}\"}} {count}"
+            );
+        }
+        let sum = latency.millis.get() as f64 / 1000.0;
+        let _ = writeln!(self.0, "tidemark_streams_{name}_sum {sum}");
+        let _ = writeln!(self.0, "tidemark_streams_{name}_count {count}");
+    }
+}
+
+struct Writer<'a> {
+    name: &'static str,
+    out: &'a mut String,
+}
+
+impl Writer<'_> {
+    fn line(self, labels: impl Display, value: impl Display) {
+        let _ = writeln!(self.out, "tidemark_streams_{}{labels} {value}", self.name);
+    }
+}
+
+/// One figure with several labels: its lines have to stand together.
+struct Family {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    lines: String,
+}
+
+impl Family {
+    fn new(name: &'static str, kind: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            help,
+            lines: String::new(),
+        }
+    }
+
+    fn line(&mut self, labels: impl Display, value: impl Display) {
+        let _ = writeln!(self.lines, "tidemark_streams_{}{labels} {value}", self.name);
+    }
 }

@@ -71,6 +71,8 @@ struct Input {
     idle: IdleTimer,
     /// Whether the broker has no more than what has come.
     caught_up: bool,
+    /// Where the partition ended when it was last looked at.
+    end: Option<i64>,
 }
 
 /// What of a task is kept with its state.
@@ -131,6 +133,7 @@ impl Task {
                                 chunk: node.outputs[0](),
                                 idle: IdleTimer::default(),
                                 caught_up: false,
+                                end: None,
                             });
                         }
                     }
@@ -191,6 +194,16 @@ impl Task {
         let input = &mut self.inputs[input];
         input.source.add(batches, next_offset);
         input.caught_up = caught_up;
+    }
+
+    /// Tells where a source partition ends.
+    pub(crate) fn tell_end(&mut self, input: usize, end: i64) {
+        self.inputs[input].end = Some(end);
+    }
+
+    /// Where the source partitions end, as far as that is known.
+    pub(crate) fn ends(&self) -> Vec<Option<i64>> {
+        self.inputs.iter().map(|input| input.end).collect()
     }
 
     /// Records and bytes of a source partition that wait to be processed.

@@ -160,9 +160,11 @@ impl Worker {
             .sum();
         self.shared.metrics.records_in.inc_by(records.max(0) as u64);
         let caught_up = fetched.next_offset >= fetched.high_watermark;
-        live.task
-            .lock()
-            .push(input, fetched.batches, fetched.next_offset, caught_up);
+        {
+            let mut task = live.task.lock();
+            task.tell_end(input, fetched.high_watermark);
+            task.push(input, fetched.batches, fetched.next_offset, caught_up);
+        }
         self.process(live, false).await?;
         self.hold_back(live)
     }
@@ -300,7 +302,11 @@ impl Worker {
         for (input, (partition, offset, _)) in begin.iter().enumerate() {
             self.consumer.seek(partition, *offset)?;
             let caught_up = ends.get(input).is_some_and(|end| offset >= end);
-            live.task.lock().push(input, Vec::new(), *offset, caught_up);
+            let mut task = live.task.lock();
+            if let Some(end) = ends.get(input) {
+                task.tell_end(input, *end);
+            }
+            task.push(input, Vec::new(), *offset, caught_up);
         }
         live.task
             .lock()

@@ -1,0 +1,239 @@
+//! Stores over HTTP. Keys are written as [`crate::Data::from_text`] reads them.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::answers::{self, failed, refused};
+use super::parameters::{Pairs, Parameters};
+use crate::query::{Access, AnyReads, Keys, Kind, Query, QueryError, Row, StoreReader};
+use crate::runtime::shared::Shared;
+
+/// An answer ends with the row that goes beyond so many bytes.
+const MOST_BYTES: usize = 16 << 20;
+
+type Shares = State<Arc<Shared>>;
+type Named = Result<Path<String>, PathRejection>;
+type NamedKey = Result<Path<(String, String)>, PathRejection>;
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/stores", get(stores))
+        .route("/stores/{name}/keys/{key}", get(one))
+        .route("/stores/{name}/range", get(range))
+        .route("/stores/{name}/windows", get(windows))
+        .route("/stores/{name}/windows/{key}", get(windows_of))
+        .route("/stores/{name}/sessions", get(sessions))
+        .route("/stores/{name}/sessions/{key}", get(sessions_of))
+}
+
+/// Reading a store takes as long as its task is busy, so it is done where waiting is allowed.
+async fn read(work: impl FnOnce() -> Result<Response, Response> + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(response) | Err(response)) => response,
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+fn bad(reason: impl Into<String>) -> Response {
+    failed(StatusCode::BAD_REQUEST, reason.into())
+}
+
+fn name(name: Named) -> Result<String, Response> {
+    let Path(name) = name.map_err(|error| bad(error.body_text()))?;
+    Ok(name)
+}
+
+fn name_and_key(both: NamedKey) -> Result<(String, String), Response> {
+    let Path(both) = both.map_err(|error| bad(error.body_text()))?;
+    Ok(both)
+}
+
+async fn stores(State(shared): Shares) -> Response {
+    read(move || {
+        let stores = Access::Running(shared).stores();
+        let stores = stores.iter().map(|store| {
+            let tasks: Vec<String> = store.tasks.iter().map(ToString::to_string).collect();
+            json!({
+                "name": store.name,
+                "kind": kind(store.kind),
+                "keys": store.keys,
+                "values": store.values,
+                "entries": store.entries,
+                "bytes": store.bytes,
+                "tasks": tasks,
+            })
+        });
+        let stores: Vec<Value> = stores.collect();
+        Ok(answers::json(StatusCode::OK, &json!({ "stores": stores })))
+    })
+    .await
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::KeyValue => "key-value",
+        Kind::Windows => "windows",
+        Kind::Sessions => "sessions",
+        Kind::Internal => "internal",
+    }
+}
+
+/// A store that is read as one of some kind.
+struct Opened {
+    reader: StoreReader<'static>,
+    reads: Arc<dyn AnyReads>,
+}
+
+impl Opened {
+    fn new(shared: Arc<Shared>, name: &str, kind: Kind) -> Result<Self, Response> {
+        let opened = Access::Running(shared).store(name).and_then(|reader| {
+            let reads = reader.readable(kind)?;
+            Ok(Self { reader, reads })
+        });
+        opened.map_err(|error| refused(&error))
+    }
+
+    fn key(&self, text: &str) -> Result<Vec<u8>, Response> {
+        let key = self.reads.key_of_text(text);
+        key.map_err(|error| refused(&self.reader.bad(error)))
+    }
+
+    fn find(&self, query: &Query<'_>) -> Result<Vec<Row<Value>>, QueryError> {
+        self.reader.json(&*self.reads, query)
+    }
+
+    fn shown(&self, row: &Row<Value>) -> Value {
+        let mut shown = json!({
+            "key": self.reads.key_to_json(&row.key),
+            "value": row.value,
+            "timestamp": (row.timestamp > i64::MIN).then_some(row.timestamp),
+        });
+        if let Some(window) = row.window {
+            shown["window"] = json!({ "start": window.start, "end": window.end });
+        }
+        shown
+    }
+
+    /// The rows, and whether there are more behind them.
+    fn rows(&self, query: &Query<'_>) -> Result<Response, Response> {
+        // One more than is wanted tells whether there is one.
+        let limit = query.limit;
+        let query = Query {
+            limit: limit + 1,
+            ..*query
+        };
+        let rows = self.find(&query).map_err(|error| refused(&error))?;
+        let mut text = format!("{{\"store\":{},\"rows\":[", json!(self.reader.name()));
+        let mut written = 0;
+        for row in rows.iter().take(limit) {
+            if text.len() > MOST_BYTES {
+                break;
+            }
+            if written > 0 {
+                text.push(',');
+            }
+            text.push_str(&self.shown(row).to_string());
+            written += 1;
+        }
+        text.push_str(&format!("],\"more\":{}}}", written < rows.len()));
+        Ok(answers::text(StatusCode::OK, text))
+    }
+}
+
+async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
+    read(move || {
+        let (name, text) = name_and_key(path)?;
+        Parameters::of(pairs, &[]).map_err(bad)?;
+        let store = Opened::new(shared, &name, Kind::KeyValue)?;
+        let key = store.key(&text)?;
+        let query = Query {
+            keys: Keys::One(&key),
+            times: (i64::MIN, i64::MAX),
+            limit: 1,
+        };
+        let found = store.find(&query).map_err(|error| refused(&error))?;
+        match found.first() {
+            Some(row) => Ok(answers::json(StatusCode::OK, &store.shown(row))),
+            None => {
+                let reason = format!("store {name:?} has no key {text:?}");
+                Err(failed(StatusCode::NOT_FOUND, reason))
+            }
+        }
+    })
+    .await
+}
+
+async fn range(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
+    read(move || {
+        let store = Opened::new(shared, &name(path)?, Kind::KeyValue)?;
+        let known = ["from", "to", "after", "limit"];
+        let parameters = Parameters::of(pairs, &known).map_err(bad)?;
+        let key = |name: &str| parameters.get(name).map(|text| store.key(text)).transpose();
+        let (from, after, to) = (key("from")?, key("after")?, key("to")?);
+        let from = match (&from, &after) {
+            (Some(_), Some(_)) => return Err(bad("from and after: one of them")),
+            (Some(from), None) => Bound::Included(&**from),
+            (None, Some(after)) => Bound::Excluded(&**after),
+            (None, None) => Bound::Unbounded,
+        };
+        let to = to.as_deref().map_or(Bound::Unbounded, Bound::Included);
+        store.rows(&Query {
+            keys: Keys::Range(from, to),
+            times: (i64::MIN, i64::MAX),
+            limit: parameters.limit().map_err(bad)?,
+        })
+    })
+    .await
+}
+
+async fn windows(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
+    read(move || in_time(shared, &name(path)?, None, pairs, Kind::Windows)).await
+}
+
+async fn windows_of(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
+    read(move || {
+        let (name, key) = name_and_key(path)?;
+        in_time(shared, &name, Some(&key), pairs, Kind::Windows)
+    })
+    .await
+}
+
+async fn sessions(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
+    read(move || in_time(shared, &name(path)?, None, pairs, Kind::Sessions)).await
+}
+
+async fn sessions_of(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
+    read(move || {
+        let (name, key) = name_and_key(path)?;
+        in_time(shared, &name, Some(&key), pairs, Kind::Sessions)
+    })
+    .await
+}
+
+/// Windows or sessions, of one key or of all.
+fn in_time(
+    shared: Arc<Shared>,
+    name: &str,
+    key: Option<&str>,
+    pairs: Pairs,
+    kind: Kind,
+) -> Result<Response, Response> {
+    let store = Opened::new(shared, name, kind)?;
+    let parameters = Parameters::of(pairs, &["from", "to", "limit"]).map_err(bad)?;
+    let key = key.map(|text| store.key(text)).transpose()?;
+    let from = parameters.time("from", i64::MIN).map_err(bad)?;
+    let to = parameters.time("to", i64::MAX).map_err(bad)?;
+    store.rows(&Query {
+        keys: key.as_deref().map_or(Keys::ALL, Keys::One),
+        times: (from, to),
+        limit: parameters.limit().map_err(bad)?,
+    })
+}
