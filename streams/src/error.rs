@@ -103,6 +103,19 @@ pub enum StreamsError {
         /// The other one's member.
         member: String,
     },
+    /// The application's own code has panicked. What was processed since the last commit is processed
+    /// again after a restart.
+    #[error("the application's code has panicked: {0}")]
+    Panic(String),
+    /// A source topic is not there any more.
+    #[error(
+        "topic {topic:?} does not exist any more: make it again, and reset the application if it \
+         keeps state"
+    )]
+    SourceGone {
+        /// The topic.
+        topic: String,
+    },
     /// The group's offsets are not this application's.
     #[error("{0}")]
     Position(String),

@@ -6,7 +6,7 @@ use tidemark_client::Client;
 use tidemark_client::admin::NewPartitions;
 use tidemark_streams::{Consumed, OnBadRecord, Streams, StreamsBuilder, StreamsError};
 
-use crate::support::{broker, config, lines, make, read, word_count, write};
+use crate::support::{broker, config, lines, make, read, until, word_count, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_not_there_is_named_with_its_reader() {
@@ -132,5 +132,83 @@ async fn state_has_a_budget() {
         matches!(failed, StreamsError::StateTooLarge { budget: 1000, .. }),
         "{failed}"
     );
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_applications_cannot_have_one_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path()).await;
+    let client = Client::connect(&broker.bootstrap()).unwrap();
+    make(&client, &[("a", 2), ("b", 2), ("out", 1)]).await;
+    let copies = |topic: &str| {
+        let builder = StreamsBuilder::new();
+        builder.stream::<String, String>(topic).to("out");
+        builder.build().unwrap()
+    };
+    let one = Streams::start(&copies("a"), config(&broker, "copy"))
+        .await
+        .unwrap();
+    until("the first to run", || one.tasks().len() == 2).await;
+    let failed = Streams::start(&copies("b"), config(&broker, "copy"))
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        matches!(failed, StreamsError::TwoApplications { .. }),
+        "{failed}"
+    );
+    one.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_of_the_applications_code_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path()).await;
+    let client = Client::connect(&broker.bootstrap()).unwrap();
+    make(&client, &[("in", 1), ("out", 1)]).await;
+    write(&client, "in", [("k".to_owned(), "v".to_owned(), 5)]).await;
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("in")
+        .map_values(|value| {
+            assert!(value != "v", "no such value, please");
+            value
+        })
+        .to("out");
+    let topology = builder.build().unwrap();
+    let streams = Streams::start(&topology, config(&broker, "panics"))
+        .await
+        .unwrap();
+    let failed = streams.failed().await;
+    assert!(
+        failed.to_string().contains("no such value, please"),
+        "{failed}"
+    );
+    assert!(streams.close(Duration::from_secs(60)).await.is_err());
+    broker.shutdown().await.unwrap();
+}
+
+/// What is behind a commit that is not there any more is not taken for nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_without_offsets_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path()).await;
+    let client = Client::connect(&broker.bootstrap()).unwrap();
+    make(&client, &[("text", 2), ("word_counts", 1)]).await;
+    let (records, _) = lines(4, 20);
+    write(&client, "text", records).await;
+    let streams = Streams::start(&word_count(), config(&broker, "words"))
+        .await
+        .unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    let gone = client.admin().delete_groups(["words"]).await.unwrap();
+    gone.all().unwrap();
+    let streams = Streams::start(&word_count(), config(&broker, "words"))
+        .await
+        .unwrap();
+    let failed = streams.failed().await;
+    assert!(matches!(failed, StreamsError::Position(_)), "{failed}");
     broker.shutdown().await.unwrap();
 }

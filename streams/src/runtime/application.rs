@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidemark_client::{Client, TopicPartition};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::assignment::TaskId;
 use super::config::StreamsConfig;
@@ -31,7 +31,7 @@ use crate::topology::{Topic, Topology};
 pub struct Streams {
     shared: Arc<Shared>,
     http: Option<Server>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<Supervised>,
     commands: Vec<mpsc::Sender<Command>>,
     /// Held as long as the instance uses its state directory.
     _lock: Option<File>,
@@ -53,6 +53,7 @@ impl Streams {
     /// - [`StreamsError::Client`]: the cluster cannot be asked.
     pub async fn start(topology: &Topology, config: StreamsConfig) -> Result<Self, StreamsError> {
         config.validate()?;
+        super::position::check_stores(topology)?;
         let bound = match &config.http {
             Some(address) => Some(http::bind(address).await?),
             None => None,
@@ -71,6 +72,7 @@ impl Streams {
             tasks: Mutex::default(),
             on_disk: Arc::new(Mutex::new(on_disk.into_iter().collect())),
             stranger: Arc::default(),
+            gone: Arc::default(),
             restoring: Mutex::default(),
             metrics: Metrics::default(),
             failed: watch::Sender::new(None),
@@ -78,12 +80,15 @@ impl Streams {
             config,
         });
         let targets = super::finish::ends(&shared, &external(&shared)).await?;
-        let mut started = globals::start(&shared).await?;
+        let globals = globals::start(&shared).await?.into_iter();
+        let mut started: Vec<Supervised> = globals
+            .map(|reader| Supervised::new(&shared, reader))
+            .collect();
         let mut commands = Vec::new();
         for _ in 0..workers {
             let (tell, told) = mpsc::channel(4);
             let worker = Worker::new(Arc::clone(&shared), told)?;
-            started.push(tokio::spawn(worker.run()));
+            started.push(Supervised::new(&shared, tokio::spawn(worker.run())));
             commands.push(tell);
         }
         let http = bound.map(|bound| http::serve(bound, Arc::clone(&shared)));
@@ -144,8 +149,8 @@ impl Streams {
         let workers = std::mem::take(&mut self.workers);
         let deadline = clock.deadline(limit);
         for mut worker in workers {
-            if clock.until(deadline, &mut worker).await.is_none() {
-                worker.abort();
+            if clock.until(deadline, &mut worker.ended).await.is_none() {
+                worker.worker.abort();
                 let late = StreamsError::Internal(format!("it did not stop within {limit:?}"));
                 self.shared.fail(late);
             }
@@ -195,10 +200,31 @@ impl Streams {
     }
 }
 
+/// A part that runs. Its panic ends the application, as any other failure does.
+struct Supervised {
+    worker: AbortHandle,
+    ended: JoinHandle<()>,
+}
+
+impl Supervised {
+    fn new(shared: &Arc<Shared>, part: JoinHandle<()>) -> Self {
+        let (shared, worker) = (Arc::clone(shared), part.abort_handle());
+        let ended = tokio::spawn(async move {
+            let Err(error) = part.await else { return };
+            if let Ok(panic) = error.try_into_panic() {
+                let words = panic.downcast_ref::<String>().cloned();
+                let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+                shared.fail(StreamsError::Panic(words.unwrap_or_default()));
+            }
+        });
+        Self { worker, ended }
+    }
+}
+
 impl Drop for Streams {
     fn drop(&mut self) {
         for worker in &self.workers {
-            worker.abort();
+            worker.worker.abort();
         }
     }
 }

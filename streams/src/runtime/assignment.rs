@@ -35,6 +35,8 @@ pub(crate) struct TaskAssignor {
     pub(crate) on_disk: Arc<Mutex<BTreeSet<TaskId>>>,
     /// Set when another member runs another topology under the same id.
     pub(crate) stranger: Arc<Mutex<Option<String>>>,
+    /// Set when a source topic is not there any more.
+    pub(crate) gone: Arc<Mutex<Option<String>>>,
 }
 
 const VERSION: u8 = 1;
@@ -78,6 +80,10 @@ impl Assignor for TaskAssignor {
                 }
                 _ => *self.stranger.lock() = Some(id.clone()),
             }
+        }
+        let mut sources = self.sources.iter().flatten();
+        if let Some(gone) = sources.find(|topic| !partitions.contains_key(*topic)) {
+            *self.gone.lock() = Some(gone.to_string());
         }
         let tasks = self.tasks(partitions);
         let owners = self.owners(members, &told);
@@ -211,6 +217,22 @@ fn share_out<'a>(
         }
     }
     shared
+}
+
+/// Whether a member runs that topology, by its subscription as the group's coordinator has it (Kafka:
+/// `ConsumerProtocolSubscription`): a version, topics, then the assignor's data.
+pub(crate) fn runs(subscription: &Bytes, fingerprint: u64) -> bool {
+    let read = || {
+        let mut rest = &subscription[..];
+        rest.try_get_i16().ok()?;
+        for _ in 0..rest.try_get_i32().ok()? {
+            let len = usize::try_from(rest.try_get_i16().ok()?).ok()?;
+            rest = rest.get(len..)?;
+        }
+        let len = usize::try_from(rest.try_get_i32().ok()?).ok()?;
+        parse(Some(&Bytes::copy_from_slice(rest.get(..len)?)))
+    };
+    read().is_some_and(|(own, _)| own == fingerprint)
 }
 
 /// What a member has told: fingerprint and tasks.

@@ -1,11 +1,12 @@
 //! A commit: outputs, then changelogs, then positions. The last is what counts: it says up to where
 //! the changelogs belong to it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tidemark_client::TopicPartition;
-use tidemark_client::admin::OffsetSpec;
+use tidemark_client::admin::{OffsetSpec, RecordsBefore};
 use tidemark_client::consumer::{Consumer, IsolationLevel};
 use tidemark_client::producer::Producer;
 
@@ -23,14 +24,15 @@ const CHANGES_AT_ONCE: usize = 4 << 20;
 /// No snapshot is written before so much has gone to the changelogs since the last one.
 const SNAPSHOT_AFTER: u64 = 64 << 20;
 
-/// Commits tasks. Safe to be given up: what has been taken from a task and not been written stays
-/// with it, and the next commit goes on.
+/// Commits tasks; `false` if the group is being shared out anew, and the next commit has to say it.
+/// Safe to be given up: what has been taken from a task and not been written stays with it, and the
+/// next commit goes on.
 pub(super) async fn commit(
     shared: &Shared,
     producer: &Producer,
     consumer: &mut Consumer,
     mut tasks: Vec<&mut Live>,
-) -> Result<(), StreamsError> {
+) -> Result<bool, StreamsError> {
     let began = shared.config.clock.now().millis;
     for live in &mut tasks {
         live.send_outputs(shared, producer).await?;
@@ -40,30 +42,34 @@ pub(super) async fn commit(
     if producer.counts().failed > 0 {
         return Err(StreamsError::produce(producer.last_error()));
     }
+    let ends = ends(shared, &tasks).await?;
     let mut offsets = Vec::new();
     let mut committed = Vec::new();
     for live in &mut tasks {
         let mut next = live.committed.clone();
         next.position = live.task.lock().position();
-        for (store, end) in ends(shared, live).await? {
-            next.changelogs.insert(store, end);
+        for store in &live.changed {
+            if let Some(end) = ends.get(&changelog(shared, live, *store)) {
+                next.changelogs.insert(*store, *end);
+            }
         }
         if next == live.committed {
             continue;
         }
+        next.number += 1;
         let hash = |store| shared.store_hash(store);
         let own = next.to_offsets(&hash);
         offsets.extend(own.map_err(|error| StreamsError::Position(error.to_string()))?);
         committed.push((live.id, next));
     }
     if offsets.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     match consumer.commit_offsets(offsets).await {
         Ok(()) => {}
         Err(error) if passes(&error) => {
             tracing::info!(%error, "the commit waits for the group");
-            return Ok(());
+            return Ok(false);
         }
         Err(error) => return Err(error.into()),
     }
@@ -78,7 +84,7 @@ pub(super) async fn commit(
     }
     let took = shared.config.clock.now().millis.saturating_sub(began);
     shared.metrics.commits.observe(took);
-    Ok(())
+    Ok(true)
 }
 
 /// Writes what has changed to the changelogs.
@@ -130,26 +136,32 @@ fn take_some(shared: &Shared, live: &mut Live) -> Result<bool, StreamsError> {
     Ok(more)
 }
 
-/// Where the changelogs that were written to end now. Nobody else writes to them.
-async fn ends(shared: &Shared, live: &Live) -> Result<Vec<(usize, i64)>, StreamsError> {
-    if live.changed.is_empty() {
-        return Ok(Vec::new());
+/// The partition of a store's changelog that belongs to a task.
+fn changelog(shared: &Shared, live: &Live, store: usize) -> TopicPartition {
+    TopicPartition::new(shared.changelog(store), live.id.partition)
+}
+
+/// Where the changelogs that were written to end now.
+async fn ends(
+    shared: &Shared,
+    tasks: &[&mut Live],
+) -> Result<BTreeMap<TopicPartition, i64>, StreamsError> {
+    let changed = tasks.iter().flat_map(|live| {
+        let stores = live.changed.iter();
+        stores.map(|store| (changelog(shared, live, *store), OffsetSpec::Latest))
+    });
+    let wanted: Vec<_> = changed.collect();
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let name = |store: usize| TopicPartition::new(shared.changelog(store), live.id.partition);
-    let wanted = live
-        .changed
-        .iter()
-        .map(|store| (name(*store), OffsetSpec::Latest));
     let listed = shared
         .admin
         .list_offsets(wanted, IsolationLevel::ReadUncommitted)
         .await?;
-    let listed = listed.all()?;
-    let found = live.changed.iter().filter_map(|store| {
-        let offset = listed.get(&name(*store))?.offset?;
-        Some((*store, offset))
-    });
-    Ok(found.collect())
+    let listed = listed.all()?.into_iter();
+    Ok(listed
+        .filter_map(|(partition, listed)| Some((partition, listed.offset?)))
+        .collect())
 }
 
 /// Writes a task's state to disk when the changelogs have grown by more than what the file is large,
@@ -165,8 +177,7 @@ pub(super) async fn write_snapshot(
     };
     let due = live.since_snapshot > SNAPSHOT_AFTER.max(live.snapshot_bytes);
     let nothing = live.since_snapshot == 0;
-    let current = live.committed.position == live.task.lock().position();
-    if !current || nothing || !(due || last) {
+    if nothing || !live.changed.is_empty() || !(due || last) {
         return Ok(());
     }
     let path = snapshot::path(&dir.join(&shared.config.application), live.id);
@@ -183,19 +194,27 @@ pub(super) async fn write_snapshot(
         .map(|store| (*store, shared.store_hash(*store)))
         .collect();
     let (task, fingerprint) = (Arc::clone(&live.task), shared.fingerprint);
-    let own_path = path.clone();
+    let (own_path, position) = (path.clone(), live.committed.position.clone());
     let work = tokio::task::spawn_blocking(move || {
-        write(&own_path, fingerprint, &ends, &hashes, &mut task.lock())
+        // With something processed since the commit it would not be what was committed.
+        let mut task = task.lock();
+        if task.position() != position {
+            return Ok(None);
+        }
+        write(&own_path, fingerprint, &ends, &hashes, &mut task).map(Some)
     });
     let written = work
         .await
         .map_err(|error| StreamsError::Internal(error.to_string()))?;
-    live.snapshot_bytes = written.map_err(|error| StreamsError::Disk {
+    let written = written.map_err(|error| StreamsError::Disk {
         path: path.display().to_string(),
         reason: error.to_string(),
     })?;
-    live.since_snapshot = 0;
-    shared.on_disk.lock().insert(live.id);
+    if let Some(bytes) = written {
+        live.snapshot_bytes = bytes;
+        live.since_snapshot = 0;
+        shared.on_disk.lock().insert(live.id);
+    }
     Ok(())
 }
 
@@ -223,4 +242,32 @@ fn write(
     }
     writer.finish()?;
     Ok(std::fs::metadata(path)?.len())
+}
+
+/// Deletes what has been processed of repartition topics: nobody reads it again. Nobody waits for it
+/// either, and what is not deleted now is the next time.
+pub(super) fn purge<'a>(shared: &Arc<Shared>, tasks: impl Iterator<Item = &'a Live>) {
+    let inputs = tasks.flat_map(|live| live.committed.position.inputs.iter());
+    let own =
+        inputs.filter(|(partition, offset, _)| *offset > 0 && shared.is_internal(&partition.topic));
+    let upto: Vec<_> = own
+        .map(|(partition, offset, _)| (partition.clone(), RecordsBefore::Offset(*offset)))
+        .collect();
+    if upto.is_empty() {
+        return;
+    }
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        match shared
+            .admin
+            .delete_records(upto)
+            .await
+            .map(|each| each.all())
+        {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) | Err(error) => {
+                tracing::warn!(%error, "what was processed of repartition topics is not deleted");
+            }
+        }
+    });
 }

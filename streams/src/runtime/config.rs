@@ -193,6 +193,7 @@ impl StreamsConfig {
         if self.application.is_empty()
             || self.application.len() > 100
             || !self.application.chars().all(fits)
+            || matches!(&*self.application, "." | "..")
         {
             let reason = "an application's id is the beginning of topics' names: letters, digits, \
                           '.', '_' and '-', at most 100 of them";

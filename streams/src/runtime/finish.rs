@@ -22,12 +22,21 @@ pub(super) async fn ends(
     shared: &Shared,
     topics: &[Topic],
 ) -> Result<BTreeMap<TopicPartition, i64>, StreamsError> {
+    offsets(shared, topics, OffsetSpec::Latest).await
+}
+
+/// Offsets of all partitions of topics.
+pub(super) async fn offsets(
+    shared: &Shared,
+    topics: &[Topic],
+    spec: OffsetSpec,
+) -> Result<BTreeMap<TopicPartition, i64>, StreamsError> {
     let mut wanted = Vec::new();
     for topic in topics {
         let name = topic.resolve(&shared.config.application);
         let count = shared.partitions.get(&*name).copied().unwrap_or(0);
         let partitions = (0..count).map(|at| TopicPartition::new(Arc::clone(&name), at as i32));
-        wanted.extend(partitions.map(|partition| (partition, OffsetSpec::Latest)));
+        wanted.extend(partitions.map(|partition| (partition, spec)));
     }
     if wanted.is_empty() {
         return Ok(BTreeMap::new());

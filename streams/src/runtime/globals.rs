@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidemark_client::TopicPartition;
+use tidemark_client::admin::OffsetSpec;
 use tidemark_client::consumer::{Consumer, ConsumerConfig, Fetched, OffsetReset};
 use tokio::task::JoinHandle;
 
@@ -29,7 +30,8 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, S
         .flat_map(|part| shared.topology.subtopologies[*part].sources.clone())
         .collect();
     let mut left = super::finish::ends(shared, &topics).await?;
-    left.retain(|_, end| *end > 0);
+    let starts = super::finish::offsets(shared, &topics, OffsetSpec::Earliest).await?;
+    left.retain(|partition, end| starts.get(partition).is_none_or(|start| *start < *end));
     while !left.is_empty() {
         let fetched = reader.consumer.recv_batches().await?;
         let reached = left

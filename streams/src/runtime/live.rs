@@ -24,6 +24,8 @@ pub(super) struct Live {
     pub(super) inputs: Vec<TopicPartition>,
     /// What was committed last.
     pub(super) committed: Committed,
+    /// By input: the end of the partition when the task was restored.
+    pub(super) ends: Vec<i64>,
     /// Records on their way to topics, and then to changelogs; a wait that is given up goes on where
     /// it was.
     pub(super) outgoing: Outgoing,
@@ -45,6 +47,14 @@ pub(super) struct Live {
 pub(super) struct Outgoing {
     pub(super) outbox: Outbox,
     sent: usize,
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for restore in self.starting.values() {
+            restore.abort();
+        }
+    }
 }
 
 /// What a worker has: tasks that run, and tasks that are being restored.
@@ -80,8 +90,10 @@ impl Outgoing {
             };
             match sent {
                 Ok(()) => {}
+                // Without what it sends to itself the application's state would be wrong.
                 Err(ProduceError::TooLarge { .. } | ProduceError::Build { .. })
-                    if shared.config.on_produce_error == OnProduceError::Skip =>
+                    if shared.config.on_produce_error == OnProduceError::Skip
+                        && !shared.is_internal(record.topic) =>
                 {
                     shared.metrics.skipped_outputs.inc();
                 }
@@ -108,6 +120,7 @@ impl Live {
             task: Arc::new(Mutex::new(restored.task)),
             inputs,
             committed: restored.committed,
+            ends: restored.ends,
             outgoing: Outgoing::default(),
             changes: Outgoing::default(),
             changed: Vec::new(),

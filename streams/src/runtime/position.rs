@@ -8,7 +8,9 @@ use tidemark_client::TopicPartition;
 use tidemark_client::consumer::CommittedOffset;
 
 use super::task::Position;
+use crate::error::StreamsError;
 use crate::state::StoreTime;
+use crate::topology::{Topology, name_hash};
 
 /// The most bytes that an offset's metadata may have (Kafka: `offset.metadata.max.bytes`).
 const MOST_METADATA: usize = 4096;
@@ -17,6 +19,8 @@ const VERSION: u8 = 1;
 /// A task's last commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Committed {
+    /// How many commits there have been.
+    pub(crate) number: u64,
     pub(crate) position: Position,
     /// By the topology's number of a store: the offset behind the last record of its changelog that
     /// belongs to the commit.
@@ -36,6 +40,16 @@ pub(crate) enum PositionError {
          to it: reset the application"
     )]
     Foreign(TopicPartition),
+    #[error(
+        "{0}: the group's offset is not of the same commit as those of the task's other partitions, \
+         so its state does not belong to it: reset the application"
+    )]
+    Mixed(TopicPartition),
+    #[error(
+        "{0}: the group has no offset, but others of the task have: the topic was made again, or is \
+         a new one, and its state does not belong to it: reset the application"
+    )]
+    Missing(TopicPartition),
 }
 
 impl Committed {
@@ -44,21 +58,22 @@ impl Committed {
         &self,
         hash: &dyn Fn(usize) -> u32,
     ) -> Result<Vec<(TopicPartition, CommittedOffset)>, PositionError> {
+        // What belongs to the whole task stands with each of its partitions: whichever of them is
+        // there tells all, and offsets of different commits show.
+        let mut task = self.number.to_be_bytes().to_vec();
+        task.extend(self.position.watermark.to_be_bytes());
+        for (store, time) in &self.position.stores {
+            task.extend(hash(*store).to_be_bytes());
+            task.extend(time.stream_time.to_be_bytes());
+            task.extend(time.closed.to_be_bytes());
+            let end = self.changelogs.get(store).copied().unwrap_or(-1);
+            task.extend(end.to_be_bytes());
+        }
         let mut offsets = Vec::with_capacity(self.position.inputs.len());
-        for (at, (partition, offset, watermark)) in self.position.inputs.iter().enumerate() {
+        for (partition, offset, watermark) in &self.position.inputs {
             let mut bytes = vec![VERSION];
             bytes.extend(watermark.to_be_bytes());
-            // What belongs to the whole task stands with its first partition.
-            if at == 0 {
-                bytes.extend(self.position.watermark.to_be_bytes());
-                for (store, time) in &self.position.stores {
-                    bytes.extend(hash(*store).to_be_bytes());
-                    bytes.extend(time.stream_time.to_be_bytes());
-                    bytes.extend(time.closed.to_be_bytes());
-                    let end = self.changelogs.get(store).copied().unwrap_or(-1);
-                    bytes.extend(end.to_be_bytes());
-                }
-            }
+            bytes.extend(&task);
             let metadata = to_text(&bytes);
             if metadata.len() > MOST_METADATA {
                 return Err(PositionError::TooLong {
@@ -73,18 +88,17 @@ impl Committed {
     }
 
     /// What a task committed last, from the offsets of its partitions; `None` if it never did.
-    /// Partitions without an offset begin at `beginning`.
     pub(crate) fn from_offsets(
         inputs: &[TopicPartition],
         stores: &[usize],
         offsets: &std::collections::HashMap<TopicPartition, CommittedOffset>,
         hash: &dyn Fn(usize) -> u32,
     ) -> Result<Option<Self>, PositionError> {
-        let mut committed = Self::default();
-        let mut found = false;
-        committed.position.watermark = i64::MIN;
-        for (at, partition) in inputs.iter().enumerate() {
+        let mut committed: Option<Self> = None;
+        let mut missing = None;
+        for partition in inputs {
             let Some(offset) = offsets.get(partition) else {
+                missing = Some(partition);
                 continue;
             };
             let foreign = || PositionError::Foreign(partition.clone());
@@ -94,33 +108,76 @@ impl Committed {
                 return Err(foreign());
             }
             let watermark = number(&mut rest).ok_or_else(foreign)?;
-            let position = (partition.clone(), offset.offset, watermark);
-            committed.position.inputs.push(position);
-            found = true;
-            if at > 0 {
-                continue;
+            let task = read_task(rest, stores, hash).ok_or_else(foreign)?;
+            let known = committed.get_or_insert_with(|| task.clone());
+            if known.number != task.number {
+                return Err(PositionError::Mixed(partition.clone()));
             }
-            committed.position.watermark = number(&mut rest).ok_or_else(foreign)?;
-            while !rest.is_empty() {
-                let name = take::<4>(&mut rest).ok_or_else(foreign)?;
-                let name = u32::from_be_bytes(name);
-                let stream_time = number(&mut rest).ok_or_else(foreign)?;
-                let closed = number(&mut rest).ok_or_else(foreign)?;
-                let end = number(&mut rest).ok_or_else(foreign)?;
-                let time = StoreTime {
-                    stream_time,
-                    closed,
-                };
-                if let Some(store) = stores.iter().find(|store| hash(**store) == name) {
-                    committed.position.stores.push((*store, time));
-                    if end >= 0 {
-                        committed.changelogs.insert(*store, end);
-                    }
-                }
+            let position = (partition.clone(), offset.offset, watermark);
+            known.position.inputs.push(position);
+        }
+        match (missing, &committed) {
+            (Some(partition), Some(_)) => Err(PositionError::Missing(partition.clone())),
+            _ => Ok(committed),
+        }
+    }
+}
+
+/// Whether what a task of each subtopology has to keep fits, and its stores can be told apart by
+/// their hashes.
+pub(crate) fn check_stores(topology: &Topology) -> Result<(), StreamsError> {
+    const EACH: usize = 28;
+    const ELSE: usize = 25;
+    let most = (MOST_METADATA / 4 * 3 - ELSE) / EACH;
+    let mut problems = Vec::new();
+    for part in topology.subtopologies.iter() {
+        let mut names = BTreeMap::new();
+        for store in &part.stores {
+            let name = &topology.stores[*store].name;
+            if let Some(other) = names.insert(name_hash(name), name) {
+                problems.push(format!(
+                    "stores {other:?} and {name:?}: their names have one hash: rename one"
+                ));
             }
         }
-        Ok(found.then_some(committed))
+        if part.stores.len() > most {
+            problems.push(format!(
+                "{} operators keep state without a topic between them, more than the {most} that a \
+                 commit has room for: put a topic in between (through, repartition)",
+                part.stores.len()
+            ));
+        }
     }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(StreamsError::Topology(problems))
+    }
+}
+
+/// What belongs to the whole task.
+fn read_task(mut rest: &[u8], stores: &[usize], hash: &dyn Fn(usize) -> u32) -> Option<Committed> {
+    let rest = &mut rest;
+    let mut committed = Committed {
+        number: u64::from_be_bytes(take(rest)?),
+        ..Committed::default()
+    };
+    committed.position.watermark = number(rest)?;
+    while !rest.is_empty() {
+        let name = u32::from_be_bytes(take(rest)?);
+        let time = StoreTime {
+            stream_time: number(rest)?,
+            closed: number(rest)?,
+        };
+        let end = number(rest)?;
+        if let Some(store) = stores.iter().find(|store| hash(**store) == name) {
+            committed.position.stores.push((*store, time));
+            if end >= 0 {
+                committed.changelogs.insert(*store, end);
+            }
+        }
+    }
+    Some(committed)
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -165,6 +222,7 @@ mod tests {
                 .map(|(at, (offset, mark))| (TopicPartition::new(format!("t{at}"), 3), offset, mark))
                 .collect();
             let committed = Committed {
+                number: 7,
                 position: Position {
                     inputs: inputs.clone(),
                     watermark,
@@ -190,6 +248,40 @@ mod tests {
             let offsets = HashMap::from([(partition.clone(), offset)]);
             let _ = Committed::from_offsets(&[partition], &[], &offsets, &|_| 0);
         }
+    }
+
+    fn commit_of(number: u64) -> HashMap<TopicPartition, CommittedOffset> {
+        let inputs = ["a", "b"].map(|topic| (TopicPartition::new(topic, 0), 5, 6));
+        let committed = Committed {
+            number,
+            position: Position {
+                inputs: inputs.to_vec(),
+                ..Position::default()
+            },
+            ..Committed::default()
+        };
+        let offsets = committed.to_offsets(&|_| 0).unwrap();
+        offsets.into_iter().collect()
+    }
+
+    /// Offsets that are not of one commit do not pass for one, and neither does a part of them.
+    #[test]
+    fn a_commit_is_whole_or_refused() {
+        let [a, b] = ["a", "b"].map(|topic| TopicPartition::new(topic, 0));
+        let inputs = [a.clone(), b.clone()];
+        let read = |offsets: &HashMap<TopicPartition, CommittedOffset>| {
+            Committed::from_offsets(&inputs, &[], offsets, &|_| 0)
+        };
+        let mut offsets = commit_of(3);
+        assert!(read(&offsets).unwrap().is_some());
+        offsets.insert(b.clone(), commit_of(4)[&b].clone());
+        assert_eq!(read(&offsets), Err(PositionError::Mixed(b.clone())));
+        for gone in [&a, &b] {
+            let mut offsets = commit_of(3);
+            offsets.remove(gone);
+            assert_eq!(read(&offsets), Err(PositionError::Missing(gone.clone())));
+        }
+        assert_eq!(read(&HashMap::new()), Ok(None));
     }
 
     #[test]

@@ -58,6 +58,19 @@ pub(crate) async fn restore(
         committed.position.watermark = i64::MIN;
         committed
     });
+    if fresh {
+        let kept = starts
+            .iter()
+            .zip(&ends)
+            .position(|(start, end)| start < end);
+        if let Some(at) = kept {
+            return Err(StreamsError::Position(format!(
+                "{}: the group has no offsets, but there is state in {}: offsets of a group without \
+                 members are deleted after a while, or the group was; reset the application",
+                shared.config.application, logs[at].topic
+            )));
+        }
+    }
     // What was written behind the last commit was not part of it, and has to be undone: it hides
     // what was committed.
     let mut undone = Undone::new();
@@ -71,7 +84,7 @@ pub(crate) async fn restore(
                 .copied()
                 .unwrap_or(starts[at])
         };
-        if upto > ends[at] {
+        if upto > ends[at] || upto < starts[at] {
             return Err(StreamsError::LostChangelog {
                 topic: logs[at].topic.to_string(),
                 partition: id.partition,
@@ -124,7 +137,9 @@ pub(crate) async fn restore(
             Some(begin),
             Some(upto),
             &mut |key, value| {
-                if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
+                if undone.is_empty() {
+                    // Nearly always.
+                } else if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
                     *kept = value.map(<[u8]>::to_vec);
                 }
                 read += 1;
@@ -304,7 +319,9 @@ fn load(
                 "an entry of a store that is not there",
             ));
         };
-        if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
+        if undone.is_empty() {
+            // Nearly always.
+        } else if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
             *kept = Some(value.to_vec());
         }
         let entry = Entry {

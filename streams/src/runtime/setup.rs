@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidemark_client::admin::{Mode, NewTopic};
 use tidemark_client::{Admin, Client, ClientError, ErrorCode, TopicPartition};
 
+use super::assignment::runs;
 use super::config::StreamsConfig;
 use super::restore::read_range;
 use super::shared::changelog_topic;
@@ -56,7 +57,8 @@ pub(crate) async fn prepare(
             .replication_factor(config.replication_factor)
             // Records are deleted when they have been processed.
             .config("cleanup.policy", "delete")
-            .config("retention.ms", "-1");
+            .config("retention.ms", "-1")
+            .config("message.timestamp.type", "CreateTime");
         wanted.insert(topic.name().to_owned(), (topic, *count));
     }
     for part in topology.subtopologies.iter() {
@@ -77,9 +79,11 @@ pub(crate) async fn prepare(
                     .config("min.compaction.lag.ms", "86400000")
                     .config("message.timestamp.type", "CreateTime");
                 topic = match changelog.retention {
-                    Some(retention) => topic
+                    // Not by the clock: event time may stand still while the clock goes on, and what
+                    // is open then is still wanted.
+                    Some(_) => topic
                         .config("cleanup.policy", "compact,delete")
-                        .config("retention.ms", retention.to_string()),
+                        .config("retention.ms", "-1"),
                     None => topic.config("cleanup.policy", "compact"),
                 };
                 wanted.insert(name.to_string(), (topic, tasks));
@@ -95,11 +99,38 @@ pub(crate) async fn prepare(
     partitions.extend(wanted.into_iter().map(|(name, (_, count))| (name, count)));
     let described = describe(topology, &partitions, application);
     check_description(client, config, &described).await?;
-    let text = serde_json::to_string(&described).unwrap_or_default();
+    let text = format!("{described:?}\n{}", topology.describe());
+    let fingerprint = fnv(text.as_bytes());
+    check_members(&admin, config, fingerprint).await?;
     Ok(Setup {
         partitions,
-        fingerprint: fnv(text.as_bytes()),
+        fingerprint,
     })
+}
+
+/// Whether the members that the group has run this topology, too.
+async fn check_members(
+    admin: &Admin,
+    config: &StreamsConfig,
+    fingerprint: u64,
+) -> Result<(), StreamsError> {
+    let group = config.application.as_str();
+    let mut described = admin.describe_groups([group]).await?;
+    let Some(Ok(described)) = described.remove(group) else {
+        // No such group yet.
+        return Ok(());
+    };
+    let stranger = described
+        .members
+        .into_iter()
+        .find(|member| !member.metadata.is_empty() && !runs(&member.metadata, fingerprint));
+    match stranger {
+        None => Ok(()),
+        Some(member) => Err(StreamsError::TwoApplications {
+            application: config.application.clone(),
+            member: member.id,
+        }),
+    }
 }
 
 /// The numbers of partitions of the topics that there are.
@@ -188,8 +219,13 @@ fn describe(
                     kind => format!("{kind:?}"),
                 })
                 .collect();
-            let name = topology.stores[*store].name.clone();
-            described.stores.insert(name, words.join(" and "));
+            let spec = &topology.stores[*store];
+            let mut words = words.join(" and ");
+            if let Some(reads) = &spec.reads {
+                let (key, value) = (reads.key_type(), reads.value_type());
+                words = format!("{words} of {key} and {value}");
+            }
+            described.stores.insert(spec.name.clone(), words);
         }
         if !part.stores.is_empty() {
             for topic in &part.sources {
@@ -222,8 +258,14 @@ impl Described {
                 ));
             }
         }
+        for name in self.sources.keys() {
+            if !before.sources.contains_key(name) {
+                lines.push(format!("- topic {name:?} is read now and was not"));
+            }
+        }
         for (name, was) in &before.sources {
             match self.sources.get(name) {
+                None => lines.push(format!("- topic {name:?} is not read any more")),
                 Some(is) if is != was => lines.push(format!(
                     "- topic {name:?} had {was} partitions, and has {is}: keys have moved"
                 )),
@@ -244,7 +286,11 @@ async fn check_description(
     let mut before: Option<Described> = None;
     read_range(client, &partition, None, None, &mut |_, value| {
         if let Some(value) = value {
-            before = serde_json::from_slice(value).ok();
+            let read = serde_json::from_slice(value);
+            before = Some(read.map_err(|error| StreamsError::InternalTopic {
+                topic: partition.topic.to_string(),
+                reason: format!("what it says of the topology cannot be read: {error}"),
+            })?);
         }
         Ok(())
     })

@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: Mutex<BTreeMap<TaskId, Arc<Mutex<Task>>>>,
     pub(crate) on_disk: Arc<Mutex<BTreeSet<TaskId>>>,
     pub(crate) stranger: Arc<Mutex<Option<String>>>,
+    pub(crate) gone: Arc<Mutex<Option<String>>>,
     pub(crate) restoring: Mutex<BTreeMap<TaskId, Progress>>,
     pub(crate) metrics: Metrics,
     /// What has ended the instance.
@@ -46,6 +47,12 @@ pub struct Progress {
 }
 
 impl Shared {
+    /// Whether a topic is the application's own.
+    pub(crate) fn is_internal(&self, topic: &str) -> bool {
+        let own = topic.strip_prefix(&*self.config.application);
+        own.is_some_and(|own| own.ends_with("-changelog") || own.ends_with("-repartition"))
+    }
+
     /// The name of a store's changelog topic.
     pub(crate) fn changelog(&self, store: usize) -> Arc<str> {
         changelog_topic(&self.config.application, &self.topology.stores[store].name)

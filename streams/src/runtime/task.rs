@@ -206,6 +206,11 @@ impl Task {
         self.inputs.iter().map(|input| input.end).collect()
     }
 
+    /// Says whether the broker has no more of a source partition than the task was given.
+    pub(crate) fn set_caught_up(&mut self, input: usize, caught_up: bool) {
+        self.inputs[input].caught_up = caught_up;
+    }
+
     /// Records and bytes of a source partition that wait to be processed.
     pub(crate) fn waiting(&self, input: usize) -> (usize, usize) {
         self.inputs[input].source.waiting()

@@ -9,12 +9,12 @@ use tidemark_client::consumer::{
 };
 use tidemark_client::producer::{Producer, ProducerConfig};
 use tidemark_client::{ErrorCode, TopicPartition};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::assignment::{TaskAssignor, TaskId};
 use super::commit;
 use super::live::{Live, Tasks};
-use super::restore::{self, Restored};
+use super::restore;
 use super::shared::{Progress, Shared};
 use super::task::Order;
 use crate::error::StreamsError;
@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(100);
 const OUTBOX_BYTES: usize = 1 << 20;
 /// Bytes of records that the producer holds before a task has to wait.
 const PRODUCER_BUFFER: usize = 64 << 20;
+
+/// How often what has been processed of repartition topics is deleted, in milliseconds.
+const PURGE_EVERY: u64 = 30_000;
 
 /// What a worker is told from outside.
 pub(super) enum Command {
@@ -39,6 +42,12 @@ pub(super) struct Worker {
     producer: Producer,
     tasks: Arc<Mutex<Tasks>>,
     commands: mpsc::Receiver<Command>,
+    /// Whether tasks are being handed over.
+    busy: watch::Receiver<bool>,
+    /// When tasks were last told the time.
+    ticked_at: u64,
+    /// When records of repartition topics are to be deleted next.
+    purge_at: u64,
 }
 
 impl Worker {
@@ -65,6 +74,7 @@ impl Worker {
             fingerprint: shared.fingerprint,
             on_disk: Arc::clone(&shared.on_disk),
             stranger: Arc::clone(&shared.stranger),
+            gone: Arc::clone(&shared.gone),
         };
         let consumer = ConsumerConfig::group(&config.application)
             .assignors(vec![Arc::new(assignor)])
@@ -78,7 +88,9 @@ impl Worker {
             .batch_size(128 << 10);
         let producer = shared.client.producer(producer)?;
         let tasks = Arc::new(Mutex::new(Tasks::default()));
+        let (busy, is_busy) = watch::channel(false);
         consumer.set_rebalance_listener(Listener {
+            busy: Arc::new(busy),
             shared: Arc::clone(&shared),
             producer: producer.clone(),
             tasks: Arc::clone(&tasks),
@@ -90,6 +102,9 @@ impl Worker {
             producer,
             tasks,
             commands,
+            busy: is_busy,
+            ticked_at: 0,
+            purge_at: 0,
         })
     }
 
@@ -117,13 +132,15 @@ impl Worker {
                 return Ok(());
             }
             self.start_restored().await?;
+            // A read in which tasks are being handed over is not given up: that would begin again.
+            let busy = self.busy.clone();
             tokio::select! {
                 biased;
-                _ = closing.changed() => continue,
+                _ = quiet(&busy, closing.changed()) => continue,
                 _ = failed.changed() => continue,
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 fetched = self.consumer.recv_batches() => self.take(fetched?).await?,
-                () = clock.sleep_until(tick_at.min(commit_at)) => {}
+                () = quiet(&busy, clock.sleep_until(tick_at.min(commit_at))) => {}
             }
             let now = clock.now().millis;
             if now >= tick_at {
@@ -165,8 +182,25 @@ impl Worker {
             task.tell_end(input, fetched.high_watermark);
             task.push(input, fetched.batches, fetched.next_offset, caught_up);
         }
+        self.look_ahead(live);
         self.process(live, false).await?;
         self.hold_back(live)
+    }
+
+    /// Tells a task with several inputs which of them have more than it was given.
+    fn look_ahead(&mut self, live: &Live) {
+        if live.inputs.len() < 2 {
+            return;
+        }
+        for (input, partition) in live.inputs.iter().enumerate() {
+            let known = self.consumer.watermarks(partition);
+            let position = self.consumer.position(partition);
+            if let (Some((_, _, end)), Some(position)) = (known, position) {
+                if end >= 0 {
+                    live.task.lock().set_caught_up(input, position >= end);
+                }
+            }
+        }
     }
 
     /// Processes what a task has, as far as the order of time allows.
@@ -225,17 +259,29 @@ impl Worker {
 
     /// Tells tasks what time it is.
     async fn tick(&mut self) -> Result<(), StreamsError> {
-        let wall = self.shared.config.clock.now().wall;
+        let now = self.shared.config.clock.now();
+        let wall = now.wall;
+        // A worker that was busy elsewhere, or asleep, has not looked whether there are records.
+        let late = now.millis.saturating_sub(self.ticked_at) > 3 * TICK.as_millis() as u64;
+        self.ticked_at = now.millis;
         let tasks = Arc::clone(&self.tasks);
         let mut tasks = tasks.lock().await;
         for live in tasks.live.values_mut() {
-            let blocked = live.paused.iter().any(|paused| *paused);
+            self.look_ahead(live);
+            let blocked = late || live.paused.iter().any(|paused| *paused);
             live.task.lock().advance(wall, blocked)?;
             live.send_outputs(&self.shared, &self.producer).await?;
             self.process(live, true).await?;
             self.hold_back(live)?;
         }
+        if now.millis >= self.purge_at {
+            self.purge_at = now.millis + PURGE_EVERY;
+            commit::purge(&self.shared, tasks.live.values());
+        }
         drop(tasks);
+        if let Some(topic) = self.shared.gone.lock().clone() {
+            return Err(StreamsError::SourceGone { topic });
+        }
         if let Some(member) = self.shared.stranger.lock().clone() {
             return Err(StreamsError::TwoApplications {
                 application: self.shared.config.application.clone(),
@@ -286,36 +332,41 @@ impl Worker {
             let restored = restore
                 .await
                 .map_err(|error| StreamsError::Internal(error.to_string()))??;
-            let mut live = self.begin(id, restored)?;
-            // Where it began has to be known before something of it is seen: it begins there again.
+            let mut live = Live::new(id, restored);
+            // Where it begins has to be known before something of it is seen: it begins there again.
             let begins = vec![&mut live];
-            commit::commit(&self.shared, &self.producer, &mut self.consumer, begins).await?;
-            tasks.live.insert(id, live);
+            let (shared, producer) = (&self.shared, &self.producer);
+            if commit::commit(shared, producer, &mut self.consumer, begins).await? {
+                self.begin(&live)?;
+                tasks.live.insert(id, live);
+            } else {
+                let again = restore::restore(Arc::clone(shared), producer.clone(), id);
+                tasks.starting.insert(id, tokio::spawn(again));
+            }
         }
         Ok(())
     }
 
-    fn begin(&mut self, id: TaskId, restored: Restored) -> Result<Live, StreamsError> {
-        let ends = restored.ends.clone();
-        let begin = restored.position.inputs.clone();
-        let live = Live::new(id, restored);
-        for (input, (partition, offset, _)) in begin.iter().enumerate() {
+    /// Lets a task have what its partitions bring.
+    fn begin(&mut self, live: &Live) -> Result<(), StreamsError> {
+        for (input, (partition, offset, _)) in live.committed.position.inputs.iter().enumerate() {
             self.consumer.seek(partition, *offset)?;
-            let caught_up = ends.get(input).is_some_and(|end| offset >= end);
+            let end = live.ends.get(input);
+            let caught_up = end.is_some_and(|end| offset >= end);
             let mut task = live.task.lock();
-            if let Some(end) = ends.get(input) {
+            if let Some(end) = end {
                 task.tell_end(input, *end);
             }
             task.push(input, Vec::new(), *offset, caught_up);
         }
-        live.task
-            .lock()
-            .advance(self.shared.config.clock.now().wall, true)?;
+        let wall = self.shared.config.clock.now().wall;
+        live.task.lock().advance(wall, true)?;
         self.consumer.resume(&live.inputs)?;
-        self.shared.tasks.lock().insert(id, Arc::clone(&live.task));
-        self.shared.restoring.lock().remove(&id);
-        tracing::info!(task = %id, "the task runs");
-        Ok(live)
+        let task = Arc::clone(&live.task);
+        self.shared.tasks.lock().insert(live.id, task);
+        self.shared.restoring.lock().remove(&live.id);
+        tracing::info!(task = %live.id, "the task runs");
+        Ok(())
     }
 
     async fn obey(&mut self, command: Command) -> Result<(), StreamsError> {
@@ -345,16 +396,43 @@ impl Worker {
                         }
                     }
                 }
-                self.producer.flush().await;
-                let _ = done.send(());
+                let live: Vec<&mut Live> = tasks.live.values_mut().collect();
+                let (shared, producer) = (&self.shared, &self.producer);
+                if commit::commit(shared, producer, &mut self.consumer, live).await? {
+                    let _ = done.send(());
+                }
             }
         }
         Ok(())
     }
 }
 
+/// What `event` gives, when no tasks are being handed over.
+async fn quiet<T>(busy: &watch::Receiver<bool>, event: impl Future<Output = T>) -> T {
+    let result = event.await;
+    let _ = busy.clone().wait_for(|busy| !*busy).await;
+    result
+}
+
+/// As long as it lives, tasks are being handed over.
+struct Busy<'a>(&'a watch::Sender<bool>);
+
+impl<'a> Busy<'a> {
+    fn begin(busy: &'a watch::Sender<bool>) -> Self {
+        busy.send_replace(true);
+        Self(busy)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
+}
+
 /// Takes tasks over and gives them up.
 struct Listener {
+    busy: Arc<watch::Sender<bool>>,
     shared: Arc<Shared>,
     producer: Producer,
     tasks: Arc<Mutex<Tasks>>,
@@ -377,12 +455,16 @@ impl Listener {
         partitions: &[TopicPartition],
         ours: bool,
     ) -> Result<(), StreamsError> {
+        let busy = Arc::clone(&self.busy);
+        let _busy = Busy::begin(&busy);
         let tasks = Arc::clone(&self.tasks);
         let mut tasks = tasks.lock().await;
         let gone: Vec<TaskId> = self.by_task(partitions).into_keys().collect();
         for id in &gone {
             if let Some(restore) = tasks.starting.remove(id) {
                 restore.abort();
+                // Nothing of it is to be written when somebody else has the task.
+                let _ = restore.await;
                 self.shared.restoring.lock().remove(id);
             }
         }
@@ -392,7 +474,11 @@ impl Listener {
             let live = live
                 .filter(|(id, _)| gone.contains(id))
                 .map(|(_, live)| live);
-            commit::commit(&self.shared, &self.producer, consumer, live.collect()).await?;
+            let done =
+                commit::commit(&self.shared, &self.producer, consumer, live.collect()).await?;
+            if !done {
+                tracing::warn!("the last commit was refused: what is behind it is processed again");
+            }
             for id in &gone {
                 if let Some(live) = tasks.live.get_mut(id) {
                     commit::write_snapshot(&self.shared, live, true).await?;

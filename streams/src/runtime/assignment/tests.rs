@@ -10,6 +10,7 @@ fn assignor() -> TaskAssignor {
         fingerprint: FINGERPRINT,
         on_disk: Arc::default(),
         stranger: Arc::default(),
+        gone: Arc::default(),
     }
 }
 
@@ -62,6 +63,16 @@ fn another_topology_gets_nothing_and_is_noticed() {
     assert_eq!(assignment["m1"].len(), 6);
     assert!(assignment["m2"].is_empty() && assignment["m3"].is_empty());
     assert!(assignor.stranger.lock().is_some());
+}
+
+#[test]
+fn a_topic_that_is_gone_is_noticed() {
+    let assignor = assignor();
+    let members = BTreeMap::from([("m1".to_owned(), member(&assignor, &[], -1))]);
+    let mut topics = topics(2, 2, 2);
+    topics.remove("b");
+    assignor.assign(&topics, &members);
+    assert_eq!(assignor.gone.lock().as_deref(), Some("b"));
 }
 
 #[test]
