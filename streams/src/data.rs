@@ -51,7 +51,8 @@ pub trait Data: Clone + Send + Sync + 'static {
         std::any::type_name::<Self>().into()
     }
 
-    /// Whether it is written as null. Kafka's rules for null keys and values go by it.
+    /// Whether there is no value, in the sense of Kafka's rules for null values. What is null is written
+    /// as null; `()` is written as null, too, but is a value.
     #[inline]
     fn is_null(&self) -> bool {
         false

@@ -56,6 +56,14 @@ impl Batch {
         self.header.next_offset()
     }
 
+    /// The batch to be read from that offset on, if it is one of the batch's: for whoever keeps
+    /// batches, and for tests.
+    #[must_use]
+    pub fn starting_at(mut self, offset: i64) -> Self {
+        self.from = offset;
+        self
+    }
+
     /// Decodes the records section: nothing to do, and no copy, unless it is compressed.
     ///
     /// # Errors

@@ -26,7 +26,16 @@ fn bytes_are_kafkas() {
     check(7_i32, Some(&[0, 0, 0, 7]));
     check(1.5_f64, Some(&[0x3f, 0xf8, 0, 0, 0, 0, 0, 0]));
     check(true, Some(&[1]));
-    check((), None);
+    // Nothing to write, but a value that can be counted.
+    assert_eq!(encode_vec(&()).unwrap(), None);
+    assert!(!().is_null());
+    check(
+        Change::<()> {
+            new: Some(()),
+            old: None,
+        },
+        Some(&[1]),
+    );
     check(None::<i32>, None);
     check(Some(7_i32), Some(&[0, 0, 0, 7]));
     check(Json(vec![1, 2]), Some(b"[1,2]"));

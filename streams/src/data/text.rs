@@ -100,7 +100,8 @@ impl Data for Vec<u8> {
 }
 
 /// Nothing: whatever is there is not looked at, and null is written (Kafka: `VoidSerde`, which
-/// refuses to read anything but null).
+/// refuses to read anything but null). It is a value all the same where records are counted or joined;
+/// as a key it is none, because it has no bytes.
 impl Data for () {
     #[inline]
     fn encode<'a>(&'a self, _scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
@@ -110,11 +111,6 @@ impl Data for () {
     #[inline]
     fn decode(_payload: Payload<'_>) -> Result<Self, DataError> {
         Ok(())
-    }
-
-    #[inline]
-    fn is_null(&self) -> bool {
-        true
     }
 
     fn format() -> Cow<'static, str> {

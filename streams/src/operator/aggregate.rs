@@ -61,8 +61,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for Aggregate<K, V, A> {
                 } else {
                     None
                 };
+                slot.stamp(row.timestamp);
                 self.aggregator.add(&row.key, row.value, &mut slot.value);
-                slot.timestamp = slot.timestamp.max(row.timestamp);
                 let new = slot.value.clone();
                 (slot.timestamp, Change { new, old })
             });

@@ -100,16 +100,26 @@ pub(crate) struct PartitionSource<K, V> {
     dead_letters: Option<TopicId>,
     generator: WatermarkGenerator<K, V>,
     input: VecDeque<Input>,
-    /// The batch that is being read, and the offset behind it.
-    reader: Option<(BatchReader, i64)>,
+    reader: Option<Reading>,
     /// Decoded records and their offsets, from `taken` on still to be processed.
     ready: Vec<Record<K, V>>,
     offsets: Vec<i64>,
     taken: usize,
     /// Offset behind everything decoded, skipped records included.
     decoded: i64,
+    /// Records and bytes of batches that have not been opened.
     waiting_records: usize,
     waiting_bytes: usize,
+}
+
+/// The batch that is being read.
+struct Reading {
+    reader: BatchReader,
+    /// The offset behind it.
+    behind: i64,
+    /// At most so many of its records are still to come: reading may begin within it, so that some
+    /// never do.
+    left: usize,
 }
 
 enum Input {
@@ -153,7 +163,7 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
             self.taken = 0;
         }
         while self.ready.len() < limit && cx.failed.is_none() {
-            let Some((reader, behind)) = &mut self.reader else {
+            let Some(reading) = &mut self.reader else {
                 match self.input.pop_front() {
                     Some(Input::Upto(offset)) => self.decoded = self.decoded.max(offset),
                     Some(Input::Batch(batch)) => self.open(batch, cx),
@@ -161,12 +171,12 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
                 }
                 continue;
             };
-            let Some(next) = reader.next() else {
-                self.decoded = self.decoded.max(*behind);
+            let Some(next) = reading.reader.next() else {
+                self.decoded = self.decoded.max(reading.behind);
                 self.reader = None;
                 continue;
             };
-            self.waiting_records = self.waiting_records.saturating_sub(1);
+            reading.left = reading.left.saturating_sub(1);
             match next {
                 Ok((record, buffer)) => {
                     self.decoded = record.offset.saturating_add(1);
@@ -198,10 +208,17 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
     }
 
     fn open(&mut self, batch: Batch, cx: &mut SourceContext<'_>) {
-        let behind = batch.next_offset();
+        let (behind, left) = (batch.next_offset(), records(&batch));
+        self.waiting_records = self.waiting_records.saturating_sub(left);
         self.waiting_bytes = self.waiting_bytes.saturating_sub(batch.bytes().len());
         match batch.reader(&self.partition) {
-            Ok(reader) => self.reader = Some((reader, behind)),
+            Ok(reader) => {
+                self.reader = Some(Reading {
+                    reader,
+                    behind,
+                    left,
+                });
+            }
             Err(error) => {
                 let (offset, reason) = match error {
                     ConsumerError::Corrupt { offset, reason, .. } => (offset, reason),
@@ -216,6 +233,11 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
             }
         }
     }
+}
+
+/// How many records a batch says that it has.
+fn records(batch: &Batch) -> usize {
+    usize::try_from(batch.header().records_count).unwrap_or(0)
 }
 
 /// Why a record is a bad one.
@@ -321,7 +343,7 @@ fn refuse<K, V>(
 impl<K: Data, V: Data> Source for PartitionSource<K, V> {
     fn add(&mut self, batches: Vec<Batch>, next_offset: i64) {
         for batch in batches {
-            self.waiting_records += usize::try_from(batch.header().records_count).unwrap_or(0);
+            self.waiting_records += records(&batch);
             self.waiting_bytes += batch.bytes().len();
             self.input.push_back(Input::Batch(batch));
         }
@@ -330,7 +352,8 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
 
     fn waiting(&self) -> (usize, usize) {
         let ready = self.ready.len() - self.taken;
-        (self.waiting_records + ready, self.waiting_bytes)
+        let left = self.reader.as_ref().map_or(0, |reading| reading.left);
+        (self.waiting_records + left + ready, self.waiting_bytes)
     }
 
     fn head(&mut self, cx: &mut SourceContext<'_>) -> Option<i64> {
@@ -395,5 +418,50 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
 
     fn watermark(&self) -> i64 {
         self.generator.watermark()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark_protocol::records::BatchBuilder;
+
+    use super::*;
+    use crate::chunk::Chunk;
+
+    #[test]
+    fn nothing_waits_behind_a_batch_that_is_read_from_its_middle() {
+        let spec = SourceSpec::<(), i64> {
+            extractor: TimestampExtractor::Record,
+            watermarks: WatermarkStrategy::BoundedOutOfOrderness(std::time::Duration::ZERO),
+            on_bad_record: OnBadRecord::Fail,
+            bounds: (i64::MIN, i64::MAX),
+            carried: None,
+            skip_null_keys: false,
+        };
+        let mut source =
+            PartitionSource::new(Arc::new(spec), TopicPartition::new("in", 0), None, 0);
+        let mut builder = BatchBuilder::new();
+        for value in 0..5_i64 {
+            let bytes = value.to_be_bytes();
+            builder.append(value, None, Some(&bytes), &[]).unwrap();
+        }
+        let batch = Batch::parse(builder.build().unwrap()).unwrap();
+        source.seek(3, i64::MIN);
+        source.add(vec![batch.starting_at(3)], 5);
+        let (mut outbox, mut counts) = (Outbox::default(), Counts::default());
+        let (mut failed, mut watermark) = (None, i64::MIN);
+        let mut cx = SourceContext {
+            outbox: &mut outbox,
+            counts: &mut counts,
+            failed: &mut failed,
+            wall: 0,
+            others: i64::MAX,
+            watermark: &mut watermark,
+        };
+        let mut chunk = Chunk::<(), i64>::default();
+        source.take(100, i64::MAX, &mut chunk, &mut cx);
+        let values: Vec<_> = chunk.rows.iter().map(|row| row.value).collect();
+        assert_eq!(values, [3, 4]);
+        assert_eq!((source.waiting(), source.position()), ((0, 0), 5));
     }
 }

@@ -221,7 +221,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         let passed = store.pass(before, &mut |fired| {
             let key = decode_slice::<K>(Some(fired.key)).map_err(bad_key)?;
             let watermark = match self.spans.time() {
-                EventTime::Watermark => stamp.max(fired.at - 1),
+                EventTime::Watermark => stamp.max(fired.at.saturating_sub(1)),
                 EventTime::StreamTime => stamp,
             };
             output.rows.push(Record {

@@ -99,7 +99,10 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
                 }
             };
             let (joiner, stores) = (Arc::clone(&self.joiner), self.stores);
-            let stamp = |due: i64| stamp.unwrap_or(due - 1).saturating_sub(self.delay);
+            let stamp = |due: i64| {
+                let stamp = stamp.unwrap_or_else(|| due.saturating_sub(1));
+                stamp.saturating_sub(self.delay)
+            };
             if side == 0 {
                 let join = |value: &V| joiner(Some(value), None);
                 give_out::<K, _, _>(stores.unmatched[0], stamp, join, cx);
@@ -279,7 +282,9 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             value: row.value.clone(),
             window: self.windows.seen_from(side).partners(row.timestamp).into(),
             watermark: now,
-            lateness: now.saturating_sub(row.timestamp.saturating_add(grace)) + 1,
+            lateness: now
+                .saturating_sub(row.timestamp.saturating_add(grace))
+                .saturating_add(1),
             reason,
             taken,
         };

@@ -245,7 +245,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     ) {
         let window = self.windows.window(start);
         let (timestamp, watermark) = match self.time {
-            EventTime::Watermark => (window.end - 1, stamp.max(at - 1)),
+            EventTime::Watermark => (window.end - 1, stamp.max(at.saturating_sub(1))),
             EventTime::StreamTime => (timestamp, stamp),
         };
         output.rows.push(Record {
@@ -325,8 +325,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             let at = pane.slot(row.hash, row.bytes);
             let (timestamp, change) = pane.change(at, |slot| {
                 let old = if wants_old { slot.value.clone() } else { None };
+                slot.stamp(row.timestamp);
                 self.aggregator.add(row.key, own, &mut slot.value);
-                slot.timestamp = slot.timestamp.max(row.timestamp);
                 let new = if comes_out { slot.value.clone() } else { None };
                 (slot.timestamp, Change { new, old })
             });

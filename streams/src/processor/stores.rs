@@ -200,7 +200,7 @@ impl<K: Data, V: Data> private::Kind for WindowValue<K, V> {
         let retention = self.retention;
         StoreSpec {
             name: self.name.clone(),
-            make: Arc::new(move |seed| Box::new(WindowStore::<V>::new(seed, retention))),
+            make: Arc::new(move |seed| Box::new(WindowStore::<V>::of_processor(seed, retention))),
             changelog: Some(Changelog {
                 retention: Some(retention.saturating_add(24 * 60 * 60 * 1000)),
             }),

@@ -124,6 +124,11 @@ impl Task {
                     if let NodeKind::Source { topics } = &node.kind {
                         for topic in topics {
                             let topic = topic.resolve(config.application);
+                            // Of several topics some may have fewer partitions than there are tasks.
+                            let count = i64::from((config.partitions)(&topic));
+                            if i64::from(config.partition) >= count {
+                                continue;
+                            }
                             let partition = TopicPartition::new(topic, config.partition);
                             inputs.push(Input {
                                 read: read_store(topology, *number).and_then(|read| places[read]),

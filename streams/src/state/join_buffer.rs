@@ -208,14 +208,16 @@ impl<V> Part<V> {
             _ => {
                 let from = list.partition_point(first);
                 let behind = list.partition_point(|at| rows[*at as usize].time <= time);
-                (behind, behind - from)
+                // Some of the same time may have been taken out again.
+                let last = list[from..behind].last();
+                (behind, last.map_or(0, |last| rows[*last as usize].nth + 1))
             }
         };
         let at = u32::try_from(rows.len()).expect("a part has less than 2^32 records");
         insert(list, place, at, far);
         rows.push(Row {
             key: key as u32,
-            nth: nth as u32,
+            nth,
             time,
             value,
         });
@@ -244,6 +246,29 @@ impl<V> Part<V> {
                     value,
                 });
             }
+        }
+        self.told = self.rows.len();
+    }
+
+    /// Takes a row out that the changelog says has gone.
+    fn forget(&mut self, hash: u64, key: &[u8], place: (i64, u32)) {
+        let Some(key) = self.find(hash, key) else {
+            return;
+        };
+        let rows = &self.rows;
+        let found = self.keys[key].rows.binary_search_by_key(&place, |at| {
+            let row = &rows[*at as usize];
+            (row.time, row.nth)
+        });
+        let Ok(found) = found else { return };
+        let at = self.keys[key].rows.remove(found);
+        self.rows.swap_remove(at as usize);
+        // The last row has come to lie there.
+        if let Some(moved) = self.rows.get(at as usize) {
+            let last = self.rows.len() as u32;
+            let list = &mut self.keys[moved.key as usize].rows;
+            let moved = list.iter_mut().filter(|number| **number == last);
+            moved.for_each(|number| *number = at);
         }
         self.told = self.rows.len();
     }
@@ -319,8 +344,16 @@ impl<V: Data> Store for JoinBuffer<V> {
         let (rest, nth) = entry.key.split_last_chunk::<4>().ok_or_else(bad)?;
         let (key, time) = rest.split_last_chunk::<8>().ok_or_else(bad)?;
         let (nth, time) = (u32::from_be_bytes(*nth), i64::from_be_bytes(*time));
-        // Records go by time, so nothing is told of it.
+        // The store itself tells nothing of what goes by time; whoever mends a changelog may.
         let Some(value) = entry.value else {
+            let hash = self.hasher.hash(key).0;
+            let span = floor(time, self.span, 0);
+            if let Some(part) = self.parts.get_mut(&span) {
+                part.forget(hash, key, (time, nth));
+                if part.rows.is_empty() {
+                    self.parts.remove(&span);
+                }
+            }
             return Ok(());
         };
         let (own, bytes) = value
@@ -358,5 +391,56 @@ impl<V: Data> Store for JoinBuffer<V> {
 
     fn clear(&mut self) {
         self.parts.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(buffer: &JoinBuffer<i64>) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut all = Vec::new();
+        let mut tell = |entry: Entry<'_>| {
+            all.push((entry.key.to_vec(), entry.value.unwrap_or_default().to_vec()));
+        };
+        buffer.entries(&mut tell).unwrap();
+        all
+    }
+
+    #[test]
+    fn what_a_changelog_says_has_gone_is_taken_out() {
+        let new = || JoinBuffer::<i64>::new(0, 100, EventTime::Watermark);
+        let mut buffer = new();
+        for (key, time, value) in [("a", 5, 1), ("a", 5, 2), ("b", 5, 3), ("a", 90, 4)] {
+            let hash = buffer.hash(key.as_bytes());
+            buffer.put(hash, key.as_bytes(), time, value);
+        }
+        let entries = told(&buffer);
+        let mut restored = new();
+        for (key, value) in &entries {
+            let value = Some(&value[..]);
+            restored.restore(Entry { key, value }).unwrap();
+        }
+        let gone = Entry {
+            key: &entries[0].0,
+            value: None,
+        };
+        restored.restore(gone).unwrap();
+        restored.restore(gone).unwrap();
+        assert_eq!(told(&restored), entries[1..]);
+        // What comes later does not take the place of what is still there.
+        let hash = restored.hash(b"a");
+        restored.put(hash, b"a", 5, 9);
+        let mut values = Vec::new();
+        restored.between(hash, b"a", (0, 100), |_, value| values.push(*value));
+        assert_eq!(values, [2, 9, 4]);
+        for (key, _) in told(&restored) {
+            let entry = Entry {
+                key: &key,
+                value: None,
+            };
+            restored.restore(entry).unwrap();
+        }
+        assert_eq!((restored.len(), restored.parts.len()), (0, 0));
     }
 }

@@ -75,6 +75,16 @@ impl<A> Slot<A> {
     pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
+
+    /// Something with that timestamp goes into the value. A key without one begins anew, whether the
+    /// slot is still there or not: when it goes depends on when changes are told.
+    #[inline]
+    pub(crate) fn stamp(&mut self, timestamp: i64) {
+        self.timestamp = match self.value {
+            Some(_) => self.timestamp.max(timestamp),
+            None => timestamp,
+        };
+    }
 }
 
 impl<A> Default for Table<A> {

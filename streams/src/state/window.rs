@@ -13,6 +13,8 @@ pub(crate) struct WindowStore<A> {
     hasher: KeyHasher,
     /// How long after its start a pane is kept, on the scale of [`StoreTime::closed`].
     retention: i64,
+    /// Whether what comes out of it does so when the watermark closes its panes.
+    closes: bool,
     time: StoreTime,
 }
 
@@ -23,7 +25,16 @@ impl<A: Data> WindowStore<A> {
             panes: BTreeMap::new(),
             hasher: KeyHasher::new(seed),
             retention,
+            closes: true,
             time: StoreTime::default(),
+        }
+    }
+
+    /// One whose panes go with time, but without anything that comes out of them: a processor's.
+    pub(crate) fn of_processor(seed: u64, retention: i64) -> Self {
+        Self {
+            closes: false,
+            ..Self::new(seed, retention)
         }
     }
 
@@ -127,7 +138,7 @@ impl<A: Data> Store for WindowStore<A> {
     }
 
     fn horizon(&self) -> Option<i64> {
-        let (last, _) = self.panes.last_key_value()?;
+        let (last, _) = self.panes.last_key_value().filter(|_| self.closes)?;
         Some(last.saturating_add(self.retention))
     }
 
@@ -141,5 +152,20 @@ impl<A: Data> Store for WindowStore<A> {
 
     fn clear(&mut self) {
         self.panes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nothing_comes_out_of_has_no_horizon() {
+        let mut aggregates = WindowStore::<i64>::new(0, 30);
+        let mut own = WindowStore::<i64>::of_processor(0, 30);
+        for store in [&mut aggregates, &mut own] {
+            store.pane_mut(10);
+        }
+        assert_eq!((aggregates.horizon(), own.horizon()), (Some(40), None));
     }
 }

@@ -145,7 +145,10 @@ impl TimeWindows {
         // How far the last window that starts at or before the timestamp reaches beyond it; below 0
         // if it does not, where windows have gaps between them.
         let beyond = last.saturating_sub(timestamp).saturating_add(self.size - 1);
-        let mut start = last.saturating_sub(beyond / advance * advance);
+        let back = beyond / advance * advance;
+        // In front of the first window of all there is none.
+        let room = || (last.saturating_sub(i64::MIN)) / advance * advance;
+        let mut start = last.checked_sub(back).unwrap_or_else(|| last - room());
         if self.clips() && start < 0 && timestamp >= 0 {
             start = start.rem_euclid(advance);
         }

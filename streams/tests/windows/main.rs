@@ -4,6 +4,7 @@
 
 mod arithmetic;
 mod calendar;
+mod extremes;
 mod fixed;
 mod harness;
 mod old_values;

@@ -8,6 +8,7 @@ use crate::data::{Data, decode_slice};
 use crate::error::StreamsError;
 use crate::operator::{Context, bad_key};
 use crate::record::{Change, Headers, Record};
+use crate::state::WindowStore;
 use crate::state::table::{Hash, Table};
 use crate::time::{TimeWindows, Window, Windowed, floor};
 
@@ -34,10 +35,26 @@ impl Slices {
         floor(timestamp, self.windows.advance, self.windows.offset)
     }
 
+    /// The window behind that one; `None` if there is no number for it.
+    fn behind(&self, start: i64) -> Option<i64> {
+        // The first of all windows may begin later than the others would have it.
+        let next = self.last(start.checked_add(self.windows.advance)?);
+        (next > start).then_some(next)
+    }
+
     /// The slice that a timestamp is in.
     pub(super) fn slice(&self, timestamp: i64) -> i64 {
         floor(timestamp, self.size, self.windows.offset)
     }
+}
+
+/// The first window with something in it, from a window on.
+fn next_from<S: Data>(slices: &Slices, from: i64, store: &WindowStore<S>) -> Option<i64> {
+    // Windows from there on have no slices in front of it.
+    store.starts(from).find_map(|slice| {
+        let first = slices.windows.starts(slice).next()?.max(from);
+        (first <= slices.last(slice)).then_some(first)
+    })
 }
 
 fn gcd(a: i64, b: i64) -> i64 {
@@ -65,12 +82,9 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         now: i64,
         store: &Store<K, V, A>,
     ) -> Option<i64> {
-        let after = self.first_after(slices, now);
-        // Windows from there on have no slices in front of it.
-        store.starts(after).find_map(|slice| {
-            let first = slices.windows.starts(slice).next()?.max(after);
-            (first <= slices.last(slice)).then_some(first)
-        })
+        let next = next_from(slices, self.first_after(slices, now), store)?;
+        // Windows whose ends have saturated all come out at one time.
+        (self.fires_at(next) > now).then_some(next)
     }
 
     pub(super) fn fire_sliced(
@@ -95,7 +109,9 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
                 self.merge_slice(store, slice, None, &mut window)?;
             }
             self.put_out(&mut window, start, at, stamp, output);
-            next = self.next_sliced(slices, at, store);
+            next = slices
+                .behind(start)
+                .and_then(|from| next_from(slices, from, store));
         }
         Ok(())
     }
@@ -215,8 +231,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         let pane = store.pane_mut(own);
         let at = pane.slot(row.hash, row.bytes);
         pane.change(at, |slot| {
+            slot.stamp(row.timestamp);
             self.aggregator.add(row.key, row.value, &mut slot.value);
-            slot.timestamp = slot.timestamp.max(row.timestamp);
         });
         let mut olds = olds.into_iter();
         for window in again {
