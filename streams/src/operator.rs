@@ -49,6 +49,8 @@ pub(crate) struct Context<'a> {
     /// The source partition whose records go through, by its number within the task; `None` if it is
     /// time that has moved on.
     pub(crate) input: Option<u32>,
+    /// Whether none of the task's source partitions has had anything for long enough.
+    pub(crate) idle: bool,
     /// The first error of the round: it ends the task.
     pub(crate) failed: &'a mut Option<StreamsError>,
 }

@@ -7,6 +7,7 @@ pub(crate) mod old_values;
 mod order;
 mod partitions;
 mod plan;
+mod repeats;
 mod subtopology;
 
 use std::borrow::Cow;
@@ -66,6 +67,9 @@ pub(crate) struct Node {
     pub(crate) takes_old: bool,
     /// Whether it fills a global table.
     pub(crate) global: bool,
+    /// Whether the same records can make it do something else another time: by the clock, or by what
+    /// a global table has by then.
+    pub(crate) varies: bool,
 }
 
 /// What a source or a sink knows of its topics.

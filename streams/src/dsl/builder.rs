@@ -7,6 +7,7 @@ use super::stream::Stream;
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::operator::source::{OnBadRecord, PartitionSource, SourceSpec};
+use crate::time::TimestampExtractor;
 use crate::topology::{
     Edge, Make, NewNode, NodeKind, Partitioning, Plan, Topic, TopicEnd, Topology,
 };
@@ -113,6 +114,7 @@ pub(super) fn add_source<K: Data, V: Data>(
         topics,
         skip_null_keys,
     } = source;
+    let by_clock = matches!(consumed.extractor, TimestampExtractor::Ingestion);
     let spec = Arc::new(SourceSpec {
         extractor: consumed.extractor,
         watermarks: consumed.watermarks,
@@ -139,6 +141,6 @@ pub(super) fn add_source<K: Data, V: Data>(
         partitioning: consumed.partitioned_by.map(Partitioning::Named),
     };
     let new = NewNode::new("stream", NodeKind::Source { topics }, make).end(end);
-    let new = new.output::<K, V>();
+    let new = new.output::<K, V>().varies_if(by_clock);
     plan.add_named(name, new)
 }

@@ -5,14 +5,15 @@
 //! the task that writes numbers what each of its source partitions makes it write to each partition,
 //! and the task that reads leaves out numbers that it has had. Both keep their numbers in stores, that
 //! is, with their positions. What a source partition makes a task write is the same each time it is
-//! read, as long as the task has no other source partition, or keeps no state on the way; elsewhere
-//! records have no number.
+//! read, as long as the task has no other source topic or keeps no state on the way, and nothing on the
+//! way goes by the clock or by a global table; elsewhere records have no number.
 //!
 //! Event time goes along: every record carries the watermark that was in front of it, and partitions
 //! that get no records are told of it now and then. A partition's watermark is the smallest of what
-//! all tasks that write to it have told.
+//! all tasks that write to it have told. A task whose sources are idle says that, too, and is left out
+//! until it speaks again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
 use tidemark_client::producer::{DefaultPartitioner, Partitioner};
@@ -25,7 +26,7 @@ use crate::error::StreamsError;
 use crate::record::{Headers, Record};
 use crate::runtime::outbox::TopicId;
 use crate::state::{KeyValueStore, StoreId};
-use crate::time::GenerateWatermarks;
+use crate::time::{GenerateWatermarks, combine};
 
 /// Who wrote a record, and the how-manieth it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct Tagged<V> {
     pub(crate) watermark: i64,
     /// `None` if it is there only to tell the watermark.
     pub(crate) value: Option<V>,
+    /// Whether nothing comes to the writer.
+    pub(crate) idle: bool,
 }
 
 /// Bytes of a tag and a watermark.
@@ -56,6 +59,8 @@ const HEAD: usize = 28;
 const NULL: u8 = 0;
 const OWN: u8 = 1;
 const NOTHING: u8 = 2;
+/// Nothing, and the writer has nothing to write.
+const IDLE: u8 = 3;
 
 impl Tag {
     fn to_bytes(self) -> [u8; 20] {
@@ -71,7 +76,11 @@ impl Tag {
 /// The tag, the watermark, a byte that tells null from what is not, then the value's own bytes.
 impl<V: Data> Data for Tagged<V> {
     fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        let start = scratch.len();
         put(self.tag, self.watermark, self.value.as_ref(), scratch)?;
+        if self.idle {
+            scratch[start + HEAD] = IDLE;
+        }
         Ok(Some(scratch))
     }
 
@@ -85,8 +94,9 @@ impl<V: Data> Data for Tagged<V> {
             number: u64::from_be_bytes(take(rest)?),
         };
         let watermark = i64::from_be_bytes(take(rest)?);
-        let value = match take(rest)? {
-            [NOTHING] => None,
+        let kind: [u8; 1] = take(rest)?;
+        let value = match kind {
+            [NOTHING | IDLE] => None,
             [NULL] => Some(V::decode(payload.part(None))?),
             _ => Some(V::decode(payload.part(Some(rest)))?),
         };
@@ -94,6 +104,7 @@ impl<V: Data> Data for Tagged<V> {
             tag,
             watermark,
             value,
+            idle: kind == [IDLE],
         })
     }
 }
@@ -141,6 +152,8 @@ pub(crate) struct RepartitionSink<K, V> {
     /// The watermark, and how far each partition has been told of it.
     watermark: i64,
     told: Vec<i64>,
+    /// Whether each partition has been told last that the task is idle.
+    told_idle: Vec<bool>,
     told_all_at: i64,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -170,6 +183,7 @@ impl<K: Data, V: Data> RepartitionSink<K, V> {
             partitioner,
             watermark: i64::MIN,
             told: vec![i64::MIN; partitions.max(1) as usize],
+            told_idle: vec![false; partitions.max(1) as usize],
             told_all_at: 0,
             key: Vec::new(),
             value: Vec::new(),
@@ -221,6 +235,7 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
             }
             if let Some(told) = self.told.get_mut(partition as usize) {
                 *told = row.watermark;
+                self.told_idle[partition as usize] = false;
             }
             if let Err(error) = put(tag, row.watermark, Some(&row.value), &mut self.value) {
                 let topic = cx.outbox.name(self.topic).to_string();
@@ -240,7 +255,8 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
     }
 
     fn wall_clock(&mut self, now: i64, cx: &mut Context<'_>) {
-        if self.watermark == i64::MIN {
+        // What has never had a record holds nobody back, once it is known to be idle.
+        if self.watermark == i64::MIN && !cx.idle {
             return;
         }
         let again = now.saturating_sub(self.told_all_at) >= TELL_AGAIN;
@@ -248,13 +264,18 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
             self.told_all_at = now;
         }
         let tag = self.tag(0);
-        for (partition, told) in self.told.iter_mut().enumerate() {
-            if *told >= self.watermark && !again {
+        let partitions = self.told.iter_mut().zip(&mut self.told_idle);
+        for (partition, (told, told_idle)) in partitions.enumerate() {
+            if *told >= self.watermark && *told_idle == cx.idle && !again {
                 continue;
             }
             *told = self.watermark;
+            *told_idle = cx.idle;
             self.value.clear();
             if put::<V>(tag, self.watermark, None, &mut self.value).is_ok() {
+                if cx.idle {
+                    self.value[HEAD] = IDLE;
+                }
                 let (partition, value) = (Some(partition as u32), Some(&self.value[..]));
                 // Kafka's timestamps are not negative.
                 let timestamp = self.watermark.max(0);
@@ -273,12 +294,15 @@ pub(crate) struct Read {
     number: u64,
     /// The last watermark.
     watermark: i64,
+    /// Whether the writer's last word was that it is idle; kept with its first input.
+    idle: bool,
 }
 
 impl Data for Read {
     fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
         scratch.extend_from_slice(&self.number.to_be_bytes());
         scratch.extend_from_slice(&self.watermark.to_be_bytes());
+        scratch.push(u8::from(self.idle));
         Ok(Some(scratch))
     }
 
@@ -287,6 +311,7 @@ impl Data for Read {
         Ok(Self {
             number: u64::from_be_bytes(take(&mut rest)?),
             watermark: i64::from_be_bytes(take(&mut rest)?),
+            idle: rest.first().is_some_and(|idle| *idle != 0),
         })
     }
 }
@@ -294,22 +319,26 @@ impl Data for Read {
 /// A task that writes to a repartition topic: the hash of its operator's name, and its partition.
 pub(crate) type Writer = (u32, u32);
 
-/// What each writer had told when the store was kept.
-pub(crate) fn told(store: &KeyValueStore<Read>) -> Vec<(Writer, i64)> {
-    let mut told: HashMap<Writer, i64> = HashMap::new();
+/// What each writer had told when the store was kept, and whether it was idle.
+pub(crate) fn told(store: &KeyValueStore<Read>) -> Vec<(Writer, i64, bool)> {
+    let mut told: HashMap<Writer, (i64, bool)> = HashMap::new();
     for (key, read, _) in store.sorted() {
         let mut rest = key;
         if let (Ok(writer), Ok(task)) = (number(&mut rest), number(&mut rest)) {
-            let last = told.entry((writer, task)).or_insert(i64::MIN);
-            *last = read.watermark.max(*last);
+            let last = told.entry((writer, task)).or_insert((i64::MIN, false));
+            *last = (read.watermark.max(last.0), read.idle || last.1);
         }
     }
-    told.into_iter().collect()
+    let told = told.into_iter();
+    told.map(|(writer, (watermark, idle))| (writer, watermark, idle))
+        .collect()
 }
 
 /// Takes numbers and watermarks off, and leaves out what has been there before.
 pub(crate) struct Deduplicate<K, V> {
     store: StoreId,
+    /// Writers that are known not to be idle.
+    awake: HashSet<Writer>,
     types: PhantomData<fn(K, V)>,
 }
 
@@ -317,6 +346,7 @@ impl<K, V> Deduplicate<K, V> {
     pub(crate) fn new(store: StoreId) -> Self {
         Self {
             store,
+            awake: HashSet::new(),
             types: PhantomData,
         }
     }
@@ -337,12 +367,27 @@ impl<K: Data, V: Data> Operator for Deduplicate<K, V> {
                 let read = slot.value.get_or_insert(Read {
                     number: 0,
                     watermark,
+                    idle: false,
                 });
+                if tag.input == 0 {
+                    read.idle = row.value.idle;
+                }
                 read.watermark = read.watermark.max(watermark);
                 let new = tag.number == 0 || tag.number > read.number;
                 read.number = read.number.max(tag.number);
                 new
             });
+            if row.value.idle {
+                self.awake.remove(&(tag.writer, tag.task));
+            } else if tag.input != 0 && self.awake.insert((tag.writer, tag.task)) {
+                let first = Tag { input: 0, ..tag }.to_bytes();
+                let first = first.first_chunk::<12>().unwrap_or(&[0; 12]);
+                if seen.get(first).is_some_and(|(read, _)| read.idle) {
+                    seen.change(first, |slot| {
+                        slot.value.iter_mut().for_each(|read| read.idle = false);
+                    });
+                }
+            }
             let Some(value) = row.value.value.take() else {
                 continue;
             };
@@ -365,10 +410,11 @@ impl<K: Data, V: Data> Operator for Deduplicate<K, V> {
     }
 }
 
-/// A repartition topic's watermarks: the smallest of what all tasks that write to it have told.
+/// A repartition topic's watermarks: the smallest of what all tasks that write to it have told, but for
+/// those that are idle.
 pub(crate) struct CarriedWatermarks {
     writers: usize,
-    told: HashMap<Writer, i64>,
+    told: HashMap<Writer, (i64, bool)>,
     watermark: i64,
 }
 
@@ -385,14 +431,19 @@ impl CarriedWatermarks {
 
 impl CarriedWatermarks {
     #[inline]
-    fn tell(&mut self, writer: Writer, watermark: i64) {
-        let told = self.told.entry(writer).or_insert(i64::MIN);
-        if watermark > *told {
-            *told = watermark;
-            if self.told.len() >= self.writers {
-                let least = self.told.values().copied().min();
-                self.watermark = self.watermark.max(least.unwrap_or(i64::MIN));
-            }
+    fn tell(&mut self, writer: Writer, watermark: i64, idle: bool) {
+        let new = !self.told.contains_key(&writer);
+        let told = self.told.entry(writer).or_insert((i64::MIN, idle));
+        if new || watermark > told.0 || idle != told.1 {
+            *told = (watermark.max(told.0), idle);
+            self.combine();
+        }
+    }
+
+    fn combine(&mut self) {
+        if self.told.len() >= self.writers {
+            let least = combine(self.told.values().copied());
+            self.watermark = self.watermark.max(least.unwrap_or(i64::MIN));
         }
     }
 }
@@ -400,14 +451,21 @@ impl CarriedWatermarks {
 impl<K, V> GenerateWatermarks<K, Tagged<V>> for CarriedWatermarks {
     fn in_front(&mut self, record: &Record<K, Tagged<V>>) -> i64 {
         let tagged = &record.value;
-        self.tell((tagged.tag.writer, tagged.tag.task), tagged.watermark);
+        let writer = (tagged.tag.writer, tagged.tag.task);
+        self.tell(writer, tagged.watermark, tagged.idle);
         self.watermark
     }
 
-    fn restore_writers(&mut self, told: &[(Writer, i64)]) {
-        for (writer, watermark) in told {
-            self.tell(*writer, *watermark);
+    fn restore_writers(&mut self, told: &[(Writer, i64, bool)]) {
+        for (writer, watermark, idle) in told {
+            self.told.insert(*writer, (*watermark, *idle));
         }
+        // All at once: what is missing must not make others count for more than they did.
+        self.combine();
+    }
+
+    fn is_idle(&self) -> bool {
+        self.told.len() >= self.writers && self.told.values().all(|(_, idle)| *idle)
     }
 
     fn observe(&mut self, _record: &Record<K, Tagged<V>>) -> i64 {

@@ -74,7 +74,10 @@ pub(crate) trait Source: Send {
     fn seek(&mut self, offset: i64, watermark: i64);
 
     /// What each task that writes the topic had told there.
-    fn restore_writers(&mut self, told: &[(Writer, i64)]);
+    fn restore_writers(&mut self, told: &[(Writer, i64, bool)]);
+
+    /// Whether all tasks that write the topic have said that they are idle.
+    fn is_idle(&self) -> bool;
 
     /// The partition's watermark.
     fn watermark(&self) -> i64;
@@ -412,8 +415,12 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
         self.generator.restore(watermark);
     }
 
-    fn restore_writers(&mut self, told: &[(Writer, i64)]) {
+    fn restore_writers(&mut self, told: &[(Writer, i64, bool)]) {
         self.generator.restore_writers(told);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.generator.is_idle()
     }
 
     fn watermark(&self) -> i64 {

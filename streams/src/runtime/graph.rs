@@ -15,6 +15,8 @@ pub(crate) struct Graph {
     pub(crate) failed: Option<StreamsError>,
     /// The source partition whose records go through.
     pub(crate) input: Option<u32>,
+    /// Whether all source partitions are idle.
+    pub(crate) idle: bool,
 }
 
 pub(crate) struct GraphNode {
@@ -45,6 +47,7 @@ impl Graph {
                 outbox: &mut self.outbox,
                 counts: &mut self.counts,
                 input: self.input,
+                idle: self.idle,
                 failed: &mut self.failed,
             };
             operator.process(port, chunk, &mut cx);
@@ -112,6 +115,7 @@ impl Graph {
                     outbox: &mut self.outbox,
                     counts: &mut self.counts,
                     input: self.input,
+                    idle: self.idle,
                     failed: &mut self.failed,
                 };
                 operator.wall_clock(now, &mut cx);

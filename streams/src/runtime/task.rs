@@ -67,12 +67,20 @@ struct Input {
     node: usize,
     source: Box<dyn Source>,
     chunk: Box<dyn AnyChunk>,
-    /// Whether it does not hold the watermark back.
+    /// Finds out whether nothing has come for long enough.
     idle: IdleTimer,
     /// Whether the broker has no more than what has come.
     caught_up: bool,
     /// Where the partition ended when it was last looked at.
     end: Option<i64>,
+}
+
+impl Input {
+    /// Whether it does not hold the watermark back: nothing has come for long enough, or all that
+    /// write it have said that nothing comes to them.
+    fn is_idle(&self) -> bool {
+        self.idle.is_idle() || self.source.is_idle()
+    }
 }
 
 /// What of a task is kept with its state.
@@ -115,7 +123,7 @@ impl Task {
                 wants_old: old[*number],
                 gets_old: node.inputs.iter().all(|edge| old[edge.node]),
                 partition: config.partition as u32,
-                repeats: part.sources.len() == 1 || !keeps_state(topology, *number),
+                repeats: topology.repeats(part, *number),
                 writers: writers(topology, *number, config),
             };
             let operator = match &node.make {
@@ -168,6 +176,7 @@ impl Task {
                 counts: Counts::default(),
                 failed: None,
                 input: None,
+                idle: false,
             },
             inputs,
             stores: part.stores.clone(),
@@ -314,7 +323,7 @@ impl Task {
     /// The smallest watermark of the other source partitions.
     fn others(&self, at: usize) -> i64 {
         let others = self.inputs.iter().enumerate();
-        let others = others.filter(|(other, input)| *other != at && !input.idle.is_idle());
+        let others = others.filter(|(other, input)| *other != at && !input.is_idle());
         others
             .map(|(_, input)| input.source.watermark())
             .min()
@@ -341,6 +350,8 @@ impl Task {
             }
             self.let_time_pass()?;
         }
+        let idle = self.inputs.iter().all(Input::is_idle);
+        self.graph.idle = idle && !self.inputs.is_empty();
         self.graph.wall_clock(wall);
         self.check()
     }
@@ -348,8 +359,7 @@ impl Task {
     /// Takes the watermark from the partitions that are not idle.
     fn let_time_pass(&mut self) -> Result<(), StreamsError> {
         let inputs = self.inputs.iter();
-        let watermark =
-            combine(inputs.map(|input| (input.source.watermark(), input.idle.is_idle())));
+        let watermark = combine(inputs.map(|input| (input.source.watermark(), input.is_idle())));
         watermark.map_or(Ok(()), |watermark| self.set_watermark(watermark))
     }
 
@@ -515,11 +525,4 @@ fn writers(topology: &Topology, number: usize, config: &TaskConfig<'_>) -> usize
         counts.max().unwrap_or(0) as usize
     });
     tasks.sum()
-}
-
-/// Whether a node has state in front of it.
-fn keeps_state(topology: &Topology, number: usize) -> bool {
-    let inputs = topology.nodes[number].inputs.iter();
-    let mut before = inputs.map(|edge| edge.node);
-    before.any(|at| !topology.nodes[at].stores.is_empty() || keeps_state(topology, at))
 }

@@ -48,8 +48,14 @@ pub trait GenerateWatermarks<K, V>: Send {
 
     /// What each task that writes the topic had told, where records tell it.
     #[doc(hidden)]
-    fn restore_writers(&mut self, told: &[((u32, u32), i64)]) {
+    fn restore_writers(&mut self, told: &[((u32, u32), i64, bool)]) {
         let _ = told;
+    }
+
+    /// Whether there is nothing to wait for: for repartition topics, whose writers say so.
+    #[doc(hidden)]
+    fn is_idle(&self) -> bool {
+        false
     }
 }
 
@@ -114,7 +120,14 @@ impl<K, V> WatermarkGenerator<K, V> {
         self.watermark
     }
 
-    pub(crate) fn restore_writers(&mut self, told: &[((u32, u32), i64)]) {
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.kind {
+            Kind::Custom(custom) => custom.is_idle(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn restore_writers(&mut self, told: &[((u32, u32), i64, bool)]) {
         if let Kind::Custom(custom) = &mut self.kind {
             custom.restore_writers(told);
         }

@@ -35,7 +35,9 @@ impl std::fmt::Display for NodeKind {
 impl Topology {
     /// The topology as text: each operator with what it is, what feeds it and which stores it uses,
     /// under its subtopology, whose tasks have one number for each partition. Outputs of operators
-    /// that have several are told apart by their numbers (Kafka: `Topology.describe`).
+    /// that have several are told apart by their numbers. Repartition topics that can have a record
+    /// twice after a crash are said to be written at least once: see
+    /// [`crate::StreamsConfig`] (Kafka: `Topology.describe`).
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = String::new();
@@ -45,6 +47,9 @@ impl Topology {
             for at in &part.nodes {
                 let node = &self.nodes[*at];
                 let _ = write!(text, "  {}: {}", node.name, node.kind);
+                if self.may_repeat_output(part, *at) {
+                    text.push_str(", at least once after a crash");
+                }
                 let inputs = node.inputs.iter().map(|edge| self.edge(*edge));
                 list(&mut text, " <- ", inputs);
                 let stores = node.stores.iter().map(|at| self.stores[*at].name.clone());

@@ -48,6 +48,7 @@ pub(crate) struct NewNode {
     pub(crate) passes_old: bool,
     pub(crate) takes_old: bool,
     pub(crate) global: bool,
+    pub(crate) varies: bool,
 }
 
 impl NewNode {
@@ -69,6 +70,7 @@ impl NewNode {
             passes_old: false,
             takes_old: false,
             global: false,
+            varies: false,
         }
     }
 
@@ -144,6 +146,12 @@ impl NewNode {
     /// It asks for old values where they are kept anyway.
     pub(crate) fn takes_old(mut self) -> Self {
         self.takes_old = true;
+        self
+    }
+
+    /// The same records can make it do something else another time.
+    pub(crate) fn varies_if(mut self, varies: bool) -> Self {
+        self.varies = varies;
         self
     }
 
@@ -387,6 +395,7 @@ impl State {
             passes_old: new.passes_old,
             takes_old: new.takes_old,
             global: new.global,
+            varies: new.varies,
         });
         self.nodes.len() - 1
     }

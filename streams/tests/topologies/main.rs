@@ -7,6 +7,7 @@ mod joins;
 mod lookups;
 mod processors;
 mod queries;
+mod repartition;
 mod table_properties;
 mod tables;
 mod windows;

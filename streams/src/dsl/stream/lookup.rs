@@ -128,7 +128,9 @@ impl<K: Data, V: Data> Stream<K, V> {
         let new = NewNode::new(operation, NodeKind::LookupJoin, make)
             .input(self.from)
             .output::<K, X>()
-            .looks_up(&stores);
+            .looks_up(&stores)
+            // Global tables alone have no store of the task.
+            .varies_if(stores.is_empty());
         let node = plan.add(new);
         Stream::new(plan.clone(), Edge { node, port: 0 }).with_key_changed(self.key_changed)
     }

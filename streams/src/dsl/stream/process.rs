@@ -74,6 +74,7 @@ impl<K: Data, V: Data> Stream<K, V> {
         let stores: Vec<usize> = stores.into_iter().map(|(_, store)| store).collect();
         let by = |kind: Punctuation| schedules.iter().any(|schedule| schedule.by == kind);
         let by_watermark = by(Punctuation::Watermark);
+        let by_wall_clock = by(Punctuation::WallClock);
         let clock = (by_watermark || by(Punctuation::StreamTime)).then(|| {
             // It keeps nothing but its time, which is kept with the task's position.
             plan.add_store(StoreSpec {
@@ -100,7 +101,8 @@ impl<K: Data, V: Data> Stream<K, V> {
         }));
         let mut new = NewNode::new("process", NodeKind::Process, operator)
             .input(self.from)
-            .output::<L, W>();
+            .output::<L, W>()
+            .varies_if(by_wall_clock);
         for store in stores.into_iter().chain(clock) {
             new = new.store(store);
         }
