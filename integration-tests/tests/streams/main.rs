@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod crash;
+mod examples;
 mod http;
 mod running;
 mod support;
