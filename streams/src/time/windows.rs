@@ -176,6 +176,12 @@ impl TimeWindows {
         }
     }
 
+    /// Whether no two of them overlap.
+    #[inline]
+    pub(crate) fn is_tumbling(&self) -> bool {
+        self.advance == self.size
+    }
+
     /// The window that starts there.
     #[must_use]
     #[inline]
@@ -188,7 +194,7 @@ impl TimeWindows {
 }
 
 /// Starts of windows, the earliest first. Made by [`TimeWindows::starts`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Starts {
     next: Option<i64>,
     advance: i64,
@@ -196,6 +202,12 @@ pub struct Starts {
 }
 
 impl Starts {
+    /// The first one.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.next
+    }
+
     /// Only one.
     #[inline]
     pub(crate) fn one(start: i64) -> Self {
