@@ -33,8 +33,6 @@ pub(crate) trait AnyChunk: Send {
     /// Leaves no rows; the watermark and the room stay.
     fn clear(&mut self);
     fn boxed_clone(&self) -> Box<dyn AnyChunk>;
-    /// An empty one of the same types.
-    fn boxed_empty(&self) -> Box<dyn AnyChunk>;
 }
 
 impl<K, V> AnyChunk for Chunk<K, V>
@@ -74,13 +72,6 @@ where
 
     fn boxed_clone(&self) -> Box<dyn AnyChunk> {
         Box::new(self.clone())
-    }
-
-    fn boxed_empty(&self) -> Box<dyn AnyChunk> {
-        Box::new(Self {
-            rows: Vec::new(),
-            watermark: self.watermark,
-        })
     }
 }
 

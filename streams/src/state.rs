@@ -74,9 +74,6 @@ pub(crate) trait Store: Any + Send {
 
     /// How many keys it holds, each window of a key counted.
     fn len(&self) -> usize;
-
-    /// Empties it.
-    fn clear(&mut self);
 }
 
 /// One key of a store as its changelog has it.
@@ -120,15 +117,6 @@ impl Stores {
     #[inline]
     pub(crate) fn get<S: Store>(&mut self, id: StoreId) -> &mut S {
         known(self.list[id.0].as_any())
-    }
-
-    /// Two stores at once.
-    pub(crate) fn pair<S: Store, T: Store>(&mut self, a: StoreId, b: StoreId) -> (&mut S, &mut T) {
-        let [a, b] = self
-            .list
-            .get_disjoint_mut([a.0, b.0])
-            .expect("an operator's stores are two");
-        (known(a.as_any()), known(b.as_any()))
     }
 }
 

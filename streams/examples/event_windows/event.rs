@@ -66,7 +66,7 @@ impl Visitor<'_> for Moment {
         let moment = text.parse::<Timestamp>().or_else(|_| {
             // Without an offset it is UTC.
             let local: DateTime = text.parse()?;
-            Ok::<_, jiff::Error>(Offset::UTC.to_timestamp(local)?)
+            Offset::UTC.to_timestamp(local)
         });
         let moment = moment.map_err(|_| E::invalid_value(Unexpected::Str(text), &self))?;
         Ok(moment.as_millisecond())

@@ -47,13 +47,13 @@ impl ExactSum {
             }
         }
         // Where what was lost is exactly half of the last bit, what is smaller decides.
-        if let Some(next) = parts.next() {
-            if (lost < 0.0) == (next < 0.0) {
-                let doubled = lost * 2.0;
-                let rounded = sum + doubled;
-                if rounded - sum == doubled {
-                    sum = rounded;
-                }
+        if let Some(next) = parts.next()
+            && (lost < 0.0) == (next < 0.0)
+        {
+            let doubled = lost * 2.0;
+            let rounded = sum + doubled;
+            if rounded - sum == doubled {
+                sum = rounded;
             }
         }
         sum

@@ -80,10 +80,10 @@ pub(super) struct Visit {
 
 impl Visit {
     fn check_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        if let Some(deadline) = &mut self.deadline {
-            if deadline.as_mut().poll(context).is_pending() {
-                return Ok(());
-            }
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_pending()
+        {
+            return Ok(());
         }
         self.deadline = None;
         Err(io::ErrorKind::TimedOut.into())

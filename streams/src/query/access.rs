@@ -387,10 +387,10 @@ impl<'a> StoreReader<'a> {
         let mut here = Vec::new();
         self.access.each(subtopology, &mut |id, task| {
             here.push(id);
-            if rows.is_empty() {
-                if let Some(store) = task.store(number) {
-                    rows = read(any(store)).map_err(|error| self.bad(error))?;
-                }
+            if rows.is_empty()
+                && let Some(store) = task.store(number)
+            {
+                rows = read(any(store)).map_err(|error| self.bad(error))?;
             }
             Ok(())
         })?;

@@ -262,13 +262,13 @@ fn open_state_dir(config: &StreamsConfig) -> Result<(Option<File>, Vec<TaskId>),
             .to_str()
             .and_then(|name| name.strip_suffix(".snapshot"));
         let id = id.and_then(|id| id.split_once('_'));
-        if let Some((subtopology, partition)) = id {
-            if let (Ok(subtopology), Ok(partition)) = (subtopology.parse(), partition.parse()) {
-                tasks.push(TaskId {
-                    subtopology,
-                    partition,
-                });
-            }
+        if let Some((subtopology, partition)) = id
+            && let (Ok(subtopology), Ok(partition)) = (subtopology.parse(), partition.parse())
+        {
+            tasks.push(TaskId {
+                subtopology,
+                partition,
+            });
         }
     }
     Ok((Some(lock), tasks))

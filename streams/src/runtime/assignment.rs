@@ -189,10 +189,10 @@ fn share_out<'a>(
     };
     for task in tasks {
         let owner = owners.get(task).filter(|owners| owners.len() == 1);
-        if let Some(id) = owner.and_then(|owners| owners.first()) {
-            if take(id, &mut load, &mut extra) {
-                shared.insert(*task, *id);
-            }
+        if let Some(id) = owner.and_then(|owners| owners.first())
+            && take(id, &mut load, &mut extra)
+        {
+            shared.insert(*task, *id);
         }
     }
     for task in tasks {

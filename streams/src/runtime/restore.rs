@@ -13,7 +13,7 @@ use super::assignment::TaskId;
 use super::position::Committed;
 use super::shared::Shared;
 use super::snapshot::{self, SnapshotReader};
-use super::task::{Position, Task};
+use super::task::Task;
 use crate::data::DataError;
 use crate::error::StreamsError;
 use crate::state::Entry;
@@ -23,8 +23,6 @@ pub(crate) struct Restored {
     pub(crate) task: Task,
     /// What was committed last.
     pub(crate) committed: Committed,
-    /// Where it begins.
-    pub(crate) position: Position,
     /// By input: the end of the partition when it was looked at.
     pub(crate) ends: Vec<i64>,
 }
@@ -143,10 +141,10 @@ pub(crate) async fn restore(
                     *kept = value.map(<[u8]>::to_vec);
                 }
                 read += 1;
-                if read.is_multiple_of(4096) {
-                    if let Some(progress) = shared.restoring.lock().get_mut(&id) {
-                        progress.restored += 4096;
-                    }
+                if read.is_multiple_of(4096)
+                    && let Some(progress) = shared.restoring.lock().get_mut(&id)
+                {
+                    progress.restored += 4096;
                 }
                 let restored = store.restore(Entry { key, value });
                 restored.map_err(|error| StreamsError::State {
@@ -174,7 +172,6 @@ pub(crate) async fn restore(
     Ok(Restored {
         task,
         committed: before,
-        position: committed.position,
         ends: input_ends,
     })
 }

@@ -149,8 +149,10 @@ async fn counts(
                 found.insert(name, topic.partitions.len() as u32);
             }
             Err(ClientError::UnknownTopic { .. }) => {}
-            Err(ClientError::Broker { code, .. }) if code == ErrorCode::UnknownTopicOrPartition => {
-            }
+            Err(ClientError::Broker {
+                code: ErrorCode::UnknownTopicOrPartition,
+                ..
+            }) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -170,7 +172,10 @@ async fn make_topics(
             match outcome {
                 Ok(_) => {}
                 // Another instance was quicker.
-                Err(ClientError::Broker { code, .. }) if code == ErrorCode::TopicAlreadyExists => {}
+                Err(ClientError::Broker {
+                    code: ErrorCode::TopicAlreadyExists,
+                    ..
+                }) => {}
                 Err(error) => {
                     return Err(StreamsError::InternalTopic {
                         topic: name,

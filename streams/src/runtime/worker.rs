@@ -195,10 +195,10 @@ impl Worker {
         for (input, partition) in live.inputs.iter().enumerate() {
             let known = self.consumer.watermarks(partition);
             let position = self.consumer.position(partition);
-            if let (Some((_, _, end)), Some(position)) = (known, position) {
-                if end >= 0 {
-                    live.task.lock().set_caught_up(input, position >= end);
-                }
+            if let (Some((_, _, end)), Some(position)) = (known, position)
+                && end >= 0
+            {
+                live.task.lock().set_caught_up(input, position >= end);
             }
         }
     }

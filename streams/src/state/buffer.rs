@@ -196,12 +196,6 @@ impl<V: Data> Store for BufferStore<V> {
     fn len(&self) -> usize {
         self.table.len()
     }
-
-    fn clear(&mut self) {
-        self.table = Table::default();
-        self.order.clear();
-        self.held = self.held.map(|_| 0);
-    }
 }
 
 /// The time, the change behind its length, then headers: how many, then keys and values behind their

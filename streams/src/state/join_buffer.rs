@@ -388,10 +388,6 @@ impl<V: Data> Store for JoinBuffer<V> {
     fn len(&self) -> usize {
         self.parts.values().map(|part| part.rows.len()).sum()
     }
-
-    fn clear(&mut self) {
-        self.parts.clear();
-    }
 }
 
 #[cfg(test)]

@@ -99,8 +99,4 @@ impl<V: Data> Store for KeyValueStore<V> {
     fn len(&self) -> usize {
         self.table.len()
     }
-
-    fn clear(&mut self) {
-        self.table = Table::default();
-    }
 }

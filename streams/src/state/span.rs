@@ -449,14 +449,6 @@ impl<A: Data> Store for SpanStore<A> {
     fn len(&self) -> usize {
         self.len
     }
-
-    fn clear(&mut self) {
-        let seed = self.hasher.clone();
-        *self = Self {
-            hasher: seed,
-            ..Self::new(0, self.times)
-        };
-    }
 }
 
 /// Writes spans as changelogs have them: the key's bytes and the start, 8 bytes, big-endian; the value

@@ -260,10 +260,10 @@ impl<A> Table<A> {
                 renumbered.for_each(|number| *number = at as u32);
             }
         }
-        if let Some(slot) = self.slots.swap_remove(at) {
-            if slot.key.len() > INLINE_KEY {
-                self.far_keys -= slot.key.len();
-            }
+        if let Some(slot) = self.slots.swap_remove(at)
+            && slot.key.len() > INLINE_KEY
+        {
+            self.far_keys -= slot.key.len();
         }
     }
 }

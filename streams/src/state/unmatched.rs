@@ -239,11 +239,4 @@ impl<V: Data> Store for Unmatched<V> {
     fn len(&self) -> usize {
         self.rows.values().map(|waiting| waiting.values.len()).sum()
     }
-
-    fn clear(&mut self) {
-        self.rows.clear();
-        self.fresh.clear();
-        self.gone.clear();
-        self.far_keys = 0;
-    }
 }

@@ -171,11 +171,6 @@ impl<V: Data> Store for VersionedStore<V> {
     fn len(&self) -> usize {
         self.table.len()
     }
-
-    fn clear(&mut self) {
-        self.table = Table::default();
-        self.gone.clear();
-    }
 }
 
 /// How many, then for each the time, and the value behind its length.

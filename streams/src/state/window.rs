@@ -149,10 +149,6 @@ impl<A: Data> Store for WindowStore<A> {
     fn len(&self) -> usize {
         self.panes.values().map(Table::len).sum()
     }
-
-    fn clear(&mut self) {
-        self.panes.clear();
-    }
 }
 
 #[cfg(test)]

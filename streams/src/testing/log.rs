@@ -83,13 +83,4 @@ impl Logs {
     pub(super) fn topics(&self) -> impl Iterator<Item = (&Arc<str>, &Vec<Vec<Stored>>)> {
         self.partitions.iter()
     }
-
-    /// Cuts a partition back to so many records.
-    pub(super) fn truncate(&mut self, topic: &str, partition: u32, len: usize) {
-        if let Some(log) = self.partitions.get_mut(topic) {
-            if let Some(log) = log.get_mut(partition as usize) {
-                log.truncate(len);
-            }
-        }
-    }
 }
