@@ -1,5 +1,6 @@
 //! The typed way to build a topology: each call adds a node.
 
+pub(crate) mod aggregator;
 mod builder;
 mod cogroup;
 mod global_table;

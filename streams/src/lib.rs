@@ -22,13 +22,10 @@
 //! ```
 #![warn(clippy::missing_errors_doc)]
 
-mod aggregator;
-mod chunk;
 mod data;
 mod dsl;
 mod error;
 mod http;
-mod late;
 mod operator;
 pub mod processor;
 pub mod query;
@@ -39,21 +36,24 @@ pub mod testing;
 pub mod time;
 mod topology;
 
-pub use aggregator::{Aggregator, Count, Fold, Merging, NoMerge, Reduce, Update};
+use dsl::aggregator;
+use record::{chunk, late};
+
 pub use data::{Data, DataError, Json, Payload};
 #[doc(hidden)]
 pub use data::{decode_json, encode_json, json_from_text, json_to_value};
+pub use dsl::aggregator::{Aggregator, Count, Fold, Merging, NoMerge, Reduce, Update};
 pub use dsl::{
     Branches, CogroupedStream, Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable,
     JoinedStream, Produced, Repartitioned, SessionWindowedStream, SlidingWindowedStream, Stream,
     StreamsBuilder, Suppress, Table, TimeWindowedStream, WindowedTable,
 };
 pub use error::StreamsError;
-pub use late::{Late, LateReason, LateWindow};
 pub use operator::Counts;
 pub use operator::source::OnBadRecord;
 pub use operator::suppress::WhenFull;
 pub use operator::window_aggregate::Emit;
+pub use record::late::{Late, LateReason, LateWindow};
 pub use record::{Change, Headers, Record};
 pub use runtime::{OnProduceError, Progress, Streams, StreamsConfig, TaskId};
 #[doc(hidden)]

@@ -1,5 +1,8 @@
 //! One record on its way through a topology.
 
+pub(crate) mod chunk;
+pub(crate) mod late;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -6,17 +6,16 @@ mod commit;
 mod config;
 mod finish;
 mod globals;
-pub(crate) mod graph;
 mod live;
 pub(crate) mod metrics;
-pub(crate) mod outbox;
-mod position;
 mod restore;
 mod setup;
 pub(crate) mod shared;
-mod snapshot;
 pub(crate) mod task;
 mod worker;
+
+use commit::{position, snapshot};
+pub(crate) use task::outbox;
 
 pub use application::Streams;
 pub use assignment::TaskId;

@@ -1,7 +1,6 @@
 //! A running application.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +33,7 @@ pub struct Streams {
     workers: Vec<Supervised>,
     commands: Vec<mpsc::Sender<Command>>,
     /// Held as long as the instance uses its state directory.
-    _lock: Option<File>,
+    _lock: Option<super::snapshot::Lock>,
     /// The ends of the source topics when the instance was started.
     targets: BTreeMap<TopicPartition, i64>,
 }
@@ -60,7 +59,7 @@ impl Streams {
         };
         let client = Client::new(config.client.clone())?;
         let prepared = setup::prepare(&client, topology, &config).await?;
-        let (lock, on_disk) = open_state_dir(&config)?;
+        let (lock, on_disk) = super::snapshot::open_state_dir(&config)?;
         let workers = config.workers;
         let shared = Arc::new(Shared {
             topology: topology.clone(),
@@ -233,43 +232,4 @@ impl Drop for Streams {
 fn external(shared: &Shared) -> Vec<Topic> {
     let names = shared.topology.external_sources();
     names.into_iter().map(Topic::External).collect()
-}
-
-/// Opens the state directory, for this instance alone, and tells whose state lies in it.
-fn open_state_dir(config: &StreamsConfig) -> Result<(Option<File>, Vec<TaskId>), StreamsError> {
-    let Some(dir) = &config.state_dir else {
-        return Ok((None, Vec::new()));
-    };
-    let dir = dir.join(&config.application);
-    let failed = |reason: String| StreamsError::Disk {
-        path: dir.display().to_string(),
-        reason,
-    };
-    std::fs::create_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
-    let lock = File::create(dir.join(".lock")).map_err(|error| failed(error.to_string()))?;
-    lock.try_lock().map_err(|error| match error {
-        std::fs::TryLockError::WouldBlock => failed(
-            "another instance of the application uses it: give each a state directory of its own"
-                .to_owned(),
-        ),
-        std::fs::TryLockError::Error(error) => failed(error.to_string()),
-    })?;
-    let mut tasks = Vec::new();
-    for entry in std::fs::read_dir(&dir).map_err(|error| failed(error.to_string()))? {
-        let entry = entry.map_err(|error| failed(error.to_string()))?;
-        let name = entry.file_name();
-        let id = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".snapshot"));
-        let id = id.and_then(|id| id.split_once('_'));
-        if let Some((subtopology, partition)) = id
-            && let (Ok(subtopology), Ok(partition)) = (subtopology.parse(), partition.parse())
-        {
-            tasks.push(TaskId {
-                subtopology,
-                partition,
-            });
-        }
-    }
-    Ok((Some(lock), tasks))
 }

@@ -1,6 +1,9 @@
 //! A commit: outputs, then changelogs, then positions. The last is what counts: it says up to where
 //! the changelogs belong to it.
 
+pub(super) mod position;
+pub(super) mod snapshot;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +16,10 @@ use tidemark_client::producer::Producer;
 use super::live::Live;
 use super::outbox::TopicId;
 use super::shared::Shared;
-use super::snapshot::{self, Ends, SnapshotWriter};
 use super::worker::passes;
 use crate::error::StreamsError;
 use crate::record::Headers;
+use snapshot::{Ends, SnapshotWriter};
 
 /// So many bytes of changes are taken from a task before they are handed to the producer.
 const CHANGES_AT_ONCE: usize = 4 << 20;
@@ -240,8 +243,7 @@ fn write(
             .map_err(|error| std::io::Error::other(error.to_string()))?;
         failed?;
     }
-    writer.finish()?;
-    Ok(std::fs::metadata(path)?.len())
+    writer.finish()
 }
 
 /// Deletes what has been processed of repartition topics: nobody reads it again. Nobody waits for it

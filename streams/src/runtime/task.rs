@@ -1,11 +1,12 @@
 //! One task: the operators of a subtopology for one partition, without I/O. Batches are pushed in,
 //! time is told, effects are taken out.
 
+pub(crate) mod graph;
+pub(crate) mod outbox;
+
 use tidemark_client::TopicPartition;
 use tidemark_client::consumer::Batch;
 
-use super::graph::{Graph, GraphNode};
-use super::outbox::Outbox;
 use crate::chunk::AnyChunk;
 use crate::error::StreamsError;
 use crate::operator::repartition::{Read, told};
@@ -14,6 +15,8 @@ use crate::operator::{Counts, Output, Outputs, Target};
 use crate::state::{Entry, Globals, KeyValueStore, StoreId, StoreTime, Stores};
 use crate::time::{IdleTimer, combine};
 use crate::topology::{Make, MakeContext, NodeKind, Topology, held_back, old_values};
+use graph::{Graph, GraphNode};
+use outbox::Outbox;
 
 /// The most records that go through the operators together.
 pub(crate) const CHUNK: usize = 1024;

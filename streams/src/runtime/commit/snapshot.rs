@@ -11,7 +11,9 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::assignment::TaskId;
+use crate::error::StreamsError;
+use crate::runtime::assignment::TaskId;
+use crate::runtime::config::StreamsConfig;
 
 const MAGIC: &[u8; 8] = b"TIDESNAP";
 const VERSION: u32 = 1;
@@ -24,9 +26,53 @@ const MOST_BYTES: u32 = 1 << 30;
 /// Which state a snapshot has: by a store's hash, the offset in its changelog.
 pub(crate) type Ends = BTreeMap<u32, i64>;
 
+/// Keeps others away from a state directory as long as it is open.
+pub(crate) type Lock = File;
+
 /// A task's snapshot file.
 pub(crate) fn path(dir: &Path, task: TaskId) -> PathBuf {
     dir.join(format!("{task}.snapshot"))
+}
+
+/// Opens the state directory, for this instance alone, and tells whose state lies in it.
+pub(crate) fn open_state_dir(
+    config: &StreamsConfig,
+) -> Result<(Option<File>, Vec<TaskId>), StreamsError> {
+    let Some(dir) = &config.state_dir else {
+        return Ok((None, Vec::new()));
+    };
+    let dir = dir.join(&config.application);
+    let failed = |reason: String| StreamsError::Disk {
+        path: dir.display().to_string(),
+        reason,
+    };
+    std::fs::create_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
+    let lock = File::create(dir.join(".lock")).map_err(|error| failed(error.to_string()))?;
+    lock.try_lock().map_err(|error| match error {
+        std::fs::TryLockError::WouldBlock => failed(
+            "another instance of the application uses it: give each a state directory of its own"
+                .to_owned(),
+        ),
+        std::fs::TryLockError::Error(error) => failed(error.to_string()),
+    })?;
+    let mut tasks = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(|error| failed(error.to_string()))? {
+        let entry = entry.map_err(|error| failed(error.to_string()))?;
+        let name = entry.file_name();
+        let id = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".snapshot"));
+        let id = id.and_then(|id| id.split_once('_'));
+        if let Some((subtopology, partition)) = id
+            && let (Ok(subtopology), Ok(partition)) = (subtopology.parse(), partition.parse())
+        {
+            tasks.push(TaskId {
+                subtopology,
+                partition,
+            });
+        }
+    }
+    Ok((Some(lock), tasks))
 }
 
 /// Writes a snapshot: beside the old one, synced, then in its place.
@@ -67,15 +113,18 @@ impl SnapshotWriter {
         self.put(value)
     }
 
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    /// Ends the file; gives its size in bytes.
+    pub(crate) fn finish(mut self) -> io::Result<u64> {
         self.entry(END, b"", b"")?;
         let crc = self.crc.finalize();
         self.out.write_all(&crc.to_be_bytes())?;
         let file = self.out.into_inner().map_err(|error| error.into_error())?;
         file.sync_all()?;
+        let bytes = file.metadata()?.len();
         std::fs::rename(&self.beside, &self.path)?;
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        File::open(dir)?.sync_all()
+        File::open(dir)?.sync_all()?;
+        Ok(bytes)
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use tidemark_client::TopicPartition;
 use tidemark_client::consumer::CommittedOffset;
 
-use super::task::Position;
 use crate::error::StreamsError;
+use crate::runtime::task::Position;
 use crate::state::StoreTime;
 use crate::topology::{Topology, name_hash};
 
