@@ -147,7 +147,10 @@ impl Cluster {
             .await?;
         for (_, outcome) in made {
             match outcome {
-                Err(ClientError::Broker { code, .. }) if code == ErrorCode::TopicAlreadyExists => {}
+                Err(ClientError::Broker {
+                    code: ErrorCode::TopicAlreadyExists,
+                    ..
+                }) => {}
                 Err(error) => return Err(error.into()),
                 Ok(_) => {}
             }
