@@ -310,6 +310,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
             value: Late {
                 value: row.value.clone(),
                 window: LateWindow::from(missed),
+                windows: 1,
                 watermark: row.now,
                 lateness: lateness.saturating_add(1),
                 reason: match self.spans.time() {

@@ -281,6 +281,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         let value = Late {
             value: row.value.clone(),
             window: self.windows.seen_from(side).partners(row.timestamp).into(),
+            windows: 1,
             watermark: now,
             lateness: now
                 .saturating_sub(row.timestamp.saturating_add(grace))

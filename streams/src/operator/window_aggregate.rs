@@ -377,28 +377,30 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         if !cx.outputs.is_used(LATE) {
             return;
         }
-        let output = cx.outputs.get::<K, Late<V>>(LATE);
-        for window in missed {
-            output.rows.push(Record {
-                key: row.key.clone(),
-                value: Late {
-                    value: row.value.clone(),
-                    window: (*window).into(),
-                    watermark: now,
-                    lateness: now
-                        .saturating_sub(self.closes_at(window.start))
-                        .saturating_add(1),
-                    reason: match self.time {
-                        EventTime::Watermark => LateReason::WindowClosed,
-                        EventTime::StreamTime => LateReason::GraceOver,
-                    },
-                    taken,
+        let Some(window) = missed.first() else {
+            return;
+        };
+        // One row, however many windows there are over the record.
+        cx.outputs.get::<K, Late<V>>(LATE).rows.push(Record {
+            key: row.key.clone(),
+            value: Late {
+                value: row.value.clone(),
+                window: (*window).into(),
+                windows: u32::try_from(missed.len()).unwrap_or(u32::MAX),
+                watermark: now,
+                lateness: now
+                    .saturating_sub(self.closes_at(window.start))
+                    .saturating_add(1),
+                reason: match self.time {
+                    EventTime::Watermark => LateReason::WindowClosed,
+                    EventTime::StreamTime => LateReason::GraceOver,
                 },
-                timestamp: row.timestamp,
-                headers: row.headers.clone(),
-                watermark: row.watermark,
-            });
-        }
+                taken,
+            },
+            timestamp: row.timestamp,
+            headers: row.headers.clone(),
+            watermark: row.watermark,
+        });
     }
 }
 

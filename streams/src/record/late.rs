@@ -12,8 +12,10 @@ use crate::time::Window;
 pub struct Late<V> {
     /// The record's value.
     pub value: V,
-    /// The window that it should have gone to.
+    /// The window that it should have gone to; of several the first.
     pub window: LateWindow,
+    /// How many windows did not take it: windows that overlap are told of together.
+    pub windows: u32,
     /// Event time when it came: the watermark, or stream time.
     pub watermark: i64,
     /// By how many milliseconds it was too late: the time at which it came less the last at which

@@ -5,6 +5,7 @@ mod index;
 mod slab;
 
 use std::hash::BuildHasher;
+use std::mem::needs_drop;
 
 use foldhash::fast::FixedState;
 use smallvec::SmallVec;
@@ -60,6 +61,8 @@ pub(crate) struct Table<A> {
     live: usize,
     /// Bytes of keys that lie outside of the table.
     far_keys: usize,
+    /// About how many bytes a value has outside of the table: as many as it has when it is written.
+    far_value: usize,
 }
 
 pub(crate) struct Slot<A> {
@@ -95,6 +98,7 @@ impl<A> Default for Table<A> {
             changed: Vec::new(),
             live: 0,
             far_keys: 0,
+            far_value: 0,
         }
     }
 }
@@ -105,9 +109,14 @@ impl<A> Table<A> {
         self.live
     }
 
-    /// About how many bytes it takes, without what values hold outside of it.
+    /// About how many bytes it takes. What values hold outside of it is known only by what they had on
+    /// average when they were last told.
     pub(crate) fn bytes(&self) -> usize {
-        self.slots.bytes() + self.index.bytes() + self.changed.capacity() * 4 + self.far_keys
+        self.slots.bytes()
+            + self.index.bytes()
+            + self.changed.capacity() * 4
+            + self.far_keys
+            + self.live.saturating_mul(self.far_value)
     }
 
     #[inline]
@@ -283,7 +292,12 @@ impl<A: Data> Table<A> {
             }
             return Ok(());
         };
+        let bytes = value.len();
         let (timestamp, value) = read_stamped(value)?;
+        if needs_drop::<A>() {
+            // Every value that comes counts a little.
+            self.far_value = (self.far_value * 7 + bytes).div_ceil(8);
+        }
         let at = self.slot(hash, key);
         let slot = &mut self.slots[at];
         self.live += usize::from(slot.value.is_none());
@@ -319,6 +333,7 @@ impl<A: Data> Table<A> {
     ) -> Result<(), DataError> {
         let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
         let mut failed = Ok(());
+        let (mut written_bytes, mut count) = (0_usize, 0_usize);
         self.take_changed(&mut |slot| {
             key.clear();
             name(slot.key(), &mut key);
@@ -329,12 +344,17 @@ impl<A: Data> Table<A> {
                         failed = Err(error);
                         return false;
                     }
+                    written_bytes += bytes.len();
+                    count += 1;
                     Some(&bytes[..])
                 }
                 None => None,
             };
             tell(Entry { key: &key, value })
         });
+        if let (true, Some(average)) = (needs_drop::<A>(), written_bytes.checked_div(count)) {
+            self.far_value = average;
+        }
         failed
     }
 }

@@ -48,9 +48,13 @@ fn model(
             } = *event;
             let windows = windows_of(timestamp);
             let taken = windows.iter().any(|window| final_at(window) > *now);
+            let mut missed = windows.iter().filter(|window| final_at(window) <= *now);
+            let count = missed.clone().count() as u32;
+            if let Some(first) = missed.next() {
+                late.push((key, value, (first.start, first.end), taken, count));
+            }
             for window in windows {
                 if final_at(&window) <= *now {
-                    late.push((key, value, (window.start, window.end), taken));
                     continue;
                 }
                 let here = state.entry((key, window)).or_insert_with(|| InWindow {

@@ -34,8 +34,8 @@ pub(crate) struct Input {
 
 /// A result: key, window, value if it is not gone, timestamp.
 pub(crate) type Row = (i64, Window, Option<i64>, i64);
-/// A late record: key, value, window, whether another window took it.
-pub(crate) type LateRow = (i64, i64, (i64, i64), bool);
+/// A late record: key, value, first window, whether another window took it, how many did not.
+pub(crate) type LateRow = (i64, i64, (i64, i64), bool, u32);
 
 /// What came out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -193,7 +193,13 @@ fn once(topology: &Topology, input: &Input, topics: &[&str], chunk: usize, stop:
     let late = late.into_iter().map(|r| {
         let window = r.value.window;
         let window = (window.start, window.end);
-        (r.key, r.value.value, window, r.value.taken)
+        let Late {
+            value,
+            taken,
+            windows,
+            ..
+        } = r.value;
+        (r.key, value, window, taken, windows)
     });
     let topics = driver.topics().into_iter();
     Output {

@@ -84,7 +84,7 @@ fn model(
             let start = found.iter().map(|s| s.start).fold(t, i64::min);
             let end = found.iter().map(|s| s.end).fold(t, i64::max);
             if closes_at(end) <= *now {
-                late.push((key, value, (t, t), false));
+                late.push((key, value, (t, t), false, 1));
             } else {
                 let changed = match &found[..] {
                     [only] => (only.start, only.end) != (start, end),

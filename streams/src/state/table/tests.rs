@@ -59,3 +59,26 @@ proptest! {
         prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn what_values_hold_counts() {
+    let (hasher, mut table) = (KeyHasher::new(0), Table::<String>::default());
+    for key in 0..100_u32 {
+        let key = key.to_be_bytes();
+        let at = table.slot(hasher.hash(&key), &key);
+        table.change(at, |slot| slot.value = Some("x".repeat(1000)));
+    }
+    table.changes(|_, _| {}, &mut |_| true).unwrap();
+    assert!(table.bytes() > 100_000, "{}", table.bytes());
+    let mut restored = Table::<String>::default();
+    table
+        .entries(
+            |key, out| out.extend_from_slice(key),
+            &mut |entry: Entry<'_>| {
+                let hash = hasher.hash(entry.key);
+                restored.restore(hash, entry.key, entry.value).unwrap();
+            },
+        )
+        .unwrap();
+    assert!(restored.bytes() > 90_000, "{}", restored.bytes());
+}
