@@ -11,11 +11,11 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::answers::{self, failed, refused};
+use super::answers::{self, Refused, failed};
 use super::parameters::{Pairs, Parameters};
 use crate::query::{Access, AnyReads, Keys, Kind, Query, QueryError, Row, StoreReader};
 use crate::runtime::shared::Shared;
@@ -39,24 +39,21 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 }
 
 /// Reading a store takes as long as its task is busy, so it is done where waiting is allowed.
-async fn read(work: impl FnOnce() -> Result<Response, Response> + Send + 'static) -> Response {
+async fn read(work: impl FnOnce() -> Result<Response, Refused> + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(response) | Err(response)) => response,
+        Ok(Ok(response)) => response,
+        Ok(Err(refused)) => refused.into_response(),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
 
-fn bad(reason: impl Into<String>) -> Response {
-    failed(StatusCode::BAD_REQUEST, reason.into())
-}
-
-fn name(name: Named) -> Result<String, Response> {
-    let Path(name) = name.map_err(|error| bad(error.body_text()))?;
+fn name(name: Named) -> Result<String, Refused> {
+    let Path(name) = name.map_err(|error| Refused::bad(error.body_text()))?;
     Ok(name)
 }
 
-fn name_and_key(both: NamedKey) -> Result<(String, String), Response> {
-    let Path(both) = both.map_err(|error| bad(error.body_text()))?;
+fn name_and_key(both: NamedKey) -> Result<(String, String), Refused> {
+    let Path(both) = both.map_err(|error| Refused::bad(error.body_text()))?;
     Ok(both)
 }
 
@@ -97,17 +94,17 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(shared: Arc<Shared>, name: &str, kind: Kind) -> Result<Self, Response> {
+    fn new(shared: Arc<Shared>, name: &str, kind: Kind) -> Result<Self, Refused> {
         let opened = Access::Running(shared).store(name).and_then(|reader| {
             let reads = reader.readable(kind)?;
             Ok(Self { reader, reads })
         });
-        opened.map_err(|error| refused(&error))
+        Ok(opened?)
     }
 
-    fn key(&self, text: &str) -> Result<Vec<u8>, Response> {
+    fn key(&self, text: &str) -> Result<Vec<u8>, Refused> {
         let key = self.reads.key_of_text(text);
-        key.map_err(|error| refused(&self.reader.bad(error)))
+        Ok(key.map_err(|error| self.reader.bad(error))?)
     }
 
     fn find(&self, query: &Query<'_>) -> Result<Vec<Row<Value>>, QueryError> {
@@ -127,14 +124,14 @@ impl Opened {
     }
 
     /// The rows, and whether there are more behind them.
-    fn rows(&self, query: &Query<'_>) -> Result<Response, Response> {
+    fn rows(&self, query: &Query<'_>) -> Result<Response, Refused> {
         // One more than is wanted tells whether there is one.
         let limit = query.limit;
         let query = Query {
             limit: limit + 1,
             ..*query
         };
-        let rows = self.find(&query).map_err(|error| refused(&error))?;
+        let rows = self.find(&query)?;
         let mut text = format!("{{\"store\":{},\"rows\":[", json!(self.reader.name()));
         let mut written = 0;
         for row in rows.iter().take(limit) {
@@ -155,7 +152,7 @@ impl Opened {
 async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
     read(move || {
         let (name, text) = name_and_key(path)?;
-        Parameters::of(pairs, &[]).map_err(bad)?;
+        Parameters::of(pairs, &[]).map_err(Refused::bad)?;
         let store = Opened::new(shared, &name, Kind::KeyValue)?;
         let key = store.key(&text)?;
         let query = Query {
@@ -163,12 +160,15 @@ async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
             times: (i64::MIN, i64::MAX),
             limit: 1,
         };
-        let found = store.find(&query).map_err(|error| refused(&error))?;
+        let found = store.find(&query)?;
         match found.first() {
             Some(row) => Ok(answers::json(StatusCode::OK, &store.shown(row))),
             None => {
                 let reason = format!("store {name:?} has no key {text:?}");
-                Err(failed(StatusCode::NOT_FOUND, reason))
+                Err(Refused {
+                    status: StatusCode::NOT_FOUND,
+                    reason,
+                })
             }
         }
     })
@@ -179,11 +179,11 @@ async fn range(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
     read(move || {
         let store = Opened::new(shared, &name(path)?, Kind::KeyValue)?;
         let known = ["from", "to", "after", "limit"];
-        let parameters = Parameters::of(pairs, &known).map_err(bad)?;
+        let parameters = Parameters::of(pairs, &known).map_err(Refused::bad)?;
         let key = |name: &str| parameters.get(name).map(|text| store.key(text)).transpose();
         let (from, after, to) = (key("from")?, key("after")?, key("to")?);
         let from = match (&from, &after) {
-            (Some(_), Some(_)) => return Err(bad("from and after: one of them")),
+            (Some(_), Some(_)) => return Err(Refused::bad("from and after: one of them")),
             (Some(from), None) => Bound::Included(&**from),
             (None, Some(after)) => Bound::Excluded(&**after),
             (None, None) => Bound::Unbounded,
@@ -192,7 +192,7 @@ async fn range(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
         store.rows(&Query {
             keys: Keys::Range(from, to),
             times: (i64::MIN, i64::MAX),
-            limit: parameters.limit().map_err(bad)?,
+            limit: parameters.limit().map_err(Refused::bad)?,
         })
     })
     .await
@@ -229,15 +229,15 @@ fn in_time(
     key: Option<&str>,
     pairs: Pairs,
     kind: Kind,
-) -> Result<Response, Response> {
+) -> Result<Response, Refused> {
     let store = Opened::new(shared, name, kind)?;
-    let parameters = Parameters::of(pairs, &["from", "to", "limit"]).map_err(bad)?;
+    let parameters = Parameters::of(pairs, &["from", "to", "limit"]).map_err(Refused::bad)?;
     let key = key.map(|text| store.key(text)).transpose()?;
-    let from = parameters.time("from", i64::MIN).map_err(bad)?;
-    let to = parameters.time("to", i64::MAX).map_err(bad)?;
+    let from = parameters.time("from", i64::MIN).map_err(Refused::bad)?;
+    let to = parameters.time("to", i64::MAX).map_err(Refused::bad)?;
     store.rows(&Query {
         keys: key.as_deref().map_or(Keys::ALL, Keys::One),
         times: (from, to),
-        limit: parameters.limit().map_err(bad)?,
+        limit: parameters.limit().map_err(Refused::bad)?,
     })
 }

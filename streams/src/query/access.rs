@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidemark_client::producer::{DefaultPartitioner, Partitioner};
 
-use super::reads::{AnyReads, Keys, Query, Reads, Row};
+use super::reads::{AnyReads, Keys, Query, Reads, Row, Rows};
 use super::{KeyValueReader, QueryError, SessionReader, WindowReader};
 use crate::data::{Data, DataError};
 use crate::runtime::shared::Shared;
@@ -341,7 +341,7 @@ impl<'a> StoreReader<'a> {
         &self,
         reads: &dyn AnyReads,
         query: &Query<'_>,
-        read: &dyn Fn(&dyn Any, &Query<'_>) -> Result<Vec<Row<V>>, DataError>,
+        read: &dyn Fn(&dyn Any, &Query<'_>) -> Rows<V>,
     ) -> Result<Vec<Row<V>>, QueryError> {
         let mut rows = match (self.at, query.keys) {
             (At::Global(number), _) => {
@@ -374,7 +374,7 @@ impl<'a> StoreReader<'a> {
         number: usize,
         subtopology: usize,
         key: &[u8],
-        read: &dyn Fn(&dyn Any) -> Result<Vec<Row<V>>, DataError>,
+        read: &dyn Fn(&dyn Any) -> Rows<V>,
     ) -> Result<Vec<Row<V>>, QueryError> {
         let count = self.access.count(subtopology);
         let partition = DefaultPartitioner.partition("", Some(key), None, count);
@@ -412,7 +412,7 @@ impl<'a> StoreReader<'a> {
         &self,
         number: usize,
         subtopology: usize,
-        read: &dyn Fn(&dyn Any) -> Result<Vec<Row<V>>, DataError>,
+        read: &dyn Fn(&dyn Any) -> Rows<V>,
     ) -> Result<Vec<Row<V>>, QueryError> {
         let restoring = self.access.restoring(subtopology);
         let store = self.name.to_string();

@@ -42,7 +42,8 @@ pub(crate) struct Row<V> {
     pub(crate) timestamp: i64,
 }
 
-type Rows<V> = Result<Vec<Row<V>>, DataError>;
+/// The rows of one task.
+pub(crate) type Rows<V> = Result<Vec<Row<V>>, DataError>;
 type EndOf = Arc<dyn Fn(i64) -> Window + Send + Sync>;
 type StartsOver = Arc<dyn Fn(i64) -> Vec<i64> + Send + Sync>;
 type Merge<K, V> = Arc<dyn Fn(&K, &mut Option<V>, V) + Send + Sync>;

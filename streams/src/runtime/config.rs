@@ -167,6 +167,9 @@ impl StreamsConfig {
 
     /// Serves metrics and state over HTTP at `host:port`; port 0 takes a free one
     /// ([`super::Streams::http_address`]). Default: nowhere.
+    ///
+    /// `/` lists the pages: health, metrics for Prometheus, the topology, the tasks with their
+    /// positions, and the stores with what they hold. Whoever reaches the port can read all of it.
     #[must_use]
     pub fn http(mut self, address: impl Into<String>) -> Self {
         self.http = Some(address.into());

@@ -108,7 +108,9 @@ async fn windows_close_on_any_cluster() {
         let expected = [late("event_windows", TEN), late("user_windows", TEN + half)];
         assert_eq!(told, expected);
         let dead = read::<Vec<u8>, Option<Vec<u8>>>(&client, "dead_events").await;
-        let dead: Vec<_> = dead.iter().map(|(_, value)| value.as_deref()).collect();
+        let dead = dead.iter().map(|(_, value)| value.as_deref());
+        // Other examples that run on the cluster have a dead letter there, too.
+        let dead: Vec<_> = dead.filter(|value| *value != Some(b"not an event")).collect();
         let wrong = [3, 6, 7, 8, 9, 10, 11].map(|at: usize| events[at].1);
         assert_eq!(dead, wrong);
         // What is there has been processed: a second run has nothing to add.
