@@ -12,11 +12,11 @@ use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_client::{Client, TopicPartition};
 use tidemark_streams::{Data, Payload, StreamsBuilder, StreamsConfig, Topology};
 
-pub async fn broker(dir: &Path) -> Embedded {
+pub(crate) async fn broker(dir: &Path) -> Embedded {
     embedded::start(dir, Environment::real(), &[]).await
 }
 
-pub async fn make(client: &Client, topics: &[(&str, i32)]) {
+pub(crate) async fn make(client: &Client, topics: &[(&str, i32)]) {
     let topics = topics
         .iter()
         .map(|(name, count)| NewTopic::new(*name).partitions(*count));
@@ -29,7 +29,7 @@ pub async fn make(client: &Client, topics: &[(&str, i32)]) {
 }
 
 /// Writes records; the key chooses the partition.
-pub async fn write(
+pub(crate) async fn write(
     client: &Client,
     topic: &str,
     records: impl IntoIterator<Item = (String, String, i64)>,
@@ -46,7 +46,7 @@ pub async fn write(
 }
 
 /// All records of a topic.
-pub async fn read<K: Data, V: Data>(client: &Client, topic: &str) -> Vec<(K, V)> {
+pub(crate) async fn read<K: Data, V: Data>(client: &Client, topic: &str) -> Vec<(K, V)> {
     let mut consumer = client
         .consumer(ConsumerConfig::new().offset_reset(OffsetReset::Earliest))
         .unwrap();
@@ -87,16 +87,16 @@ pub async fn read<K: Data, V: Data>(client: &Client, topic: &str) -> Vec<(K, V)>
 }
 
 /// The last value of each key.
-pub async fn latest<K: Data + Ord, V: Data>(client: &Client, topic: &str) -> BTreeMap<K, V> {
+pub(crate) async fn latest<K: Data + Ord, V: Data>(client: &Client, topic: &str) -> BTreeMap<K, V> {
     read(client, topic).await.into_iter().collect()
 }
 
-pub fn config(broker: &Embedded, application: &str) -> StreamsConfig {
+pub(crate) fn config(broker: &Embedded, application: &str) -> StreamsConfig {
     StreamsConfig::new(application, &broker.bootstrap()).commit_interval(Duration::from_millis(50))
 }
 
 /// Counts the words of a topic of lines.
-pub fn word_count() -> Topology {
+pub(crate) fn word_count() -> Topology {
     let builder = StreamsBuilder::new();
     builder
         .stream::<(), String>("text")
@@ -112,7 +112,10 @@ pub fn word_count() -> Topology {
 }
 
 /// Lines, and how often each word is in them.
-pub fn lines(seed: u64, count: usize) -> (Vec<(String, String, i64)>, BTreeMap<String, i64>) {
+pub(crate) fn lines(
+    seed: u64,
+    count: usize,
+) -> (Vec<(String, String, i64)>, BTreeMap<String, i64>) {
     let mut state = seed;
     let mut next = |below: u64| {
         state = state
@@ -133,7 +136,7 @@ pub fn lines(seed: u64, count: usize) -> (Vec<(String, String, i64)>, BTreeMap<S
 }
 
 /// Waits for something to be so.
-pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     let clock = tidemark_client::Clock::system();
     let deadline = clock.deadline(Duration::from_secs(60));
     while !so() {
