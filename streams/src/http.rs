@@ -145,7 +145,15 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn figures(State(shared): State<Arc<Shared>>) -> Response {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics::text(&shared)).into_response()
+    blocking(move || ([(header::CONTENT_TYPE, kind)], metrics::text(&shared)).into_response()).await
+}
+
+/// Looking at a task takes as long as it is busy, so it is done where waiting is allowed.
+async fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(response) => response,
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
 }
 
 async fn topology(State(shared): State<Arc<Shared>>, pairs: Pairs) -> Response {
@@ -163,6 +171,10 @@ async fn topology(State(shared): State<Arc<Shared>>, pairs: Pairs) -> Response {
 
 /// Where the tasks of this instance are.
 async fn tasks(State(shared): State<Arc<Shared>>) -> Response {
+    blocking(move || answer(StatusCode::OK, &positions(&shared))).await
+}
+
+fn positions(shared: &Shared) -> Value {
     let wall = shared.config.clock.now().wall;
     let tasks: Vec<_> = {
         let tasks = shared.tasks.lock();
@@ -210,10 +222,9 @@ async fn tasks(State(shared): State<Arc<Shared>>) -> Response {
         })
     });
     let restoring: Vec<Value> = restoring.collect();
-    let told = json!({
+    json!({
         "application": shared.config.application,
         "tasks": told,
         "restoring": restoring,
-    });
-    answer(StatusCode::OK, &told)
+    })
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::answers::{self, Refused, failed};
+use super::answers::{self, Refused};
 use super::parameters::{Pairs, Parameters};
 use crate::query::{Access, AnyReads, Keys, Kind, Query, QueryError, Row, StoreReader};
 use crate::runtime::shared::Shared;
@@ -38,13 +38,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/stores/{name}/sessions/{key}", get(sessions_of))
 }
 
-/// Reading a store takes as long as its task is busy, so it is done where waiting is allowed.
 async fn read(work: impl FnOnce() -> Result<Response, Refused> + Send + 'static) -> Response {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(refused)) => refused.into_response(),
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-    }
+    super::blocking(|| work().unwrap_or_else(IntoResponse::into_response)).await
 }
 
 fn name(name: Named) -> Result<String, Refused> {
