@@ -37,7 +37,10 @@ pub enum Cluster {
 impl Cluster {
     /// Tidemark; `options` come on top of those of [`embedded::start`].
     pub async fn tidemark(options: &[(&str, &str)]) -> Self {
-        let broker = embedded::start(Path::new("/data"), Environment::in_memory(), options).await;
+        // As in `Kafka::start`: nothing is deleted by time.
+        let kept = [("log.retention.ms", "-1")];
+        let options: Vec<_> = kept.into_iter().chain(options.iter().copied()).collect();
+        let broker = embedded::start(Path::new("/data"), Environment::in_memory(), &options).await;
         Self::Tidemark(Box::new(broker))
     }
 

@@ -97,6 +97,8 @@ impl Kafka {
         let mut command = Command::new("python3");
         let script = root().join("integration-tests/foreign/kafka_server.py");
         command.arg(script).arg("--stdin");
+        // Tests write timestamps of long ago: deletion by time would take them away while they are read.
+        command.args(["--set", "log.retention.ms=-1"]);
         for (key, value) in &options.settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }

@@ -13,7 +13,9 @@ use tidemark_client::{Client, TopicPartition};
 use tidemark_streams::{Data, Payload, StreamsBuilder, StreamsConfig, Topology};
 
 pub(crate) async fn broker(dir: &Path) -> Embedded {
-    embedded::start(dir, Environment::real(), &[]).await
+    // Records are of 1970 here: nothing is to be deleted by time.
+    let kept = [("log.retention.ms", "-1")];
+    embedded::start(dir, Environment::real(), &kept).await
 }
 
 pub(crate) async fn make(client: &Client, topics: &[(&str, i32)]) {

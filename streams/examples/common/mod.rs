@@ -133,7 +133,9 @@ impl Cluster {
     /// the cluster gives.
     pub async fn make_topics(&self, names: &[&str]) -> Result<(), Failure> {
         let topics = names.iter().map(|name| {
-            let topic = NewTopic::new(*name);
+            // Event times may be of years ago, and records carry them: deletion by time would take the
+            // records away at once.
+            let topic = NewTopic::new(*name).config("retention.ms", "-1");
             if self.embedded.is_some() {
                 topic.partitions(1)
             } else {

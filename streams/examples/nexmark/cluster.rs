@@ -135,7 +135,11 @@ impl Cluster {
 
     async fn make(&self, topics: &[&str]) -> Result<(), Failure> {
         let topics = topics.iter();
-        let topics = topics.map(|name| NewTopic::new(*name).partitions(self.partitions));
+        // Event times are of years ago: deletion by time would take the records away at once.
+        let topics = topics.map(|name| {
+            let topic = NewTopic::new(*name).config("retention.ms", "-1");
+            topic.partitions(self.partitions)
+        });
         let admin = self.client.admin();
         admin.create_topics(topics, Mode::Apply).await?.all()?;
         Ok(())
