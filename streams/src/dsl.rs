@@ -23,4 +23,4 @@ pub use source::Consumed;
 pub use spans::{SessionWindowedStream, SlidingWindowedStream};
 pub use stream::{Branches, JoinedStream, Produced, Repartitioned, Stream};
 pub use table::{Suppress, Table};
-pub use windowed::{TimeWindowedStream, WindowedTable};
+pub use windowed::{TimeWindowedStream, WindowedStream, WindowedTable, Windowing};

@@ -46,7 +46,7 @@ pub use dsl::aggregator::{Aggregator, Count, Fold, Merging, NoMerge, Reduce, Upd
 pub use dsl::{
     Branches, CogroupedStream, Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable,
     JoinedStream, Produced, Repartitioned, SessionWindowedStream, SlidingWindowedStream, Stream,
-    StreamsBuilder, Suppress, Table, TimeWindowedStream, WindowedTable,
+    StreamsBuilder, Suppress, Table, TimeWindowedStream, WindowedStream, WindowedTable, Windowing,
 };
 pub use error::StreamsError;
 pub use operator::Counts;

@@ -69,6 +69,12 @@ pub(crate) trait Store: Any + Send {
         None
     }
 
+    /// The event time, on the scale of [`StoreTime::closed`], from which on nothing of what it holds
+    /// now is wanted; `None` if there is no such time.
+    fn spent_at(&self) -> Option<i64> {
+        None
+    }
+
     /// About how many bytes it takes in memory.
     fn bytes(&self) -> usize;
 

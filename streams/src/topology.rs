@@ -24,7 +24,7 @@ use crate::query::AnyReads;
 use crate::runtime::outbox::{Outbox, TopicId};
 use crate::state::{GlobalStore, Globals, Store, StoreId};
 
-pub(crate) use plan::{NewNode, Plan};
+pub(crate) use plan::Plan;
 pub use subtopology::Subtopology;
 
 /// What a program does with its topics (Kafka: `Topology`). Made by
@@ -235,12 +235,13 @@ pub(crate) struct GlobalSpec {
 /// Makes the store that an instance's tasks share, with chance for the hashes of keys.
 type MakeGlobal = Arc<dyn Fn(u64) -> Arc<dyn std::any::Any + Send + Sync> + Send + Sync>;
 
-/// How a changelog topic is set up.
+/// How a changelog topic is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Changelog {
-    /// How long records are kept beyond compaction, in milliseconds; `None` for ever. Windows go by
-    /// themselves.
-    pub(crate) retention: Option<i64>,
+pub(crate) enum Changelog {
+    /// The last record of each key, for ever.
+    Keys,
+    /// What is spent goes, too: windows do not come again.
+    Windows,
 }
 
 /// What an operator is made with.

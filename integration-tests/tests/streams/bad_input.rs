@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use tidemark_client::Client;
 use tidemark_client::admin::NewPartitions;
 use tidemark_streams::{Consumed, OnBadRecord, Streams, StreamsBuilder, StreamsError};
 
-use crate::support::{broker, config, lines, make, read, until, word_count, write};
+use crate::support::{broker, config, lines, read, started, until, word_count, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_not_there_is_named_with_its_reader() {
@@ -25,10 +24,7 @@ async fn a_topic_that_is_not_there_is_named_with_its_reader() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_that_do_not_decode_stop_it_or_go_elsewhere() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("in", 1), ("out", 1), ("dead", 1)]).await;
+    let (_dir, broker, client) = started(&[("in", 1), ("out", 1), ("dead", 1)]).await;
     let record = |value: &str| ("k".to_owned(), value.to_owned(), 5);
     write(
         &client,
@@ -63,10 +59,7 @@ async fn records_that_do_not_decode_stop_it_or_go_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_topology_is_refused_with_what_differs() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("text", 2), ("word_counts", 1)]).await;
+    let (_dir, broker, client) = started(&[("text", 2), ("word_counts", 1)]).await;
     let (records, _) = lines(4, 20);
     write(&client, "text", records).await;
     let streams = Streams::start(&word_count(), config(&broker, "words"))
@@ -118,10 +111,7 @@ async fn another_topology_is_refused_with_what_differs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn state_has_a_budget() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("text", 1), ("word_counts", 1)]).await;
+    let (_dir, broker, client) = started(&[("text", 1), ("word_counts", 1)]).await;
     let (records, _) = lines(4, 100);
     write(&client, "text", records).await;
     let streams = Streams::start(&word_count(), config(&broker, "words").state_budget(1000))
@@ -137,10 +127,7 @@ async fn state_has_a_budget() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_applications_cannot_have_one_id() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("a", 2), ("b", 2), ("out", 1)]).await;
+    let (_dir, broker, _client) = started(&[("a", 2), ("b", 2), ("out", 1)]).await;
     let copies = |topic: &str| {
         let builder = StreamsBuilder::new();
         builder.stream::<String, String>(topic).to("out");
@@ -164,10 +151,7 @@ async fn two_applications_cannot_have_one_id() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_of_the_applications_code_ends_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("in", 1), ("out", 1)]).await;
+    let (_dir, broker, client) = started(&[("in", 1), ("out", 1)]).await;
     write(&client, "in", [("k".to_owned(), "v".to_owned(), 5)]).await;
     let builder = StreamsBuilder::new();
     builder
@@ -193,10 +177,7 @@ async fn a_panic_of_the_applications_code_ends_it() {
 /// What is behind a commit that is not there any more is not taken for nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn state_without_offsets_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("text", 2), ("word_counts", 1)]).await;
+    let (_dir, broker, client) = started(&[("text", 2), ("word_counts", 1)]).await;
     let (records, _) = lines(4, 20);
     write(&client, "text", records).await;
     let streams = Streams::start(&word_count(), config(&broker, "words"))

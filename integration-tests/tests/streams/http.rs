@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use integration_tests::harness::http::{Answer, get};
 use serde_json::{Value, json};
-use tidemark_client::Client;
 use tidemark_streams::query::QueryError;
 use tidemark_streams::time::{SessionWindows, TimeWindows};
 use tidemark_streams::{Consumed, Streams, StreamsBuilder, StreamsError, Topology};
 
-use crate::support::{broker, config, make, until, write};
+use crate::support::{config, started, until, write};
 
 /// Counts records by key: all, by minute, and by session; nothing closes.
 fn counts() -> Topology {
@@ -49,10 +48,7 @@ async fn ask(streams: &Streams, path: &str) -> (u16, Value) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stores_are_read_over_http() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("in", 2)]).await;
+    let (_dir, broker, client) = started(&[("in", 2)]).await;
     let record = |key: &str, at: i64| (key.to_owned(), "x".to_owned(), at);
     let records = [
         record("ada", 1000),
@@ -221,10 +217,7 @@ async fn stores_are_read_over_http() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_read_where_its_task_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("in", 2)]).await;
+    let (_dir, broker, client) = started(&[("in", 2)]).await;
     let keys: Vec<String> = (0..20).map(|at| format!("key{at}")).collect();
     let records = keys.iter().map(|key| (key.clone(), "x".to_owned(), 1000));
     write(&client, "in", records).await;
@@ -281,10 +274,7 @@ async fn a_key_is_read_where_its_task_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_that_is_taken_ends_the_start() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("in", 1)]).await;
+    let (_dir, broker, _client) = started(&[("in", 1)]).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let config = config(&broker, "counts").http(&address);
@@ -355,10 +345,7 @@ fn samples(text: &str) -> Vec<Sample> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_are_prometheus_text() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("in", 1)]).await;
+    let (_dir, broker, client) = started(&[("in", 1)]).await;
     let record = |at: i64| ("k".to_owned(), "x".to_owned(), at);
     write(
         &client,

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use tidemark_client::Client;
+use tidemark_client::admin::OffsetSpec;
+use tidemark_client::consumer::IsolationLevel;
+use tidemark_client::{Client, TopicPartition};
 use tidemark_streams::time::{TimeWindows, Windowed};
 use tidemark_streams::{Consumed, Streams, StreamsBuilder};
 
-use crate::support::{broker, config, latest, lines, make, read, until, word_count, write};
+use crate::support::{
+    broker, config, latest, lines, make, read, started, until, word_count, write,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn words_are_counted() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("text", 3), ("word_counts", 2)]).await;
+    let (_dir, broker, client) = started(&[("text", 3), ("word_counts", 2)]).await;
     let (records, expected) = lines(1, 500);
     write(&client, "text", records).await;
     let streams = Streams::start(&word_count(), config(&broker, "words"))
@@ -70,10 +71,7 @@ async fn a_restart_goes_on_where_it_was() {
 /// Windows close as event time goes on, and at the end of what there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn windows_close() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("in", 1), ("out", 1), ("late", 1)]).await;
+    let (_dir, broker, client) = started(&[("in", 1), ("out", 1), ("late", 1)]).await;
     let builder = StreamsBuilder::new();
     let counts = builder
         .stream_with(["in"], Consumed::<String, String>::new())
@@ -118,10 +116,7 @@ async fn windows_close() {
 /// Instances that come and go share the tasks, and nothing is lost or counted twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instances_share_the_work() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("text", 4), ("word_counts", 1)]).await;
+    let (_dir, broker, client) = started(&[("text", 4), ("word_counts", 1)]).await;
     let (records, expected) = lines(3, 900);
     let mut parts = records.chunks(300);
     let topology = word_count();
@@ -155,5 +150,65 @@ async fn instances_share_the_work() {
         }
     }
     two.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
+/// Changelogs of windows and repartition topics do not grow without end, and what is left of them is
+/// enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_reads_again_is_deleted() {
+    let (_dir, broker, client) = started(&[("in", 1), ("out", 1)]).await;
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("in")
+        .group_by(|_, value| value.clone())
+        .windowed_by(TimeWindows::tumbling(Duration::from_secs(10)))
+        .count()
+        .values()
+        .to("out");
+    let topology = builder.build().unwrap();
+    let config = config(&broker, "spent");
+    let records = |from: i64| (0..20).map(move |at| (format!("k{at}"), "x".to_owned(), from + at));
+    let streams = Streams::start(&topology, config.clone()).await.unwrap();
+    let all = client.admin().list_topics().await.unwrap();
+    let ending = |end: &str| {
+        let found = all.iter().find(|topic| topic.name.ends_with(end));
+        found
+            .unwrap_or_else(|| panic!("{end} of {all:?}"))
+            .name
+            .clone()
+    };
+    let topics = [ending("-repartition"), ending(".count-changelog")];
+    let starts = async || {
+        let wanted = topics.each_ref().map(|topic| {
+            let partition = TopicPartition::new(topic.as_str(), 0);
+            (partition, OffsetSpec::Earliest)
+        });
+        let isolation = IsolationLevel::ReadUncommitted;
+        let listed = client.admin().list_offsets(wanted, isolation).await;
+        let listed = listed.unwrap().all().unwrap();
+        listed
+            .into_values()
+            .map(|at| at.offset.unwrap())
+            .min()
+            .unwrap()
+    };
+    // Window after window: what is deleted is what belongs to those that have closed.
+    let mut from = 0;
+    while starts().await == 0 {
+        write(&client, "in", records(from)).await;
+        from += 10_000;
+    }
+    streams.close(Duration::from_secs(60)).await.unwrap();
+    write(&client, "in", records(from)).await;
+    let streams = Streams::start(&topology, config).await.unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    let out = read::<Windowed<String>, i64>(&client, "out").await;
+    let expected = (0..=from / 10_000).map(|at| (at * 10_000, 20));
+    let found: Vec<_> = out
+        .iter()
+        .map(|(k, count)| (k.window.start, *count))
+        .collect();
+    assert_eq!(found, expected.collect::<Vec<_>>());
     broker.shutdown().await.unwrap();
 }

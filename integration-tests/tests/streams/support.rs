@@ -18,6 +18,15 @@ pub(crate) async fn broker(dir: &Path) -> Embedded {
     embedded::start(dir, Environment::real(), &kept).await
 }
 
+/// A broker with these topics, its data in a directory that goes with the test, and a client.
+pub(crate) async fn started(topics: &[(&str, i32)]) -> (tempfile::TempDir, Embedded, Client) {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = broker(dir.path()).await;
+    let client = Client::connect(&broker.bootstrap()).unwrap();
+    make(&client, topics).await;
+    (dir, broker, client)
+}
+
 pub(crate) async fn make(client: &Client, topics: &[(&str, i32)]) {
     let topics = topics
         .iter()

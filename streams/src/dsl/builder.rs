@@ -8,9 +8,7 @@ use crate::data::Data;
 use crate::error::StreamsError;
 use crate::operator::source::{OnBadRecord, PartitionSource, SourceSpec};
 use crate::time::TimestampExtractor;
-use crate::topology::{
-    Edge, Make, NewNode, NodeKind, Partitioning, Plan, Topic, TopicEnd, Topology,
-};
+use crate::topology::{Edge, Make, Node, NodeKind, Partitioning, Plan, Topic, TopicEnd, Topology};
 
 /// Builds a topology (Kafka: `StreamsBuilder`). Streams and tables made from it are handles: each
 /// call on one adds an operator.
@@ -140,7 +138,7 @@ pub(super) fn add_source<K: Data, V: Data>(
         value: V::format(),
         partitioning: consumed.partitioned_by.map(Partitioning::Named),
     };
-    let new = NewNode::new("stream", NodeKind::Source { topics }, make).end(end);
+    let new = Node::new("stream", NodeKind::Source { topics }, make).end(end);
     let new = new.output::<K, V>().varies_if(by_clock);
     plan.add_named(name, new)
 }

@@ -12,7 +12,7 @@ use crate::data::Data;
 use crate::operator::global::FillGlobal;
 use crate::query::Reads;
 use crate::state::{Getter, GlobalStore, KeyValueStore, Store};
-use crate::topology::{Edge, GlobalSpec, Make, NewNode, NodeKind, Plan, Topic};
+use crate::topology::{Edge, GlobalSpec, Make, Node, NodeKind, Plan, Topic};
 
 /// A table whose topic every instance of the application reads as a whole (Kafka: `GlobalKTable`).
 /// Streams can be joined with it by any key, without repartitioning; its own changes start nothing.
@@ -65,7 +65,7 @@ impl StreamsBuilder {
         let make = Make::Operator(Arc::new(move |cx| {
             Box::new(FillGlobal::<K, V>::new(cx.global(number)))
         }));
-        let new = NewNode::new("global", NodeKind::Table, make)
+        let new = Node::new("global", NodeKind::Table, make)
             .input(Edge { node, port: 0 })
             .fills_global();
         plan.add(new);

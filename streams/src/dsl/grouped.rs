@@ -13,7 +13,7 @@ use crate::query::Reads;
 use crate::record::Change;
 use crate::state::KeyValueStore;
 use crate::time::{AnyWindows, SessionWindows, SlidingWindows};
-use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
 
 /// Records by key, to be aggregated (Kafka: `KGroupedStream`).
 pub struct GroupedStream<K, V> {
@@ -81,7 +81,7 @@ impl<K: Data, V: Data> GroupedStream<K, V> {
         let store = plan.add_store(StoreSpec {
             name: plan.unused_name(&format!("{}.{operation}", plan.name(self.stream.from.node))),
             make: Arc::new(|seed| Box::new(KeyValueStore::<A::State>::new(seed))),
-            changelog: Some(Changelog { retention: None }),
+            changelog: Some(Changelog::Keys),
             reads: Some(Arc::new(Reads::<K, A::State>::KeyValue)),
         });
         let make = Make::Operator(Arc::new(move |cx| {
@@ -92,7 +92,7 @@ impl<K: Data, V: Data> GroupedStream<K, V> {
                 wants_old,
             ))
         }));
-        let new = NewNode::new(operation, NodeKind::Aggregate, make)
+        let new = Node::new(operation, NodeKind::Aggregate, make)
             .input(self.stream.from)
             .output::<K, Change<A::State>>()
             .store(store);

@@ -9,7 +9,7 @@ use crate::data::Data;
 use crate::operator::table_aggregate::TableAggregate;
 use crate::operator::table_group::TableGroup;
 use crate::record::Change;
-use crate::topology::{Edge, Make, NewNode, NodeKind};
+use crate::topology::{Edge, Make, Node, NodeKind};
 
 /// The values of a table by another key, to be aggregated (Kafka: `KGroupedTable`). When a value
 /// changes, the old one is subtracted from its group and the new one added to its own.
@@ -55,7 +55,7 @@ impl<K: Data, V: Data> Table<K, V> {
         let make = Make::Operator(Arc::new(move |_| {
             Box::new(TableGroup::<_, K, V, L, W>::new(Arc::clone(&group)))
         }));
-        let new = NewNode::new("group_by", NodeKind::Stateless, make)
+        let new = Node::new("group_by", NodeKind::Stateless, make)
             .input(self.current())
             .output::<L, Change<W>>()
             .wants_old();
@@ -121,7 +121,7 @@ impl<K: Data, V: Data> GroupedTable<K, V> {
                 cx.wants_old,
             ))
         }));
-        let new = NewNode::new(operation, NodeKind::TableAggregate, make)
+        let new = Node::new(operation, NodeKind::TableAggregate, make)
             .input(changes.from)
             .output::<K, Change<A::State>>()
             .store(store);

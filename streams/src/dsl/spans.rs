@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::stream::Stream;
 use super::table::Table;
 use super::view::View;
-use super::windowed::{ADDITIONAL_RETENTION, Closing, WindowedTable};
-use crate::aggregator::{Aggregator, Count, Reduce};
+use super::windowed::sealed::Aggregated;
+use super::windowed::{Closing, WindowedStream, WindowedTable, Windowing};
+use crate::aggregator::Aggregator;
 use crate::data::{Data, split_window};
 use crate::late::Late;
 use crate::operator::span_aggregate::{SpanAggregate, Spans};
@@ -16,156 +17,45 @@ use crate::query::Reads;
 use crate::record::Change;
 use crate::state::{Getter, SpanStore, Stores};
 use crate::time::{SessionWindows, SlidingWindows, Windowed};
-use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
 
-/// Records by key and session, to be aggregated (Kafka: `SessionWindowedKStream`).
-///
-/// Where a session's window changes after its result has come out, because a record goes on with it or
-/// makes one of two, the old result is taken back first: it comes out as one that is gone.
-pub struct SessionWindowedStream<K, V> {
-    stream: Stream<K, V>,
-    windows: SessionWindows,
-    emit: Emit,
-}
+/// Records by key and session.
+pub type SessionWindowedStream<K, V> = WindowedStream<K, V, SessionWindows>;
 
-impl<K, V> Clone for SessionWindowedStream<K, V> {
-    fn clone(&self) -> Self {
-        Self {
-            stream: self.stream.clone(),
-            windows: self.windows,
-            emit: self.emit,
-        }
-    }
-}
+/// Records by key and sliding window.
+pub type SlidingWindowedStream<K, V> = WindowedStream<K, V, SlidingWindows>;
 
-impl<K: Data, V: Data> SessionWindowedStream<K, V> {
-    pub(super) fn new(stream: Stream<K, V>, windows: SessionWindows) -> Self {
-        Self {
-            stream,
-            windows,
-            emit: Emit::default(),
-        }
-    }
+impl Windowing for SessionWindows {}
 
-    /// When results come out. Default: [`Emit::Close`].
-    #[must_use]
-    pub fn emit(mut self, emit: Emit) -> Self {
-        self.emit = emit;
-        self
-    }
-
-    /// How many records each session has.
-    #[must_use]
-    pub fn count(&self) -> WindowedTable<K, V, i64> {
-        self.add("count", Count)
-    }
-
-    /// One value per session, made of two again and again.
-    #[must_use]
-    pub fn reduce(
+impl Aggregated for SessionWindows {
+    fn aggregated<K: Data, V: Data, A: Aggregator<K, V>>(
         &self,
-        reduce: impl Fn(V, V) -> V + Send + Sync + 'static,
-    ) -> WindowedTable<K, V, V> {
-        self.add("reduce", Reduce(reduce))
-    }
-
-    /// One aggregate per session. The aggregator has to be able to merge two. Records whose key is
-    /// null are left out; those whose value is null are not (as in Kafka).
-    #[must_use]
-    pub fn aggregate<A: Aggregator<K, V>>(&self, aggregator: A) -> WindowedTable<K, V, A::State> {
-        self.add("aggregate", aggregator)
-    }
-
-    fn add<A: Aggregator<K, V>>(
-        &self,
+        stream: &Stream<K, V>,
+        emit: Emit,
         operation: &'static str,
         aggregator: A,
     ) -> WindowedTable<K, V, A::State> {
-        let problem = self.windows.problem().or_else(|| {
+        let problem = self.problem().or_else(|| {
             let cannot = !aggregator.can_merge();
             cannot.then(|| "sessions need an aggregator that can merge two aggregates".to_owned())
         });
-        let spans = Spans::Session(self.windows);
-        add(
-            &self.stream,
-            operation,
-            aggregator,
-            spans,
-            self.emit,
-            problem,
-        )
+        let spans = Spans::Session(*self);
+        add(stream, operation, aggregator, spans, emit, problem)
     }
 }
 
-/// Records by key and sliding window, to be aggregated (Kafka: `TimeWindowedKStream`).
-pub struct SlidingWindowedStream<K, V> {
-    stream: Stream<K, V>,
-    windows: SlidingWindows,
-    emit: Emit,
-}
+impl Windowing for SlidingWindows {}
 
-impl<K, V> Clone for SlidingWindowedStream<K, V> {
-    fn clone(&self) -> Self {
-        Self {
-            stream: self.stream.clone(),
-            windows: self.windows,
-            emit: self.emit,
-        }
-    }
-}
-
-impl<K: Data, V: Data> SlidingWindowedStream<K, V> {
-    pub(super) fn new(stream: Stream<K, V>, windows: SlidingWindows) -> Self {
-        Self {
-            stream,
-            windows,
-            emit: Emit::default(),
-        }
-    }
-
-    /// When results come out. Default: [`Emit::Close`].
-    #[must_use]
-    pub fn emit(mut self, emit: Emit) -> Self {
-        self.emit = emit;
-        self
-    }
-
-    /// How many records each window has.
-    #[must_use]
-    pub fn count(&self) -> WindowedTable<K, V, i64> {
-        self.add("count", Count)
-    }
-
-    /// One value per window, made of two again and again.
-    #[must_use]
-    pub fn reduce(
+impl Aggregated for SlidingWindows {
+    fn aggregated<K: Data, V: Data, A: Aggregator<K, V>>(
         &self,
-        reduce: impl Fn(V, V) -> V + Send + Sync + 'static,
-    ) -> WindowedTable<K, V, V> {
-        self.add("reduce", Reduce(reduce))
-    }
-
-    /// One aggregate per window. Records whose key or value is null are left out.
-    #[must_use]
-    pub fn aggregate<A: Aggregator<K, V>>(&self, aggregator: A) -> WindowedTable<K, V, A::State> {
-        self.add("aggregate", aggregator)
-    }
-
-    fn add<A: Aggregator<K, V>>(
-        &self,
+        stream: &Stream<K, V>,
+        emit: Emit,
         operation: &'static str,
         aggregator: A,
     ) -> WindowedTable<K, V, A::State> {
-        let spans = Spans::Sliding(self.windows);
-        let problem = self.windows.problem();
-        add(
-            &self.stream,
-            operation,
-            aggregator,
-            spans,
-            self.emit,
-            problem,
-        )
+        let spans = Spans::Sliding(*self);
+        add(stream, operation, aggregator, spans, emit, self.problem())
     }
 }
 
@@ -183,13 +73,10 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
         plan.problem(format!("{name}.{operation}: {problem}"));
     }
     let times = spans.times(emit);
-    let kept = times.keep.saturating_add(times.length.unwrap_or_default());
     let store = plan.add_store(StoreSpec {
         name: plan.unused_name(&format!("{name}.{operation}")),
         make: Arc::new(move |seed| Box::new(SpanStore::<A::State>::new(seed, times))),
-        changelog: Some(Changelog {
-            retention: Some(kept.saturating_add(ADDITIONAL_RETENTION)),
-        }),
+        changelog: Some(Changelog::Windows),
         reads: Some(Arc::new(Reads::<K, A::State>::Spans(spans.kind()))),
     });
     let aggregator = Arc::new(aggregator);
@@ -203,7 +90,7 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
     let kind = NodeKind::WindowAggregate {
         windows: spans.to_string(),
     };
-    let new = NewNode::new(operation, kind, make)
+    let new = Node::new(operation, kind, make)
         .input(stream.from)
         .output::<Windowed<K>, Change<A::State>>()
         .output::<K, Late<V>>()

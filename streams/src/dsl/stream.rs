@@ -18,7 +18,7 @@ pub use stateless::Branches;
 use super::grouped::GroupedStream;
 use crate::data::Data;
 use crate::operator::sink::Sink;
-use crate::topology::{Edge, Make, NewNode, NodeKind, Plan, Topic, TopicEnd};
+use crate::topology::{Edge, Make, Node, NodeKind, Plan, Topic, TopicEnd};
 use std::sync::Arc;
 
 /// A stream of records (Kafka: `KStream`): facts that follow one another. Clones are handles of the
@@ -105,7 +105,7 @@ where
         }));
         let kind = NodeKind::Sink { topic };
         self.plan
-            .add(NewNode::new("to", kind, make).input(self.from).end(end));
+            .add(Node::new("to", kind, make).input(self.from).end(end));
     }
 
     /// The same stream with all records of a key in one task.

@@ -19,7 +19,7 @@ use crate::operator::table::Keep;
 use crate::query::Reads;
 use crate::record::{Change, Record};
 use crate::state::KeyValueStore;
-use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, Plan, StoreSpec};
+use crate::topology::{Changelog, Edge, Make, Node, NodeKind, Plan, StoreSpec};
 
 /// A table (Kafka: `KTable`): the latest value of each key, and its changes.
 ///
@@ -154,7 +154,7 @@ where
         let make = Make::Operator(Arc::new(move |_| {
             Box::new(Stateless::new(Arc::clone(&each)))
         }));
-        let new = NewNode::new("to_stream", NodeKind::Stateless, make);
+        let new = Node::new("to_stream", NodeKind::Stateless, make);
         let node = self.plan.add(new.input(self.from).output::<K, W>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 })
     }
@@ -178,7 +178,7 @@ impl<K: Data, V: Data> Table<K, V> {
             let each = |row: Record<K, Change<V>>, out: &mut Vec<_>| out.push(row);
             Box::new(Stateless::new(Arc::new(each)))
         }));
-        let mut new = NewNode::new("changes", NodeKind::Stateless, make).input(self.from);
+        let mut new = Node::new("changes", NodeKind::Stateless, make).input(self.from);
         if old {
             self.keep_old();
             new = new.wants_old();
@@ -213,7 +213,7 @@ impl<K: Data, V: Data> Table<K, V> {
             let (store, wants_old) = (cx.store(store), cx.wants_old);
             Box::new(Keep::<_, K, _, V>::new(upsert, Some(store), wants_old))
         }));
-        let new = NewNode::new("table", NodeKind::Table, make)
+        let new = Node::new("table", NodeKind::Table, make)
             .input(self.current())
             .output::<K, Change<V>>()
             .store(store);
@@ -251,7 +251,7 @@ pub(super) fn key_value<K: Data, V: Data>(name: String) -> StoreSpec {
     StoreSpec {
         name,
         make: Arc::new(|seed| Box::new(KeyValueStore::<V>::new(seed))),
-        changelog: Some(Changelog { retention: None }),
+        changelog: Some(Changelog::Keys),
         reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
     }
 }

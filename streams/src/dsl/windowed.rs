@@ -16,20 +16,43 @@ use crate::query::{Reads, Slices};
 use crate::record::Change;
 use crate::state::{Getter, Stores, WindowStore};
 use crate::time::{AnyWindows, EventTime, Windowed};
-use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
 
-/// A day: how much longer than windows live their changelog is kept (Kafka:
-/// `windowstore.changelog.additional.retention.ms`).
-pub(super) const ADDITIONAL_RETENTION: i64 = 24 * 60 * 60 * 1000;
-
-/// Records by key and window, to be aggregated (Kafka: `TimeWindowedKStream`).
-pub struct TimeWindowedStream<K, V> {
+/// Records by key and window, to be aggregated (Kafka: `TimeWindowedKStream`,
+/// `SessionWindowedKStream`).
+///
+/// Where a session's window changes after its result has come out, because a record goes on with it or
+/// makes one of two, the old result is taken back first: it comes out as one that is gone.
+pub struct WindowedStream<K, V, W> {
     stream: Stream<K, V>,
-    windows: AnyWindows,
+    windows: W,
     emit: Emit,
 }
 
-impl<K, V> Clone for TimeWindowedStream<K, V> {
+/// Records by key and window of the clock or the calendar.
+pub type TimeWindowedStream<K, V> = WindowedStream<K, V, AnyWindows>;
+
+/// Windows that a stream can be aggregated by: [`AnyWindows`], [`crate::time::SessionWindows`] and
+/// [`crate::time::SlidingWindows`].
+pub trait Windowing: Clone + sealed::Aggregated {}
+
+pub(super) mod sealed {
+    use super::{Aggregator, Data, Emit, Stream, WindowedTable};
+
+    /// Adds the operator that aggregates by these windows.
+    pub trait Aggregated {
+        #[doc(hidden)]
+        fn aggregated<K: Data, V: Data, A: Aggregator<K, V>>(
+            &self,
+            stream: &Stream<K, V>,
+            emit: Emit,
+            operation: &'static str,
+            aggregator: A,
+        ) -> WindowedTable<K, V, A::State>;
+    }
+}
+
+impl<K, V, W: Clone> Clone for WindowedStream<K, V, W> {
     fn clone(&self) -> Self {
         Self {
             stream: self.stream.clone(),
@@ -39,8 +62,8 @@ impl<K, V> Clone for TimeWindowedStream<K, V> {
     }
 }
 
-impl<K: Data, V: Data> TimeWindowedStream<K, V> {
-    pub(super) fn new(stream: Stream<K, V>, windows: AnyWindows) -> Self {
+impl<K: Data, V: Data, W: Windowing> WindowedStream<K, V, W> {
+    pub(super) fn new(stream: Stream<K, V>, windows: W) -> Self {
         Self {
             stream,
             windows,
@@ -70,8 +93,9 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
         self.add("reduce", Reduce(reduce))
     }
 
-    /// One aggregate per key and window. Records whose key is null are left out; those whose value is
-    /// null are not (as in Kafka).
+    /// One aggregate per key and window; for sessions the aggregator has to be able to merge two.
+    /// Records whose key is null are left out; those whose value is null only by sliding windows (as
+    /// in Kafka).
     #[must_use]
     pub fn aggregate<A: Aggregator<K, V>>(&self, aggregator: A) -> WindowedTable<K, V, A::State> {
         self.add("aggregate", aggregator)
@@ -82,9 +106,23 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
         operation: &'static str,
         aggregator: A,
     ) -> WindowedTable<K, V, A::State> {
-        let plan = &self.stream.plan;
-        let (windows, emit) = (self.windows.clone(), self.emit);
-        let name = plan.name(self.stream.from.node);
+        let (stream, emit) = (&self.stream, self.emit);
+        self.windows.aggregated(stream, emit, operation, aggregator)
+    }
+}
+
+impl Windowing for AnyWindows {}
+
+impl sealed::Aggregated for AnyWindows {
+    fn aggregated<K: Data, V: Data, A: Aggregator<K, V>>(
+        &self,
+        stream: &Stream<K, V>,
+        emit: Emit,
+        operation: &'static str,
+        aggregator: A,
+    ) -> WindowedTable<K, V, A::State> {
+        let (plan, windows) = (&stream.plan, self.clone());
+        let name = plan.name(stream.from.node);
         if let Some(problem) = windows.problem() {
             plan.problem(format!("{name}.{operation}: {problem}"));
         }
@@ -104,9 +142,7 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
         let store = plan.add_store(StoreSpec {
             name: plan.unused_name(&format!("{name}.{operation}")),
             make: Arc::new(move |seed| Box::new(WindowStore::<A::State>::new(seed, kept))),
-            changelog: Some(Changelog {
-                retention: Some(kept.saturating_add(ADDITIONAL_RETENTION)),
-            }),
+            changelog: Some(Changelog::Windows),
             reads: Some(Arc::new(reads)),
         });
         let made_with = windows.clone();
@@ -120,8 +156,8 @@ impl<K: Data, V: Data> TimeWindowedStream<K, V> {
         let kind = NodeKind::WindowAggregate {
             windows: windows.to_string(),
         };
-        let new = NewNode::new(operation, kind, make)
-            .input(self.stream.from)
+        let new = Node::new(operation, kind, make)
+            .input(stream.from)
             .output::<Windowed<K>, Change<A::State>>()
             .output::<K, Late<V>>()
             .keeps_time::<K, V>()

@@ -94,7 +94,7 @@ impl<K: Data, V: Data> private::Kind for KeyValue<K, V> {
         StoreSpec {
             name: self.name.clone(),
             make: Arc::new(|seed| Box::new(KeyValueStore::<V>::new(seed))),
-            changelog: Some(Changelog { retention: None }),
+            changelog: Some(Changelog::Keys),
             reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
         }
     }
@@ -201,9 +201,7 @@ impl<K: Data, V: Data> private::Kind for WindowValue<K, V> {
         StoreSpec {
             name: self.name.clone(),
             make: Arc::new(move |seed| Box::new(WindowStore::<V>::of_processor(seed, retention))),
-            changelog: Some(Changelog {
-                retention: Some(retention.saturating_add(24 * 60 * 60 * 1000)),
-            }),
+            changelog: Some(Changelog::Windows),
             reads: Some(Arc::new(Reads::<K, V>::windows(
                 |start| Window { start, end: start },
                 None,

@@ -80,6 +80,7 @@ pub(super) async fn commit(
         if let Some(live) = tasks.iter_mut().find(|live| live.id == id) {
             live.committed = next;
             live.changed.clear();
+            live.note_spent();
         }
     }
     for live in tasks {
@@ -246,15 +247,23 @@ fn write(
     writer.finish()
 }
 
-/// Deletes what has been processed of repartition topics: nobody reads it again. Nobody waits for it
-/// either, and what is not deleted now is the next time.
-pub(super) fn purge<'a>(shared: &Arc<Shared>, tasks: impl Iterator<Item = &'a Live>) {
-    let inputs = tasks.flat_map(|live| live.committed.position.inputs.iter());
-    let own =
-        inputs.filter(|(partition, offset, _)| *offset > 0 && shared.is_internal(&partition.topic));
-    let upto: Vec<_> = own
-        .map(|(partition, offset, _)| (partition.clone(), RecordsBefore::Offset(*offset)))
-        .collect();
+/// Deletes what has been processed of repartition topics, and what is spent of changelogs: nobody reads
+/// it again. Nobody waits for it either, and what is not deleted now is the next time.
+pub(super) fn purge<'a>(shared: &Arc<Shared>, tasks: impl Iterator<Item = &'a mut Live>) {
+    let mut upto = Vec::new();
+    for live in tasks {
+        for (partition, offset, _) in &live.committed.position.inputs {
+            if *offset > 0 && shared.is_internal(&partition.topic) {
+                upto.push((partition.clone(), RecordsBefore::Offset(*offset)));
+            }
+        }
+        for (store, offset) in live.take_spent() {
+            upto.push((
+                changelog(shared, live, store),
+                RecordsBefore::Offset(offset),
+            ));
+        }
+    }
     if upto.is_empty() {
         return;
     }
@@ -268,7 +277,7 @@ pub(super) fn purge<'a>(shared: &Arc<Shared>, tasks: impl Iterator<Item = &'a Li
         {
             Ok(Ok(_)) => {}
             Ok(Err(error)) | Err(error) => {
-                tracing::warn!(%error, "what was processed of repartition topics is not deleted");
+                tracing::warn!(%error, "what nobody reads again is not deleted");
             }
         }
     });

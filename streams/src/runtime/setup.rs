@@ -13,7 +13,7 @@ use super::config::StreamsConfig;
 use super::restore::read_range;
 use super::shared::changelog_topic;
 use crate::error::StreamsError;
-use crate::topology::{NodeKind, Topic, Topology, fnv};
+use crate::topology::{Changelog, NodeKind, Topic, Topology, fnv};
 
 /// What the rest needs to know.
 pub(crate) struct Setup {
@@ -78,13 +78,13 @@ pub(crate) async fn prepare(
                     // until it is written again: compaction must not be quicker than that.
                     .config("min.compaction.lag.ms", "86400000")
                     .config("message.timestamp.type", "CreateTime");
-                topic = match changelog.retention {
+                topic = match changelog {
                     // Not by the clock: event time may stand still while the clock goes on, and what
-                    // is open then is still wanted.
-                    Some(_) => topic
+                    // is open then is still wanted. What is spent is deleted by its offset.
+                    Changelog::Windows => topic
                         .config("cleanup.policy", "compact,delete")
                         .config("retention.ms", "-1"),
-                    None => topic.config("cleanup.policy", "compact"),
+                    Changelog::Keys => topic.config("cleanup.policy", "compact"),
                 };
                 wanted.insert(name.to_string(), (topic, tasks));
             }

@@ -26,8 +26,8 @@ const OUTBOX_BYTES: usize = 1 << 20;
 /// Bytes of records that the producer holds before a task has to wait.
 const PRODUCER_BUFFER: usize = 64 << 20;
 
-/// How often what has been processed of repartition topics is deleted, in milliseconds.
-const PURGE_EVERY: u64 = 30_000;
+/// What nobody reads again is deleted once in so many commits.
+const PURGE_EVERY: u32 = 30;
 
 /// What a worker is told from outside.
 pub(super) enum Command {
@@ -275,8 +275,9 @@ impl Worker {
             self.hold_back(live)?;
         }
         if now.millis >= self.purge_at {
-            self.purge_at = now.millis + PURGE_EVERY;
-            commit::purge(&self.shared, tasks.live.values());
+            let clock = &self.shared.config.clock;
+            self.purge_at = clock.deadline(self.shared.config.commit_interval * PURGE_EVERY);
+            commit::purge(&self.shared, tasks.live.values_mut());
         }
         drop(tasks);
         if let Some(topic) = self.shared.gone.lock().clone() {

@@ -142,6 +142,11 @@ impl<A: Data> Store for WindowStore<A> {
         Some(last.saturating_add(self.retention))
     }
 
+    fn spent_at(&self) -> Option<i64> {
+        let last = self.panes.last_key_value();
+        Some(last.map_or(i64::MIN, |(start, _)| start.saturating_add(self.retention)))
+    }
+
     fn bytes(&self) -> usize {
         self.panes.values().map(Table::bytes).sum()
     }

@@ -30,32 +30,12 @@ struct State {
     plain_sources: HashMap<String, (TypeId, Edge)>,
 }
 
-/// A node that is to be added.
-pub(crate) struct NewNode {
-    /// What its name ends with.
-    pub(crate) operation: &'static str,
-    pub(crate) kind: NodeKind,
-    pub(crate) inputs: Vec<Edge>,
-    pub(crate) outputs: Vec<MakeChunk>,
-    pub(crate) make: Make,
-    pub(crate) end: Option<TopicEnd>,
-    pub(crate) stores: Vec<usize>,
-    pub(crate) reads: Vec<usize>,
-    pub(crate) idle: Option<MakeChunk>,
-    pub(crate) holds_back: i64,
-    pub(crate) one_by_one: bool,
-    pub(crate) wants_old: bool,
-    pub(crate) passes_old: bool,
-    pub(crate) takes_old: bool,
-    pub(crate) global: bool,
-    pub(crate) varies: bool,
-}
-
-impl NewNode {
-    /// A node that keeps nothing and asks for nothing.
-    pub(crate) fn new(operation: &'static str, kind: NodeKind, make: Make) -> Self {
+impl Node {
+    /// A node that keeps nothing and asks for nothing. `operation` is what its name ends with: it has
+    /// its whole name when it has been added.
+    pub(crate) fn new(operation: &str, kind: NodeKind, make: Make) -> Self {
         Self {
-            operation,
+            name: operation.to_owned(),
             kind,
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -183,17 +163,17 @@ impl Plan {
 
     /// Adds a node. Its name is that of what feeds it and what it does, so it stays the same when
     /// something is added elsewhere.
-    pub(crate) fn add(&self, new: NewNode) -> usize {
+    pub(crate) fn add(&self, new: Node) -> usize {
         let mut state = self.0.lock();
         let base = match new.inputs.first() {
-            Some(edge) => format!("{}.{}", state.nodes[edge.node].name, new.operation),
-            None => new.operation.to_owned(),
+            Some(edge) => format!("{}.{}", state.nodes[edge.node].name, new.name),
+            None => new.name.clone(),
         };
         state.push(base, new)
     }
 
     /// Adds a node of that name.
-    pub(crate) fn add_named(&self, name: &str, new: NewNode) -> usize {
+    pub(crate) fn add_named(&self, name: &str, new: Node) -> usize {
         self.0.lock().push(name.to_owned(), new)
     }
 
@@ -376,27 +356,10 @@ impl State {
         name
     }
 
-    fn push(&mut self, base: String, new: NewNode) -> usize {
-        let name = self.unused_name(&base);
-        self.names.insert(name.clone());
-        self.nodes.push(Node {
-            name,
-            kind: new.kind,
-            inputs: new.inputs,
-            outputs: new.outputs,
-            make: new.make,
-            end: new.end,
-            stores: new.stores,
-            reads: new.reads,
-            idle: new.idle,
-            holds_back: new.holds_back,
-            one_by_one: new.one_by_one,
-            wants_old: new.wants_old,
-            passes_old: new.passes_old,
-            takes_old: new.takes_old,
-            global: new.global,
-            varies: new.varies,
-        });
+    fn push(&mut self, base: String, mut new: Node) -> usize {
+        new.name = self.unused_name(&base);
+        self.names.insert(new.name.clone());
+        self.nodes.push(new);
         self.nodes.len() - 1
     }
 }

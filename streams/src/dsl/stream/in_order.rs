@@ -8,7 +8,7 @@ use crate::data::Data;
 use crate::operator::in_order::InOrder;
 use crate::state::BufferStore;
 use crate::time::{EventTime, millis};
-use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
 
 impl<K: Data, V: Data> Stream<K, V> {
     /// The stream in the order of event time: each record waits until the watermark, or stream time,
@@ -28,14 +28,14 @@ impl<K: Data, V: Data> Stream<K, V> {
         let store = plan.add_store(StoreSpec {
             name: name.clone(),
             make: Arc::new(move |seed| Box::new(BufferStore::<V>::new(seed, by_watermark, false))),
-            changelog: Some(Changelog { retention: None }),
+            changelog: Some(Changelog::Keys),
             reads: None,
         });
         let make = Make::Operator(Arc::new(move |cx| {
             let store = cx.store(store);
             Box::new(InOrder::<K, V>::new(name.clone(), wait, time, store))
         }));
-        let mut new = NewNode::new("in_order", NodeKind::Suppress, make)
+        let mut new = Node::new("in_order", NodeKind::Suppress, make)
             .input(self.from)
             .output::<K, V>()
             .store(store);

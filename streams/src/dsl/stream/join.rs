@@ -9,10 +9,7 @@ use crate::late::Late;
 use crate::operator::stream_join::{JoinStores, Joiner, LATE, RESULTS, StreamJoin};
 use crate::state::{JoinBuffer, Store, Unmatched};
 use crate::time::{EventTime, JoinWindows};
-use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
-
-/// A day: how much longer than windows live their changelog is kept.
-const ADDITIONAL_RETENTION: i64 = 24 * 60 * 60 * 1000;
+use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
 
 /// What a joiner is that nobody has wrapped yet: see [`Joiner`].
 type Join<V, W, X> = dyn Fn(Option<&V>, Option<&W>) -> Option<X> + Send + Sync;
@@ -96,13 +93,13 @@ impl<K: Data, V: Data> Stream<K, V> {
             plan.add_store(StoreSpec {
                 name: format!("{name}.left"),
                 make: buffer::<V>(kept[0], time),
-                changelog: Some(changelog(kept[0])),
+                changelog: Some(Changelog::Windows),
                 reads: None,
             }),
             plan.add_store(StoreSpec {
                 name: format!("{name}.right"),
                 make: buffer::<W>(kept[1], time),
-                changelog: Some(changelog(kept[1])),
+                changelog: Some(Changelog::Windows),
                 reads: None,
             }),
         ];
@@ -115,7 +112,7 @@ impl<K: Data, V: Data> Stream<K, V> {
                 plan.add_store(StoreSpec {
                     name: format!("{name}.{suffix}"),
                     make,
-                    changelog: Some(Changelog { retention: None }),
+                    changelog: Some(Changelog::Keys),
                     reads: None,
                 })
             })
@@ -135,7 +132,7 @@ impl<K: Data, V: Data> Stream<K, V> {
         let kind = NodeKind::StreamJoin {
             windows: windows.to_string(),
         };
-        let mut new = NewNode::new(operation, kind, make)
+        let mut new = Node::new(operation, kind, make)
             .input(left.from)
             .input(right)
             .output::<K, X>()
@@ -179,12 +176,6 @@ fn buffer<V: Data>(kept: i64, time: EventTime) -> MakeStore {
 
 fn unmatched<V: Data>(wait: i64) -> MakeStore {
     Arc::new(move |_| Box::new(Unmatched::<V>::new(wait)))
-}
-
-fn changelog(kept: i64) -> Changelog {
-    Changelog {
-        retention: Some(kept.max(0).saturating_add(ADDITIONAL_RETENTION)),
-    }
 }
 
 /// What two streams have joined to, and the records that came too late for it. It derefs to the

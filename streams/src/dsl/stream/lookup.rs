@@ -9,7 +9,7 @@ use crate::dsl::global_table::GlobalTable;
 use crate::dsl::table::Table;
 use crate::dsl::view::View;
 use crate::operator::lookup_join::LookupJoin;
-use crate::topology::{Edge, Make, NewNode, NodeKind, Plan};
+use crate::topology::{Edge, Make, Node, NodeKind, Plan};
 
 impl<K: Data, V: Data> Stream<K, V> {
     /// Joins each record with the value that the table has for its key at that moment, if it has one
@@ -125,7 +125,7 @@ impl<K: Data, V: Data> Stream<K, V> {
                 left,
             ))
         }));
-        let new = NewNode::new(operation, NodeKind::LookupJoin, make)
+        let new = Node::new(operation, NodeKind::LookupJoin, make)
             .input(self.from)
             .output::<K, X>()
             .looks_up(&stores)

@@ -12,7 +12,7 @@ use crate::processor::{
     Failure, OnError, Place, Policy, Processing, Processor, Punctuation, StoreHandle, StoreKind,
 };
 use crate::state::KeyValueStore;
-use crate::topology::{Edge, Make, MakeContext, NewNode, NodeKind, StoreSpec, Topic};
+use crate::topology::{Edge, Make, MakeContext, Node, NodeKind, StoreSpec, Topic};
 
 impl StreamsBuilder {
     /// Adds a store for processors (Kafka: `StreamsBuilder.addStateStore`). Its name has to be new.
@@ -99,7 +99,7 @@ impl<K: Data, V: Data> Stream<K, V> {
                 clock: clock.map(|clock| cx.store(clock)),
             }))
         }));
-        let mut new = NewNode::new("process", NodeKind::Process, operator)
+        let mut new = Node::new("process", NodeKind::Process, operator)
             .input(self.from)
             .output::<L, W>()
             .varies_if(by_wall_clock);
@@ -140,7 +140,7 @@ impl<K: Data, V: Data> Stream<K, V> {
             let (map, policy) = (Arc::clone(&map), at_task(&policy, cx));
             Box::new(TryMap::<_, K, V, W>::new(map, cx.name.into(), policy))
         }));
-        let new = NewNode::new("try_map_values", NodeKind::Stateless, make);
+        let new = Node::new("try_map_values", NodeKind::Stateless, make);
         let node = self.plan.add(new.input(self.from).output::<K, W>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 }).with_key_changed(self.key_changed)
     }

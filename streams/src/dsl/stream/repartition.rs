@@ -9,7 +9,7 @@ use crate::dsl::source::Consumed;
 use crate::operator::repartition::{CarriedWatermarks, Deduplicate, Read, RepartitionSink, Tagged};
 use crate::state::{KeyValueStore, Store};
 use crate::topology::{
-    Changelog, Edge, Make, NewNode, NodeKind, Plan, StoreSpec, Topic, TopicEnd, name_hash,
+    Changelog, Edge, Make, Node, NodeKind, Plan, StoreSpec, Topic, TopicEnd, name_hash,
 };
 
 /// How a repartition topic is (Kafka: `Repartitioned`).
@@ -131,7 +131,7 @@ fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produce
         plan.add_store(StoreSpec {
             name: format!("{name}-{end}"),
             make: Arc::new(make),
-            changelog: Some(Changelog { retention: None }),
+            changelog: Some(Changelog::Keys),
             reads: None,
         })
     };
@@ -162,7 +162,7 @@ fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produce
     let kind = NodeKind::Sink {
         topic: topic.clone(),
     };
-    let sink = NewNode::new("to", kind, make).input(from).end(end);
+    let sink = Node::new("to", kind, make).input(from).end(end);
     plan.add(sink.keeps_time::<K, V>().store(written));
     let source = TopicSource {
         name: &format!("{name}.read"),
@@ -175,7 +175,7 @@ fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produce
     let make = Make::Operator(Arc::new(move |cx| {
         Box::new(Deduplicate::<K, V>::new(cx.store(read)))
     }));
-    let new = NewNode::new("deduplicate", NodeKind::Deduplicate, make);
+    let new = Node::new("deduplicate", NodeKind::Deduplicate, make);
     let edge = Edge {
         node: source,
         port: 0,

@@ -7,7 +7,7 @@ use crate::operator::branch::{Branch, Condition};
 use crate::operator::merge::Merge;
 use crate::operator::stateless::Stateless;
 use crate::record::Record;
-use crate::topology::{Edge, Make, NewNode, NodeKind, Plan};
+use crate::topology::{Edge, Make, Node, NodeKind, Plan};
 
 impl<K, V> Stream<K, V>
 where
@@ -25,7 +25,7 @@ where
         let make = Make::Operator(Arc::new(move |_| {
             Box::new(Stateless::new(Arc::clone(&each)))
         }));
-        let new = NewNode::new(operation, NodeKind::Stateless, make);
+        let new = Node::new(operation, NodeKind::Stateless, make);
         let node = self.plan.add(new.input(self.from).output::<L, W>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 })
             .with_key_changed(self.key_changed || changes_key)
@@ -159,7 +159,7 @@ where
             return self.clone();
         }
         let make = Make::Operator(Arc::new(|_| Box::new(Merge::<K, V>::new())));
-        let new = NewNode::new("merge", NodeKind::Merge, make);
+        let new = Node::new("merge", NodeKind::Merge, make);
         let new = new.input(self.from).input(other.from).output::<K, V>();
         let node = self.plan.add(new);
         Self::new(self.plan.clone(), Edge { node, port: 0 })
@@ -220,7 +220,7 @@ where
         let node = match self.node {
             Some(node) => node,
             None => {
-                let new = NewNode::new("split", NodeKind::Branch, make.clone());
+                let new = Node::new("split", NodeKind::Branch, make.clone());
                 plan.add(new.input(self.stream.from).output::<K, V>())
             }
         };

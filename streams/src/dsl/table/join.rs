@@ -9,7 +9,7 @@ use crate::operator::merge::Merge;
 use crate::operator::table_join::{Sides, TableJoin};
 use crate::record::Change;
 use crate::state::{Getter, Stores};
-use crate::topology::{Edge, Make, NewNode, NodeKind};
+use crate::topology::{Edge, Make, Node, NodeKind};
 
 const INNER: Sides = Sides {
     this: false,
@@ -113,7 +113,7 @@ impl<K: Data, V: Data> Table<K, V> {
         };
         // What has nothing on the other side is only told to go if it was there.
         let side = |operation, from, make, wants_old: bool| {
-            let new = NewNode::new(operation, NodeKind::TableJoin, make).passes_old();
+            let new = Node::new(operation, NodeKind::TableJoin, make).passes_old();
             let new = if wants_old { new.wants_old() } else { new };
             new.input(from).output::<K, Change<W>>()
         };
@@ -122,7 +122,7 @@ impl<K: Data, V: Data> Table<K, V> {
         let right = side("join_right", other.current(), from_other, sides.other);
         let right = plan.add(right.looks_up(&stores[0]));
         let make = Make::Operator(Arc::new(|_| Box::new(Merge::<K, Change<W>>::new())));
-        let merge = NewNode::new("join", NodeKind::Merge, make)
+        let merge = Node::new("join", NodeKind::Merge, make)
             .passes_old()
             .input(Edge {
                 node: left,

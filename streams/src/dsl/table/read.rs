@@ -11,7 +11,7 @@ use crate::dsl::view::View;
 use crate::operator::table::Keep;
 use crate::record::Change;
 use crate::state::Getter;
-use crate::topology::{Edge, Make, NewNode, NodeKind, Plan, Topic};
+use crate::topology::{Edge, Make, Node, NodeKind, Plan, Topic};
 
 impl StreamsBuilder {
     /// Reads a topic as a table (Kafka: `StreamsBuilder.table`): the last record of a key says what
@@ -87,7 +87,7 @@ where
         let store = known.get().map(|store| cx.store(*store));
         Box::new(Keep::<F, K, I, V>::new(upsert, store, cx.wants_old))
     }));
-    let new = NewNode::new(operation, NodeKind::Table, make);
+    let new = Node::new(operation, NodeKind::Table, make);
     let node = plan.add(new.input(from).output::<K, Change<V>>());
     let keep = Arc::new({
         let (own, store) = (plan.clone(), Arc::clone(&store));

@@ -6,7 +6,7 @@ use super::Table;
 use crate::data::Data;
 use crate::operator::table_map::TableMap;
 use crate::record::Change;
-use crate::topology::{Edge, Make, NewNode, NodeKind};
+use crate::topology::{Edge, Make, Node, NodeKind};
 
 impl<K: Data, V: Data> Table<K, V> {
     /// The keys whose values meet a condition (Kafka: `KTable.filter`). A key whose value does not
@@ -52,7 +52,7 @@ impl<K: Data, V: Data> Table<K, V> {
             Box::new(TableMap::<_, K, V, W>::new(map, cx.gets_old, skip_absent))
         }));
         let add = |from| {
-            let mut new = NewNode::new(operation, NodeKind::Stateless, make.clone()).passes_old();
+            let mut new = Node::new(operation, NodeKind::Stateless, make.clone()).passes_old();
             if skip_absent {
                 new = new.takes_old();
             }

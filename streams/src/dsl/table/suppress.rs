@@ -10,7 +10,7 @@ use crate::operator::suppress::{Order, Rules, Suppress as SuppressOperator, When
 use crate::record::Change;
 use crate::state::{BufferStore, Getter, Stores};
 use crate::time::{EventTime, Window, Windowed, millis};
-use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
 
 /// How much a suppression holds, and by which time it goes (Kafka: `Suppressed.BufferConfig`).
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +109,7 @@ impl<K: Data, V: Data> Table<K, V> {
             make: Arc::new(move |seed| {
                 Box::new(BufferStore::<V>::new(seed, by_watermark, counts_bytes))
             }),
-            changelog: Some(Changelog { retention: None }),
+            changelog: Some(Changelog::Keys),
             reads: None,
         });
         let rules = Arc::new(Rules {
@@ -128,7 +128,7 @@ impl<K: Data, V: Data> Table<K, V> {
             let rules = Arc::clone(&rules);
             Box::new(SuppressOperator::<K, V>::new(rules, cx.store(store)))
         }));
-        let mut new = NewNode::new("suppress", NodeKind::Suppress, make)
+        let mut new = Node::new("suppress", NodeKind::Suppress, make)
             .input(self.from)
             .output::<K, Change<V>>()
             .store(store)

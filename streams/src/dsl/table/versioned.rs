@@ -11,7 +11,7 @@ use crate::query::Reads;
 use crate::record::Change;
 use crate::state::{Getter, VersionedStore};
 use crate::time::millis;
-use crate::topology::{Changelog, Edge, Make, NewNode, NodeKind, StoreSpec};
+use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
 
 impl<K: Data, V: Data> Table<K, V> {
     /// The table with its history (Kafka: a table in a versioned store, KIP-889 and KIP-914): values
@@ -47,13 +47,13 @@ impl<K: Data, V: Data> Table<K, V> {
         let store = plan.add_store(StoreSpec {
             name: plan.unused_name(&name),
             make: Arc::new(move |seed| Box::new(VersionedStore::<V>::new(seed, history))),
-            changelog: Some(Changelog { retention: None }),
+            changelog: Some(Changelog::Keys),
             reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
         });
         let make = Make::Operator(Arc::new(move |cx| {
             Box::new(KeepVersions::<K, V>::new(cx.store(store), cx.wants_old))
         }));
-        let new = NewNode::new("versioned", NodeKind::Table, make)
+        let new = Node::new("versioned", NodeKind::Table, make)
             .input(self.from)
             .output::<K, Change<V>>()
             .output::<K, Change<V>>()
