@@ -74,9 +74,14 @@ pub(super) async fn finish(
             clock.sleep(LOOK).await;
         }
         for worker in commands {
-            let (done, waits) = oneshot::channel();
-            if worker.send(Command::Finish(part, done)).await.is_ok() {
-                let _ = waits.await;
+            // A commit that is refused, because the group is being shared out anew, is asked for again:
+            // without it what has come out would come out again.
+            loop {
+                let (done, waits) = oneshot::channel();
+                if worker.send(Command::Finish(part, done)).await.is_err() || waits.await.is_ok() {
+                    break;
+                }
+                clock.sleep(LOOK).await;
             }
         }
     }
