@@ -263,7 +263,7 @@ impl Task {
         };
         let until = match heads.get(1) {
             // Of equal times the partition with the smaller number is first.
-            Some((other, number)) => *other - i64::from(*number < at),
+            Some((other, number)) => other.saturating_sub(i64::from(*number < at)),
             None => i64::MAX,
         };
         let limit = self.chunk;
