@@ -2,6 +2,7 @@
 //! with one of its own.
 
 mod analytics;
+mod auctions;
 mod windows;
 mod words;
 

@@ -63,6 +63,32 @@ pub fn exit(outcome: Result<(), Failure>) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Runs an application until it has caught up, or until Ctrl-C, as the options say.
+pub async fn run(streams: Streams, common: &Common) -> Result<(), Failure> {
+    if let Some(address) = streams.http_address() {
+        say(&format!("state: http://{address}/"));
+    }
+    if common.until_caught_up {
+        tokio::select! {
+            outcome = streams.run_until_caught_up() => outcome?,
+            _ = tokio::signal::ctrl_c() => return Err("ended before it had caught up".into()),
+        }
+        return Ok(());
+    }
+    say("running; Ctrl-C ends it");
+    let failed = tokio::select! {
+        error = streams.failed() => Some(error),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    let closed = streams.close(PATIENCE).await;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    closed?;
+    say("closed");
+    Ok(())
+}
+
 /// Prints a line; nobody may be listening.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
@@ -204,31 +230,30 @@ impl Cluster {
         started: impl FnOnce(&Streams) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let streams = Streams::start(topology, config).await?;
-        if let Some(address) = streams.http_address() {
-            say(&format!("state: http://{address}/"));
-        }
         started(&streams)?;
-        if common.until_caught_up {
-            let caught_up = tokio::select! {
-                outcome = streams.run_until_caught_up() => outcome,
-                _ = tokio::signal::ctrl_c() => return Err("ended before it had caught up".into()),
-            };
-            caught_up?;
-            self.show_all(outputs).await?;
-        } else {
-            say("running; Ctrl-C ends it");
-            let failed = tokio::select! {
-                error = streams.failed() => Some(error),
-                shown = self.show(outputs) => return shown,
-                _ = tokio::signal::ctrl_c() => None,
-            };
-            let closed = streams.close(PATIENCE).await;
-            if let Some(error) = failed {
-                return Err(error.into());
+        let shown = async {
+            if common.until_caught_up {
+                return std::future::pending().await;
             }
-            closed?;
-            say("closed");
+            self.show(outputs).await
+        };
+        tokio::select! {
+            ended = run(streams, common) => ended?,
+            shown = shown => return shown,
         }
+        if common.until_caught_up {
+            self.show_all(outputs).await?;
+        }
+        self.end().await
+    }
+
+    /// Where clients find it.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Ends the broker, if it is in this process.
+    pub async fn end(self) -> Result<(), Failure> {
         self.client.close();
         if let Some(broker) = self.embedded {
             broker.shutdown().await?;

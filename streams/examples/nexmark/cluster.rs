@@ -4,38 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidemark_broker::config::BrokerConfig;
-use tidemark_broker::environment::Environment;
-use tidemark_broker::{Broker, Handle};
 use tidemark_client::admin::{Mode, NewTopic, OffsetSpec};
 use tidemark_client::consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, RecordParts};
 use tidemark_client::{Client, Clock, TopicPartition};
-use tidemark_streams::{Data, Streams, StreamsConfig};
+use tidemark_streams::{Data, Streams};
 
-use crate::Failure;
+use crate::common::{self, Common, Failure};
 use crate::events::Event;
 use crate::query::{AUCTIONS, BIDS, PEOPLE, Query};
 
 /// How long the producer waits for the last records to be written.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A broker within this process that leaves nothing behind.
-pub(crate) async fn embedded() -> Result<Handle, Failure> {
-    let options = [
-        ("listeners", "PLAINTEXT://127.0.0.1:0"),
-        ("tidemark.http.listener", "none"),
-        ("group.initial.rebalance.delay.ms", "0"),
-        ("log.dirs", "/nexmark"),
-    ];
-    let config = BrokerConfig::from_pairs(options)?;
-    Ok(Broker::start(config, Environment::in_memory()).await?)
-}
-
 /// A cluster in which queries run.
 pub(crate) struct Cluster {
     client: Client,
-    bootstrap: String,
     partitions: i32,
 }
 
@@ -53,7 +37,6 @@ impl Cluster {
     pub(crate) fn new(bootstrap: &str, partitions: i32) -> Result<Self, Failure> {
         Ok(Self {
             client: Client::connect(bootstrap)?,
-            bootstrap: bootstrap.to_owned(),
             partitions,
         })
     }
@@ -98,9 +81,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs a query until it has caught up, and reads what it has written. Its topic must not be
-    /// there.
-    pub(crate) async fn run(&self, query: &Query) -> Result<Outcome, Failure> {
+    /// Runs a query until it has caught up, or until Ctrl-C, and reads what it has written. Its
+    /// topic must not be there.
+    pub(crate) async fn run(
+        &self,
+        query: &Query,
+        common: &Common,
+        place: &common::Cluster,
+    ) -> Result<Outcome, Failure> {
         let output = query.output();
         self.make(&[&output]).await?;
         let mut given = 0;
@@ -116,10 +104,10 @@ impl Cluster {
         let topology = (query.topology)()?;
         // One that has run before would go on where it was.
         let application = format!("nexmark-{}-{:016x}", query.name, clock.random());
-        let config = StreamsConfig::new(application, &self.bootstrap);
+        let config = place.config(common, &application);
         let begun = clock.now().millis;
         let streams = Streams::start(&topology, config).await?;
-        streams.run_until_caught_up().await?;
+        common::run(streams, common).await?;
         let millis = clock.now().millis - begun;
         let records = self.read(&output).await?;
         let rows = records
