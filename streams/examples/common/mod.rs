@@ -17,6 +17,7 @@ use tidemark_client::consumer::{Consumer, ConsumerConfig, IsolationLevel, Offset
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_client::{Client, ClientError, ErrorCode, TopicPartition};
 use tidemark_streams::{Streams, StreamsConfig, Topology};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Whatever goes wrong.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -45,6 +46,13 @@ pub struct Common {
     http: Option<String>,
 }
 
+impl Common {
+    /// Whether the application was given a name.
+    pub fn is_named(&self) -> bool {
+        self.application.is_some()
+    }
+}
+
 /// Says what went wrong, if something did.
 pub fn exit(outcome: Result<(), Failure>) -> ExitCode {
     let Err(error) = outcome else {
@@ -65,20 +73,22 @@ pub fn exit(outcome: Result<(), Failure>) -> ExitCode {
 
 /// Runs an application until it has caught up, or until Ctrl-C, as the options say.
 pub async fn run(streams: Streams, common: &Common) -> Result<(), Failure> {
+    // From here on: what is said below may be answered at once.
+    let mut interrupted = signal(SignalKind::interrupt())?;
     if let Some(address) = streams.http_address() {
         say(&format!("state: http://{address}/"));
     }
     if common.until_caught_up {
         tokio::select! {
             outcome = streams.run_until_caught_up() => outcome?,
-            _ = tokio::signal::ctrl_c() => return Err("ended before it had caught up".into()),
+            _ = interrupted.recv() => return Err("ended before it had caught up".into()),
         }
         return Ok(());
     }
     say("running; Ctrl-C ends it");
     let failed = tokio::select! {
         error = streams.failed() => Some(error),
-        _ = tokio::signal::ctrl_c() => None,
+        _ = interrupted.recv() => None,
     };
     let closed = streams.close(PATIENCE).await;
     if let Some(error) = failed {

@@ -43,8 +43,7 @@ impl Cluster {
 
     /// Makes the topics of events and fills them. If they are there, they are taken as they are.
     pub(crate) async fn fill(&self, events: impl Iterator<Item = Event>) -> Result<(), Failure> {
-        let there = self.client.admin().list_topics().await?;
-        if there.iter().any(|topic| topic.name == BIDS) {
+        if self.is_there(BIDS).await? {
             return Ok(());
         }
         self.make(&[PEOPLE, AUCTIONS, BIDS]).await?;
@@ -81,8 +80,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs a query until it has caught up, or until Ctrl-C, and reads what it has written. Its
-    /// topic must not be there.
+    /// Runs a query until it has caught up, or until Ctrl-C, and reads what it has written. A run
+    /// begins with the first event, and leaves its results behind and nothing else, unless the
+    /// application has a name to go on by.
     pub(crate) async fn run(
         &self,
         query: &Query,
@@ -90,7 +90,12 @@ impl Cluster {
         place: &common::Cluster,
     ) -> Result<Outcome, Failure> {
         let output = query.output();
-        self.make(&[&output]).await?;
+        let before = if self.is_there(&output).await? {
+            self.ends(&output).await?
+        } else {
+            self.make(&[&output]).await?;
+            Vec::new()
+        };
         let mut given = 0;
         for topic in [PEOPLE, AUCTIONS, BIDS] {
             given += self
@@ -102,14 +107,16 @@ impl Cluster {
         }
         let clock = Clock::system();
         let topology = (query.topology)()?;
-        // One that has run before would go on where it was.
         let application = format!("nexmark-{}-{:016x}", query.name, clock.random());
         let config = place.config(common, &application);
         let begun = clock.now().millis;
         let streams = Streams::start(&topology, config).await?;
         common::run(streams, common).await?;
         let millis = clock.now().millis - begun;
-        let records = self.read(&output).await?;
+        if !common.is_named() {
+            self.forget(&application).await?;
+        }
+        let records = self.read(&output, &before).await?;
         let rows = records
             .iter()
             .map(|(key, value)| (key.as_deref(), value.as_deref()));
@@ -133,6 +140,23 @@ impl Cluster {
         Ok(())
     }
 
+    async fn is_there(&self, name: &str) -> Result<bool, Failure> {
+        let there = self.client.admin().list_topics().await?;
+        Ok(there.iter().any(|topic| topic.name == name))
+    }
+
+    /// Deletes an application's group and its own topics.
+    async fn forget(&self, application: &str) -> Result<(), Failure> {
+        let admin = self.client.admin();
+        let topics = admin.list_topics().await?.into_iter();
+        let prefix = format!("{application}-");
+        let names = topics.map(|topic| topic.name);
+        let own = names.filter(|name| name.starts_with(&prefix));
+        admin.delete_topics(own).await?.all()?;
+        admin.delete_groups([application]).await?.all()?;
+        Ok(())
+    }
+
     /// The ends of a topic's partitions.
     async fn ends(&self, topic: &str) -> Result<Vec<(TopicPartition, i64)>, Failure> {
         let admin = self.client.admin();
@@ -148,13 +172,22 @@ impl Cluster {
             .collect())
     }
 
-    /// All keys and values of a topic.
-    async fn read(&self, topic: &str) -> Result<Vec<(Option<Bytes>, Option<Bytes>)>, Failure> {
+    /// Keys and values of a topic, behind those ends that it had once.
+    async fn read(
+        &self,
+        topic: &str,
+        before: &[(TopicPartition, i64)],
+    ) -> Result<Vec<(Option<Bytes>, Option<Bytes>)>, Failure> {
         let config = ConsumerConfig::new().offset_reset(OffsetReset::Earliest);
         let mut consumer = self.client.consumer(config)?;
         let mut ends = self.ends(topic).await?;
-        ends.retain(|(_, end)| *end > 0);
+        ends.retain(|end| end.1 > 0 && !before.contains(end));
         consumer.assign(ends.iter().map(|(partition, _)| partition.clone()))?;
+        for (partition, end) in before {
+            if ends.iter().any(|(changed, _)| changed == partition) {
+                consumer.seek(partition, *end)?;
+            }
+        }
         let mut records = Vec::new();
         while !ends.is_empty() {
             let record = consumer.recv().await?;

@@ -5,7 +5,7 @@
 //!
 //! fills topics with events, runs a query until it has caught up, and says how many results there
 //! are. It does so with a broker of its own, or with the cluster at `--bootstrap`; there, events that
-//! a run before it has written are used again. `--check` works the results out by plain loops, too,
+//! a run before it has written are used again, and results come behind those that are there. `--check` works the results out by plain loops, too,
 //! and compares them: for queries 4, 9 and 20 that takes long with many events. Without
 //! `--until-caught-up` the query goes on with whatever else comes, until Ctrl-C.
 //!
@@ -135,7 +135,8 @@ async fn measure(options: &Options, query: &Query, place: &common::Cluster) -> R
     };
     let different = check::differences(&rows, &expected);
     if !different.is_empty() {
-        return Err(different.into());
+        let hint = "are there events of another --seed or --gap in the topics?";
+        return Err(format!("{different}\n{hint}").into());
     }
     writeln!(out, "the results are those of plain loops")?;
     Ok(())
