@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 mod restore;
 mod setup;
 pub(crate) mod shared;
+pub(crate) mod spent;
 pub(crate) mod task;
 mod worker;
 

@@ -69,9 +69,8 @@ pub(crate) trait Store: Any + Send {
         None
     }
 
-    /// The event time, on the scale of [`StoreTime::closed`], from which on nothing of what it holds
-    /// now is wanted; `None` if there is no such time.
-    fn spent_at(&self) -> Option<i64> {
+    /// When nothing of what it holds now will be left; `None` if that cannot be said.
+    fn expiry(&self) -> Option<Expiry> {
         None
     }
 
@@ -97,6 +96,32 @@ pub(crate) struct StoreTime {
     pub(crate) stream_time: i64,
     /// Up to where windows have been closed.
     pub(crate) closed: i64,
+}
+
+/// When nothing is left of what a store holds, on a scale of its own: mostly event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    /// How far the store has come.
+    pub(crate) now: i64,
+    /// When it has come there nothing is left of what it holds now, and what is put in again from now
+    /// on counts as changed.
+    pub(crate) last: i64,
+}
+
+impl Expiry {
+    /// Of a store whose entries go in an order that nothing changes: as far as the first of them.
+    fn in_order(first: Option<i64>, last: Option<i64>) -> Option<Self> {
+        match (first, last) {
+            (Some(first), Some(last)) => Some(Self {
+                now: first.checked_sub(1)?,
+                last,
+            }),
+            _ => Some(Self {
+                now: i64::MAX,
+                last: i64::MIN,
+            }),
+        }
+    }
 }
 
 impl Default for StoreTime {

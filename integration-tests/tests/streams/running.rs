@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidemark_client::admin::OffsetSpec;
 use tidemark_client::consumer::IsolationLevel;
 use tidemark_client::{Client, TopicPartition};
-use tidemark_streams::time::{TimeWindows, Windowed};
+use tidemark_streams::time::{JoinWindows, SessionWindows, SlidingWindows, TimeWindows, Windowed};
 use tidemark_streams::{Consumed, Streams, StreamsBuilder};
 
 use crate::support::{
@@ -210,5 +210,94 @@ async fn what_nobody_reads_again_is_deleted() {
         .map(|(k, count)| (k.window.start, *count))
         .collect();
     assert_eq!(found, expected.collect::<Vec<_>>());
+    broker.shutdown().await.unwrap();
+}
+
+/// Changelogs of sessions, sliding windows and joins are cut, too, and stay about as long as what is
+/// open; a restart from what is left of them goes on as if nothing had been deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changelogs_of_sessions_sliding_windows_and_joins_are_cut() {
+    let topics = [("left", 1), ("right", 1), ("sessions", 1), ("sliding", 1)];
+    let (_dir, broker, client) = started(&topics).await;
+    make(&client, &[("joined", 1)]).await;
+    let ms = Duration::from_millis;
+    let builder = StreamsBuilder::new();
+    let left = builder.stream::<String, String>("left");
+    let right = builder.stream::<String, String>("right");
+    let grouped = left.group_by_key();
+    let sessions = grouped.windowed_by_session(SessionWindows::with_gap(ms(3000)));
+    sessions.count().values().to("sessions");
+    let sliding = grouped.windowed_by_sliding(SlidingWindows::of(ms(1000)));
+    sliding.count().values().to("sliding");
+    let show = |left: Option<&String>, right: Option<&String>| {
+        format!("{}:{}", left.is_some(), right.is_some())
+    };
+    let joined = left.outer_join(&right, show, JoinWindows::within(ms(1000)));
+    joined.to("joined");
+    let topology = builder.build().unwrap();
+    let config = config(&broker, "cut");
+    let streams = Streams::start(&topology, config.clone()).await.unwrap();
+    let all = client.admin().list_topics().await.unwrap();
+    let names = all.into_iter().map(|topic| topic.name);
+    let logs: Vec<String> = names.filter(|name| name.ends_with("-changelog")).collect();
+    // Sessions, sliding windows, two buffers and two stores of what has no partner.
+    assert_eq!(logs.len(), 6, "{logs:?}");
+    let offsets = async |spec: OffsetSpec| {
+        let wanted = logs
+            .iter()
+            .map(|topic| (TopicPartition::new(topic.as_str(), 0), spec));
+        let isolation = IsolationLevel::ReadUncommitted;
+        let listed = client.admin().list_offsets(wanted, isolation).await;
+        let listed = listed.unwrap().all().unwrap();
+        logs.iter()
+            .map(|topic| {
+                listed[&TopicPartition::new(topic.as_str(), 0)]
+                    .offset
+                    .unwrap()
+            })
+            .collect::<Vec<_>>()
+    };
+    let records = |from: i64, shift: i64| {
+        (0..20_i64).map(move |at| (format!("k{at}"), "x".to_owned(), from + at * 10 + shift))
+    };
+    let mut rounds = 0;
+    let more = async |rounds: &mut i64| {
+        let from = *rounds * 10_000;
+        write(&client, "left", records(from, 0)).await;
+        // Every other one is too far away to be joined.
+        let shift = if *rounds % 2 == 0 { 1 } else { 5000 };
+        write(&client, "right", records(from, shift)).await;
+        *rounds += 1;
+    };
+    // All of them are cut, and again and again.
+    for _ in 0..2 {
+        let before = offsets(OffsetSpec::Earliest).await;
+        let cut = async || {
+            let now = offsets(OffsetSpec::Earliest).await;
+            now.iter().zip(&before).all(|(now, before)| now > before)
+        };
+        while !cut().await {
+            assert!(
+                rounds < 2000,
+                "{logs:?}: {:?}",
+                offsets(OffsetSpec::Earliest).await
+            );
+            more(&mut rounds).await;
+        }
+    }
+    streams.close(Duration::from_secs(60)).await.unwrap();
+    more(&mut rounds).await;
+    let streams = Streams::start(&topology, config).await.unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    let sessions = read::<Windowed<String>, i64>(&client, "sessions").await;
+    assert_eq!(sessions.len() as i64, rounds * 20);
+    assert!(sessions.iter().all(|(_, count)| *count == 1));
+    let sliding = read::<Windowed<String>, i64>(&client, "sliding").await;
+    assert_eq!(sliding.len() as i64, rounds * 20);
+    let joined = read::<String, String>(&client, "joined").await;
+    let of = |what: &str| joined.iter().filter(|(_, value)| value == what).count() as i64;
+    let (even, odd) = ((rounds + 1) / 2 * 20, rounds / 2 * 20);
+    let found = (of("true:true"), of("true:false"), of("false:true"));
+    assert_eq!(found, (even, odd, odd));
     broker.shutdown().await.unwrap();
 }

@@ -257,7 +257,7 @@ pub(super) fn purge<'a>(shared: &Arc<Shared>, tasks: impl Iterator<Item = &'a mu
                 upto.push((partition.clone(), RecordsBefore::Offset(*offset)));
             }
         }
-        for (store, offset) in live.take_spent() {
+        for (store, offset) in live.take_cut() {
             upto.push((
                 changelog(shared, live, store),
                 RecordsBefore::Offset(offset),

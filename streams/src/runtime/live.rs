@@ -1,6 +1,6 @@
 //! The tasks of one worker, and what of them waits to be written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use super::outbox::Outbox;
 use super::position::Committed;
 use super::restore::Restored;
 use super::shared::Shared;
+use super::spent::Spent;
 use super::task::Task;
 use crate::error::StreamsError;
 
@@ -32,9 +33,10 @@ pub(super) struct Live {
     pub(super) changes: Outgoing,
     /// The changelogs that have been written to since the last commit.
     pub(super) changed: Vec<usize>,
-    /// By store: event times, and the offsets of its changelog below which nothing is wanted from then
-    /// on.
-    pub(super) spent: BTreeMap<usize, VecDeque<(i64, i64)>>,
+    /// By store: from when on what of its changelog is not wanted.
+    spent: BTreeMap<usize, Spent>,
+    /// By store: below which offset of its changelog nothing is wanted.
+    cut: BTreeMap<usize, i64>,
     /// Bytes written to changelogs since the last snapshot.
     pub(super) since_snapshot: u64,
     /// Size of the last snapshot.
@@ -128,6 +130,7 @@ impl Live {
             changes: Outgoing::default(),
             changed: Vec::new(),
             spent: BTreeMap::new(),
+            cut: BTreeMap::new(),
             since_snapshot: 0,
             snapshot_bytes: 0,
             paused,
@@ -135,43 +138,25 @@ impl Live {
         }
     }
 
-    /// Notes from when on what the changelogs have up to the commit is not wanted any more.
+    /// Notes what of the changelogs is not wanted any more. It has to be right behind a commit, with
+    /// nothing processed since.
     pub(super) fn note_spent(&mut self) {
-        // More would only tell more finely what can be deleted.
-        const MOST: usize = 64;
         let mut task = self.task.lock();
         for (number, store) in task.stores() {
             let end = self.committed.changelogs.get(&number).copied();
-            let (Some(at), Some(end)) = (store.spent_at(), end) else {
+            let (Some(expiry), Some(end)) = (store.expiry(), end) else {
                 continue;
             };
             let spent = self.spent.entry(number).or_default();
-            let full = spent.len() >= MOST;
-            match spent.back_mut() {
-                Some((last, upto)) if *last >= at || full => {
-                    (*last, *upto) = (at.max(*last), end);
-                }
-                _ => spent.push_back((at, end)),
+            if let Some(upto) = spent.note(expiry, end) {
+                self.cut.insert(number, upto);
             }
         }
     }
 
-    /// By store: below which offset of its changelog nothing is wanted now.
-    pub(super) fn take_spent(&mut self) -> Vec<(usize, i64)> {
-        let mut task = self.task.lock();
-        let mut upto = Vec::new();
-        for (number, store) in task.stores() {
-            let closed = store.time().closed;
-            let Some(spent) = self.spent.get_mut(&number) else {
-                continue;
-            };
-            let mut last = None;
-            while let Some((_, end)) = spent.pop_front_if(|(at, _)| *at <= closed) {
-                last = Some(end);
-            }
-            upto.extend(last.filter(|end| *end > 0).map(|end| (number, end)));
-        }
-        upto
+    /// By store: below which offset of its changelog nothing is wanted, where that has changed.
+    pub(super) fn take_cut(&mut self) -> BTreeMap<usize, i64> {
+        std::mem::take(&mut self.cut)
     }
 
     /// Sends what the task wants written.

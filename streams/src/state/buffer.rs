@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::parts::{length, put, take, take_bytes};
 use super::table::{KeyHasher, Table};
-use super::{Entry, Store, StoreTime};
+use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError, Payload, decode_slice};
 use crate::record::{Change, Headers};
 
@@ -187,6 +187,11 @@ impl<V: Data> Store for BufferStore<V> {
     fn horizon(&self) -> Option<i64> {
         let (last, _) = self.order.last()?;
         Some(last.saturating_add(self.wait?))
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        let last = self.order.last().map(|(time, _)| *time);
+        Expiry::in_order(self.first(), last)
     }
 
     fn bytes(&self) -> usize {

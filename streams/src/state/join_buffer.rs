@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::table::{Hash, INLINE_KEY, KeyHasher};
-use super::{Entry, Store, StoreTime};
+use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError, decode_slice};
 use crate::time::{EventTime, floor};
 
@@ -150,16 +150,22 @@ impl<V: Data> JoinBuffer<V> {
         }
     }
 
+    /// When the part that starts there goes: when its last millisecond is too old.
+    #[inline]
+    fn gone_at(&self, start: i64) -> i64 {
+        let last = start.saturating_add(self.span - 1);
+        last.saturating_add(self.retention)
+    }
+
     /// Drops what is too old.
     #[inline]
     pub(crate) fn expire(&mut self) {
         let now = self.now();
-        while let Some(first) = self.parts.first_entry() {
-            let last = first.key().saturating_add(self.span - 1);
-            if last.saturating_add(self.retention) > now {
+        while let Some((first, _)) = self.parts.first_key_value() {
+            if self.gone_at(*first) > now {
                 break;
             }
-            first.remove();
+            self.parts.pop_first();
         }
     }
 }
@@ -373,6 +379,14 @@ impl<V: Data> Store for JoinBuffer<V> {
     fn set_time(&mut self, time: StoreTime) {
         self.time = time;
         self.expire();
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        let last = self.parts.last_key_value();
+        Some(Expiry {
+            now: self.now(),
+            last: last.map_or(i64::MIN, |(start, _)| self.gone_at(*start)),
+        })
     }
 
     fn bytes(&self) -> usize {

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::table::{KeyHasher, read_stamped, write_stamped};
-use super::{Entry, Store, StoreTime};
+use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError};
 
 /// Keys up to so many bytes lie within the store.
@@ -32,6 +32,8 @@ pub(crate) struct SpanStore<A> {
     times: SpanTimes,
     time: StoreTime,
     len: usize,
+    /// The last end of all spans that there have been.
+    latest: i64,
 }
 
 /// When something is done about a span: milliseconds after its end, on the scale of
@@ -103,6 +105,7 @@ impl<A> SpanStore<A> {
             times,
             time: StoreTime::default(),
             len: 0,
+            latest: i64::MIN,
         }
     }
 
@@ -254,6 +257,7 @@ impl<A> SpanStore<A> {
     #[inline]
     pub(crate) fn schedule(&mut self, slot: usize, end: i64) {
         let due = self.due(end, self.time.closed);
+        self.latest = self.latest.max(end);
         let here = &mut self.slots[slot];
         if due < here.timer {
             here.timer = due;
@@ -406,6 +410,7 @@ impl<A: Data> Store for SpanStore<A> {
             Some(length) => start.saturating_add(length),
             None => stamp,
         };
+        self.latest = self.latest.max(end);
         let span = Span {
             value: Some(value),
             told: true,
@@ -438,6 +443,17 @@ impl<A: Data> Store for SpanStore<A> {
         let ends = self.slots.iter().flat_map(|slot| &slot.spans);
         let last = ends.map(|span| span.end).max()?;
         Some(last.saturating_add(self.times.keep))
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        let last = match self.len {
+            0 => i64::MIN,
+            _ => self.latest.saturating_add(self.times.keep),
+        };
+        Some(Expiry {
+            now: self.time.closed,
+            last,
+        })
     }
 
     fn bytes(&self) -> usize {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use super::table::INLINE_KEY;
-use super::{Entry, Store, StoreTime};
+use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError, decode_slice};
 
 /// Time and key's bytes.
@@ -230,6 +230,12 @@ impl<V: Data> Store for Unmatched<V> {
     fn horizon(&self) -> Option<i64> {
         let ((last, _), _) = self.rows.last_key_value()?;
         Some(last.saturating_add(self.wait))
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        let first = self.rows.first_key_value().map(|((time, _), _)| *time);
+        let last = self.rows.last_key_value().map(|((time, _), _)| *time);
+        Expiry::in_order(first, last)
     }
 
     fn bytes(&self) -> usize {

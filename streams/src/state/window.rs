@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use super::table::{Hash, KeyHasher, Table};
-use super::{Entry, Store, StoreTime};
+use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError};
 
 /// Panes by their start (Kafka: `TimestampedWindowStore`).
@@ -142,9 +142,12 @@ impl<A: Data> Store for WindowStore<A> {
         Some(last.saturating_add(self.retention))
     }
 
-    fn spent_at(&self) -> Option<i64> {
+    fn expiry(&self) -> Option<Expiry> {
         let last = self.panes.last_key_value();
-        Some(last.map_or(i64::MIN, |(start, _)| start.saturating_add(self.retention)))
+        Some(Expiry {
+            now: self.time.closed,
+            last: last.map_or(i64::MIN, |(start, _)| start.saturating_add(self.retention)),
+        })
     }
 
     fn bytes(&self) -> usize {

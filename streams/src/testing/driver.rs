@@ -13,6 +13,8 @@ use crate::operator::Counts;
 use crate::query::{Access, QueryError, StoreReader};
 use crate::record::{Headers, Record};
 use crate::runtime::TaskId;
+use crate::runtime::shared::changelog_topic;
+use crate::runtime::spent::Spent;
 use crate::runtime::task::{CHUNK, Order, Position, Task, TaskConfig};
 use crate::state::{Entry, Globals};
 use crate::topology::Topology;
@@ -72,6 +74,8 @@ struct Running {
     task: Task,
     /// By source partition: how many records it has been given.
     given: Vec<usize>,
+    /// By store: from when on what of its changelog is not wanted.
+    spent: BTreeMap<usize, Spent>,
 }
 
 impl TestDriver {
@@ -353,6 +357,17 @@ impl TestDriver {
         Ok(all)
     }
 
+    /// The first and last offsets of a store's changelog, by partition: for tests of this crate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn changelog_ranges(&self, store: &str) -> Vec<(usize, usize)> {
+        let topic = changelog_topic(&self.config.application, store);
+        let partitions = 0..self.partition_count(&topic);
+        partitions
+            .map(|partition| self.logs.range(&topic, partition))
+            .collect()
+    }
+
     /// The names of all topics that something has been written to.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
@@ -399,7 +414,7 @@ impl TestDriver {
             running.task.take_changes(topology, &mut |store, entry| {
                 let spec = &topology.stores[store];
                 if spec.changelog.is_some() {
-                    let topic = format!("{application}-{}-changelog", spec.name).into();
+                    let topic = changelog_topic(application, &spec.name);
                     let stored = Stored {
                         key: Some(entry.key.to_vec()),
                         value: entry.value.map(<[u8]>::to_vec),
@@ -410,6 +425,7 @@ impl TestDriver {
                 }
                 true
             })?;
+            running.cut(&self.topology, application, id.1 as u32, &mut self.logs);
             self.committed.insert(*id, running.task.position());
         }
         Ok(())
@@ -489,8 +505,10 @@ impl TestDriver {
         if let Some(position) = self.committed.get(&(subtopology, partition)) {
             for (number, store) in task.stores() {
                 let spec = &self.topology.stores[number];
-                let topic = format!("{}-{}-changelog", self.config.application, spec.name);
-                for stored in self.logs.partition(&topic, partition as u32) {
+                let topic = changelog_topic(&self.config.application, &spec.name);
+                let (start, _) = self.logs.range(&topic, partition as u32);
+                let log = self.logs.partition(&topic, partition as u32);
+                for stored in &log[start..] {
                     let entry = Entry {
                         key: stored.key.as_deref().unwrap_or_default(),
                         value: stored.value.as_deref(),
@@ -509,7 +527,11 @@ impl TestDriver {
         task.advance(self.wall, false)?;
         self.tasks.insert(
             (subtopology, partition),
-            Mutex::new(Running { task, given }),
+            Mutex::new(Running {
+                task,
+                given,
+                spent: BTreeMap::new(),
+            }),
         );
         Ok(())
     }
@@ -521,6 +543,23 @@ fn is_global(topology: &Topology, (subtopology, _): (usize, i32)) -> bool {
 }
 
 impl Running {
+    /// Deletes what is spent of changelogs, right behind a commit, as it is done in an application now
+    /// and then.
+    fn cut(&mut self, topology: &Topology, application: &str, partition: u32, logs: &mut Logs) {
+        for (number, store) in self.task.stores() {
+            let spec = &topology.stores[number];
+            let (Some(expiry), Some(_)) = (store.expiry(), spec.changelog) else {
+                continue;
+            };
+            let topic = changelog_topic(application, &spec.name);
+            let (_, end) = logs.range(&topic, partition);
+            let spent = self.spent.entry(number).or_default();
+            if let Some(upto) = spent.note(expiry, end as i64) {
+                logs.cut(&topic, partition, upto as usize);
+            }
+        }
+    }
+
     /// Processes what has come and writes what follows; whether there was something.
     fn work(&mut self, logs: &mut Logs, wall: i64) -> Result<bool, StreamsError> {
         let mut busy = self.give(logs);

@@ -23,6 +23,8 @@ pub(super) struct Stored {
 pub(super) struct Logs {
     partitions: BTreeMap<Arc<str>, Vec<Vec<Stored>>>,
     counts: BTreeMap<Arc<str>, u32>,
+    /// Below which offset partitions have been cut: what is there does not count for tasks.
+    cuts: BTreeMap<(Arc<str>, u32), usize>,
     /// Where records without a key go next.
     turn: usize,
 }
@@ -56,6 +58,19 @@ impl Logs {
         let logs = self.partitions.get(topic);
         let log = logs.and_then(|logs| logs.get(partition as usize));
         log.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Deletes the records of a partition below an offset.
+    pub(super) fn cut(&mut self, topic: &Arc<str>, partition: u32, upto: usize) {
+        let cut = self.cuts.entry((Arc::clone(topic), partition)).or_default();
+        *cut = upto.max(*cut);
+    }
+
+    /// The first and the last offset of a partition.
+    pub(super) fn range(&self, topic: &Arc<str>, partition: u32) -> (usize, usize) {
+        let cut = self.cuts.get(&(Arc::clone(topic), partition));
+        let end = self.partition(topic, partition).len();
+        (cut.copied().unwrap_or_default(), end)
     }
 
     /// Records of a partition from an offset on, as one batch; the offset behind it.

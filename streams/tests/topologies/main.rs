@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod aggregates;
+mod bounds;
 mod descriptions;
 mod joins;
 mod lookups;

@@ -28,7 +28,7 @@ impl<K: Data, V: Data> Stream<K, V> {
         let store = plan.add_store(StoreSpec {
             name: name.clone(),
             make: Arc::new(move |seed| Box::new(BufferStore::<V>::new(seed, by_watermark, false))),
-            changelog: Some(Changelog::Keys),
+            changelog: Some(Changelog::Windows),
             reads: None,
         });
         let make = Make::Operator(Arc::new(move |cx| {

@@ -112,7 +112,7 @@ impl<K: Data, V: Data> Stream<K, V> {
                 plan.add_store(StoreSpec {
                     name: format!("{name}.{suffix}"),
                     make,
-                    changelog: Some(Changelog::Keys),
+                    changelog: Some(Changelog::Windows),
                     reads: None,
                 })
             })

@@ -109,7 +109,7 @@ impl<K: Data, V: Data> Table<K, V> {
             make: Arc::new(move |seed| {
                 Box::new(BufferStore::<V>::new(seed, by_watermark, counts_bytes))
             }),
-            changelog: Some(Changelog::Keys),
+            changelog: Some(Changelog::Windows),
             reads: None,
         });
         let rules = Arc::new(Rules {
