@@ -67,6 +67,7 @@ impl Streams {
             client,
             partitions: prepared.partitions,
             fingerprint: prepared.fingerprint,
+            internal: super::shared::internal_topics(topology, &config.application),
             globals: Globals::new(topology, config.clock.random()),
             tasks: Mutex::default(),
             on_disk: Arc::new(Mutex::new(on_disk.into_iter().collect())),

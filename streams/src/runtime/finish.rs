@@ -96,7 +96,7 @@ fn fed(shared: &Shared, topic: &Topic) -> bool {
 
 /// Whether all tasks of a subtopology run here and have come to the targets.
 fn reached(shared: &Shared, part: usize, targets: &BTreeMap<TopicPartition, i64>) -> bool {
-    let tasks = shared.tasks.lock();
+    let tasks = shared.tasks.lock().clone();
     let application = &shared.config.application;
     let sources = shared.topology.subtopologies[part].sources.iter();
     let mut wanted = sources.flat_map(|topic| {
@@ -110,7 +110,10 @@ fn reached(shared: &Shared, part: usize, targets: &BTreeMap<TopicPartition, i64>
             .iter()
             .find(|(id, _)| id.subtopology == part && id.partition == partition.partition);
         let Some((_, task)) = task else { return false };
-        let mut task = task.lock();
+        // One that is busy has not come there.
+        let Some(mut task) = task.try_lock() else {
+            return false;
+        };
         if task.outbox().len() > 0 {
             return false;
         }

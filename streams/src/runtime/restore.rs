@@ -193,7 +193,9 @@ async fn committed(
         }
     }
     let hash = |store| shared.store_hash(store);
-    let committed = Committed::from_offsets(inputs, stores, &offsets, &hash);
+    // Without state, partitions have nothing to do with one another; with it somebody has to say so.
+    let lenient = stores.is_empty() || shared.config.accept_changed_topology;
+    let committed = Committed::from_offsets(inputs, stores, &offsets, &hash, lenient);
     committed.map_err(|error| StreamsError::Position(error.to_string()))
 }
 

@@ -13,7 +13,7 @@ use super::metrics::Metrics;
 use super::task::{Task, TaskConfig};
 use crate::error::StreamsError;
 use crate::state::Globals;
-use crate::topology::{Topology, name_hash};
+use crate::topology::{NodeKind, Topic, Topology, name_hash};
 
 pub(crate) struct Shared {
     pub(crate) topology: Topology,
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     /// How many partitions each topic has, by its name in the cluster.
     pub(crate) partitions: HashMap<String, u32>,
     pub(crate) fingerprint: u64,
+    /// The application's own topics, by their names in the cluster.
+    pub(crate) internal: BTreeSet<Arc<str>>,
     /// The global tables of the instance.
     pub(crate) globals: Globals,
     /// The tasks that run here.
@@ -47,10 +49,9 @@ pub struct Progress {
 }
 
 impl Shared {
-    /// Whether a topic is the application's own.
+    /// Whether a topic is the application's own. Names do not tell: others may end in the same way.
     pub(crate) fn is_internal(&self, topic: &str) -> bool {
-        let own = topic.strip_prefix(&*self.config.application);
-        own.is_some_and(|own| own.ends_with("-changelog") || own.ends_with("-repartition"))
+        self.internal.contains(topic)
     }
 
     /// The name of a store's changelog topic.
@@ -103,6 +104,24 @@ impl Shared {
             first
         });
     }
+}
+
+/// The names of the topics that an application makes, fills and empties by itself.
+pub(crate) fn internal_topics(topology: &Topology, application: &str) -> BTreeSet<Arc<str>> {
+    let kinds = topology.nodes.iter().map(|node| &node.kind);
+    let named = kinds.flat_map(|kind| match kind {
+        NodeKind::Source { topics } => &topics[..],
+        NodeKind::Sink { topic } => std::slice::from_ref(topic),
+        _ => &[],
+    });
+    let passed_on = named.filter(|topic| matches!(topic, Topic::Internal(_)));
+    let kept = topology.stores.iter();
+    let kept = kept.filter(|store| store.changelog.is_some());
+    let changelogs = kept.map(|store| changelog_topic(application, &store.name));
+    passed_on
+        .map(|topic| topic.resolve(application))
+        .chain(changelogs)
+        .collect()
 }
 
 /// A changelog's name (Kafka: `ProcessorStateManager.storeChangelogTopic`).

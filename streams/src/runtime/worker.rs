@@ -298,8 +298,13 @@ impl Worker {
             return Ok(());
         }
         let mut by_store: BTreeMap<usize, usize> = BTreeMap::new();
-        for task in self.shared.tasks.lock().values() {
-            for (number, store) in task.lock().stores() {
+        // One that is busy is looked at another time: nothing may wait here.
+        let tasks: Vec<_> = self.shared.tasks.lock().values().cloned().collect();
+        for task in &tasks {
+            let Some(mut task) = task.try_lock() else {
+                return Ok(());
+            };
+            for (number, store) in task.stores() {
                 *by_store.entry(number).or_default() += store.bytes();
             }
         }

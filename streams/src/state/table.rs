@@ -57,6 +57,8 @@ pub(crate) struct Table<A> {
     /// Slots that have changed since the changes were told, each once, in the order of their first
     /// change.
     changed: Vec<u32>,
+    /// Numbers of slots whose end has been told, to be removed when all changes are told.
+    gone: Vec<u32>,
     /// How many slots have a value.
     live: usize,
     /// Bytes of keys that lie outside of the table.
@@ -96,6 +98,7 @@ impl<A> Default for Table<A> {
             index: Index::default(),
             slots: Slab::default(),
             changed: Vec::new(),
+            gone: Vec::new(),
             live: 0,
             far_keys: 0,
             far_value: 0,
@@ -114,7 +117,7 @@ impl<A> Table<A> {
     pub(crate) fn bytes(&self) -> usize {
         self.slots.bytes()
             + self.index.bytes()
-            + self.changed.capacity() * 4
+            + (self.changed.capacity() + self.gone.capacity()) * 4
             + self.far_keys
             + self.live.saturating_mul(self.far_value)
     }
@@ -233,13 +236,12 @@ impl<A> Table<A> {
     pub(crate) fn take_changed(&mut self, tell: &mut dyn FnMut(&Slot<A>) -> bool) {
         let mut changed = std::mem::take(&mut self.changed);
         let mut told = 0;
-        let mut gone = Vec::new();
         for at in &changed {
             let slot = &mut self.slots[*at as usize];
             slot.changed = false;
             told += 1;
             if slot.value.is_none() {
-                gone.push(*at);
+                self.gone.push(*at);
             }
             if !tell(slot) {
                 break;
@@ -247,10 +249,19 @@ impl<A> Table<A> {
         }
         changed.drain(..told);
         self.changed = changed;
-        // From the back, so that what moves into a hole is not itself to go.
+        if !self.changed.is_empty() {
+            // Removing moves slots, and the places of those that are still to be told are noted.
+            return;
+        }
+        let mut gone = std::mem::take(&mut self.gone);
         gone.sort_unstable();
+        gone.dedup();
+        // From the back, so that what moves into a hole is not itself to go. In between it may have
+        // been given a value again.
         for at in gone.into_iter().rev() {
-            self.remove(at as usize);
+            if self.slots[at as usize].value.is_none() {
+                self.remove(at as usize);
+            }
         }
     }
 

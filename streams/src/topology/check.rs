@@ -63,20 +63,22 @@ fn writes(nodes: &[Node]) -> impl Iterator<Item = (&Node, &Topic)> {
     })
 }
 
-/// A join, and the topics whose records meet in it.
+/// An operator, and the topics whose records meet in it.
 pub(super) struct Meeting<'a> {
     pub(super) operator: &'a Node,
     pub(super) topics: BTreeSet<&'a Topic>,
 }
 
-/// All joins. Each of them needs records of one key in the partitions of one number.
+/// All operators that need records of one key in the partitions of one number, whichever topic they
+/// come from: joins, and what is kept by key. (Kafka leaves it to its users to see that topics that
+/// are merged and then aggregated fit together, and gives a key two results if they do not.)
 pub(super) fn meetings(nodes: &[Node]) -> Vec<Meeting<'_>> {
-    let joins = nodes.iter().filter(|node| {
-        let kind = &node.kind;
-        matches!(
-            kind,
-            NodeKind::StreamJoin { .. } | NodeKind::LookupJoin | NodeKind::TableJoin
-        )
+    let operators = nodes.iter().filter(|node| match node.kind {
+        NodeKind::StreamJoin { .. } | NodeKind::TableJoin => true,
+        // Each instance has all of a global table.
+        NodeKind::LookupJoin => !node.reads.is_empty(),
+        NodeKind::Aggregate | NodeKind::WindowAggregate { .. } | NodeKind::Table => !node.global,
+        _ => false,
     });
     let meeting = |operator| {
         let mut seen = BTreeSet::new();
@@ -92,7 +94,7 @@ pub(super) fn meetings(nodes: &[Node]) -> Vec<Meeting<'_>> {
         }
         Meeting { operator, topics }
     };
-    joins.map(meeting).collect()
+    operators.map(meeting).collect()
 }
 
 /// Adds the topics that a node's records come from.
@@ -161,7 +163,8 @@ impl Topology {
             });
             if let Some(list) = disagreement(counts) {
                 problems.push(format!(
-                    "{name}: topics that are joined have to have the same number of partitions: {list}"
+                    "{name}: topics {} have to have the same number of partitions: {list}",
+                    what_happens(operator)
                 ));
             }
             let ways = topics.iter().map(|topic| {
@@ -170,7 +173,8 @@ impl Topology {
             });
             if let Some(list) = disagreement(ways) {
                 problems.push(format!(
-                    "{name}: topics that are joined have to be partitioned in the same way: {list}"
+                    "{name}: topics {} have to be partitioned in the same way: {list}",
+                    what_happens(operator)
                 ));
             }
         }
@@ -190,6 +194,16 @@ impl Topology {
         let all = told.chain(written);
         all.filter_map(|(node, topic)| Some((topic, way(&node.end)?)))
             .collect()
+    }
+}
+
+/// What is done with the topics that meet there, in words.
+fn what_happens(operator: &Node) -> &'static str {
+    match operator.kind {
+        NodeKind::StreamJoin { .. } | NodeKind::LookupJoin | NodeKind::TableJoin => {
+            "that are joined"
+        }
+        _ => "that are merged and kept by key (unless by repartition)",
     }
 }
 

@@ -100,8 +100,8 @@ impl Topology {
         }
     }
 
-    /// Topics that have to have one number: those that meet in a join, and joins that share a topic
-    /// taken together.
+    /// Topics that have to have one number: those that meet in an operator, and operators that share a
+    /// topic taken together.
     fn groups(&self) -> Vec<BTreeSet<&Topic>> {
         let mut groups: Vec<BTreeSet<&Topic>> = Vec::new();
         for meeting in meetings(&self.nodes) {

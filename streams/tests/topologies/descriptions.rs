@@ -186,6 +186,51 @@ fn topics_that_are_joined_have_one_number_of_partitions() {
 }
 
 #[test]
+fn topics_that_are_kept_by_key_together_have_one_number_of_partitions() {
+    let all = [("a", 4), ("b", 6), ("out", 1)];
+    let merged = joining(|builder| {
+        let a = builder.stream::<String, i64>("a");
+        let b = builder.stream::<String, i64>("b");
+        a.merge(&b).group_by_key().count().to_stream().to("out");
+    });
+    assert_eq!(
+        problems(&merged, &all),
+        [
+            "a.merge.count: topics that are merged and kept by key (unless by repartition) have to \
+             have the same number of partitions: a has 4, b has 6"
+        ]
+    );
+    let together = joining(|builder| {
+        let a = builder.stream::<String, i64>("a").group_by_key();
+        let b = builder.stream::<String, i64>("b").group_by_key();
+        let sum = |_: &String, value: i64, sum: &mut i64| *sum += value;
+        let sums = a.cogroup(sum).and(&b, sum);
+        sums.aggregate(|| 0).to_stream().to("out");
+    });
+    assert_eq!(problems(&together, &all).len(), 1);
+    // Its own topics it gives one number.
+    let by_value = joining(|builder| {
+        let by_value = |topic: &str| {
+            let stream = builder.stream::<String, i64>(topic);
+            stream.select_key(|_, value| *value).group_by_key()
+        };
+        let sum = |_: &i64, value: i64, sum: &mut i64| *sum += value;
+        let sums = by_value("a").cogroup(sum).and(&by_value("b"), sum);
+        sums.aggregate(|| 0).to_stream().to("out");
+    });
+    assert!(problems(&by_value, &all).is_empty());
+    // What keeps nothing, or looks things up in a global table, is free.
+    let free = joining(|builder| {
+        let global = builder.global_table::<i64, i64>("g");
+        let both = builder.stream_with::<String, i64>(["a", "b"], Consumed::new());
+        both.join_global(&global, |_, value| *value, |own, other| own + other)
+            .to("out");
+    });
+    let all = [("a", 4), ("b", 6), ("g", 2), ("out", 1)];
+    assert_eq!(problems(&free, &all), [""; 0]);
+}
+
+#[test]
 fn repartition_topics_that_were_given_a_number_keep_it() {
     let topology = joining(|builder| {
         let a = builder.stream::<String, i64>("a");

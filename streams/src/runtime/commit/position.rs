@@ -87,12 +87,14 @@ impl Committed {
         Ok(offsets)
     }
 
-    /// What a task committed last, from the offsets of its partitions; `None` if it never did.
+    /// What a task committed last, from the offsets of its partitions; `None` if it never did. If
+    /// `lenient`, partitions may be missing, which begin anew, and may have been other tasks' before.
     pub(crate) fn from_offsets(
         inputs: &[TopicPartition],
         stores: &[usize],
         offsets: &std::collections::HashMap<TopicPartition, CommittedOffset>,
         hash: &dyn Fn(usize) -> u32,
+        lenient: bool,
     ) -> Result<Option<Self>, PositionError> {
         let mut committed: Option<Self> = None;
         let mut missing = None;
@@ -111,14 +113,34 @@ impl Committed {
             let task = read_task(rest, stores, hash).ok_or_else(foreign)?;
             let known = committed.get_or_insert_with(|| task.clone());
             if known.number != task.number {
-                return Err(PositionError::Mixed(partition.clone()));
+                if !lenient {
+                    return Err(PositionError::Mixed(partition.clone()));
+                }
+                known.unite(task);
             }
             let position = (partition.clone(), offset.offset, watermark);
             known.position.inputs.push(position);
         }
         match (missing, &committed) {
-            (Some(partition), Some(_)) => Err(PositionError::Missing(partition.clone())),
+            (Some(partition), Some(_)) if !lenient => {
+                Err(PositionError::Missing(partition.clone()))
+            }
             _ => Ok(committed),
+        }
+    }
+
+    /// Makes one of the last commits of two tasks that have become one.
+    fn unite(&mut self, other: Self) {
+        self.number = self.number.max(other.number);
+        let watermark = &mut self.position.watermark;
+        *watermark = (*watermark).min(other.position.watermark);
+        for (store, time) in other.position.stores {
+            if self.position.stores.iter().all(|(own, _)| *own != store) {
+                self.position.stores.push((store, time));
+            }
+        }
+        for (store, end) in other.changelogs {
+            self.changelogs.entry(store).or_insert(end);
         }
     }
 }
@@ -236,7 +258,7 @@ mod tests {
             let offsets: HashMap<_, _> = committed.to_offsets(&hash).unwrap().into_iter().collect();
             let partitions: Vec<_> = inputs.into_iter().map(|(partition, _, _)| partition).collect();
             let numbers: Vec<usize> = (0..stores.len()).collect();
-            let read = Committed::from_offsets(&partitions, &numbers, &offsets, &hash).unwrap();
+            let read = Committed::from_offsets(&partitions, &numbers, &offsets, &hash, false).unwrap();
             prop_assert_eq!(read, Some(committed));
         }
 
@@ -246,7 +268,7 @@ mod tests {
             let mut offset = CommittedOffset::new(5);
             offset.metadata = metadata;
             let offsets = HashMap::from([(partition.clone(), offset)]);
-            let _ = Committed::from_offsets(&[partition], &[], &offsets, &|_| 0);
+            let _ = Committed::from_offsets(&[partition], &[], &offsets, &|_| 0, false);
         }
     }
 
@@ -270,7 +292,7 @@ mod tests {
         let [a, b] = ["a", "b"].map(|topic| TopicPartition::new(topic, 0));
         let inputs = [a.clone(), b.clone()];
         let read = |offsets: &HashMap<TopicPartition, CommittedOffset>| {
-            Committed::from_offsets(&inputs, &[], offsets, &|_| 0)
+            Committed::from_offsets(&inputs, &[], offsets, &|_| 0, false)
         };
         let mut offsets = commit_of(3);
         assert!(read(&offsets).unwrap().is_some());
@@ -284,11 +306,34 @@ mod tests {
         assert_eq!(read(&HashMap::new()), Ok(None));
     }
 
+    /// Where nothing depends on it, inputs of several tasks make one, and what is missing begins anew.
+    #[test]
+    fn what_keeps_nothing_may_change_its_inputs() {
+        let [a, b, c] = ["a", "b", "c"].map(|topic| TopicPartition::new(topic, 0));
+        let inputs = [a, c, b.clone()];
+        let mut offsets = commit_of(3);
+        offsets.insert(b.clone(), commit_of(4)[&b].clone());
+        let read = Committed::from_offsets(&inputs, &[], &offsets, &|_| 0, true);
+        let read = read.unwrap().unwrap();
+        assert_eq!(read.number, 4);
+        let found = read.position.inputs.iter();
+        let found: Vec<_> = found
+            .map(|(partition, at, _)| (&*partition.topic, *at))
+            .collect();
+        assert_eq!(found, [("a", 5), ("b", 5)]);
+    }
+
     #[test]
     fn an_offset_without_metadata_is_foreign() {
         let partition = TopicPartition::new("t", 0);
         let offsets = HashMap::from([(partition.clone(), CommittedOffset::new(5))]);
-        let read = Committed::from_offsets(std::slice::from_ref(&partition), &[], &offsets, &|_| 0);
+        let read = Committed::from_offsets(
+            std::slice::from_ref(&partition),
+            &[],
+            &offsets,
+            &|_| 0,
+            false,
+        );
         assert_eq!(read, Err(PositionError::Foreign(partition)));
     }
 }

@@ -82,3 +82,29 @@ fn what_values_hold_counts() {
         .unwrap();
     assert!(restored.bytes() > 90_000, "{}", restored.bytes());
 }
+
+/// Telling that many keys are gone, some at a time, takes time by their number and not by its square.
+#[test]
+fn much_goes_some_at_a_time() {
+    const KEYS: u32 = 400_000;
+    let (hasher, mut table) = (KeyHasher::new(0), Table::<i64>::default());
+    for value in [Some(1), None] {
+        for key in 0..KEYS {
+            let key = key.to_be_bytes();
+            let at = table.slot(hasher.hash(&key), &key);
+            table.change(at, |slot| slot.value = value);
+        }
+        let mut told = 0;
+        while table.has_changed() {
+            let mut most = 2000;
+            let changes = table.changes(|_, _| {}, &mut |_| {
+                told += 1;
+                most -= 1;
+                most > 0
+            });
+            changes.unwrap();
+        }
+        assert_eq!(told, KEYS);
+    }
+    assert_eq!((table.len(), table.slots.len()), (0, 0));
+}
