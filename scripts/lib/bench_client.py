@@ -1,11 +1,12 @@
 """Runs clients under load in turns and prints one table. Called by `scripts/bench client`."""
 
 import argparse
-import os
 import pathlib
 import statistics
 import subprocess
 import sys
+
+import bench_java
 
 # What is measured: kind, client, what the table calls it.
 CONSUME = [
@@ -45,10 +46,7 @@ def main():
 
 def run(options, kind, client, topic, records):
     if client == "java":
-        java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
-        jars = f"{options.tools}/java/classes:{options.tools}/java/jars/*"
-        logging = pathlib.Path(__file__).parents[2] / "integration-tests/foreign/java/log4j2.properties"
-        command = [java, "-Xmx1g", f"-Dlog4j2.configurationFile={logging}", "-cp", jars, "Load", kind]
+        command = bench_java.command(options.tools, "1g", "Load", [kind])
     else:
         command = [options.load, kind] + ([client] if client else [])
     command += [options.bootstrap, topic, str(records)]

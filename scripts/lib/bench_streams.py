@@ -1,10 +1,15 @@
-"""Runs topologies of the streams library under load and prints one table. Called by `scripts/bench streams`."""
+"""Runs topologies of the streams library under load, beside Kafka Streams where `--tools` has it, and prints
+one table. Called by `scripts/bench streams`."""
 
 import argparse
+import math
+import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
+
+import bench_java
 
 # What is measured: query, topic, what the table calls it, keys.
 QUERIES = [
@@ -14,11 +19,31 @@ QUERIES = [
     ("json", "json", "JSON events, tumbling aggregate by type", 10_000),
     ("count-long", "many", "tumbling count, one window, 10 M keys", 10_000_000),
 ]
+STORES = [("rocksDB", "RocksDB"), ("in_memory", "in memory")]
+# Kafka Streams reads the beginning of the same topics, so that a run ends in time.
+JAVA_RECORDS = 2_000_000
+# Where that takes too long.
+JAVA_FEWER = {"hop": 500_000, "sessions": 1_000_000}
+# What has no end in time: over a store in memory, a record's session is looked for in the whole record cache,
+# which takes about a millisecond each.
+JAVA_WITHOUT = {("sessions", "in_memory")}
+# The first warms the virtual machine up; the better one counts.
+JAVA_PASSES = 2
+
+NOTES = """
+CPU is the whole process's, from the start of the application to its last record. Both read the same topics
+from the same broker, each with its default settings: one thread, at least once, with changelogs. Kafka Streams
+reads the first {most} records of each ({hop} of the hopping count, {sessions} of the sessions), twice in one
+virtual machine, of which the better pass counts, so that its code is compiled. Fewer records of 10 M keys are
+fewer keys: that is in its favour. Its sessions in memory are left out: there it walks its record cache for each
+record. It tells each change, as far as its record cache of 10 MB does not hold it back; Tidemark tells each
+result once, when the watermark closes the window. Tidemark's state is in memory."""
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--load", required=True)
+    parser.add_argument("--tools", type=pathlib.Path)
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--records", type=int, required=True)
@@ -28,21 +53,46 @@ def main():
         if topic not in filled:
             filled[topic] = True
             load(options, ["fill", query, options.bootstrap, topic, str(options.records), str(keys)])
-    results = {query: [] for query, _, _, _ in QUERIES}
+    stores = STORES if options.tools else []
+    ours = {query: [] for query, _, _, _ in QUERIES}
+    theirs = {(query, store): [] for query, _, _, _ in QUERIES for store, _ in stores}
     # In turns: whatever disturbs the machine disturbs all.
     for _ in range(options.runs):
         for query, topic, _, _ in QUERIES:
             found = load(options, ["run", query, options.bootstrap, topic, str(options.records)])
-            results[query].append(found)
-    table(options, results)
+            ours[query].append(found)
+            for store, _ in stores:
+                if (query, store) not in JAVA_WITHOUT:
+                    theirs[query, store].append(java(options, query, topic, store))
+    table(options, ours)
+    if stores:
+        beside(ours, theirs)
     restore(options)
 
 
 def load(options, arguments):
-    done = subprocess.run([options.load] + arguments, stdout=subprocess.PIPE, text=True, timeout=900)
+    return run([options.load] + arguments)[0]
+
+
+def java(options, query, topic, store):
+    """The best of all passes."""
+    records = min(options.records, JAVA_FEWER.get(query, JAVA_RECORDS))
+    arguments = [query, options.bootstrap, topic, str(records), store, str(JAVA_PASSES)]
+    passes = run(bench_java.command(options.tools, "6g", "StreamsLoad", arguments))
+    return min(passes, key=lambda found: found[2])
+
+
+def run(command):
+    """The numbers of each line that a program prints, on standard error as well: it takes a while."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=1800)
     if done.returncode != 0:
-        sys.exit(f"{options.load} {' '.join(arguments)} ended with code {done.returncode}")
-    return [float(word) for word in done.stdout.split()]
+        sys.exit(f"{' '.join(command)} ended with code {done.returncode}")
+    print(" ".join(command[-6:]), "->", " | ".join(done.stdout.splitlines()), file=sys.stderr, flush=True)
+    return [[float(word) for word in line.split()] for line in done.stdout.splitlines()] or [[]]
+
+
+def rates(results):
+    return sorted(records / cpu / 1e6 for records, _, cpu in results)
 
 
 def table(options, results):
@@ -51,11 +101,32 @@ def table(options, results):
     print("|---|---:|---:|---:|")
     base = statistics.median(cpu for _, _, cpu in results["count"])
     for query, _, name, _ in QUERIES:
-        rates = sorted(records / cpu / 1e6 for records, _, cpu in results[query])
-        middle = statistics.median(rates)
+        found = rates(results[query])
+        middle = statistics.median(found)
         ratio = statistics.median(cpu for _, _, cpu in results[query]) / base
         wall = statistics.median(wall for _, wall, _ in results[query])
-        print(f"| {name} | {middle:.1f} ({rates[0]:.1f} to {rates[-1]:.1f}) | {ratio:.2f} | {wall:.1f} |")
+        print(f"| {name} | {middle:.1f} ({found[0]:.1f} to {found[-1]:.1f}) | {ratio:.2f} | {wall:.1f} |")
+
+
+def beside(ours, theirs):
+    print("\nmillion records per second of the process's CPU, median (min to max)\n")
+    heads = "".join(f" Kafka Streams, {name} |" for _, name in STORES)
+    print(f"| topology | Tidemark |{heads} Tidemark beside the faster |")
+    print("|---|---:|" + "---:|" * len(STORES) + "---:|")
+    for query, _, name, _ in QUERIES:
+        cells = [rates(ours[query])] + [rates(theirs[query, store]) for store, _ in STORES]
+        middles = [statistics.median(cell) for cell in cells if cell]
+        shown = "".join(f" {spread(cell)} |" for cell in cells)
+        print(f"| {name} |{shown} {middles[0] / max(middles[1:]):.0f}x |")
+    print(NOTES.format(most=JAVA_RECORDS, **JAVA_FEWER))
+
+
+def spread(rates):
+    if not rates:
+        return "-"
+    middle = statistics.median(rates)
+    digits = max(1, 2 - math.floor(math.log10(middle)) - 1)
+    return f"{middle:.{digits}f} ({rates[0]:.{digits}f} to {rates[-1]:.{digits}f})"
 
 
 def restore(options):
