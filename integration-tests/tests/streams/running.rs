@@ -301,3 +301,79 @@ async fn changelogs_of_sessions_sliding_windows_and_joins_are_cut() {
     assert_eq!(found, (even, odd, odd));
     broker.shutdown().await.unwrap();
 }
+
+/// What a crash left in a changelog behind the last commit is undone, and once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_crash_left_is_undone_once() {
+    let (_dir, broker, client) = started(&[("text", 1), ("word_counts", 1)]).await;
+    let config = config(&broker, "words");
+    let (records, expected) = lines(4, 300);
+    let run = async |records: Vec<(String, String, i64)>| {
+        write(&client, "text", records).await;
+        let streams = Streams::start(&word_count(), config.clone()).await.unwrap();
+        streams.run_until_caught_up().await.unwrap();
+    };
+    run(records[..200].to_vec()).await;
+    let all = client.admin().list_topics().await.unwrap();
+    let name =
+        |topic: &&tidemark_client::admin::TopicListing| topic.name.ends_with(".count-changelog");
+    let changelog = all.iter().find(name).unwrap().name.clone();
+    let end = async || {
+        let partition = TopicPartition::new(changelog.as_str(), 0);
+        let wanted = [(partition.clone(), OffsetSpec::Latest)];
+        let isolation = IsolationLevel::ReadUncommitted;
+        let listed = client.admin().list_offsets(wanted, isolation).await;
+        listed.unwrap().all().unwrap()[&partition].offset.unwrap()
+    };
+    let before = end().await;
+    let left = ["word1", "new"].map(|key| (key.to_owned(), "not committed".to_owned(), 0));
+    write(&client, &changelog, left).await;
+    run(Vec::new()).await;
+    assert_eq!(end().await, before + 4);
+    // It is part of the commit now: nothing is left to be undone.
+    run(Vec::new()).await;
+    assert_eq!(end().await, before + 4);
+    run(records[200..].to_vec()).await;
+    let counts = latest::<String, i64>(&client, "word_counts").await;
+    assert_eq!(counts, expected);
+    broker.shutdown().await.unwrap();
+}
+
+/// A snapshot that does not fit on the disk is left out: nothing is lost, nothing stays behind, and it
+/// is written when there is room again.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_keeps_snapshots_away_and_nothing_else() {
+    let (dir, broker, client) = started(&[("text", 1), ("word_counts", 1)]).await;
+    let state = dir.path().join("state");
+    let config = config(&broker, "words").state_dir(&state);
+    let own = state.join("words");
+    let files = || {
+        let files = std::fs::read_dir(&own).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
+        names.sort();
+        names
+    };
+    let (records, expected) = lines(5, 300);
+    for (round, part) in records.chunks(100).enumerate() {
+        write(&client, "text", part.to_vec()).await;
+        let streams = Streams::start(&word_count(), config.clone()).await.unwrap();
+        let full = round != 1;
+        if full {
+            // Whatever is written there finds no room.
+            for task in ["0_0", "1_0"] {
+                std::os::unix::fs::symlink("/dev/full", own.join(format!("{task}.new"))).unwrap();
+            }
+        }
+        streams.run_until_caught_up().await.unwrap();
+        let expected: &[&str] = match round {
+            0 => &[],
+            _ => &["0_0.snapshot", "1_0.snapshot"],
+        };
+        assert_eq!(files(), expected, "round {round}");
+    }
+    let counts = latest::<String, i64>(&client, "word_counts").await;
+    assert_eq!(counts, expected);
+    broker.shutdown().await.unwrap();
+}

@@ -68,6 +68,8 @@ impl Streams {
             partitions: prepared.partitions,
             fingerprint: prepared.fingerprint,
             internal: super::shared::internal_topics(topology, &config.application),
+            state: prepared.state,
+            certain: prepared.certain,
             globals: Globals::new(topology, config.clock.random()),
             tasks: Mutex::default(),
             on_disk: Arc::new(Mutex::new(on_disk.into_iter().collect())),

@@ -19,13 +19,17 @@ use super::shared::Shared;
 use super::worker::passes;
 use crate::error::StreamsError;
 use crate::record::Headers;
-use snapshot::{Ends, SnapshotWriter};
+use snapshot::{About, SnapshotWriter};
 
 /// So many bytes of changes are taken from a task before they are handed to the producer.
 const CHANGES_AT_ONCE: usize = 4 << 20;
 
 /// No snapshot is written before so much has gone to the changelogs since the last one.
 const SNAPSHOT_AFTER: u64 = 64 << 20;
+
+/// So many milliseconds after one could not be written, because the disk is full, say, the next one is
+/// tried.
+const AGAIN_AFTER: i64 = 60_000;
 
 /// Commits tasks; `false` if the group is being shared out anew, and the next commit has to say it.
 /// Safe to be given up: what has been taken from a task and not been written stays with it, and the
@@ -179,25 +183,31 @@ pub(super) async fn write_snapshot(
     let Some(dir) = &shared.config.state_dir else {
         return Ok(());
     };
-    let due = live.since_snapshot > SNAPSHOT_AFTER.max(live.snapshot_bytes);
+    let wall = shared.config.clock.now().wall;
+    // One that is too old is of no use.
+    let old = wall.saturating_sub(live.snapshot_at) > shared.certain / 4;
+    let due = wall >= live.no_snapshot_before;
+    let due = due && (old || live.since_snapshot > SNAPSHOT_AFTER.max(live.snapshot_bytes));
     let nothing = live.since_snapshot == 0;
     if nothing || !live.changed.is_empty() || !(due || last) {
         return Ok(());
     }
     let path = snapshot::path(&dir.join(&shared.config.application), live.id);
-    let ends: Ends = live
-        .committed
-        .changelogs
-        .iter()
-        .map(|(store, end)| (shared.store_hash(*store), *end))
-        .collect();
+    let ends = live.committed.changelogs.iter();
+    let about = About {
+        state: shared.state,
+        wall,
+        ends: ends
+            .map(|(store, end)| (shared.store_hash(*store), *end))
+            .collect(),
+    };
     let hashes: Vec<(usize, u32)> = live
         .committed
         .changelogs
         .keys()
         .map(|store| (*store, shared.store_hash(*store)))
         .collect();
-    let (task, fingerprint) = (Arc::clone(&live.task), shared.fingerprint);
+    let task = Arc::clone(&live.task);
     let (own_path, position) = (path.clone(), live.committed.position.clone());
     let work = tokio::task::spawn_blocking(move || {
         // With something processed since the commit it would not be what was committed.
@@ -205,31 +215,51 @@ pub(super) async fn write_snapshot(
         if task.position() != position {
             return Ok(None);
         }
-        write(&own_path, fingerprint, &ends, &hashes, &mut task).map(Some)
+        write(&own_path, &about, &hashes, &mut task).map(Some)
     });
     let written = work
         .await
         .map_err(|error| StreamsError::Internal(error.to_string()))?;
-    let written = written.map_err(|error| StreamsError::Disk {
-        path: path.display().to_string(),
-        reason: error.to_string(),
-    })?;
-    if let Some(bytes) = written {
-        live.snapshot_bytes = bytes;
-        live.since_snapshot = 0;
-        shared.on_disk.lock().insert(live.id);
+    match written {
+        Ok(Some(bytes)) => {
+            live.snapshot_bytes = bytes;
+            live.snapshot_at = wall;
+            live.since_snapshot = 0;
+            shared.on_disk.lock().insert(live.id);
+            shared.metrics.snapshots.inc();
+        }
+        Ok(None) => {}
+        // The changelogs have it all: without a snapshot the next start only takes longer.
+        Err(error) => {
+            shared.metrics.failed_snapshots.inc();
+            live.no_snapshot_before = wall.saturating_add(AGAIN_AFTER);
+            tracing::warn!(path = %path.display(), %error, "the snapshot is not written");
+        }
     }
     Ok(())
 }
 
+/// Writes a snapshot, or leaves things as they are.
 fn write(
     path: &Path,
-    fingerprint: u64,
-    ends: &Ends,
+    about: &About,
     hashes: &[(usize, u32)],
     task: &mut super::task::Task,
 ) -> std::io::Result<u64> {
-    let mut writer = SnapshotWriter::create(path, fingerprint, ends)?;
+    let written = write_out(path, about, hashes, task);
+    if written.is_err() {
+        snapshot::discard(path);
+    }
+    written
+}
+
+fn write_out(
+    path: &Path,
+    about: &About,
+    hashes: &[(usize, u32)],
+    task: &mut super::task::Task,
+) -> std::io::Result<u64> {
+    let mut writer = SnapshotWriter::create(path, about)?;
     for (number, store) in task.stores() {
         let Some((_, hash)) = hashes.iter().find(|(own, _)| *own == number) else {
             continue;

@@ -41,6 +41,10 @@ pub(super) struct Live {
     pub(super) since_snapshot: u64,
     /// Size of the last snapshot.
     pub(super) snapshot_bytes: u64,
+    /// When it was begun, in milliseconds since 1970.
+    pub(super) snapshot_at: i64,
+    /// None is written before that time, because one could not be.
+    pub(super) no_snapshot_before: i64,
     /// Inputs that are paused because too much waits for them.
     pub(super) paused: Vec<bool>,
     /// Since when it waits for records of an empty partition.
@@ -128,11 +132,13 @@ impl Live {
             ends: restored.ends,
             outgoing: Outgoing::default(),
             changes: Outgoing::default(),
-            changed: Vec::new(),
+            changed: restored.undone,
             spent: BTreeMap::new(),
             cut: BTreeMap::new(),
             since_snapshot: 0,
             snapshot_bytes: 0,
+            snapshot_at: restored.began,
+            no_snapshot_before: i64::MIN,
             paused,
             waits_since: None,
         }

@@ -50,6 +50,8 @@ pub(crate) struct Metrics {
     pub(crate) records_out: Counter,
     pub(crate) commits: Latency,
     pub(crate) skipped_outputs: Counter,
+    pub(crate) snapshots: Counter,
+    pub(crate) failed_snapshots: Counter,
 }
 
 /// All figures as Prometheus reads them (text format 0.0.4).
@@ -71,6 +73,16 @@ pub(crate) fn text(shared: &Shared) -> String {
             "skipped_outputs_total",
             "Records that could not be written and were left out.",
             &metrics.skipped_outputs,
+        ),
+        (
+            "snapshots_total",
+            "Snapshots of state that were written to disk.",
+            &metrics.snapshots,
+        ),
+        (
+            "failed_snapshots_total",
+            "Snapshots of state that could not be written, because the disk was full, say.",
+            &metrics.failed_snapshots,
         ),
     ];
     for (name, help, counter) in counters {

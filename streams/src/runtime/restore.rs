@@ -25,6 +25,12 @@ pub(crate) struct Restored {
     pub(crate) committed: Committed,
     /// By input: the end of the partition when it was looked at.
     pub(crate) ends: Vec<i64>,
+    /// Stores to whose changelogs was written what undoes what was behind the commit. The next commit
+    /// has to have it: else it would be undone again and again, until compaction has taken what it is
+    /// undone by.
+    pub(crate) undone: Vec<usize>,
+    /// When it was begun, in milliseconds since 1970.
+    pub(crate) began: i64,
 }
 
 /// Keys that were written behind the last commit, and their values as they were in it.
@@ -35,6 +41,7 @@ pub(crate) async fn restore(
     producer: Producer,
     id: TaskId,
 ) -> Result<Restored, StreamsError> {
+    let began = shared.config.clock.now().wall;
     let mut task = shared.new_task(id);
     let inputs: Vec<TopicPartition> = task.inputs().cloned().collect();
     let stores = shared.topology.subtopologies[id.subtopology].stores.clone();
@@ -72,6 +79,7 @@ pub(crate) async fn restore(
     // What was written behind the last commit was not part of it, and has to be undone: it hides
     // what was committed.
     let mut undone = Undone::new();
+    let mut oldest = i64::MAX;
     for (at, store) in kept.iter().enumerate() {
         let upto = if fresh {
             starts[at]
@@ -97,8 +105,9 @@ pub(crate) async fn restore(
             &logs[at],
             Some(upto),
             Some(ends[at]),
-            &mut |key, _| {
+            &mut |key, _, timestamp| {
                 undone.insert((store, key.to_vec()), None);
+                oldest = oldest.min(timestamp);
                 Ok(())
             },
         )
@@ -134,7 +143,7 @@ pub(crate) async fn restore(
             &logs[at],
             Some(begin),
             Some(upto),
-            &mut |key, value| {
+            &mut |key, value, _| {
                 if undone.is_empty() {
                     // Nearly always.
                 } else if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
@@ -155,6 +164,20 @@ pub(crate) async fn restore(
         )
         .await?;
     }
+    // Compaction may have taken what was committed, if what hides it is old enough.
+    let sure = age_is_certain(began, oldest, shared.certain);
+    let unsure = undone.iter().find(|((store, _), value)| {
+        value.is_none() && !sure && from[store] < committed.changelogs[store]
+    });
+    if let Some(((store, _), _)) = unsure {
+        let partition = TopicPartition::new(shared.changelog(*store), id.partition);
+        return Err(StreamsError::Position(format!(
+            "{partition}: what was written behind the last commit has been there for longer than it \
+             is certain that what was committed is still there; reset the application"
+        )));
+    }
+    let mut written: Vec<usize> = undone.keys().map(|(store, _)| *store).collect();
+    written.dedup();
     undo(&shared, &producer, id, undone).await?;
     let before = committed.clone();
     for (at, partition) in inputs.iter().enumerate() {
@@ -173,6 +196,8 @@ pub(crate) async fn restore(
         task,
         committed: before,
         ends: input_ends,
+        undone: written,
+        began,
     })
 }
 
@@ -225,8 +250,30 @@ async fn ranges(
     Ok((both.pop().unwrap_or_default(), ends))
 }
 
+/// Whether what is of `then` is not too old now. Clocks may differ a little: what is of the near future
+/// is not old.
+fn age_is_certain(now: i64, then: i64, certain: i64) -> bool {
+    const HOUR: i64 = 60 * 60 * 1000;
+    (-HOUR..=certain).contains(&now.saturating_sub(then)) || then == i64::MAX
+}
+
+/// Why a snapshot cannot be gone on with that has a changelog up to `end`, which is there from `start`
+/// on and belongs to the commit up to `upto`.
+fn unusable(end: i64, (start, upto): (i64, i64), certain: bool) -> Option<&'static str> {
+    if end < start {
+        Some("its changelog has been cut behind it")
+    } else if end > upto {
+        Some("it is not older than the commit")
+    } else if end < upto && !certain {
+        Some("it is so old that the changelog may have forgotten which keys have gone since")
+    } else {
+        None
+    }
+}
+
 /// Loads a task's snapshot, if there is one of this topology that is no newer than the commit and
-/// whose changelogs go on where it ends. A broken one is left alone: the changelogs have it all.
+/// whose changelogs go on where it ends, without having forgotten anything since. One that is not used
+/// is left alone: the changelogs have it all.
 async fn load_snapshot(
     shared: &Arc<Shared>,
     task: Task,
@@ -252,14 +299,16 @@ async fn load_snapshot(
             )
         })
         .collect();
-    let fingerprint = shared.fingerprint;
+    let (state, certain) = (shared.state, shared.certain);
+    let wall = shared.config.clock.now().wall;
     let mut own_undone = std::mem::take(undone);
     let fresh = shared.new_task(id);
     let work = tokio::task::spawn_blocking(move || {
         let mut task = task;
         let loaded = load(
             &path,
-            fingerprint,
+            state,
+            &|then| age_is_certain(wall, then, certain),
             &mut task,
             &hashes,
             &fits,
@@ -283,24 +332,28 @@ async fn load_snapshot(
 
 fn load(
     path: &std::path::Path,
-    fingerprint: u64,
+    state: u64,
+    certain: &dyn Fn(i64) -> bool,
     task: &mut Task,
     hashes: &HashMap<u32, usize>,
     fits: &BTreeMap<u32, (i64, i64)>,
     undone: &mut Undone,
 ) -> std::io::Result<Option<BTreeMap<usize, i64>>> {
-    let Some(reader) = SnapshotReader::open(path, fingerprint)? else {
+    let Some(reader) = SnapshotReader::open(path, state)? else {
         return Ok(None);
     };
     let mut from = BTreeMap::new();
-    for (hash, (start, upto)) in fits {
-        let end = reader.ends.get(hash).copied();
-        match (end, hashes.get(hash)) {
-            (Some(end), Some(store)) if (*start..=*upto).contains(&end) => {
-                from.insert(*store, end);
-            }
-            _ => return Ok(None),
+    let certain = certain(reader.about.wall);
+    for (hash, range) in fits {
+        let end = reader.about.ends.get(hash).copied();
+        let (Some(end), Some(store)) = (end, hashes.get(hash)) else {
+            return Ok(None);
+        };
+        if let Some(reason) = unusable(end, *range, certain) {
+            tracing::info!(path = %path.display(), reason, "the snapshot is not used");
+            return Ok(None);
         }
+        from.insert(*store, end);
     }
     let mut stores: HashMap<u32, (usize, &mut Box<dyn crate::state::Store>)> = HashMap::new();
     for (number, store) in task.stores() {
@@ -362,14 +415,14 @@ async fn undo(
     Ok(())
 }
 
-/// Reads keys and values of a partition, from an offset (else its beginning) to another one (else its
+/// Reads keys, values and timestamps of a partition, from an offset (else its beginning) to another one (else its
 /// end).
 pub(crate) async fn read_range(
     client: &Client,
     partition: &TopicPartition,
     from: Option<i64>,
     upto: Option<i64>,
-    tell: &mut (dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), StreamsError> + Send),
+    tell: &mut (dyn FnMut(&[u8], Option<&[u8]>, i64) -> Result<(), StreamsError> + Send),
 ) -> Result<(), StreamsError> {
     let admin = client.admin();
     let list = async |spec| {
@@ -414,7 +467,8 @@ pub(crate) async fn read_range(
                     reason: error.to_string(),
                 })?;
                 if record.offset < upto {
-                    tell(record.key().unwrap_or_default(), record.value())?;
+                    let key = record.key().unwrap_or_default();
+                    tell(key, record.value(), record.timestamp)?;
                 }
             }
         }
@@ -422,4 +476,74 @@ pub(crate) async fn read_range(
     }
     consumer.close().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StreamsBuilder;
+    use crate::runtime::snapshot::{About, Ends, SnapshotWriter};
+    use crate::runtime::task::TaskConfig;
+    use crate::state::Globals;
+
+    const CERTAIN: i64 = 1000;
+
+    /// How much of a snapshot is loaded that is of `wall` and has the changelog up to 50, where that is
+    /// there in a range.
+    fn loaded(wall: i64, range: (i64, i64)) -> Option<usize> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0_0.snapshot");
+        let builder = StreamsBuilder::new();
+        let _ = builder
+            .stream::<String, String>("in")
+            .group_by_key()
+            .count();
+        let topology = builder.build().unwrap();
+        let config = TaskConfig {
+            application: "test",
+            subtopology: 0,
+            partition: 0,
+            partitions: &|_| 1,
+            globals: &Globals::default(),
+            chunk: 1,
+            seed: 0,
+            idle_after: None,
+        };
+        let mut task = Task::new(&topology, &config);
+        let about = About {
+            state: 1,
+            wall,
+            ends: Ends::from([(7, 50)]),
+        };
+        let mut writer = SnapshotWriter::create(&path, &about).unwrap();
+        let mut value = vec![0; 17];
+        value[8] = 1;
+        writer.entry(7, b"key", &value).unwrap();
+        writer.finish().unwrap();
+        let certain = |then| age_is_certain(100_000, then, CERTAIN);
+        let hashes = HashMap::from([(7, 0)]);
+        let fits = BTreeMap::from([(7, range)]);
+        let mut undone = Undone::new();
+        let from = load(&path, 1, &certain, &mut task, &hashes, &fits, &mut undone).unwrap();
+        let (_, store) = task.stores().next().unwrap();
+        assert_eq!(from.is_some(), store.len() > 0);
+        from.map(|_| store.len())
+    }
+
+    /// A key that has gone since would come back, if the changelog does not tell so any more.
+    #[test]
+    fn a_snapshot_is_used_only_if_nothing_can_have_been_forgotten_since() {
+        let now = 100_000;
+        // Young enough.
+        assert_eq!(loaded(now - CERTAIN, (0, 60)), Some(1));
+        assert_eq!(loaded(now + 1, (50, 60)), Some(1));
+        // Too old, or of a clock that cannot be right.
+        assert_eq!(loaded(now - CERTAIN - 1, (0, 60)), None);
+        assert_eq!(loaded(now + 3_600_001, (0, 60)), None);
+        // However old it is, nothing has happened since.
+        assert_eq!(loaded(0, (0, 50)), Some(1));
+        // The changelog has been cut, or ends in front of it.
+        assert_eq!(loaded(now, (51, 60)), None);
+        assert_eq!(loaded(now, (0, 49)), None);
+    }
 }

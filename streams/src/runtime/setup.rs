@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidemark_client::admin::{Mode, NewTopic};
+use tidemark_client::admin::{ConfigQuery, ConfigResource, Mode, NewTopic};
 use tidemark_client::{Admin, Client, ClientError, ErrorCode, TopicPartition};
 
 use super::assignment::runs;
@@ -20,6 +20,24 @@ pub(crate) struct Setup {
     /// How many partitions each topic has, by its name in the cluster.
     pub(crate) partitions: HashMap<String, u32>,
     pub(crate) fingerprint: u64,
+    /// What the changelogs are that are there now: others under their names have other state.
+    pub(crate) state: u64,
+    /// How long nothing that is needed goes from the changelogs, in milliseconds, with a day or a
+    /// third to spare for clocks that differ and for the reading itself.
+    pub(crate) certain: i64,
+}
+
+/// How long changelogs keep what compaction would take: values that newer ones hide, which may not
+/// have been committed before a crash, and the news that a key has gone, which those have to be told
+/// whose snapshot still has it.
+const KEPT: i64 = 3 * DAY;
+const DAY: i64 = 24 * 60 * 60 * 1000;
+const LAG: &str = "min.compaction.lag.ms";
+const TOMBSTONES: &str = "delete.retention.ms";
+
+/// For how much of the time for which something is kept it is certain that it is still there.
+fn certain_of(kept: i64) -> i64 {
+    kept - (kept / 3).min(DAY)
 }
 
 /// A topology's stored parts, in words: what an application leaves behind in the cluster.
@@ -61,6 +79,7 @@ pub(crate) async fn prepare(
             .config("message.timestamp.type", "CreateTime");
         wanted.insert(topic.name().to_owned(), (topic, *count));
     }
+    let mut changelogs = Vec::new();
     for part in topology.subtopologies.iter() {
         let tasks = part.sources.iter().map(|topic| match topic {
             Topic::External(name) => partitions.get(&**name).copied().unwrap_or(1),
@@ -74,9 +93,8 @@ pub(crate) async fn prepare(
                 let mut topic = NewTopic::new(&*name)
                     .partitions(tasks as i32)
                     .replication_factor(config.replication_factor)
-                    // What was written and not committed before a crash hides what was committed
-                    // until it is written again: compaction must not be quicker than that.
-                    .config("min.compaction.lag.ms", "86400000")
+                    .config(LAG, KEPT.to_string())
+                    .config(TOMBSTONES, KEPT.to_string())
                     .config("message.timestamp.type", "CreateTime");
                 topic = match changelog {
                     // Not by the clock: event time may stand still while the clock goes on, and what
@@ -86,6 +104,7 @@ pub(crate) async fn prepare(
                         .config("retention.ms", "-1"),
                     Changelog::Keys => topic.config("cleanup.policy", "compact"),
                 };
+                changelogs.push(name.to_string());
                 wanted.insert(name.to_string(), (topic, tasks));
             }
         }
@@ -96,6 +115,8 @@ pub(crate) async fn prepare(
         .config("cleanup.policy", "compact");
     wanted.insert(description_topic(application), (description, 1));
     make_topics(&admin, &wanted).await?;
+    let state = ids(&admin, &changelogs).await?;
+    let certain = certain_of(kept(&admin, &changelogs).await?);
     partitions.extend(wanted.into_iter().map(|(name, (_, count))| (name, count)));
     let described = describe(topology, &partitions, application);
     check_description(client, config, &described).await?;
@@ -105,6 +126,8 @@ pub(crate) async fn prepare(
     Ok(Setup {
         partitions,
         fingerprint,
+        state: fnv(format!("{fingerprint} {state}").as_bytes()),
+        certain,
     })
 }
 
@@ -157,6 +180,48 @@ async fn counts(
         }
     }
     Ok(found)
+}
+
+/// The topics' ids, in words.
+async fn ids(admin: &Admin, topics: &[String]) -> Result<String, StreamsError> {
+    let mut ids = String::new();
+    if topics.is_empty() {
+        return Ok(ids);
+    }
+    let described = admin.describe_topics(topics.iter().cloned()).await?.all()?;
+    for topic in topics {
+        let id = described.get(topic).map(|topic| topic.id);
+        ids.push_str(&format!("{topic}={id:?} "));
+    }
+    Ok(ids)
+}
+
+/// For how many milliseconds at least the changelogs keep what compaction would take, as they are set
+/// up now: not as this application would make them.
+async fn kept(admin: &Admin, topics: &[String]) -> Result<i64, StreamsError> {
+    let mut kept = KEPT;
+    if topics.is_empty() {
+        return Ok(kept);
+    }
+    let resources = topics.iter().map(|topic| ConfigResource::topic(&**topic));
+    let query = ConfigQuery::new().names([LAG, TOMBSTONES]);
+    let described = admin.describe_configs(resources, query).await?.all()?;
+    for (topic, entries) in described {
+        for name in [LAG, TOMBSTONES] {
+            let entry = entries.iter().find(|entry| entry.name == name);
+            let value = entry.and_then(|entry| entry.value.as_ref()?.parse().ok());
+            // Who may not see it does not know it.
+            let value: i64 = value.unwrap_or(0);
+            if value < KEPT {
+                tracing::warn!(
+                    %topic,
+                    "{name} is {value}, less than the {KEPT} that it should be: after a longer stop                      snapshots are not used, and a crash may need a reset"
+                );
+            }
+            kept = kept.min(value);
+        }
+    }
+    Ok(kept)
 }
 
 /// Makes the topics that are not there, and looks at those that are.
@@ -289,7 +354,7 @@ async fn check_description(
 ) -> Result<(), StreamsError> {
     let partition = TopicPartition::new(description_topic(&config.application), 0);
     let mut before: Option<Described> = None;
-    read_range(client, &partition, None, None, &mut |_, value| {
+    read_range(client, &partition, None, None, &mut |_, value, _| {
         if let Some(value) = value {
             let read = serde_json::from_slice(value);
             before = Some(read.map_err(|error| StreamsError::InternalTopic {

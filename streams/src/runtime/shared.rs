@@ -25,6 +25,10 @@ pub(crate) struct Shared {
     pub(crate) fingerprint: u64,
     /// The application's own topics, by their names in the cluster.
     pub(crate) internal: BTreeSet<Arc<str>>,
+    /// Tells snapshots of the changelogs that are there now from others.
+    pub(crate) state: u64,
+    /// How long nothing that is needed goes from the changelogs, in milliseconds.
+    pub(crate) certain: i64,
     /// The global tables of the instance.
     pub(crate) globals: Globals,
     /// The tasks that run here.

@@ -1,7 +1,7 @@
 //! A task's state in a file, so that a restart need not read whole changelogs.
 //!
-//! Layout, all numbers big-endian: the magic `TIDESNAP`, a version (u32), the topology's fingerprint
-//! (u64), the number of changelogs (u32) and for each the store's hash (u32) and the offset (i64) up
+//! Layout, all numbers big-endian: the magic `TIDESNAP`, a version (u32), what topology and
+//! changelogs it is of (u64), when it was begun (i64, milliseconds since 1970), the number of changelogs (u32) and for each the store's hash (u32) and the offset (i64) up
 //! to which the file has it; then entries: the store's hash (u32), the lengths of key and value (u32
 //! each), key and value; a hash of `u32::MAX` with lengths 0 ends them, and the CRC-32 of everything
 //! before it ends the file. A file that is not exactly so is not used.
@@ -16,7 +16,7 @@ use crate::runtime::assignment::TaskId;
 use crate::runtime::config::StreamsConfig;
 
 const MAGIC: &[u8; 8] = b"TIDESNAP";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const END: u32 = u32::MAX;
 /// What lies in the buffers of a reader or writer.
 const BUFFER: usize = 1 << 20;
@@ -25,6 +25,16 @@ const MOST_BYTES: u32 = 1 << 30;
 
 /// Which state a snapshot has: by a store's hash, the offset in its changelog.
 pub(crate) type Ends = BTreeMap<u32, i64>;
+
+/// What a snapshot is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct About {
+    /// The topology and the changelogs: [`super::super::shared::Shared::state`].
+    pub(crate) state: u64,
+    /// When it was begun, in milliseconds since 1970.
+    pub(crate) wall: i64,
+    pub(crate) ends: Ends,
+}
 
 /// Keeps others away from a state directory as long as it is open.
 pub(crate) type Lock = File;
@@ -59,9 +69,12 @@ pub(crate) fn open_state_dir(
     for entry in std::fs::read_dir(&dir).map_err(|error| failed(error.to_string()))? {
         let entry = entry.map_err(|error| failed(error.to_string()))?;
         let name = entry.file_name();
-        let id = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".snapshot"));
+        let Some(name) = name.to_str() else { continue };
+        if name.ends_with(".new") {
+            // Begun in front of a crash.
+            let _ = std::fs::remove_file(entry.path());
+        }
+        let id = name.strip_suffix(".snapshot");
         let id = id.and_then(|id| id.split_once('_'));
         if let Some((subtopology, partition)) = id
             && let (Ok(subtopology), Ok(partition)) = (subtopology.parse(), partition.parse())
@@ -75,6 +88,20 @@ pub(crate) fn open_state_dir(
     Ok((Some(lock), tasks))
 }
 
+/// Where a snapshot is while it is written.
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+/// Takes away what is left of a snapshot that could not be written.
+pub(crate) fn discard(path: &Path) {
+    if let Err(error) = std::fs::remove_file(beside(path))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "what is left of a snapshot stays");
+    }
+}
+
 /// Writes a snapshot: beside the old one, synced, then in its place.
 pub(crate) struct SnapshotWriter {
     out: BufWriter<File>,
@@ -84,8 +111,8 @@ pub(crate) struct SnapshotWriter {
 }
 
 impl SnapshotWriter {
-    pub(crate) fn create(path: &Path, fingerprint: u64, ends: &Ends) -> io::Result<Self> {
-        let beside = path.with_extension("new");
+    pub(crate) fn create(path: &Path, about: &About) -> io::Result<Self> {
+        let beside = beside(path);
         let mut writer = Self {
             out: BufWriter::with_capacity(BUFFER, File::create(&beside)?),
             crc: crc32fast::Hasher::new(),
@@ -94,9 +121,10 @@ impl SnapshotWriter {
         };
         writer.put(MAGIC)?;
         writer.put(&VERSION.to_be_bytes())?;
-        writer.put(&fingerprint.to_be_bytes())?;
-        writer.put(&(ends.len() as u32).to_be_bytes())?;
-        for (store, end) in ends {
+        writer.put(&about.state.to_be_bytes())?;
+        writer.put(&about.wall.to_be_bytes())?;
+        writer.put(&(about.ends.len() as u32).to_be_bytes())?;
+        for (store, end) in &about.ends {
             writer.put(&store.to_be_bytes())?;
             writer.put(&end.to_be_bytes())?;
         }
@@ -138,12 +166,13 @@ impl SnapshotWriter {
 pub(crate) struct SnapshotReader {
     input: BufReader<File>,
     crc: crc32fast::Hasher,
-    pub(crate) ends: Ends,
+    pub(crate) about: About,
 }
 
 impl SnapshotReader {
-    /// Opens a snapshot of this topology; `None` if there is none, or one of another topology.
-    pub(crate) fn open(path: &Path, fingerprint: u64) -> io::Result<Option<Self>> {
+    /// Opens a snapshot of this topology and these changelogs; `None` if there is none, or one of
+    /// others.
+    pub(crate) fn open(path: &Path, state: u64) -> io::Result<Option<Self>> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -152,18 +181,23 @@ impl SnapshotReader {
         let mut reader = Self {
             input: BufReader::with_capacity(BUFFER, file),
             crc: crc32fast::Hasher::new(),
-            ends: Ends::new(),
+            about: About {
+                state,
+                wall: 0,
+                ends: Ends::new(),
+            },
         };
         if &reader.array::<8>()? != MAGIC || reader.u32()? != VERSION {
             return Ok(None);
         }
-        if u64::from_be_bytes(reader.array()?) != fingerprint {
+        if u64::from_be_bytes(reader.array()?) != state {
             return Ok(None);
         }
+        reader.about.wall = i64::from_be_bytes(reader.array()?);
         for _ in 0..reader.u32()? {
             let store = reader.u32()?;
             let end = i64::from_be_bytes(reader.array()?);
-            reader.ends.insert(store, end);
+            reader.about.ends.insert(store, end);
         }
         Ok(Some(reader))
     }
@@ -223,13 +257,17 @@ impl SnapshotReader {
 mod tests {
     use super::*;
 
-    fn write(path: &Path) -> Ends {
-        let ends = Ends::from([(7, 12), (9, -1)]);
-        let mut writer = SnapshotWriter::create(path, 5, &ends).unwrap();
+    fn write(path: &Path) -> About {
+        let about = About {
+            state: 5,
+            wall: 1234,
+            ends: Ends::from([(7, 12), (9, -1)]),
+        };
+        let mut writer = SnapshotWriter::create(path, &about).unwrap();
         writer.entry(7, b"a", b"1").unwrap();
         writer.entry(9, b"", &[0; 3000]).unwrap();
         writer.finish().unwrap();
-        ends
+        about
     }
 
     fn read(path: &Path) -> io::Result<usize> {
@@ -254,9 +292,9 @@ mod tests {
             },
         );
         assert!(SnapshotReader::open(&path, 5).unwrap().is_none());
-        let ends = write(&path);
+        let about = write(&path);
         let reader = SnapshotReader::open(&path, 5).unwrap().unwrap();
-        assert_eq!(reader.ends, ends);
+        assert_eq!(reader.about, about);
         assert_eq!(read(&path).unwrap(), 2);
         assert!(SnapshotReader::open(&path, 6).unwrap().is_none());
     }
