@@ -1,6 +1,7 @@
 //! State: what operators keep, by the bytes of keys.
 
 mod buffer;
+mod far;
 mod global;
 mod join_buffer;
 mod kv;

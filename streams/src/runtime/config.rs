@@ -111,7 +111,8 @@ impl StreamsConfig {
         self
     }
 
-    /// The most bytes that the state of all tasks of this instance may take. The application stops
+    /// The most bytes that the state of all tasks of this instance may take, and its global tables: with
+    /// keys, values and tables, as far as values tell their size by their bytes. The application stops
     /// with [`StreamsError::StateTooLarge`] when it takes more. Default: no limit.
     #[must_use]
     pub fn state_budget(mut self, bytes: usize) -> Self {

@@ -308,12 +308,21 @@ impl Worker {
                 *by_store.entry(number).or_default() += store.bytes();
             }
         }
-        let bytes: usize = by_store.values().sum();
+        let topology = &self.shared.topology;
+        let stores = by_store.into_iter();
+        let stores = stores.map(|(number, bytes)| (&topology.stores[number].name, bytes));
+        let globals = topology.globals.iter().enumerate();
+        let globals = globals.map(|(number, global)| {
+            let (_, bytes) = (global.size)(self.shared.globals.any(number));
+            (&global.name, bytes)
+        });
+        let all: Vec<(&String, usize)> = stores.chain(globals).collect();
+        let bytes: usize = all.iter().map(|(_, bytes)| bytes).sum();
         if bytes <= budget {
             return Ok(());
         }
-        let largest = by_store.into_iter().max_by_key(|(_, bytes)| *bytes);
-        let store = largest.map(|(number, _)| self.shared.topology.stores[number].name.clone());
+        let largest = all.into_iter().max_by_key(|(_, bytes)| *bytes);
+        let store = largest.map(|(name, _)| name.clone());
         Err(StreamsError::StateTooLarge {
             bytes,
             budget,

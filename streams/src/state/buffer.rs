@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::far;
 use super::parts::{length, put, take, take_bytes};
 use super::table::{KeyHasher, Table};
 use super::{Entry, Expiry, Store, StoreTime};
@@ -35,6 +36,8 @@ pub(crate) struct BufferStore<V> {
     wait: Option<i64>,
     /// Bytes of all keys and updates as the changelog has them, if they are counted.
     held: Option<usize>,
+    /// Bytes of the keys in the order.
+    order_keys: usize,
 }
 
 impl<V: Data> BufferStore<V> {
@@ -46,6 +49,7 @@ impl<V: Data> BufferStore<V> {
             time: StoreTime::default(),
             wait,
             held: counts_bytes.then_some(0),
+            order_keys: 0,
         }
     }
 
@@ -73,6 +77,7 @@ impl<V: Data> BufferStore<V> {
             }
             None => {
                 self.order.insert((update.time, key.into()));
+                self.order_keys += key.len();
                 0
             }
         };
@@ -107,6 +112,7 @@ impl<V: Data> BufferStore<V> {
         let Some((_, key)) = self.order.pop_first() else {
             return Ok(None);
         };
+        self.order_keys -= key.len();
         let at = self.table.slot(self.hasher.hash(&key), &key);
         let (update, timestamp) = self
             .table
@@ -161,7 +167,9 @@ impl<V: Data> Store for BufferStore<V> {
         if let Some((held, timestamp)) = self.table.get(hash, entry.key) {
             let gone = (held.time, entry.key.into());
             let bytes = self.size(entry.key, held, timestamp)?;
-            self.order.remove(&gone);
+            if self.order.remove(&gone) {
+                self.order_keys -= entry.key.len();
+            }
             if let Some(held) = &mut self.held {
                 *held -= bytes;
             }
@@ -169,6 +177,7 @@ impl<V: Data> Store for BufferStore<V> {
         self.table.restore(hash, entry.key, entry.value)?;
         if let (Some((held, _)), Some(value)) = (self.table.get(hash, entry.key), entry.value) {
             self.order.insert((held.time, entry.key.into()));
+            self.order_keys += entry.key.len();
             if let Some(held) = &mut self.held {
                 *held += entry.key.len() + value.len();
             }
@@ -195,7 +204,7 @@ impl<V: Data> Store for BufferStore<V> {
     }
 
     fn bytes(&self) -> usize {
-        self.table.bytes()
+        self.table.bytes() + far::tree::<(i64, Box<[u8]>)>(self.order.len()) + self.order_keys
     }
 
     fn len(&self) -> usize {

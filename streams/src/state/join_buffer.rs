@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use super::far::{self, FarValues};
 use super::table::{Hash, INLINE_KEY, KeyHasher};
 use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError, decode_slice};
@@ -24,6 +25,7 @@ pub(crate) struct JoinBuffer<V> {
     /// Which of the store's times that is: the watermark is in [`StoreTime::closed`].
     by: EventTime,
     time: StoreTime,
+    far_values: FarValues,
 }
 
 /// The records of a span of time. Nothing is ever taken out of it.
@@ -74,6 +76,7 @@ impl<V: Data> JoinBuffer<V> {
             retention,
             by,
             time: StoreTime::default(),
+            far_values: FarValues::default(),
         }
     }
 
@@ -191,9 +194,7 @@ impl<V> Part<V> {
             bytes: SmallVec::from_slice(key),
             rows: SmallVec::new(),
         });
-        if key.len() > INLINE_KEY {
-            self.far += key.len();
-        }
+        self.far += far::key(key);
         let keys = &self.keys;
         self.index
             .insert_unique(hash, number, |at| keys[*at as usize].hash);
@@ -281,11 +282,9 @@ impl<V> Part<V> {
 }
 
 fn insert(list: &mut SmallVec<[u32; 2]>, place: usize, at: u32, far: &mut usize) {
-    let before = if list.spilled() { list.capacity() } else { 0 };
+    let before = far::list(list);
     list.insert(place, at);
-    if list.spilled() {
-        *far += (list.capacity() - before) * size_of::<u32>();
-    }
+    *far += far::list(list) - before;
 }
 
 impl<V: Data> Part<V> {
@@ -323,13 +322,17 @@ impl<V: Data> Store for JoinBuffer<V> {
 
     /// In the order in which records came, part by part.
     fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
+        let (mut written, mut count) = (0, 0);
         for part in self.parts.values_mut() {
             let mut all = |entry: Entry<'_>| {
+                written += entry.value.map_or(0, <[u8]>::len);
+                count += 1;
                 tell(entry);
             };
             part.tell(part.rows[part.told..].iter(), &mut all)?;
             part.told = part.rows.len();
         }
+        self.far_values.note::<V>(written, count);
         Ok(())
     }
 
@@ -365,6 +368,7 @@ impl<V: Data> Store for JoinBuffer<V> {
         let (own, bytes) = value
             .split_first()
             .ok_or_else(|| DataError::new("a joined record's value that ends early"))?;
+        self.far_values.note_one::<V>(value.len());
         let value = decode_slice((*own != 0).then_some(bytes))?;
         let hash = self.hasher.hash(key).0;
         let part = self.parts.entry(floor(time, self.span, 0)).or_default();
@@ -391,12 +395,12 @@ impl<V: Data> Store for JoinBuffer<V> {
 
     fn bytes(&self) -> usize {
         let part = |part: &Part<V>| {
-            part.index.capacity() * 5
+            far::index(part.index.capacity())
                 + part.keys.capacity() * size_of::<Key>()
                 + part.rows.capacity() * size_of::<Row<V>>()
                 + part.far
         };
-        self.parts.values().map(part).sum()
+        self.parts.values().map(part).sum::<usize>() + self.far_values.of(self.len())
     }
 
     fn len(&self) -> usize {

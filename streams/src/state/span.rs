@@ -7,12 +7,10 @@ use std::collections::BinaryHeap;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::table::{KeyHasher, read_stamped, write_stamped};
+use super::far::{self, FarValues};
+use super::table::{INLINE_KEY, KeyHasher, read_stamped, write_stamped};
 use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError};
-
-/// Keys up to so many bytes lie within the store.
-const INLINE_KEY: usize = 16;
 
 /// Spans by key, those of a key in the order of their starts, of which no two are equal (Kafka:
 /// `SessionStore`).
@@ -34,6 +32,9 @@ pub(crate) struct SpanStore<A> {
     len: usize,
     /// The last end of all spans that there have been.
     latest: i64,
+    /// Bytes of keys and lists of spans that lie outside of the slots.
+    far: usize,
+    far_values: FarValues,
 }
 
 /// When something is done about a span: milliseconds after its end, on the scale of
@@ -106,6 +107,8 @@ impl<A> SpanStore<A> {
             time: StoreTime::default(),
             len: 0,
             latest: i64::MIN,
+            far: 0,
+            far_values: FarValues::default(),
         }
     }
 
@@ -134,6 +137,7 @@ impl<A> SpanStore<A> {
     }
 
     fn add(&mut self, hash: u64, key: &[u8]) -> usize {
+        self.far += far::key(key);
         let slot = Slot {
             hash,
             key: SmallVec::from_slice(key),
@@ -208,9 +212,16 @@ impl<A> SpanStore<A> {
 
     /// Puts a span in at its place among the key's.
     pub(crate) fn insert(&mut self, slot: usize, at: usize, span: Span<A>) {
-        self.slots[slot].spans.insert(at, span);
-        self.len += 1;
+        self.put_in(slot, at, span);
         self.span_mut(slot, at);
+    }
+
+    fn put_in(&mut self, slot: usize, at: usize, span: Span<A>) {
+        let spans = &mut self.slots[slot].spans;
+        let before = far::list(spans);
+        spans.insert(at, span);
+        self.far += far::list(spans) - before;
+        self.len += 1;
     }
 
     /// Takes a span out.
@@ -235,7 +246,9 @@ impl<A> SpanStore<A> {
 
     fn forget(&mut self, slot: usize) {
         let here = &mut self.slots[slot];
+        self.far -= far::key(&here.key) + far::list(&here.spans);
         here.key = SmallVec::new();
+        here.spans = SmallVec::new();
         here.timer = i64::MAX;
         let hash = here.hash;
         if let Ok(found) = self.index.find_entry(hash, |at| *at as usize == slot) {
@@ -347,6 +360,7 @@ impl<A: Data> Store for SpanStore<A> {
         let key = |slot: &u32| &self.slots[*slot as usize].key;
         changed.sort_unstable_by(|a, b| key(a).cmp(key(b)));
         let mut writer = Writer::new(self.times.length.is_some());
+        let (mut written, mut count) = (0, 0);
         for slot in changed {
             let slot = slot as usize;
             let here = &mut self.slots[slot];
@@ -363,7 +377,10 @@ impl<A: Data> Store for SpanStore<A> {
                 }
                 if std::mem::take(&mut span.changed) {
                     span.told = true;
-                    tell(writer.span(&here.key, span)?);
+                    let entry = writer.span(&here.key, span)?;
+                    written += entry.value.map_or(0, <[u8]>::len);
+                    count += 1;
+                    tell(entry);
                 }
             }
             for start in gone {
@@ -371,6 +388,7 @@ impl<A: Data> Store for SpanStore<A> {
             }
             self.leave(slot);
         }
+        self.far_values.note::<A>(written, count);
         Ok(())
     }
 
@@ -405,6 +423,7 @@ impl<A: Data> Store for SpanStore<A> {
             self.leave(slot);
             return Ok(());
         };
+        self.far_values.note_one::<A>(value.len());
         let (stamp, value) = read_stamped(value)?;
         let end = match self.times.length {
             Some(length) => start.saturating_add(length),
@@ -418,10 +437,7 @@ impl<A: Data> Store for SpanStore<A> {
         };
         match found {
             Ok(at) => self.slots[slot].spans[at] = span,
-            Err(at) => {
-                self.slots[slot].spans.insert(at, span);
-                self.len += 1;
-            }
+            Err(at) => self.put_in(slot, at, span),
         }
         Ok(())
     }
@@ -457,9 +473,13 @@ impl<A: Data> Store for SpanStore<A> {
     }
 
     fn bytes(&self) -> usize {
-        let spans = self.len.saturating_sub(self.slots.len()) * size_of::<Span<A>>();
-        let timers = self.timers.capacity() * size_of::<(i64, u32)>();
-        self.slots.capacity() * size_of::<Slot<A>>() + self.index.capacity() * 5 + spans + timers
+        let numbers = self.free.capacity() + self.changed.capacity();
+        self.slots.capacity() * size_of::<Slot<A>>()
+            + far::index(self.index.capacity())
+            + self.timers.capacity() * size_of::<(i64, u32)>()
+            + numbers * size_of::<u32>()
+            + self.far
+            + self.far_values.of(self.len)
     }
 
     fn len(&self) -> usize {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use super::far::{self, FarValues};
 use super::table::INLINE_KEY;
 use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError, decode_slice};
@@ -22,8 +23,11 @@ pub(crate) struct Unmatched<V> {
     gone: Vec<Place>,
     /// How long after its time a record waits, on the scale of the join's time.
     wait: i64,
-    /// Bytes of keys that lie outside of the map.
-    far_keys: usize,
+    /// How many records there are.
+    len: usize,
+    /// Bytes of keys and lists that lie outside of the map.
+    far: usize,
+    far_values: FarValues,
     time: StoreTime,
 }
 
@@ -42,7 +46,9 @@ impl<V: Data> Unmatched<V> {
             fresh: Vec::new(),
             gone: Vec::new(),
             wait,
-            far_keys: 0,
+            len: 0,
+            far: 0,
+            far_values: FarValues::default(),
             time: StoreTime::default(),
         }
     }
@@ -57,22 +63,24 @@ impl<V: Data> Unmatched<V> {
     /// Takes the first records out, all of one key and time.
     pub(crate) fn take_first(&mut self) -> Option<(Place, SmallVec<[V; 1]>)> {
         let (place, waiting) = self.rows.pop_first()?;
-        self.forget(&place, waiting.told);
+        self.forget(&place, &waiting);
         Some((place, waiting.values))
     }
 
     pub(crate) fn put(&mut self, time: i64, key: &[u8], value: V) {
         let place = (time, SmallVec::from_slice(key));
-        let far = if key.len() > INLINE_KEY { key.len() } else { 0 };
         let waiting = self.rows.entry(place).or_insert_with(|| {
-            self.far_keys += far;
+            self.far += far::key(key);
             Waiting {
                 values: SmallVec::new(),
                 told: false,
                 fresh: false,
             }
         });
+        let before = far::list(&waiting.values);
         waiting.values.push(value);
+        self.far += far::list(&waiting.values) - before;
+        self.len += 1;
         if !waiting.fresh {
             waiting.fresh = true;
             self.fresh.push((time, SmallVec::from_slice(key)));
@@ -86,17 +94,20 @@ impl<V: Data> Unmatched<V> {
         }
         let place = (time, SmallVec::from_slice(key));
         if let Some(waiting) = self.rows.remove(&place) {
-            self.forget(&place, waiting.told);
+            self.forget(&place, &waiting);
         }
     }
 
-    fn forget(&mut self, place: &Place, told: bool) {
-        if place.1.len() > INLINE_KEY {
-            self.far_keys -= place.1.len();
-        }
-        if told {
+    fn forget(&mut self, place: &Place, waiting: &Waiting<V>) {
+        self.uncount(place, waiting);
+        if waiting.told {
             self.gone.push(place.clone());
         }
+    }
+
+    fn uncount(&mut self, place: &Place, waiting: &Waiting<V>) {
+        self.far -= far::key(&place.1) + far::list(&waiting.values);
+        self.len -= waiting.values.len();
     }
 }
 
@@ -156,6 +167,7 @@ impl<V: Data> Store for Unmatched<V> {
         changed.extend(gone.iter().cloned());
         changed.sort_unstable();
         changed.dedup();
+        let (mut written, mut count) = (0, 0);
         for place in &changed {
             name(place, &mut key);
             match self.rows.get_mut(place) {
@@ -163,6 +175,8 @@ impl<V: Data> Store for Unmatched<V> {
                     waiting.told = true;
                     waiting.fresh = false;
                     write(&waiting.values, &mut bytes, &mut scratch)?;
+                    written += bytes.len();
+                    count += waiting.values.len();
                     tell(Entry {
                         key: &key,
                         value: Some(&bytes),
@@ -178,6 +192,7 @@ impl<V: Data> Store for Unmatched<V> {
                 None => {}
             }
         }
+        self.far_values.note::<V>(written, count);
         Ok(())
     }
 
@@ -200,7 +215,6 @@ impl<V: Data> Store for Unmatched<V> {
             .split_first_chunk::<8>()
             .ok_or_else(|| DataError::new("a waiting record's key without its time"))?;
         let place: Place = (i64::from_be_bytes(*time), SmallVec::from_slice(key));
-        let far = if key.len() > INLINE_KEY { key.len() } else { 0 };
         let had = match entry.value {
             Some(value) => {
                 let waiting = Waiting {
@@ -208,13 +222,15 @@ impl<V: Data> Store for Unmatched<V> {
                     told: true,
                     fresh: false,
                 };
-                self.far_keys += far;
-                self.rows.insert(place, waiting)
+                self.far += far::key(&place.1) + far::list(&waiting.values);
+                self.len += waiting.values.len();
+                self.far_values.note_one::<V>(value.len());
+                self.rows.insert(place.clone(), waiting)
             }
             None => self.rows.remove(&place),
         };
-        if had.is_some() {
-            self.far_keys -= far;
+        if let Some(had) = had {
+            self.uncount(&place, &had);
         }
         Ok(())
     }
@@ -239,10 +255,14 @@ impl<V: Data> Store for Unmatched<V> {
     }
 
     fn bytes(&self) -> usize {
-        self.rows.len() * (size_of::<Place>() + size_of::<Waiting<V>>()) + self.far_keys
+        let listed = self.fresh.capacity() + self.gone.capacity();
+        far::tree::<(Place, Waiting<V>)>(self.rows.len())
+            + listed * size_of::<Place>()
+            + self.far
+            + self.far_values.of(self.len)
     }
 
     fn len(&self) -> usize {
-        self.rows.values().map(|waiting| waiting.values.len()).sum()
+        self.len
     }
 }

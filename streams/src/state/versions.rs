@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 
+use super::far;
 use super::parts::{length, put, take, take_bytes};
 use super::table::{KeyHasher, Table};
 use super::{Entry, Store, StoreTime};
@@ -18,6 +19,8 @@ pub(crate) struct VersionedStore<V> {
     table: Table<Versions<V>>,
     /// Keys whose latest version says that they are gone, by its time.
     gone: BTreeSet<(i64, Box<[u8]>)>,
+    /// Bytes of these keys.
+    gone_keys: usize,
     hasher: KeyHasher,
     history: i64,
     /// Its stream time is the largest timestamp of all keys.
@@ -37,6 +40,7 @@ impl<V: Data> VersionedStore<V> {
         Self {
             table: Table::default(),
             gone: BTreeSet::new(),
+            gone_keys: 0,
             hasher: KeyHasher::new(seed),
             history,
             time: StoreTime::default(),
@@ -56,11 +60,15 @@ impl<V: Data> VersionedStore<V> {
         self.time.stream_time = self.time.stream_time.max(timestamp);
         let horizon = self.horizon();
         let at = self.table.slot(self.hasher.hash(key), key);
-        let gone = &mut self.gone;
+        let (gone, gone_keys) = (&mut self.gone, &mut self.gone_keys);
         let put = self.table.change(at, |slot| {
-            let Versions(versions) = slot.value.get_or_insert_with(|| Versions(Vec::new()));
+            let Versions(versions) = slot
+                .value
+                .get_or_insert_with(|| Versions(Vec::with_capacity(1)));
             if let Some((time, None)) = versions.last() {
-                gone.remove(&(*time, key.into()));
+                if gone.remove(&(*time, key.into())) {
+                    *gone_keys -= key.len();
+                }
             }
             let old = versions.last().and_then(|(_, value)| value.clone());
             let place = versions.partition_point(|(time, _)| *time < timestamp);
@@ -77,6 +85,7 @@ impl<V: Data> VersionedStore<V> {
                 slot.timestamp = *time;
                 if value.is_none() {
                     gone.insert((*time, key.into()));
+                    *gone_keys += key.len();
                 }
             }
             Put { old, latest }
@@ -92,6 +101,7 @@ impl<V: Data> VersionedStore<V> {
                 return;
             }
             if let Some((_, key)) = self.gone.pop_first() {
+                self.gone_keys -= key.len();
                 let at = self.table.slot(self.hasher.hash(&key), &key);
                 self.table.change(at, |slot| slot.value = None);
             }
@@ -146,12 +156,15 @@ impl<V: Data> Store for VersionedStore<V> {
     fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
         let hash = self.hasher.hash(entry.key);
         if let Some((_, timestamp)) = self.table.get(hash, entry.key) {
-            self.gone.remove(&(timestamp, entry.key.into()));
+            if self.gone.remove(&(timestamp, entry.key.into())) {
+                self.gone_keys -= entry.key.len();
+            }
         }
         self.table.restore(hash, entry.key, entry.value)?;
         let restored = self.table.get(hash, entry.key);
         if let Some((time, None)) = restored.and_then(|(versions, _)| versions.0.last()) {
             self.gone.insert((*time, entry.key.into()));
+            self.gone_keys += entry.key.len();
         }
         Ok(())
     }
@@ -165,7 +178,7 @@ impl<V: Data> Store for VersionedStore<V> {
     }
 
     fn bytes(&self) -> usize {
-        self.table.bytes()
+        self.table.bytes() + far::tree::<(i64, Box<[u8]>)>(self.gone.len()) + self.gone_keys
     }
 
     fn len(&self) -> usize {

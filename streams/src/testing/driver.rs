@@ -368,6 +368,23 @@ impl TestDriver {
             .collect()
     }
 
+    /// About how many bytes all stores and global tables take, as an application counts them: for tests
+    /// of this crate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        let stores = Access::Driven(self).stores().into_iter();
+        stores.map(|store| store.bytes).sum()
+    }
+
+    /// Stops without a commit: for tests of this crate.
+    #[doc(hidden)]
+    pub fn stop(&mut self) {
+        self.tasks.clear();
+        self.globals = Globals::default();
+        self.started = false;
+    }
+
     /// The names of all topics that something has been written to.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
