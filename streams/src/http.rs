@@ -34,11 +34,11 @@ const PAGES: &[&str] = &[
     "/tasks",
     "/stores",
     "/stores/NAME/keys/KEY",
-    "/stores/NAME/range?from=&to=&after=&limit=",
-    "/stores/NAME/windows?from=&to=&limit=",
-    "/stores/NAME/windows/KEY?from=&to=&limit=",
-    "/stores/NAME/sessions?from=&to=&limit=",
-    "/stores/NAME/sessions/KEY?from=&to=&limit=",
+    "/stores/NAME/range?from=&to=&after=&limit=&next=",
+    "/stores/NAME/windows?from=&to=&limit=&next=",
+    "/stores/NAME/windows/KEY?from=&to=&limit=&next=",
+    "/stores/NAME/sessions?from=&to=&limit=&next=",
+    "/stores/NAME/sessions/KEY?from=&to=&limit=&next=",
 ];
 
 /// A port that is listened on.

@@ -2,8 +2,10 @@
 //!
 //! [`crate::Streams::store`] finds a store of the tasks that run in this instance by its name, and
 //! [`StoreReader::key_value`], [`StoreReader::windows`] and [`StoreReader::sessions`] give it its types
-//! back. What is read is the state as it is now, committed or not. One task is looked at after the
-//! other, each for a short time, so rows of different tasks may be of different moments.
+//! back. What is read is the state as it is now, committed or not. A key is read at one moment. A range
+//! of keys is first looked for and then read in many short steps, between which tasks go on: what is
+//! there all the time is found, and each value is one that its key had meanwhile, but rows may be of
+//! different moments.
 //!
 //! ```
 //! use tidemark_streams::StreamsBuilder;
@@ -31,5 +33,5 @@ pub use access::{Kind, StoreInfo, StoreReader};
 pub use error::QueryError;
 pub use readers::{KeyValueReader, SessionReader, WindowReader};
 
-pub(crate) use access::Access;
-pub(crate) use reads::{AnyReads, Keys, Query, Reads, Row, Slices};
+pub(crate) use access::{Access, Next, Page};
+pub(crate) use reads::{AnyReads, Keys, Place, Query, Reads, Row, Slices};

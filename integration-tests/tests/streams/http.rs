@@ -125,7 +125,7 @@ async fn stores_are_read_over_http() {
         (
             "/stores/all/range?form=a",
             400,
-            json!({ "error": "form: there are only from, to, after, limit" }),
+            json!({ "error": "form: there are only from, to, after, limit, next" }),
         ),
         (
             "/stores/minutes/windows/ada?from=1",
@@ -183,9 +183,34 @@ async fn stores_are_read_over_http() {
         ),
     ];
     for (path, status, expected) in cases {
-        let (got, told) = ask(&streams, path).await;
+        let (got, mut told) = ask(&streams, path).await;
+        let next = told.as_object_mut().unwrap().remove("next");
+        assert_eq!(next.is_some(), told["more"] == true, "{path}");
         assert_eq!((got, &told), (status, &expected), "{path}");
     }
+    // Page by page there is the same as at once.
+    for path in [
+        "/stores/all/range",
+        "/stores/minutes/windows",
+        "/stores/minutes/windows/ada",
+        "/stores/sessions/sessions",
+    ] {
+        let (_, whole) = ask(&streams, &format!("{path}?limit=100")).await;
+        let (mut rows, mut next) = (Vec::new(), String::new());
+        loop {
+            let (status, page) = ask(&streams, &format!("{path}?limit=1{next}")).await;
+            assert_eq!(status, 200, "{page}");
+            rows.extend(page["rows"].as_array().unwrap().clone());
+            match page["next"].as_str() {
+                Some(behind) => next = format!("&next={behind}"),
+                None => break,
+            }
+        }
+        assert!(rows.len() > 1, "{path}: {whole}");
+        assert_eq!(whole["rows"], json!(rows), "{path}");
+    }
+    let (status, told) = ask(&streams, "/stores/all/range?next=!").await;
+    assert_eq!(status, 400, "{told}");
     let (_, stores) = ask(&streams, "/stores").await;
     let stores = stores["stores"].as_array().unwrap();
     assert_eq!(stores[0]["name"], "all");

@@ -13,12 +13,17 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::answers::{self, Refused};
 use super::parameters::{Pairs, Parameters};
-use crate::query::{Access, AnyReads, Keys, Kind, Query, QueryError, Row, StoreReader};
+use crate::query::{
+    Access, AnyReads, Keys, Kind, Next, Page, Place, Query, QueryError, Row, StoreReader,
+};
 use crate::runtime::shared::Shared;
+use crate::time::Window;
 
 /// An answer ends with the row that goes beyond so many bytes.
 const MOST_BYTES: usize = 16 << 20;
@@ -102,7 +107,7 @@ impl Opened {
         Ok(key.map_err(|error| self.reader.bad(error))?)
     }
 
-    fn find(&self, query: &Query<'_>) -> Result<Vec<Row<Value>>, QueryError> {
+    fn find(&self, query: &Query<'_>) -> Result<Page<Value>, QueryError> {
         self.reader.json(&*self.reads, query)
     }
 
@@ -118,30 +123,75 @@ impl Opened {
         shown
     }
 
-    /// The rows, and whether there are more behind them.
+    /// The rows, and where to go on if there are more behind them.
     fn rows(&self, query: &Query<'_>) -> Result<Response, Refused> {
-        // One more than is wanted tells whether there is one.
-        let limit = query.limit;
-        let query = Query {
-            limit: limit + 1,
-            ..*query
-        };
-        let rows = self.find(&query)?;
+        let Page { rows, mut next } = self.find(query)?;
         let mut text = format!("{{\"store\":{},\"rows\":[", json!(self.reader.name()));
-        let mut written = 0;
-        for row in rows.iter().take(limit) {
+        let mut last = None;
+        for row in &rows {
             if text.len() > MOST_BYTES {
+                next = last;
                 break;
             }
-            if written > 0 {
+            if last.is_some() {
                 text.push(',');
             }
             text.push_str(&self.shown(row).to_string());
-            written += 1;
+            last = Some((row.key.clone(), row.window));
         }
-        text.push_str(&format!("],\"more\":{}}}", written < rows.len()));
+        text.push_str(&format!("],\"more\":{}", next.is_some()));
+        if next.is_some() {
+            text.push_str(&format!(",\"next\":{}", json!(to_text(&next))));
+        }
+        text.push('}');
         Ok(answers::text(StatusCode::OK, text))
     }
+}
+
+/// Where to go on, in letters that a URL can have: the window's start and end, if there is one, and the
+/// key.
+fn to_text(next: &Next) -> Option<String> {
+    let (key, window) = next.as_ref()?;
+    let mut bytes = vec![u8::from(window.is_some())];
+    if let Some(window) = window {
+        bytes.extend(window.start.to_be_bytes());
+        bytes.extend(window.end.to_be_bytes());
+    }
+    bytes.extend(key);
+    Some(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// What [`to_text`] has written.
+fn from_text(text: &str) -> Result<Next, Refused> {
+    let bad = || Refused::bad("next: what an answer had as its \"next\" is expected");
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
+    let (kind, mut rest) = bytes.split_first().ok_or_else(bad)?;
+    let mut number = || {
+        let (number, behind) = rest.split_first_chunk::<8>()?;
+        rest = behind;
+        Some(i64::from_be_bytes(*number))
+    };
+    let window = match kind {
+        0 => None,
+        _ => Some(Window {
+            start: number().ok_or_else(bad)?,
+            end: number().ok_or_else(bad)?,
+        }),
+    };
+    Ok(Some((rest.to_vec(), window)))
+}
+
+/// Where a request goes on.
+fn next(parameters: &Parameters) -> Result<Next, Refused> {
+    parameters.get("next").map_or(Ok(None), from_text)
+}
+
+fn place(next: &Next) -> Option<Place<'_>> {
+    let (key, window) = next.as_ref()?;
+    Some(Place {
+        key,
+        window: *window,
+    })
 }
 
 async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
@@ -153,9 +203,10 @@ async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
         let query = Query {
             keys: Keys::One(&key),
             times: (i64::MIN, i64::MAX),
+            after: None,
             limit: 1,
         };
-        let found = store.find(&query)?;
+        let found = store.find(&query)?.rows;
         match found.first() {
             Some(row) => Ok(answers::json(StatusCode::OK, &store.shown(row))),
             None => {
@@ -173,7 +224,7 @@ async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
 async fn range(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
     read(move || {
         let store = Opened::new(shared, &name(path)?, Kind::KeyValue)?;
-        let known = ["from", "to", "after", "limit"];
+        let known = ["from", "to", "after", "limit", "next"];
         let parameters = Parameters::of(pairs, &known).map_err(Refused::bad)?;
         let key = |name: &str| parameters.get(name).map(|text| store.key(text)).transpose();
         let (from, after, to) = (key("from")?, key("after")?, key("to")?);
@@ -184,9 +235,11 @@ async fn range(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
             (None, None) => Bound::Unbounded,
         };
         let to = to.as_deref().map_or(Bound::Unbounded, Bound::Included);
+        let next = next(&parameters)?;
         store.rows(&Query {
             keys: Keys::Range(from, to),
             times: (i64::MIN, i64::MAX),
+            after: place(&next),
             limit: parameters.limit().map_err(Refused::bad)?,
         })
     })
@@ -226,13 +279,16 @@ fn in_time(
     kind: Kind,
 ) -> Result<Response, Refused> {
     let store = Opened::new(shared, name, kind)?;
-    let parameters = Parameters::of(pairs, &["from", "to", "limit"]).map_err(Refused::bad)?;
+    let parameters =
+        Parameters::of(pairs, &["from", "to", "limit", "next"]).map_err(Refused::bad)?;
+    let next = next(&parameters)?;
     let key = key.map(|text| store.key(text)).transpose()?;
     let from = parameters.time("from", i64::MIN).map_err(Refused::bad)?;
     let to = parameters.time("to", i64::MAX).map_err(Refused::bad)?;
     store.rows(&Query {
         keys: key.as_deref().map_or(Keys::ALL, Keys::One),
         times: (from, to),
+        after: place(&next),
         limit: parameters.limit().map_err(Refused::bad)?,
     })
 }

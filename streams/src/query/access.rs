@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidemark_client::producer::{DefaultPartitioner, Partitioner};
 
-use super::reads::{AnyReads, Keys, Query, Reads, Row, Rows};
+use super::reads::{AnyReads, Keys, Query, Reads, Row, Rows, Scan, place};
 use super::{KeyValueReader, QueryError, SessionReader, WindowReader};
 use crate::data::{Data, DataError};
 use crate::runtime::shared::Shared;
@@ -15,6 +15,7 @@ use crate::runtime::task::Task;
 use crate::runtime::{Progress, TaskId};
 use crate::state::Store;
 use crate::testing::TestDriver;
+use crate::time::Window;
 use crate::topology::Topology;
 
 /// What a store keeps.
@@ -62,6 +63,16 @@ pub struct StoreInfo {
     pub tasks: Vec<TaskId>,
 }
 
+/// Rows, and where there are more.
+pub(crate) struct Page<V> {
+    pub(crate) rows: Vec<Row<V>>,
+    /// What was looked at last, if there is something behind it.
+    pub(crate) next: Next,
+}
+
+/// A key and its window.
+pub(crate) type Next = Option<(Vec<u8>, Option<Window>)>;
+
 /// Where tasks are.
 #[derive(Clone)]
 pub(crate) enum Access<'a> {
@@ -107,6 +118,28 @@ impl<'a> Access<'a> {
                     .try_for_each(|(id, task)| call(*id, &task.lock()))
             }
             Self::Driven(driver) => driver.each_task(subtopology, call),
+        }
+    }
+
+    /// The tasks of a subtopology that run here.
+    fn tasks(&self, subtopology: usize) -> Vec<TaskId> {
+        let mut tasks: Vec<TaskId> = match self {
+            Self::Running(shared) => shared.tasks.lock().keys().copied().collect(),
+            Self::Driven(driver) => driver.task_ids(),
+        };
+        tasks.retain(|task| task.subtopology == subtopology);
+        tasks
+    }
+
+    /// Looks at a task; `None` if it does not run here.
+    fn with_task<R>(&self, id: TaskId, look: &mut dyn FnMut(&Task) -> R) -> Option<R> {
+        match self {
+            Self::Running(shared) => {
+                let task = shared.tasks.lock().get(&id).map(Arc::clone)?;
+                let task = task.lock();
+                Some(look(&task))
+            }
+            Self::Driven(driver) => driver.with_task(id, look),
         }
     }
 
@@ -332,39 +365,152 @@ impl<'a> StoreReader<'a> {
         &self,
         reads: &dyn AnyReads,
         query: &Query<'_>,
-    ) -> Result<Vec<Row<Value>>, QueryError> {
+    ) -> Result<Page<Value>, QueryError> {
         self.rows(reads, query, &|store, query| reads.json(store, query))
     }
 
-    /// The rows of a query, those of all tasks that run here in one order.
+    /// The rows of a query, those of all tasks that run here in one order. A range is looked for and
+    /// then read in steps, each of which sees one state of a task: nobody waits for all of it.
     pub(crate) fn rows<V>(
         &self,
         reads: &dyn AnyReads,
         query: &Query<'_>,
         read: &dyn Fn(&dyn Any, &Query<'_>) -> Rows<V>,
-    ) -> Result<Vec<Row<V>>, QueryError> {
-        let mut rows = match (self.at, query.keys) {
-            (At::Global(number), _) => {
-                read(self.access.global(number), query).map_err(|error| self.bad(error))?
+    ) -> Result<Page<V>, QueryError> {
+        let (mut rows, mut next) = match query.keys {
+            Keys::One(key) => {
+                let read = |store: &dyn Any| read(store, query);
+                let rows = match self.at {
+                    At::Global(number) => {
+                        let read = read(self.access.global(number));
+                        read.map_err(|error| self.bad(error))?
+                    }
+                    At::Store {
+                        number,
+                        subtopology,
+                    } => self.of_key(number, subtopology, key, &read)?,
+                };
+                (rows, None)
             }
-            (
-                At::Store {
-                    number,
-                    subtopology,
-                },
-                Keys::One(key),
-            ) => self.of_key(number, subtopology, key, &|store| read(store, query))?,
-            (
-                At::Store {
-                    number,
-                    subtopology,
-                },
-                Keys::Range(..),
-            ) => self.of_all(number, subtopology, &|store| read(store, query))?,
+            Keys::Range(..) => self.of_range(reads, query, read)?,
         };
         rows.sort_by(|a, b| reads.order(a.place(), b.place()));
-        rows.truncate(query.limit);
-        Ok(rows)
+        if reads.kind() == Kind::Sessions {
+            // What was two when it was looked for may be one.
+            rows.dedup_by(|a, b| a.key == b.key && a.window == b.window);
+        }
+        if rows.len() > query.limit {
+            rows.truncate(query.limit);
+            next = rows.last().map(|row| (row.key.clone(), row.window));
+        }
+        Ok(Page { rows, next })
+    }
+
+    fn of_range<V>(
+        &self,
+        reads: &dyn AnyReads,
+        query: &Query<'_>,
+        read: &dyn Fn(&dyn Any, &Query<'_>) -> Rows<V>,
+    ) -> Result<(Vec<Row<V>>, Next), QueryError> {
+        /// So many rows are read in one step.
+        const STEP: usize = 512;
+        // One more than is wanted tells whether there is one.
+        let limit = query.limit.saturating_add(1);
+        let mut found: Vec<(Option<TaskId>, (Vec<u8>, Option<Window>))> = Vec::new();
+        for task in self.readable_tasks()? {
+            let mut scan = Scan::new(limit);
+            while !scan.done {
+                self.with(task, &mut |store| reads.scan(store, query, &mut scan))?;
+            }
+            found.extend(scan.places.into_iter().map(|place| (task, place)));
+        }
+        found.sort_by(|a, b| reads.order(place(&a.1), place(&b.1)));
+        found.dedup();
+        let more = found.len() > query.limit;
+        found.truncate(query.limit);
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|(_, place)| place.clone());
+        let mut rows = Vec::with_capacity(found.len());
+        let mut rest = &found[..];
+        while let Some((task, _)) = rest.first() {
+            let own = rest
+                .iter()
+                .take(STEP)
+                .take_while(|(other, _)| other == task);
+            let (step, behind) = rest.split_at(own.count());
+            self.with(*task, &mut |store| {
+                for (_, (key, window)) in step {
+                    // A session may have become longer.
+                    let times = match window {
+                        Some(window) if reads.kind() == Kind::Sessions => {
+                            (window.start, window.end)
+                        }
+                        Some(window) => (window.start, window.start),
+                        None => query.times,
+                    };
+                    let one = Query {
+                        keys: Keys::One(key),
+                        times,
+                        after: None,
+                        limit: usize::MAX,
+                    };
+                    rows.extend(read(store, &one)?);
+                }
+                Ok(())
+            })?;
+            rest = behind;
+        }
+        Ok((rows, next))
+    }
+
+    /// The tasks that have it and run here; a global table has none.
+    fn readable_tasks(&self) -> Result<Vec<Option<TaskId>>, QueryError> {
+        let At::Store { subtopology, .. } = self.at else {
+            return Ok(vec![None]);
+        };
+        let restoring = self.access.restoring(subtopology);
+        let store = self.name.to_string();
+        if let Some((task, progress)) = restoring.into_iter().next() {
+            return Err(QueryError::Restoring {
+                store,
+                task,
+                progress,
+            });
+        }
+        let tasks = self.access.tasks(subtopology);
+        if tasks.is_empty() && self.access.count(subtopology) > 0 {
+            return Err(QueryError::NoTask { store });
+        }
+        Ok(tasks.into_iter().map(Some).collect())
+    }
+
+    /// Looks at the store of one task, as long as nothing else is done in that task.
+    fn with(
+        &self,
+        task: Option<TaskId>,
+        look: &mut dyn FnMut(&dyn Any) -> Result<(), DataError>,
+    ) -> Result<(), QueryError> {
+        let looked = match (self.at, task) {
+            (At::Global(number), _) => Some(look(self.access.global(number))),
+            (At::Store { number, .. }, Some(task)) => {
+                self.access
+                    .with_task(task, &mut |task| match task.store(number) {
+                        Some(store) => look(any(store)),
+                        None => Ok(()),
+                    })
+            }
+            (At::Store { .. }, None) => Some(Ok(())),
+        };
+        match (looked, task) {
+            (Some(looked), _) => looked.map_err(|error| self.bad(error)),
+            (None, Some(task)) => Err(QueryError::Elsewhere {
+                store: self.name.to_string(),
+                task,
+            }),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Rows of one key. Its task is known if records were partitioned by their keys in Kafka's way;
@@ -406,36 +552,6 @@ impl<'a> StoreReader<'a> {
             },
             None => QueryError::Elsewhere { store, task: home },
         })
-    }
-
-    fn of_all<V>(
-        &self,
-        number: usize,
-        subtopology: usize,
-        read: &dyn Fn(&dyn Any) -> Rows<V>,
-    ) -> Result<Vec<Row<V>>, QueryError> {
-        let restoring = self.access.restoring(subtopology);
-        let store = self.name.to_string();
-        if let Some((task, progress)) = restoring.into_iter().next() {
-            return Err(QueryError::Restoring {
-                store,
-                task,
-                progress,
-            });
-        }
-        let (mut rows, mut some) = (Vec::new(), false);
-        self.access.each(subtopology, &mut |_, task| {
-            some = true;
-            if let Some(store) = task.store(number) {
-                rows.extend(read(any(store)).map_err(|error| self.bad(error))?);
-            }
-            Ok(())
-        })?;
-        if some || self.access.count(subtopology) == 0 {
-            Ok(rows)
-        } else {
-            Err(QueryError::NoTask { store })
-        }
     }
 
     pub(crate) fn bad(&self, error: DataError) -> QueryError {

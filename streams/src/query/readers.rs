@@ -30,10 +30,11 @@ impl<K: Data, V: Data> Typed<'_, K, V> {
         let query = Query {
             keys,
             times,
+            after: None,
             limit: usize::MAX,
         };
         let read = |store: &dyn std::any::Any, query: &Query<'_>| self.reads.rows(store, query);
-        self.store.rows(&*self.reads, &query, &read)
+        Ok(self.store.rows(&*self.reads, &query, &read)?.rows)
     }
 
     fn of(&self, key: &K, times: (i64, i64)) -> Result<Vec<Row<V>>, QueryError> {
@@ -125,7 +126,8 @@ impl<'a, K: Data, V: Data> KeyValueReader<'a, K, V> {
     }
 
     /// The keys of a range with their values, in the order of keys ([`Data::order`]), of all tasks
-    /// that run here. While a task is looked at it waits; with many keys that is not nothing.
+    /// that run here. A task waits only for a few thousand keys at a time, so rows may be of different
+    /// moments.
     ///
     /// # Errors
     ///

@@ -2,7 +2,6 @@
 
 use std::any::{Any, type_name};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use serde_json::Value;
 
 use super::Kind;
 use crate::data::{Data, DataError, decode_slice};
+use crate::state::table::Table;
 use crate::state::{GlobalStore, KeyValueStore, Span, SpanStore, VersionedStore, WindowStore};
 use crate::time::Window;
 
@@ -19,7 +19,9 @@ pub(crate) struct Query<'a> {
     pub(crate) keys: Keys<'a>,
     /// Starts of windows, both included; for sessions, times that they have to meet.
     pub(crate) times: (i64, i64),
-    /// The first so many rows of the order in which rows are.
+    /// Only what is behind this in the order in which rows are.
+    pub(crate) after: Option<Place<'a>>,
+    /// The first so many rows of that order.
     pub(crate) limit: usize,
 }
 
@@ -107,12 +109,15 @@ pub(crate) trait AnyReads: Any + Send + Sync {
     /// The rows as people are shown them.
     fn json(&self, store: &dyn Any, query: &Query<'_>) -> Rows<Value>;
 
-    /// The order of rows of different tasks.
+    /// Finds some of the rows that a query for a range of keys asks for, without their values.
+    fn scan(&self, store: &dyn Any, query: &Query<'_>, scan: &mut Scan) -> Result<(), DataError>;
+
+    /// The order of rows.
     fn order(&self, a: Place<'_>, b: Place<'_>) -> Ordering;
 }
 
 /// Where a row is in the order of rows.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) window: Option<Window>,
@@ -171,9 +176,40 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
         Ok(rows.collect())
     }
 
+    fn scan(&self, store: &dyn Any, query: &Query<'_>, scan: &mut Scan) -> Result<(), DataError> {
+        let Keys::Range(from, to) = query.keys else {
+            return Err(DataError::new("one key is not looked for"));
+        };
+        let wanted = |place: Place<'_>| {
+            let behind = query
+                .after
+                .is_none_or(|after| order::<K>(place, after).is_gt());
+            behind && within::<K>(place.key, from, to)
+        };
+        let mut finds = Finds::<K, _> {
+            scan,
+            wanted,
+            key: std::marker::PhantomData,
+        };
+        let found = match self {
+            Self::KeyValue => keys::<K, V, _>(store, &mut finds),
+            Self::Windows { window, slices } => store
+                .downcast_ref::<WindowStore<V>>()
+                .map(|store| in_windows(store, window, slices.as_ref(), query.times, &mut finds)),
+            Self::Spans(kind) => store
+                .downcast_ref()
+                .map(|store| in_spans::<K, V, _>(store, *kind, query.times, &mut finds)),
+        };
+        found.ok_or_else(other_kind)
+    }
+
     fn order(&self, a: Place<'_>, b: Place<'_>) -> Ordering {
         order::<K>(a, b)
     }
+}
+
+fn other_kind() -> DataError {
+    DataError::new("the store is of another kind")
 }
 
 pub(crate) fn key_bytes<K: Data>(key: &K) -> Result<Vec<u8>, DataError> {
@@ -183,62 +219,94 @@ pub(crate) fn key_bytes<K: Data>(key: &K) -> Result<Vec<u8>, DataError> {
 }
 
 impl<K: Data, V: Data> Reads<K, V> {
-    /// The first rows that the query asks for, in no order.
+    /// The rows of one key.
     pub(crate) fn rows(&self, store: &dyn Any, query: &Query<'_>) -> Rows<V> {
-        let found = match self {
-            Self::KeyValue => latest::<K, V>(store, query).map(Ok),
+        let Keys::One(key) = query.keys else {
+            return Err(DataError::new(
+                "a range of keys is looked for before it is read",
+            ));
+        };
+        let mut rows = match self {
+            Self::KeyValue => latest(store, key).map(Ok),
             Self::Windows { window, slices } => store.downcast_ref().map(|store| match slices {
-                None => Ok(windows::<K, V>(store, window, query)),
-                Some(slices) => sliced(store, window, slices, query),
+                None => Ok(windows(store, window, key, query.times)),
+                Some(slices) => sliced(store, window, slices, key, query.times),
             }),
             Self::Spans(kind) => store
                 .downcast_ref()
-                .map(|s| Ok(spans::<K, V>(s, *kind, query))),
-        };
-        found.unwrap_or_else(|| Err(DataError::new("the store is of another kind")))
+                .map(|store| Ok(spans(store, *kind, key, query.times))),
+        }
+        .unwrap_or_else(|| Err(other_kind()))?;
+        if let Some(after) = query.after {
+            rows.retain(|row| order::<K>(row.place(), after).is_gt());
+        }
+        Ok(rows)
     }
 }
 
-/// The first of many rows.
-struct First<'a, K, V> {
-    rows: Vec<(Place<'a>, &'a V, i64)>,
+/// A search for the rows of a range. It is done in steps, so that nobody waits for all of it: what is
+/// there all the time is found, what comes or goes meanwhile may be found or not.
+pub(crate) struct Scan {
+    /// What has been found, in no order: at least the first ones.
+    pub(crate) places: Vec<(Vec<u8>, Option<Window>)>,
+    /// Whether all has been looked at.
+    pub(crate) done: bool,
     limit: usize,
-    types: std::marker::PhantomData<fn(K)>,
+    /// Where to go on: a window's start, a part of it, and a slot.
+    window: Option<i64>,
+    part: Option<i64>,
+    slot: Option<usize>,
 }
 
-impl<'a, K: Data, V: Data> First<'a, K, V> {
-    fn new(limit: usize) -> Self {
+impl Scan {
+    /// So many slots are looked at in one step.
+    const STEP: usize = 1 << 14;
+
+    /// A search for the first `limit` rows.
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
-            rows: Vec::new(),
+            places: Vec::new(),
+            done: false,
             limit,
-            types: std::marker::PhantomData,
+            window: None,
+            part: None,
+            slot: None,
         }
     }
+}
 
-    fn push(&mut self, place: Place<'a>, value: &'a V, timestamp: i64) {
-        self.rows.push((place, value, timestamp));
-        if self.rows.len() >= self.limit.saturating_mul(2).saturating_add(1024) {
-            self.cut();
+/// What is wanted, and where it goes.
+struct Finds<'a, K, F> {
+    scan: &'a mut Scan,
+    wanted: F,
+    key: std::marker::PhantomData<fn(K)>,
+}
+
+impl<K: Data, F: Fn(Place<'_>) -> bool> Finds<'_, K, F> {
+    fn found(&mut self, key: &[u8], window: Option<Window>) {
+        if !(self.wanted)(Place { key, window }) {
+            return;
+        }
+        let places = &mut self.scan.places;
+        places.push((key.to_vec(), window));
+        let limit = self.scan.limit;
+        if places.len() >= limit.saturating_mul(2).saturating_add(1024) {
+            cut::<K>(places, limit);
         }
     }
+}
 
-    fn cut(&mut self) {
-        if self.rows.len() > self.limit {
-            let by = |a: &(Place<'_>, &V, i64), b: &(Place<'_>, &V, i64)| order::<K>(a.0, b.0);
-            self.rows.select_nth_unstable_by(self.limit, by);
-            self.rows.truncate(self.limit);
-        }
-    }
+/// Leaves the first so many, each once.
+fn cut<K: Data>(places: &mut Vec<(Vec<u8>, Option<Window>)>, limit: usize) {
+    places.sort_unstable_by(|a, b| order::<K>(place(a), place(b)));
+    places.dedup();
+    places.truncate(limit);
+}
 
-    fn finish(mut self) -> Vec<Row<V>> {
-        self.cut();
-        let rows = self.rows.into_iter().map(|(place, value, timestamp)| Row {
-            key: place.key.to_vec(),
-            window: place.window,
-            value: value.clone(),
-            timestamp,
-        });
-        rows.collect()
+pub(crate) fn place((key, window): &(Vec<u8>, Option<Window>)) -> Place<'_> {
+    Place {
+        key,
+        window: *window,
     }
 }
 
@@ -256,183 +324,238 @@ fn within<K: Data>(key: &[u8], from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
         }
 }
 
-/// The latest values of keys, in whichever store has them.
-fn latest<K: Data, V: Data>(store: &dyn Any, query: &Query<'_>) -> Option<Vec<Row<V>>> {
-    if let Some(store) = store.downcast_ref::<KeyValueStore<V>>() {
-        let found = find::<K, V, _>(query, |key| store.get(key), || store.iter());
-        return Some(found);
-    }
-    if let Some(store) = store.downcast_ref::<VersionedStore<V>>() {
-        let found = find::<K, V, _>(query, |key| store.get(key), || store.iter());
-        return Some(found);
-    }
-    let store = store.downcast_ref::<GlobalStore<V>>()?.read();
-    Some(find::<K, V, _>(
-        query,
-        |key| store.get(key),
-        || store.iter(),
-    ))
+/// Looks for keys in whichever store has the latest values.
+fn keys<K: Data, V: Data, F: Fn(Place<'_>) -> bool>(
+    store: &dyn Any,
+    finds: &mut Finds<'_, K, F>,
+) -> Option<()> {
+    let slot = finds.scan.slot;
+    let mut each = |key: &[u8]| finds.found(key, None);
+    let next = if let Some(store) = store.downcast_ref::<KeyValueStore<V>>() {
+        store.scan(slot, Scan::STEP, &mut each)
+    } else if let Some(store) = store.downcast_ref::<VersionedStore<V>>() {
+        store.scan(slot, Scan::STEP, &mut each)
+    } else {
+        let store = store.downcast_ref::<GlobalStore<V>>()?;
+        store.read().scan(slot, Scan::STEP, &mut each)
+    };
+    finds.scan.slot = next;
+    finds.scan.done = next.is_none();
+    Some(())
 }
 
-fn find<'a, K: Data, V: Data, I>(
-    query: &Query<'a>,
-    get: impl Fn(&'a [u8]) -> Option<(&'a V, i64)>,
-    all: impl FnOnce() -> I,
-) -> Vec<Row<V>>
-where
-    I: Iterator<Item = (&'a [u8], &'a V, i64)>,
-{
-    let mut first = First::<K, V>::new(query.limit);
-    let place = |key| Place { key, window: None };
-    match query.keys {
-        Keys::One(key) => {
-            if let Some((value, timestamp)) = get(key) {
-                first.push(place(key), value, timestamp);
-            }
-        }
-        Keys::Range(from, to) => {
-            for (key, value, timestamp) in all() {
-                if within::<K>(key, from, to) {
-                    first.push(place(key), value, timestamp);
-                }
-            }
-        }
-    }
-    first.finish()
-}
-
-fn windows<K: Data, V: Data>(
+/// Looks for keys window by window, the earliest first.
+fn in_windows<K: Data, V: Data, F: Fn(Place<'_>) -> bool>(
     store: &WindowStore<V>,
     window: &EndOf,
-    query: &Query<'_>,
-) -> Vec<Row<V>> {
-    let (from, to) = query.times;
-    let mut rows = Vec::new();
-    let starts = store.starts(from).take_while(|start| *start <= to);
-    for start in starts.filter(|start| store.keeps(*start)) {
-        let Some(pane) = store.pane(start) else {
-            continue;
+    slices: Option<&Slices<K, V>>,
+    (from, to): (i64, i64),
+    finds: &mut Finds<'_, K, F>,
+) {
+    let mut left = Scan::STEP;
+    loop {
+        // Windows that have gone meanwhile are passed over.
+        let at = finds.scan.window.unwrap_or(from);
+        let Some(start) = next_window(store, slices, at, to) else {
+            finds.scan.done = true;
+            return;
         };
-        // Windows are in order, so what is still wanted is of this one and those behind it.
-        let mut first = First::<K, V>::new(query.limit - rows.len());
-        let window = Some(window(start));
-        match query.keys {
-            Keys::One(key) => {
-                if let Some((value, timestamp)) = pane.get(store.hash(key), key) {
-                    first.push(Place { key, window }, value, timestamp);
-                }
+        if finds.scan.window != Some(start) {
+            (finds.scan.window, finds.scan.part, finds.scan.slot) = (Some(start), None, None);
+        }
+        let own = window(start);
+        let part = finds.scan.part.unwrap_or(start);
+        let next = match slices {
+            None => Some(start).filter(|start| *start >= part),
+            Some(slices) => slices.parts(store, start, own).find(|slice| *slice >= part),
+        };
+        if let Some(pane) = next {
+            if finds.scan.part != Some(pane) {
+                (finds.scan.part, finds.scan.slot) = (Some(pane), None);
             }
-            Keys::Range(from, to) => {
-                for (key, value, timestamp) in pane.iter() {
-                    if within::<K>(key, from, to) {
-                        first.push(Place { key, window }, value, timestamp);
-                    }
+            let table = store.pane(pane);
+            let upto = finds.scan.slot.or(table.map(Table::slots));
+            let looked = upto.unwrap_or(0).min(left);
+            let goes_on = table
+                .and_then(|table| table.scan(upto, looked, &mut |key| finds.found(key, Some(own))));
+            left -= looked;
+            if goes_on.is_some() {
+                finds.scan.slot = goes_on;
+                return;
+            }
+            // Panes without anything count, too.
+            left = left.saturating_sub(1);
+            if let Some(behind) = pane.checked_add(1) {
+                (finds.scan.part, finds.scan.slot) = (Some(behind), None);
+                if left > 0 {
+                    continue;
                 }
+                return;
             }
         }
-        rows.extend(first.finish());
-        if rows.len() >= query.limit {
-            break;
+        // The window has been looked through, and those behind it come later in the order.
+        let next = start.checked_add(1).filter(|next| *next <= to);
+        if finds.scan.places.len() >= finds.scan.limit {
+            cut::<K>(&mut finds.scan.places, finds.scan.limit);
+        }
+        match next {
+            Some(next) if finds.scan.places.len() < finds.scan.limit => {
+                (finds.scan.window, finds.scan.part, finds.scan.slot) = (Some(next), None, None);
+            }
+            _ => {
+                finds.scan.done = true;
+                return;
+            }
+        }
+        if left == 0 {
+            return;
         }
     }
-    rows
+}
+
+/// The first window from `from` to `to` in which something may be.
+fn next_window<K: Data, V: Data>(
+    store: &WindowStore<V>,
+    slices: Option<&Slices<K, V>>,
+    from: i64,
+    to: i64,
+) -> Option<i64> {
+    let Some(slices) = slices else {
+        let mut starts = store.starts(from).take_while(|start| *start <= to);
+        return starts.find(|start| store.keeps(*start));
+    };
+    // Slices come in order, and so do the first windows over them.
+    store.starts(from).find_map(|slice| {
+        let over = (slices.starts)(slice).into_iter();
+        let mut over = over.filter(|start| *start >= from && *start <= to);
+        over.find(|start| store.keeps(*start))
+    })
+}
+
+/// Looks for the spans of keys.
+fn in_spans<K: Data, V: Data, F: Fn(Place<'_>) -> bool>(
+    store: &SpanStore<V>,
+    kind: Kind,
+    times: (i64, i64),
+    finds: &mut Finds<'_, K, F>,
+) {
+    let from = finds.scan.slot.unwrap_or(0);
+    let next = store.scan(from, Scan::STEP, &mut |key, spans| {
+        for (window, _, _) in wanted_spans(spans, kind, times) {
+            finds.found(key, Some(window));
+        }
+    });
+    finds.scan.slot = next;
+    finds.scan.done = next.is_none();
+}
+
+/// The latest value of a key, in whichever store has it.
+fn latest<V: Data>(store: &dyn Any, key: &[u8]) -> Option<Vec<Row<V>>> {
+    let row = |found: Option<(&V, i64)>| {
+        let row = found.map(|(value, timestamp)| Row {
+            key: key.to_vec(),
+            window: None,
+            value: value.clone(),
+            timestamp,
+        });
+        row.into_iter().collect()
+    };
+    if let Some(store) = store.downcast_ref::<KeyValueStore<V>>() {
+        return Some(row(store.get(key)));
+    }
+    if let Some(store) = store.downcast_ref::<VersionedStore<V>>() {
+        return Some(row(store.get(key)));
+    }
+    Some(row(store.downcast_ref::<GlobalStore<V>>()?.read().get(key)))
+}
+
+fn windows<V: Data>(
+    store: &WindowStore<V>,
+    window: &EndOf,
+    key: &[u8],
+    (from, to): (i64, i64),
+) -> Vec<Row<V>> {
+    let hash = store.hash(key);
+    let starts = store.starts(from).take_while(|start| *start <= to);
+    let rows = starts
+        .filter(|start| store.keeps(*start))
+        .filter_map(|start| {
+            let (value, timestamp) = store.pane(start)?.get(hash, key)?;
+            Some(Row {
+                key: key.to_vec(),
+                window: Some(window(start)),
+                value: value.clone(),
+                timestamp,
+            })
+        });
+    rows.collect()
+}
+
+impl<K: Data, V: Data> Slices<K, V> {
+    /// The slices that there are of a window.
+    fn parts(
+        &self,
+        store: &WindowStore<V>,
+        start: i64,
+        window: Window,
+    ) -> impl Iterator<Item = i64> {
+        let slices = store
+            .starts(start)
+            .take_while(move |slice| *slice < window.end);
+        slices.filter(move |slice| (self.starts)(*slice).contains(&start))
+    }
 }
 
 fn sliced<K: Data, V: Data>(
     store: &WindowStore<V>,
     window: &EndOf,
     slices: &Slices<K, V>,
-    query: &Query<'_>,
+    bytes: &[u8],
+    (from, to): (i64, i64),
 ) -> Rows<V> {
-    let (from, to) = query.times;
-    let mut starts = BTreeSet::new();
-    for slice in store.starts(from) {
-        let over = (slices.starts)(slice).into_iter();
-        let before = starts.len();
-        let (mut some, mut above) = (false, true);
-        for start in over {
-            some = true;
-            above &= start > to;
-            if start >= from && start <= to && store.keeps(start) {
-                starts.insert(start);
-            }
-        }
-        if some && above && before == starts.len() {
-            break;
-        }
-    }
+    let key = decode_slice::<K>(Some(bytes))?;
+    let hash = store.hash(bytes);
     let mut rows = Vec::new();
-    for start in starts {
+    let mut next = next_window(store, Some(slices), from, to);
+    while let Some(start) = next {
         let window = window(start);
-        let mut merged: BTreeMap<Vec<u8>, (Option<V>, i64)> = BTreeMap::new();
-        let slices_in = store.starts(start).take_while(|slice| *slice < window.end);
-        let slices_in = slices_in.filter(|slice| (slices.starts)(*slice).contains(&start));
-        for pane in slices_in.filter_map(|slice| store.pane(slice)) {
-            let mut add = |bytes: &[u8], value: &V, timestamp: i64| -> Result<(), DataError> {
-                let key = decode_slice::<K>(Some(bytes))?;
-                let none = (None, i64::MIN);
-                let (state, latest) = merged.entry(bytes.to_vec()).or_insert(none);
-                (slices.merge)(&key, state, value.clone());
-                *latest = timestamp.max(*latest);
-                Ok(())
-            };
-            match query.keys {
-                Keys::One(key) => {
-                    if let Some((value, timestamp)) = pane.get(store.hash(key), key) {
-                        add(key, value, timestamp)?;
-                    }
-                }
-                Keys::Range(from, to) => {
-                    for (key, value, timestamp) in pane.iter() {
-                        if within::<K>(key, from, to) {
-                            add(key, value, timestamp)?;
-                        }
-                    }
-                }
+        let (mut state, mut latest) = (None, i64::MIN);
+        let panes = slices.parts(store, start, window);
+        for pane in panes.filter_map(|slice| store.pane(slice)) {
+            if let Some((value, timestamp)) = pane.get(hash, bytes) {
+                (slices.merge)(&key, &mut state, value.clone());
+                latest = timestamp.max(latest);
             }
         }
-        let mut of_window: Vec<Row<V>> = Vec::new();
-        for (key, (value, timestamp)) in merged {
-            of_window.extend(value.map(|value| Row {
-                key,
-                window: Some(window),
-                value,
-                timestamp,
-            }));
-        }
-        of_window.sort_by(|a, b| K::order(&a.key, &b.key));
-        of_window.truncate(query.limit - rows.len());
-        rows.extend(of_window);
-        if rows.len() >= query.limit {
-            break;
-        }
+        rows.extend(state.map(|value| Row {
+            key: bytes.to_vec(),
+            window: Some(window),
+            value,
+            timestamp: latest,
+        }));
+        let behind = start.checked_add(1).filter(|from| *from <= to);
+        next = behind.and_then(|from| next_window(store, Some(slices), from, to));
     }
     Ok(rows)
 }
 
-fn spans<K: Data, V: Data>(store: &SpanStore<V>, kind: Kind, query: &Query<'_>) -> Vec<Row<V>> {
-    let mut first = First::<K, V>::new(query.limit);
-    match query.keys {
-        Keys::One(key) => add_spans(&mut first, key, store.of(key), kind, query.times),
-        Keys::Range(from, to) => {
-            for (key, spans) in store.iter() {
-                if within::<K>(key, from, to) {
-                    add_spans(&mut first, key, spans, kind, query.times);
-                }
-            }
-        }
-    }
-    first.finish()
+fn spans<V: Data>(store: &SpanStore<V>, kind: Kind, key: &[u8], times: (i64, i64)) -> Vec<Row<V>> {
+    let wanted = wanted_spans(store.of(key), kind, times);
+    let rows = wanted.map(|(window, value, timestamp)| Row {
+        key: key.to_vec(),
+        window: Some(window),
+        value: value.clone(),
+        timestamp,
+    });
+    rows.collect()
 }
 
-fn add_spans<'a, K: Data, V: Data>(
-    first: &mut First<'a, K, V>,
-    key: &'a [u8],
-    spans: &'a [Span<V>],
+fn wanted_spans<V>(
+    spans: &[Span<V>],
     kind: Kind,
     (from, to): (i64, i64),
-) {
-    for span in spans {
+) -> impl Iterator<Item = (Window, &V, i64)> {
+    spans.iter().filter_map(move |span| {
         let window = Window {
             start: span.start,
             end: span.end,
@@ -441,11 +564,9 @@ fn add_spans<'a, K: Data, V: Data>(
             Kind::Sessions => window.start <= to && window.end >= from,
             _ => (from..=to).contains(&window.start),
         };
-        if let (true, Some(value)) = (wanted, &span.value) {
-            let window = Some(window);
-            first.push(Place { key, window }, value, span.timestamp);
-        }
-    }
+        let value = span.value.as_ref().filter(|_| wanted)?;
+        Some((window, value, span.timestamp))
+    })
 }
 
 /// A type's name without the paths of modules.

@@ -1,6 +1,7 @@
 //! The latest value of each key (Kafka: `TimestampedKeyValueStore`).
 
 use std::any::Any;
+use std::mem::needs_drop;
 
 use super::table::{KeyHasher, Slot, Table};
 use super::{Entry, Store, StoreTime};
@@ -50,12 +51,22 @@ impl<V: Data> KeyValueStore<V> {
 
     /// Forgets what has changed: for a store without a changelog.
     pub(crate) fn forget_changes(&mut self) {
-        self.table.take_changed(&mut |_| true);
+        // Values are written as if they were told: else nobody would know how large they are. Whether
+        // they can be does not matter.
+        let sized = needs_drop::<V>() && self.table.changes(|_, _| {}, &mut |_| true).is_ok();
+        if !sized {
+            self.table.take_changed(&mut |_| true);
+        }
     }
 
-    /// All keys with their values and timestamps, in no order that means anything.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &V, i64)> {
-        self.table.iter()
+    /// Tells some keys that have values, as [`Table::scan`].
+    pub(crate) fn scan(
+        &self,
+        upto: Option<usize>,
+        most: usize,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Option<usize> {
+        self.table.scan(upto, most, each)
     }
 
     /// All keys with their values, in the order of the keys' bytes.

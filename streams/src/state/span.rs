@@ -173,10 +173,21 @@ impl<A> SpanStore<A> {
         found.map_or(&[], |at| self.spans(*at as usize))
     }
 
-    /// All keys with their spans, in no order that means anything.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[Span<A>])> {
-        let live = self.slots.iter().filter(|slot| !slot.spans.is_empty());
-        live.map(|slot| (&slot.key[..], &slot.spans[..]))
+    /// Tells some keys with their spans, of up to `most` slots from one on; gives where to go on, `None`
+    /// if that was all. Keys stay in their slots, so whatever is there all the time is told.
+    pub(crate) fn scan(
+        &self,
+        from: usize,
+        most: usize,
+        each: &mut dyn FnMut(&[u8], &[Span<A>]),
+    ) -> Option<usize> {
+        let slots = self.slots.get(from..).unwrap_or_default();
+        for slot in slots.iter().take(most) {
+            if !slot.spans.is_empty() {
+                each(&slot.key, &slot.spans);
+            }
+        }
+        (slots.len() > most).then(|| from + most)
     }
 
     /// A key's spans, the earliest first.

@@ -216,6 +216,31 @@ impl<A> Table<A> {
         all
     }
 
+    /// How many slots there are.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Tells the keys with values in up to `most` slots in front of one, from the back (`None`: of all);
+    /// gives where to go on, `None` if that was all. Holes are filled by the last slot, so whatever is
+    /// there all the time is told, however much comes and goes between the calls; maybe twice.
+    pub(crate) fn scan(
+        &self,
+        upto: Option<usize>,
+        most: usize,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Option<usize> {
+        let upto = upto.unwrap_or(usize::MAX).min(self.slots.len());
+        let from = upto.saturating_sub(most);
+        for at in (from..upto).rev() {
+            let slot = &self.slots[at];
+            if slot.value.is_some() {
+                each(slot.key());
+            }
+        }
+        (from > 0).then_some(from)
+    }
+
     /// Calls for every key with a value, in no order that means anything.
     pub(crate) fn for_each(&self, each: &mut dyn FnMut(Hash, &[u8], &A, i64)) {
         for slot in self.slots.iter() {

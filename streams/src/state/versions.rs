@@ -115,14 +115,18 @@ impl<V: Data> VersionedStore<V> {
         Some((value.as_ref()?, *time))
     }
 
-    /// The latest values of all keys and their timestamps, in no order that means anything.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &V, i64)> {
-        self.table
-            .iter()
-            .filter_map(|(key, Versions(versions), _)| {
-                let (time, value) = versions.last()?;
-                Some((key, value.as_ref()?, *time))
-            })
+    /// Tells some keys that have values, as [`Table::scan`].
+    pub(crate) fn scan(
+        &self,
+        upto: Option<usize>,
+        most: usize,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Option<usize> {
+        self.table.scan(upto, most, &mut |key| {
+            if self.get(key).is_some() {
+                each(key);
+            }
+        })
     }
 
     /// The value that a key had at that time, and its timestamp; none if it is not the latest one and

@@ -314,6 +314,19 @@ impl TestDriver {
         own.count() as u32
     }
 
+    pub(crate) fn task_ids(&self) -> Vec<TaskId> {
+        let ids = self.tasks.keys().map(|(subtopology, partition)| TaskId {
+            subtopology: *subtopology,
+            partition: *partition,
+        });
+        ids.collect()
+    }
+
+    pub(crate) fn with_task<R>(&self, id: TaskId, look: &mut dyn FnMut(&Task) -> R) -> Option<R> {
+        let running = self.tasks.get(&(id.subtopology, id.partition))?;
+        Some(look(&running.lock().task))
+    }
+
     pub(crate) fn each_task<E>(
         &self,
         subtopology: usize,
@@ -465,8 +478,7 @@ impl TestDriver {
     ///
     /// Whatever would end the application.
     pub fn crash(&mut self) -> Result<(), StreamsError> {
-        self.tasks.clear();
-        self.started = false;
+        self.stop();
         self.start()?;
         self.run()
     }

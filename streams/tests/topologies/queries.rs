@@ -8,7 +8,7 @@ use tidemark_streams::processor::{
 use tidemark_streams::query::{Kind, QueryError};
 use tidemark_streams::testing::TestDriver;
 use tidemark_streams::time::{JoinWindows, SessionWindows, SlidingWindows, TimeWindows, Window};
-use tidemark_streams::{Consumed, Record, StreamsBuilder, Topology};
+use tidemark_streams::{Consumed, Emit, Record, StreamsBuilder, Topology};
 
 fn driver(topology: &Topology, partitions: u32) -> TestDriver {
     let mut driver = TestDriver::new(topology);
@@ -264,5 +264,57 @@ fn stores_of_processors_are_read() -> Result<(), Box<dyn std::error::Error>> {
     let found = tens.fetch(&key("ada"), ..)?;
     let found: Vec<_> = found.iter().map(|(w, n)| (w.start, *n)).collect();
     assert_eq!(found, [(0, 2), (10_000, 1)]);
+    Ok(())
+}
+
+/// What is larger than what is looked at at once is read as a whole, in order.
+#[test]
+fn large_stores_are_read_as_a_whole() -> Result<(), Box<dyn std::error::Error>> {
+    let ms = Duration::from_millis;
+    let builder = StreamsBuilder::new();
+    let grouped = builder.stream::<i64, bool>("in").group_by_key();
+    let _ = grouped.count().materialized("all");
+    let tumbling = grouped.windowed_by(TimeWindows::tumbling(ms(1000)));
+    let _ = tumbling.emit(Emit::Update).count().materialized("tumbling");
+    let hopping = grouped.windowed_by(TimeWindows::hopping(ms(1000), ms(500)));
+    let _ = hopping.count().materialized("hopping");
+    let sliding = grouped.windowed_by_sliding(SlidingWindows::of(ms(10)));
+    let _ = sliding.count().materialized("sliding");
+    let mut driver = driver(&builder.build()?, 2);
+    let count = 40_000_i64;
+    for at in 0..count {
+        // Few windows with many keys, and out of order.
+        let key = at * 7919 % count;
+        driver.feed("in", &Record::new(key, true, key % 4 * 1000))?;
+    }
+    driver.run()?;
+    let keys = driver.store("all")?.key_value::<i64, i64>()?.all()?;
+    assert!(keys.iter().copied().eq((0..count).map(|key| (key, 1))));
+    let by_window = |starts: &[i64]| {
+        let windows = starts.iter().flat_map(|start| {
+            let second = (start + 500).div_euclid(1000);
+            (0..count)
+                .filter(move |key| key % 4 == second)
+                .map(move |key| (*start, key))
+        });
+        windows.collect::<Vec<_>>()
+    };
+    let all = |name: &str| -> Result<Vec<(i64, i64)>, QueryError> {
+        let rows = driver.store(name)?.windows::<i64, i64>()?.all(..)?;
+        Ok(rows
+            .iter()
+            .map(|(key, _)| (key.window.start, key.key))
+            .collect())
+    };
+    // The watermark has closed none of the last two seconds.
+    let open = |mut rows: Vec<(i64, i64)>, from: i64| {
+        rows.retain(|(start, _)| *start >= from);
+        rows
+    };
+    assert_eq!(open(all("tumbling")?, 3000), by_window(&[3000]));
+    assert_eq!(open(all("hopping")?, 2500), by_window(&[2500, 3000]));
+    let sliding = open(all("sliding")?, 2990);
+    assert_eq!(sliding.len() as i64, count / 4);
+    assert!(sliding.is_sorted());
     Ok(())
 }

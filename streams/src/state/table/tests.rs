@@ -60,6 +60,45 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes and goes between the steps of a scan, what is there all the time is told.
+    #[test]
+    fn a_scan_tells_what_is_there_all_the_time(
+        stays in proptest::collection::btree_set(0_u16..400, 0..200),
+        steps in proptest::collection::vec((0_u16..400, any::<bool>()), 0..400),
+        most in 1_usize..40,
+    ) {
+        let hasher = KeyHasher::new(3);
+        let mut table = Table::<i64>::default();
+        let put = |table: &mut Table<i64>, key: u16, value: Option<i64>| {
+            let key = key.to_be_bytes();
+            let at = table.slot(hasher.hash(&key), &key);
+            table.change(at, |slot| slot.value = value);
+        };
+        for key in 0..400 {
+            put(&mut table, key, Some(1));
+        }
+        let mut steps = steps.chunks(11);
+        let (mut told, mut upto) = (std::collections::BTreeSet::new(), None);
+        loop {
+            let mut each = |key: &[u8]| {
+                told.insert(u16::from_be_bytes(key.try_into().unwrap()));
+            };
+            let Some(next) = table.scan(upto, most, &mut each) else { break };
+            upto = Some(next);
+            for (key, comes) in steps.next().unwrap_or_default() {
+                if !stays.contains(key) {
+                    put(&mut table, *key, comes.then_some(2));
+                }
+            }
+            table.take_changed(&mut |_| true);
+        }
+        prop_assert!(stays.is_subset(&told));
+    }
+}
+
 #[test]
 fn what_values_hold_counts() {
     let (hasher, mut table) = (KeyHasher::new(0), Table::<String>::default());
