@@ -230,6 +230,13 @@ impl Producer {
         self.shared.counts()
     }
 
+    /// How many records of such topics brokers have refused for good, each for itself
+    /// ([`Advice::ChangeRecord`]), since the last call. They do not count as failed any more: for
+    /// those who can do without them.
+    pub fn take_refused(&self, topics: impl Fn(&str) -> bool) -> u64 {
+        self.shared.core.lock().take_refused(&topics)
+    }
+
     /// The last reason why a record has failed after it was taken in.
     #[must_use]
     pub fn last_error(&self) -> Option<ProduceError> {

@@ -187,6 +187,8 @@ pub(crate) struct Core {
     undone: BTreeMap<u64, u32>,
     delivered: u64,
     failed: u64,
+    /// How many of those that have failed the brokers would never take, by topic.
+    refused: BTreeMap<Arc<str>, u64>,
     last_error: Option<ProduceError>,
     /// Why no more records are taken.
     refusing: Option<ProduceError>,
@@ -229,6 +231,7 @@ impl Core {
             undone: BTreeMap::new(),
             delivered: 0,
             failed: 0,
+            refused: BTreeMap::new(),
             last_error: None,
             refusing: None,
         }
@@ -259,6 +262,18 @@ impl Core {
     /// Delivered and failed records.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.delivered, self.failed)
+    }
+
+    /// Takes refused records of such topics out of those that have failed; gives how many.
+    pub(crate) fn take_refused(&mut self, topics: &dyn Fn(&str) -> bool) -> u64 {
+        let mut taken = 0;
+        self.refused.retain(|topic, count| {
+            let takes = topics(topic);
+            taken += if takes { *count } else { 0 };
+            !takes
+        });
+        self.failed -= taken;
+        taken
     }
 
     /// Why a record has failed last.

@@ -173,11 +173,7 @@ impl ProduceError {
                 ..
             } if !problem.this_one => Advice::SendAgain,
             Self::Refused { code, .. } => match code {
-                ErrorCode::MessageTooLarge
-                | ErrorCode::RecordListTooLarge
-                | ErrorCode::InvalidTimestamp
-                | ErrorCode::InvalidRecord
-                | ErrorCode::UnsupportedForMessageFormat => Advice::ChangeRecord,
+                code if is_of_records(*code) => Advice::ChangeRecord,
                 code if code.retriable() => Advice::SendAgain,
                 _ => Advice::ChangeProducer,
             },
@@ -236,4 +232,16 @@ fn explained(message: Option<&str>, record: Option<&RecordProblem>) -> String {
         text += &format!("; record {} of the batch: {words}", problem.index);
     }
     text
+}
+
+/// Whether a broker that answers so will never take those records.
+pub(super) fn is_of_records(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::MessageTooLarge
+            | ErrorCode::RecordListTooLarge
+            | ErrorCode::InvalidTimestamp
+            | ErrorCode::InvalidRecord
+            | ErrorCode::UnsupportedForMessageFormat
+    )
 }

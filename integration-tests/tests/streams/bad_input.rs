@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use tidemark_client::admin::NewPartitions;
-use tidemark_streams::{Consumed, OnBadRecord, Streams, StreamsBuilder, StreamsError};
+use tidemark_client::Client;
+use tidemark_client::admin::{Mode, NewPartitions, NewTopic};
+use tidemark_streams::{
+    Consumed, OnBadRecord, OnProduceError, Streams, StreamsBuilder, StreamsError,
+};
 
 use crate::support::{broker, config, lines, read, started, until, word_count, write};
 
@@ -54,6 +57,62 @@ async fn records_that_do_not_decode_stop_it_or_go_elsewhere() {
     streams.run_until_caught_up().await.unwrap();
     let dead = read::<String, String>(&client, "dead").await;
     assert_eq!(dead, [("k".to_owned(), "short".to_owned())]);
+    broker.shutdown().await.unwrap();
+}
+
+/// A topic that takes short records only, and one that takes none without a key.
+async fn make_choosy(client: &Client) {
+    let narrow = NewTopic::new("narrow").config("max.message.bytes", "1000");
+    let compacted = NewTopic::new("compacted").config("cleanup.policy", "compact");
+    let admin = client.admin();
+    let made = admin.create_topics([narrow, compacted], Mode::Apply).await;
+    made.unwrap().all().unwrap();
+}
+
+/// A record that the cluster never takes stops the application, or is left out, and only it: it lies
+/// in one batch with others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_cluster_does_not_take_stops_it_or_is_left_out() {
+    let (_dir, broker, client) = started(&[("in", 1)]).await;
+    make_choosy(&client).await;
+    let record = |value: &str| ("k".to_owned(), value.to_owned(), 5);
+    let long = "x".repeat(3000);
+    let records = ["a", &long, "b", "c"].map(record);
+    write(&client, "in", records).await;
+    let builder = StreamsBuilder::new();
+    let values = builder.stream::<String, String>("in");
+    values.to("narrow");
+    let key = |value: &String| (value != "b").then(|| value.clone());
+    values
+        .filter(|_, value| value.len() < 10)
+        .map(move |_, value| (key(&value), value))
+        .to("compacted");
+    let topology = builder.build().unwrap();
+    let streams = Streams::start(&topology, config(&broker, "fails"))
+        .await
+        .unwrap();
+    let failed = streams.failed().await;
+    assert!(matches!(failed, StreamsError::Produce(_)), "{failed}");
+    assert!(streams.close(Duration::from_secs(60)).await.is_err());
+    let topics = ["narrow", "compacted"];
+    let deleted = client.admin().delete_topics(topics).await;
+    deleted.unwrap().all().unwrap();
+    make_choosy(&client).await;
+    let skips = config(&broker, "skips").on_produce_error(OnProduceError::Skip);
+    let streams = Streams::start(&topology, skips).await.unwrap();
+    until("both records are left out", || {
+        streams.metrics().contains("skipped_outputs_total 2")
+    })
+    .await;
+    streams.run_until_caught_up().await.unwrap();
+    let values = |records: Vec<(String, String)>| {
+        let values = records.into_iter().map(|(_, value)| value);
+        values.collect::<Vec<_>>()
+    };
+    let short = read::<String, String>(&client, "narrow").await;
+    assert_eq!(values(short), ["a", "b", "c"]);
+    let with_key = read::<String, String>(&client, "compacted").await;
+    assert_eq!(values(with_key), ["a", "c"]);
     broker.shutdown().await.unwrap();
 }
 

@@ -13,6 +13,7 @@ use tidemark_client::admin::{OffsetSpec, RecordsBefore};
 use tidemark_client::consumer::{Consumer, IsolationLevel};
 use tidemark_client::producer::Producer;
 
+use super::config::OnProduceError;
 use super::live::Live;
 use super::outbox::TopicId;
 use super::shared::Shared;
@@ -46,6 +47,10 @@ pub(super) async fn commit(
         send_changes(shared, producer, live).await?;
     }
     producer.flush().await;
+    if shared.config.on_produce_error == OnProduceError::Skip {
+        let skipped = producer.take_refused(|topic| !shared.is_internal(topic));
+        shared.metrics.skipped_outputs.inc_by(skipped);
+    }
     if producer.counts().failed > 0 {
         return Err(StreamsError::produce(producer.last_error()));
     }

@@ -1,5 +1,7 @@
 //! What came of requests: batches written, sent again, split or given up.
 
+use std::sync::Arc;
+
 use tidemark_protocol::ErrorCode;
 
 use super::{Answer, Core, Identity, MAX_UNPACKED, Outcome};
@@ -7,7 +9,7 @@ use crate::clock::Now;
 use crate::error::ClientError;
 use crate::producer::batch::{Batch, Payload, Stamp, halves};
 use crate::producer::delivery::Written;
-use crate::producer::error::ProduceError;
+use crate::producer::error::{ProduceError, is_of_records};
 use crate::producer::queue::sequence_after;
 use crate::retry::Backoff;
 use crate::topic_partition::TopicPartition;
@@ -133,6 +135,16 @@ impl Core {
                 self.split(outcome.queue, batch);
                 false
             }
+            // One record may be to blame: the others are not lost with it. (Kafka's producer fails all
+            // of the batch where a record is invalid, KIP-467.) Of what may be there already the halves
+            // would not be known for what they are.
+            Answer::Refused {
+                code: ErrorCode::InvalidRecord | ErrorCode::InvalidTimestamp,
+                ..
+            } if batch.count > 1 && !batch.given_up && !batch.maybe_written => {
+                self.split(outcome.queue, batch);
+                false
+            }
             Answer::Refused {
                 code:
                     code @ (ErrorCode::OutOfOrderSequenceNumber
@@ -236,7 +248,7 @@ impl Core {
         queue.put_back(batch);
     }
 
-    /// Sends the records of a batch that is too large for the broker in two.
+    /// Sends the records of a batch that the broker does not take as a whole in two.
     ///
     /// The broker has none of it, so the halves take its sequences over.
     pub(super) fn split(&mut self, index: usize, batch: Batch) {
@@ -306,8 +318,19 @@ impl Core {
         match &result {
             Ok(_) => self.delivered += u64::from(batch.count),
             Err(error) => {
-                self.failed += u64::from(batch.count);
+                let count = u64::from(batch.count);
+                self.failed += count;
                 self.last_error = Some(error.clone());
+                if let ProduceError::Refused {
+                    partition, code, ..
+                } = error
+                    && is_of_records(*code)
+                {
+                    *self
+                        .refused
+                        .entry(Arc::clone(&partition.topic))
+                        .or_default() += count;
+                }
             }
         }
         batch.settle(result);

@@ -605,3 +605,32 @@ fn a_batch_is_no_larger_than_a_request() {
     // What is full goes; the last one lingers.
     story.sends(&["1: 0/0/0+2", "1: 0/0/2+2", "1: 0/0/4+2"]);
 }
+
+/// One bad record does not take the others of its batch with it, and shows by its topic.
+#[test]
+fn records_that_are_refused_are_found_out() {
+    let mut story = Story::new(ProducerConfig::new().linger(Duration::ZERO), &[1]);
+    let mut deliveries: Vec<_> = (0..3).map(|at| story.append(0, &format!("{at}"))).collect();
+    story.sends(&["1: 0/0/0+3"]);
+    story.answer(&refused(ErrorCode::InvalidRecord));
+    story.sends(&["1: 0/0/0+1"]);
+    story.answer(&written(7));
+    story.sends(&["1: 0/0/1+2"]);
+    story.answer(&refused(ErrorCode::InvalidRecord));
+    story.sends(&["1: 0/0/1+1"]);
+    story.answer(&refused(ErrorCode::InvalidRecord));
+    story.sends(&["1: 0/0/2+1"]);
+    story.answer(&refused(ErrorCode::OutOfOrderSequenceNumber));
+    story.pass(1000);
+    story.sends(&["1: 0/1/0+1"]);
+    story.answer(&written(8));
+    let outcomes: Vec<_> = deliveries
+        .iter_mut()
+        .map(|d| outcome(d).unwrap().ok())
+        .collect();
+    assert_eq!(outcomes, [Some(7), None, Some(8)]);
+    assert_eq!(story.core.counts(), (2, 1));
+    assert_eq!(story.core.take_refused(&|topic| topic != "t"), 0);
+    assert_eq!(story.core.take_refused(&|topic| topic == "t"), 1);
+    assert_eq!(story.core.counts(), (2, 0));
+}
