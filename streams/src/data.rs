@@ -101,6 +101,11 @@ pub(crate) fn decode_slice<T: Data>(bytes: Option<&[u8]>) -> Result<T, DataError
     T::decode(Payload::new(bytes))
 }
 
+/// Whether values of a type can be null.
+pub(crate) fn nullable<T: Data>() -> bool {
+    T::decode(Payload::new(None)).is_ok_and(|value| value.is_null())
+}
+
 /// The bytes of a value as their own vector; `None` is null.
 #[cfg(test)]
 pub(crate) fn encode_vec<T: Data>(value: &T) -> Result<Option<Vec<u8>>, DataError> {

@@ -15,7 +15,8 @@ pub trait Aggregator<K, V>: Send + Sync + 'static {
     fn add(&self, key: &K, value: V, state: &mut Option<Self::State>);
 
     /// Makes one state of two: that of `other` goes into `state`. Session windows cannot do without;
-    /// hopping windows cost the same whatever their size with it. `false` if it cannot be done.
+    /// hopping windows cost the same whatever their size with it, unless the state is of a type that
+    /// can be null. `false` if it cannot be done.
     fn merge(&self, key: &K, state: &mut Option<Self::State>, other: Self::State) -> bool {
         let _ = (key, state, other);
         false
@@ -61,10 +62,12 @@ where
 
     #[inline]
     fn add(&self, _key: &K, value: V, state: &mut Option<V>) {
-        *state = Some(match state.take() {
+        let new = match state.take() {
             Some(old) => (self.0)(old, value),
             None => value,
-        });
+        };
+        // What is null is not there: the next value begins anew.
+        *state = (!new.is_null()).then_some(new);
     }
 
     fn merge(&self, key: &K, state: &mut Option<V>, other: V) -> bool {

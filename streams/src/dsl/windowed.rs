@@ -128,7 +128,7 @@ impl sealed::Aggregated for AnyWindows {
         }
         let kept = windows.retention();
         let aggregator = Arc::new(aggregator);
-        let slices = in_slices(&windows, emit, aggregator.can_merge()).map(|windows| {
+        let slices = in_slices(&windows, emit, &*aggregator).map(|windows| {
             let aggregator = Arc::clone(&aggregator);
             Slices::new(
                 move |slice| windows.starts(slice).collect(),

@@ -244,6 +244,11 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         }
     }
 
+    /// Whether a record goes into no window, whatever its time.
+    fn leaves_out(&self, row: &Record<K, V>) -> bool {
+        row.key.is_null() || (matches!(self.spans, Spans::Sliding(_)) && row.value.is_null())
+    }
+
     /// Puts a record into its windows.
     #[inline]
     fn add(&mut self, row: Record<K, V>, now: i64, cx: &mut Context<'_>) {
@@ -343,6 +348,9 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for SpanAggregate<K, V, A> 
                 self.advance(stamp, i64::MIN, cx);
                 let closed = cx.stores.get::<Store<K, V, A>>(self.store).time().closed;
                 self.add(row, closed, cx);
+            } else if self.leaves_out(&row) {
+                // It does not move Kafka's stream time.
+                self.add(row, i64::MIN, cx);
             } else {
                 // Stream time counts for the record itself, but what the record changes comes out
                 // before what closes because of it.

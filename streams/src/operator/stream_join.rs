@@ -138,6 +138,10 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         }
         if row.value.is_null() {
             cx.counts.null_value += 1;
+            if self.windows.time == EventTime::StreamTime && !row.key.is_null() {
+                // It joins nothing, but moves the time of Kafka's store on.
+                self.move_on::<A>(side, row.timestamp, cx);
+            }
             return;
         }
         let now = cx.stores.get::<JoinBuffer<V>>(self.stores.buffers[0]);
@@ -170,6 +174,14 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         self.scratch = scratch;
     }
 
+    /// Moves the stream time of one side's buffer on, which goes by the records of that side alone.
+    fn move_on<A: Data>(&self, side: usize, to: i64, cx: &mut Context<'_>) {
+        let own = cx.stores.get::<JoinBuffer<A>>(self.stores.buffers[side]);
+        let time = own.time_mut();
+        time.stream_time = time.stream_time.max(to);
+        own.expire();
+    }
+
     /// Joins a record with what the other side has, and keeps it for what comes later.
     fn meet<A: Data, B: Data>(
         &mut self,
@@ -191,7 +203,11 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         let mut times: SmallVec<[i64; 8]> = SmallVec::new();
         let mut met = false;
         let notes = self.stores.unmatched[1 - side].is_some();
-        let range = (partners.start, partners.end);
+        let range = match self.windows.time {
+            EventTime::Watermark => (partners.start, partners.end),
+            // Kafka looks for nothing before 1970, but always for something.
+            EventTime::StreamTime => (partners.start.max(0), partners.end.max(0)),
+        };
         other.between(hash, bytes, range, |time, value| {
             met = true;
             if notes && times.last() != Some(&time) {
@@ -217,7 +233,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             let due = partners.end.saturating_add(windows.grace);
             let at_once = match self.windows.time {
                 EventTime::Watermark => due <= now,
-                EventTime::StreamTime => partners.end < now,
+                EventTime::StreamTime => range.1 < now,
             };
             if at_once {
                 let result = join(&row.value, None);
@@ -228,12 +244,10 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
                 self.due = self.due.min(due);
             }
         }
-        let own = cx.stores.get::<JoinBuffer<A>>(self.stores.buffers[side]);
         if self.windows.time == EventTime::StreamTime {
-            let time = own.time_mut();
-            time.stream_time = time.stream_time.max(row.timestamp);
-            own.expire();
+            self.move_on::<A>(side, row.timestamp, cx);
         }
+        let own = cx.stores.get::<JoinBuffer<A>>(self.stores.buffers[side]);
         if own.keeps(row.timestamp) {
             own.put(hash, bytes, row.timestamp, row.value.clone());
         } else if self.windows.time == EventTime::StreamTime {

@@ -15,7 +15,7 @@ use super::keys::Keys;
 use super::{Context, Operator, bad_key};
 use crate::aggregator::Aggregator;
 use crate::chunk::{AnyChunk, Chunk, typed};
-use crate::data::{Data, decode_slice};
+use crate::data::{Data, decode_slice, nullable};
 use crate::error::StreamsError;
 use crate::late::{Late, LateReason};
 use crate::record::{Change, Headers, Record};
@@ -86,9 +86,19 @@ type Store<K, V, A> = WindowStore<<A as Aggregator<K, V>>::State>;
 type Results<K, V, A> = Chunk<Windowed<K>, Change<<A as Aggregator<K, V>>::State>>;
 
 /// The windows, if they share slices.
-pub(crate) fn in_slices(windows: &AnyWindows, emit: Emit, can_merge: bool) -> Option<TimeWindows> {
+pub(crate) fn in_slices<K, V, A: Aggregator<K, V>>(
+    windows: &AnyWindows,
+    emit: Emit,
+    aggregator: &A,
+) -> Option<TimeWindows> {
     let windows = windows.fixed()?;
-    Slices::of(windows, emit, can_merge).map(|_| windows)
+    Slices::of(windows, emit, merges(aggregator)).map(|_| windows)
+}
+
+/// Whether slices make the same as their records one after the other. An aggregate that can become
+/// null begins anew then, and a slice by itself cannot know what it would begin anew from.
+fn merges<K, V, A: Aggregator<K, V>>(aggregator: &A) -> bool {
+    aggregator.can_merge() && !nullable::<A::State>()
 }
 
 /// By how much the watermark is behind what it is in front of the windows: results carry their
@@ -116,7 +126,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         };
         let windows = Panes::new(windows);
         let slice = match windows.fixed() {
-            Some(windows) => Slices::of(*windows, emit, aggregator.can_merge()),
+            Some(windows) => Slices::of(*windows, emit, merges(&*aggregator)),
             None => None,
         };
         Self {
@@ -422,6 +432,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
                     self.advance(stamp, i64::MIN, cx);
                     self.add(row, key, cx);
                 }
+                // What is left out does not move Kafka's stream time.
+                EventTime::StreamTime if key.is_none() => self.add(row, key, cx),
                 EventTime::StreamTime => {
                     let store = cx.stores.get::<Store<K, V, A>>(self.store);
                     let time = store.time_mut();

@@ -89,7 +89,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         } else {
             store.schedule(row.slot, session.end);
         }
-        if comes_out && (new.is_some() || (had && !replaced)) {
+        // Kafka tells of a session without an aggregate, too.
+        if comes_out && (by_stream_time || new.is_some() || (had && !replaced)) {
             let change = Change { new, old };
             self.put_out(&row, session, change, timestamp, cx);
         }
