@@ -8,6 +8,7 @@ mod clocks;
 mod compare;
 mod departures;
 mod functions;
+mod kafka;
 mod observe;
 mod ops;
 mod run;

@@ -71,7 +71,8 @@ pub(crate) fn file(name: &str) {
     );
 }
 
-fn run(case: &Case) -> Result<(), String> {
+/// Runs a case.
+pub(crate) fn run(case: &Case) -> Result<(), String> {
     if case.other.watermarks.is_some() {
         return clocks::run(case);
     }
@@ -134,7 +135,8 @@ fn run(case: &Case) -> Result<(), String> {
     Ok(())
 }
 
-fn build(case: &Case) -> Result<(tidemark_streams::Topology, Observed), String> {
+/// A case's topology, and what is looked at.
+pub(crate) fn build(case: &Case) -> Result<(tidemark_streams::Topology, Observed), String> {
     let built = Built::new(case)?;
     let observed = Observed::new(case, &built)?;
     let topology = built.builder.build().map_err(|error| error.to_string())?;

@@ -62,7 +62,7 @@ impl Aggregates {
             (Some(old), _) => old,
             (None, Kind::Aggregate(init)) => init.clone(),
             (None, Kind::Reduce) => {
-                *state = Some(value);
+                *state = value.option();
                 return;
             }
         };
