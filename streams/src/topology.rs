@@ -35,6 +35,8 @@ pub struct Topology {
     pub(crate) stores: Arc<[StoreSpec]>,
     pub(crate) globals: Arc<[GlobalSpec]>,
     pub(crate) subtopologies: Arc<[Subtopology]>,
+    /// See [`Topology::names_by_place`].
+    pub(crate) names_by_place: Arc<[String]>,
     /// Repartition topics whose numbers of partitions were asked for.
     pub(crate) sizes: Arc<BTreeMap<Topic, u32>>,
 }

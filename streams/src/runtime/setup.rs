@@ -61,6 +61,14 @@ pub(crate) async fn prepare(
 ) -> Result<Setup, StreamsError> {
     let admin = client.admin();
     let application = &config.application;
+    for name in topology.names_by_place() {
+        tracing::warn!(
+            %application, %name,
+            "this name has a number that tells operators apart which do the same with the same \
+             stream: before you add or reorder such operators, give it a name of its own with \
+             `named` or `materialized`, or state may go to another of them"
+        );
+    }
     let external: Vec<Arc<str>> = topology.external_sources();
     let mut partitions = counts(&admin, external.iter().map(|name| name.to_string())).await?;
     let sinks = topology.external_sinks();

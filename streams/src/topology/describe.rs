@@ -33,6 +33,15 @@ impl std::fmt::Display for NodeKind {
 }
 
 impl Topology {
+    /// Stores with changelogs and repartition topics whose names hold a number, because several
+    /// operators do the same with the same stream. Their state goes by these names: before such
+    /// operators are added, removed or put in another order, `named` and `materialized` give them names
+    /// of their own. (Kafka numbers all operators: KIP-1111 lets one insist on names.)
+    #[must_use]
+    pub fn names_by_place(&self) -> &[String] {
+        &self.names_by_place
+    }
+
     /// The topology as text: each operator with what it is, what feeds it and which stores it uses,
     /// under its subtopology, whose tasks have one number for each partition. Outputs of operators
     /// that have several are told apart by their numbers. Repartition topics that can have a record

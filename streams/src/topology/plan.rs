@@ -23,6 +23,8 @@ struct State {
     stores: Vec<StoreSpec>,
     globals: Vec<GlobalSpec>,
     names: HashSet<String>,
+    /// Names that have a number, because others had them already.
+    numbered: HashSet<String>,
     problems: Vec<String>,
     repartitions: HashMap<Edge, Edge>,
     sizes: BTreeMap<Topic, u32>,
@@ -331,6 +333,7 @@ impl Plan {
             let nothing = "it reads no topic".to_owned();
             return Err(StreamsError::Topology(vec![nothing]));
         }
+        let names_by_place = state.names_by_place().into();
         let nodes: Arc<[Node]> = std::mem::take(&mut state.nodes).into();
         let stores: Arc<[StoreSpec]> = std::mem::take(&mut state.stores).into();
         let globals: Arc<[GlobalSpec]> = std::mem::take(&mut state.globals).into();
@@ -340,20 +343,47 @@ impl Plan {
             stores,
             globals,
             subtopologies,
+            names_by_place,
             sizes: Arc::new(std::mem::take(&mut state.sizes)),
         })
     }
 }
 
 impl State {
-    fn unused_name(&self, base: &str) -> String {
+    fn unused_name(&mut self, base: &str) -> String {
         let mut name = base.to_owned();
         let mut number = 2;
         while self.names.contains(&name) {
             name = format!("{base}-{number}");
             number += 1;
         }
+        if number > 2 {
+            self.numbered.insert(name.clone());
+        }
         name
+    }
+
+    /// Names in the cluster that hold the number of an operator among its like.
+    fn names_by_place(&self) -> Vec<String> {
+        let stores = self.stores.iter();
+        let kept = stores.filter(|store| store.changelog.is_some());
+        let kept = kept.map(|store| store.name.as_str());
+        let topics = self.nodes.iter().filter_map(|node| match &node.kind {
+            NodeKind::Sink {
+                topic: Topic::Internal(name),
+            } => Some(&**name),
+            _ => None,
+        });
+        let by_place = |name: &&str| {
+            self.numbered.iter().any(|numbered| {
+                let rest = name.strip_prefix(numbered.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+            })
+        };
+        kept.chain(topics)
+            .filter(by_place)
+            .map(str::to_owned)
+            .collect()
     }
 
     fn push(&mut self, base: String, mut new: Node) -> usize {

@@ -186,6 +186,24 @@ fn topics_that_are_joined_have_one_number_of_partitions() {
 }
 
 #[test]
+fn names_that_hang_on_an_order_are_told() {
+    let topology = joining(|builder| {
+        let a = builder.stream::<String, i64>("a");
+        for limit in [1, 2] {
+            let some = a.filter(move |_, value| *value < limit);
+            some.group_by_key().count().to_stream().to("out");
+            some.map_values(|value| value).to("out");
+        }
+        let named = a.filter(|_, value| *value > 9).named("large");
+        named.group_by_key().count().to_stream().to("out");
+    });
+    assert_eq!(
+        topology.names_by_place(),
+        ["a.filter-2.count", "a.filter.group_by-2.count",]
+    );
+}
+
+#[test]
 fn topics_that_are_kept_by_key_together_have_one_number_of_partitions() {
     let all = [("a", 4), ("b", 6), ("out", 1)];
     let merged = joining(|builder| {
