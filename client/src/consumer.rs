@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod fetcher;
 mod group;
+pub(crate) mod lease;
 mod listener;
 mod member;
 mod positions;
@@ -39,6 +40,7 @@ pub use batch::{
 pub use commit::CommittedOffset;
 pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};
 pub use error::ConsumerError;
+pub use lease::Lease;
 pub use listener::{RebalanceListener, Told};
 pub use stream::RecordStream;
 pub use tidemark_protocol::records::{

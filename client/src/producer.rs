@@ -250,6 +250,12 @@ impl Producer {
         self.shared.flush().await;
     }
 
+    /// Ends the producer for all its clones, at once: what has not been sent is given up, what has been
+    /// may be written or not (librdkafka: `rd_kafka_purge`).
+    pub fn abort(&self) {
+        self.shared.abort();
+    }
+
     /// Takes no more records, and waits until those it has have come to an end; what has not within
     /// `limit` is given up (Kafka: `Producer.close(Duration)`, KIP-15). Ends the producer for all
     /// its clones. Gives what has become of all; [`Self::last_error`] says why, where something

@@ -9,7 +9,9 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,7 +20,7 @@ use parking_lot::Mutex;
 use tidemark_protocol::api::decode_response_header;
 use tidemark_protocol::frame::{FrameDecoder, encode_request};
 use tidemark_protocol::guard::decode_response;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, oneshot};
 
 use super::error::CallError;
@@ -26,6 +28,7 @@ use super::transport::BoxStream;
 use super::versions::{Versions, name};
 use crate::clock::Clock;
 use crate::config::ClientConfig;
+use crate::consumer::Lease;
 
 /// The largest answer that is read, in bytes: a broker's `fetch.max.bytes` of 55 MiB and one batch
 /// that exceeds it fit.
@@ -104,6 +107,8 @@ struct Outgoing {
     frame: BytesMut,
     /// Whether it is one of [`State::unwritten`].
     unanswered: bool,
+    /// It is not to be written when this does not hold any more.
+    lease: Option<Lease>,
 }
 
 struct Waiting {
@@ -235,8 +240,20 @@ impl Link {
         request: &R,
         timeout: Duration,
     ) -> impl Future<Output = Result<R::Response, CallError>> + Send + use<R> {
+        self.call_under(version, request, timeout, None)
+    }
+
+    /// As [`Self::call`]. If the lease does not hold any more when the request is written, or the
+    /// connection is not done with it by then, the connection is broken instead.
+    pub(crate) fn call_under<R: Request>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+        lease: Option<Lease>,
+    ) -> impl Future<Output = Result<R::Response, CallError>> + Send + use<R> {
         let header_version = <R::Response as HeaderVersion>::header_version(version);
-        let queued = self.queue(version, request, timeout, |state, id, pending| {
+        let queued = self.queue(version, request, timeout, lease, |state, id, pending| {
             state.waiting.push_back(Waiting {
                 id,
                 header_version,
@@ -258,14 +275,16 @@ impl Link {
     }
 
     /// Sends a request that gets no answer, now: Produce with acks=0. The future ends when the system
-    /// has taken its bytes, for which it has the client's request timeout.
+    /// has taken its bytes, for which it has the client's request timeout. The lease is as with
+    /// [`Self::call_under`].
     pub(crate) fn send<R: Request>(
         &self,
         version: i16,
         request: &R,
+        lease: Option<Lease>,
     ) -> impl Future<Output = Result<(), CallError>> + Send + use<R> {
         let timeout = self.shared.request_timeout;
-        let queued = self.queue(version, request, timeout, |state, _, pending| {
+        let queued = self.queue(version, request, timeout, lease, |state, _, pending| {
             state.unwritten.push_back(pending);
             if let Some(last) = state.outgoing.back_mut() {
                 last.unanswered = true;
@@ -285,6 +304,7 @@ impl Link {
         version: i16,
         request: &R,
         timeout: Duration,
+        lease: Option<Lease>,
         note: impl FnOnce(&mut State, i32, Pending<T>),
     ) -> Result<Queued<T>, CallError> {
         let shared = &self.shared;
@@ -323,6 +343,7 @@ impl Link {
         state.outgoing.push_back(Outgoing {
             frame,
             unanswered: false,
+            lease,
         });
         note(&mut state, id, Pending { overdue, caller });
         let sooner = overdue.at < state.alarm;
@@ -522,14 +543,23 @@ async fn writing(mut write: WriteHalf<BoxStream>, shared: &Shared) -> Option<Cal
             }
             next
         };
-        let Some((frame, unanswered)) = next else {
+        let Some((frame, unanswered, lease)) = next else {
             shared.wake.notified().await;
             continue;
         };
         let written = async {
-            write.write_all(&frame).await?;
+            let mut rest = &frame[..];
+            while !rest.is_empty() {
+                let step = |cx: &mut Context<'_>| Pin::new(&mut write).poll_write(cx, rest);
+                let count = under(shared, lease.as_ref(), step).await?;
+                if count == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                rest = rest.get(count..).unwrap_or_default();
+            }
             // TLS keeps what is not flushed.
-            write.flush().await
+            let step = |cx: &mut Context<'_>| Pin::new(&mut write).poll_flush(cx);
+            under(shared, lease.as_ref(), step).await
         };
         // A request timeout breaks the connection while a write hangs, too.
         tokio::select! {
@@ -547,6 +577,22 @@ async fn writing(mut write: WriteHalf<BoxStream>, shared: &Shared) -> Option<Cal
             }
         }
     }
+}
+
+/// What a step of writing gives, unless the request's lease does not hold any more at that moment.
+async fn under<T>(
+    shared: &Shared,
+    lease: Option<&Lease>,
+    mut step: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+) -> io::Result<T> {
+    std::future::poll_fn(|cx| {
+        if lease.is_some_and(|lease| !lease.holds(shared.clock.now())) {
+            let text = "the lease under which it was to be written does not hold any more";
+            return Poll::Ready(Err(io::Error::other(text)));
+        }
+        step(cx)
+    })
+    .await
 }
 
 /// Ends when a request has taken too long, whether its caller still waits or not: the broker is
@@ -588,20 +634,22 @@ async fn broken(shared: &Shared) {
 
 /// The next frame to write, with those small ones behind it that fit into the same write, and how
 /// many of them get no answer.
-fn take_together(outgoing: &mut VecDeque<Outgoing>) -> Option<(BytesMut, usize)> {
+fn take_together(outgoing: &mut VecDeque<Outgoing>) -> Option<(BytesMut, usize, Option<Lease>)> {
     let Outgoing {
         frame: mut first,
         unanswered,
+        lease,
     } = outgoing.pop_front()?;
     let mut count = usize::from(unanswered);
     while let Some(next) = outgoing.front()
+        && (lease.is_none() && next.lease.is_none())
         && first.len() + next.frame.len() <= WRITE_TOGETHER
     {
         first.extend_from_slice(&next.frame);
         count += usize::from(next.unanswered);
         outgoing.pop_front();
     }
-    Some((first, count))
+    Some((first, count, lease))
 }
 
 /// A decoder for a broker's answers.

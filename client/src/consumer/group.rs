@@ -23,14 +23,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidemark_protocol::ErrorCode;
 
-use super::assignor::{Assignor, Member, RebalanceProtocol};
+use super::assignor::{Assignor, RebalanceProtocol};
 use super::commit::CommitIdentity;
-use super::protocol::{Subscription, decode_assignment, encode_assignment};
+use super::lease::Lease;
+use super::protocol::{Subscription, decode_assignment};
 use crate::clock::Now;
 use crate::retry::Backoff;
 use crate::topic_partition::TopicPartition;
 
 mod exchange;
+mod leading;
 pub(crate) mod messages;
 
 pub(crate) use exchange::{Call, Change, Failure, Join, Joined, Step, Sync};
@@ -99,9 +101,17 @@ pub(crate) struct Membership {
     lost: bool,
     /// Why the member is to join again, if it is.
     rejoin: Option<&'static str>,
+    /// How many calls have had a ticket.
+    tickets: u64,
+    /// That of the last join or sync, and when that was sent.
     ticket: u64,
+    sent: Now,
     heartbeat_ticket: Option<u64>,
+    heartbeat_sent: Now,
     heartbeat_at: u64,
+    /// When the last request was sent whose answer said that the member is in and has nothing to do.
+    settled: Now,
+    lease: Lease,
     /// When the coordinator was last heard of.
     heard: u64,
     polled: u64,
@@ -141,8 +151,13 @@ impl Membership {
             begun: false,
             lost: false,
             rejoin: None,
+            tickets: 0,
             ticket: 0,
+            sent: Now::default(),
             heartbeat_ticket: None,
+            heartbeat_sent: Now::default(),
+            settled: Now::default(),
+            lease: Lease::new(),
             heartbeat_at: 0,
             heard: 0,
             polled: 0,
@@ -290,6 +305,30 @@ impl Membership {
         })
     }
 
+    /// The stay in the group, or the next one.
+    pub(crate) fn lease(&self) -> Lease {
+        self.lease.clone()
+    }
+
+    /// The coordinator has answered a request that was sent then: the member is in. Only if it had
+    /// nothing to ask is that so for the whole of a session: one that is to join again is thrown out
+    /// when the rebalance has waited for it long enough, and that began after it was last settled.
+    fn confirmed(&mut self, sent: Now, settled: bool) {
+        let session = self.settings.session_timeout / 10 * 9;
+        if settled {
+            self.settled = sent;
+        }
+        let waits = self.settings.max_poll_interval;
+        let since = sent.millis.saturating_sub(self.settled.millis);
+        self.lease
+            .extend(sent, session.min(waits.saturating_sub(since)));
+    }
+
+    fn new_ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
     /// Why the member cannot go on, if it cannot.
     pub(crate) fn over(&self) -> Option<(ErrorCode, String)> {
         self.over.clone()
@@ -304,15 +343,6 @@ impl Membership {
     #[cfg(test)]
     pub(crate) fn is_stable(&self) -> bool {
         self.state == State::Stable && self.change.is_none() && self.rejoin.is_none()
-    }
-
-    /// The topics whose partitions the leader has to know, of an answer that makes it leader.
-    pub(crate) fn topics_of(joined: &Joined) -> BTreeSet<Arc<str>> {
-        let told = joined
-            .members
-            .iter()
-            .filter_map(|(_, _, data)| Subscription::decode(data));
-        told.flat_map(|subscription| subscription.topics).collect()
     }
 
     /// The partition counts of all topics have been looked at again.
@@ -353,7 +383,8 @@ impl Membership {
         if self.rejoin.is_some() && matches!(self.state, State::Stable | State::Unjoined) {
             self.prepare_and_join(now, &mut step);
         }
-        if matches!(self.state, State::Stable | State::Unjoined) && self.generation >= 0 {
+        // While a join waits for others, too: it can wait for longer than a session.
+        if self.generation >= 0 {
             self.beat(now, &mut step);
         }
         step.change = self.change.is_some();
@@ -386,7 +417,7 @@ impl Membership {
         let reason = self.rejoin.take().unwrap_or_default();
         // What a heartbeat from before brings to light the join brings too.
         self.heartbeat_ticket = None;
-        self.ticket += 1;
+        (self.ticket, self.sent) = (self.new_ticket(), now);
         self.become_(State::Joining);
         step.calls.push(Call::Join(
             self.ticket,
@@ -433,10 +464,10 @@ impl Membership {
         let Some(identity) = self.identity() else {
             return;
         };
-        self.ticket += 1;
-        self.heartbeat_ticket = Some(self.ticket);
+        let ticket = self.new_ticket();
+        (self.heartbeat_ticket, self.heartbeat_sent) = (Some(ticket), now);
         self.heartbeat_at = now.millis.saturating_add(self.settings.heartbeat_interval);
-        step.calls.push(Call::Heartbeat(self.ticket, identity));
+        step.calls.push(Call::Heartbeat(ticket, identity));
     }
 
     fn go_away(&mut self) {
@@ -475,6 +506,7 @@ impl Membership {
         self.generation = joined.generation;
         self.member_id.clone_from(&joined.member_id);
         self.chosen.clone_from(&joined.protocol);
+        self.confirmed(self.sent, true);
         self.counts = None;
         let mut assignments = Vec::new();
         if joined.leader == joined.member_id {
@@ -489,7 +521,7 @@ impl Membership {
                 }
             }
         }
-        self.ticket += 1;
+        (self.ticket, self.sent) = (self.new_ticket(), now);
         self.become_(State::Syncing);
         let identity = self.identity()?;
         Some(Call::Sync(
@@ -500,41 +532,6 @@ impl Membership {
                 assignments,
             },
         ))
-    }
-
-    fn share_out(
-        &self,
-        joined: &Joined,
-        counts: &BTreeMap<Arc<str>, i32>,
-    ) -> Result<Vec<(String, Bytes)>, String> {
-        let assignor = self
-            .settings
-            .assignors
-            .iter()
-            .find(|assignor| assignor.name() == joined.protocol)
-            .ok_or_else(|| format!("the group chose the assignor {:?}", joined.protocol))?;
-        let members = joined.members.iter().map(|(id, instance, data)| {
-            // One that cannot be understood gets nothing, and the others their share.
-            let told = Subscription::decode(data).unwrap_or_default();
-            let member = Member {
-                topics: told.topics,
-                owned: told.owned,
-                generation: told.generation,
-                user_data: told.user_data,
-                instance_id: instance.clone(),
-            };
-            (id.clone(), member)
-        });
-        let shared = assignor.assign(counts, &members.collect());
-        shared
-            .into_iter()
-            .map(|(id, partitions)| {
-                let bytes = encode_assignment(&partitions);
-                bytes
-                    .map(|bytes| (id, bytes))
-                    .ok_or_else(|| "an assignment does not fit the protocol".to_owned())
-            })
-            .collect()
     }
 
     /// The coordinator has handed the member its share.
@@ -549,6 +546,7 @@ impl Membership {
             return;
         };
         self.become_(State::Stable);
+        self.confirmed(self.sent, true);
         self.target = Some(partitions.into_iter().collect());
         self.next_change();
     }
@@ -557,6 +555,7 @@ impl Membership {
     pub(crate) fn beaten(&mut self, ticket: u64, now: Now) {
         if self.heartbeat_ticket == Some(ticket) {
             self.heartbeat_ticket = None;
+            self.confirmed(self.heartbeat_sent, true);
             self.heard = now.millis;
             self.trouble = None;
             self.backoff.reset();
@@ -568,6 +567,14 @@ impl Membership {
         let beat = self.heartbeat_ticket == Some(ticket);
         if beat {
             self.heartbeat_ticket = None;
+            if failure == Failure::Code(ErrorCode::RebalanceInProgress) {
+                self.confirmed(self.heartbeat_sent, false);
+                self.heard = now.millis;
+            }
+            if matches!(self.state, State::Joining | State::Syncing) {
+                // All else is for the answer to say that is waited for.
+                return;
+            }
         } else if ticket != self.ticket || !matches!(self.state, State::Joining | State::Syncing) {
             return;
         }
@@ -590,7 +597,6 @@ impl Membership {
         match code {
             ErrorCode::RebalanceInProgress => {
                 if beat {
-                    self.heard = now.millis;
                     self.rejoin("the group is rebalancing");
                 } else {
                     self.join_again("the group is rebalancing");
@@ -672,6 +678,10 @@ impl Membership {
     }
 
     fn forget_generation(&mut self) {
+        if self.generation >= 0 {
+            self.lease.end();
+            self.lease = Lease::new();
+        }
         self.generation = -1;
         self.heartbeat_ticket = None;
         self.counts = None;

@@ -11,6 +11,7 @@ use tidemark_protocol::ErrorCode;
 
 use super::commit::{CommitIdentity, commit, fetch_committed};
 use super::group::Change;
+use super::lease::Lease;
 use super::listener::RebalanceListener;
 use super::member::{self, GroupMember, Wanted};
 use super::{CommittedOffset, Consumer, ConsumerError};
@@ -77,6 +78,14 @@ impl Consumer {
     /// `ConsumerRebalanceListener` of `Consumer.subscribe`).
     pub fn set_rebalance_listener(&mut self, listener: impl RebalanceListener) {
         *self.listener.get_mut() = Some(Box::new(listener));
+    }
+
+    /// The member's stay in its group, or the next one if there is none now; `None` without a group.
+    /// Ask anew whenever partitions are assigned or lost: each stay has its own.
+    #[must_use]
+    pub fn lease(&self) -> Option<Lease> {
+        let member = self.member.as_ref()?;
+        Some(member.membership.lock().lease())
     }
 
     /// Leaves the group and reads nothing (Kafka: `Consumer.unsubscribe`). Commits first, unless

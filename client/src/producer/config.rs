@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidemark_protocol::records::Compression;
 
 use super::partitioner::{DefaultPartitioner, Partitioner};
+use crate::consumer::Lease;
 use crate::error::ClientError;
 
 /// When a record counts as written (Kafka: `acks`).
@@ -46,6 +47,7 @@ pub struct ProducerConfig {
     pub(super) max_in_flight: usize,
     pub(super) max_block: Duration,
     pub(super) partitioner: Arc<dyn Partitioner>,
+    pub(super) lease: Option<Lease>,
 }
 
 /// Requests of an idempotent producer that may be under way: the broker remembers as many batches.
@@ -68,6 +70,7 @@ impl ProducerConfig {
             max_in_flight: MAX_IN_FLIGHT_IDEMPOTENT,
             max_block: Duration::from_secs(60),
             partitioner: Arc::new(DefaultPartitioner),
+            lease: None,
         }
     }
 
@@ -76,6 +79,16 @@ impl ProducerConfig {
     #[must_use]
     pub fn acks(mut self, acks: Acks) -> Self {
         self.acks = acks;
+        self
+    }
+
+    /// Writes only while a consumer certainly is a member of its group. While the lease does not hold
+    /// records wait, as long as [`Self::delivery_timeout`] lets them; when it is over the producer is
+    /// at its end, and gives up what it has not sent ([`super::Producer::abort`]). What does not fit
+    /// into the connection's buffer before the lease ends is not completed. Default: none.
+    #[must_use]
+    pub fn lease(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
         self
     }
 

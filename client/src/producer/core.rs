@@ -24,6 +24,7 @@ use super::delivery::{Delivery, Written};
 use super::error::{ProduceError, RecordProblem};
 use super::partitioner::{Partitioner, Sticky};
 use super::queue::Queue;
+use crate::consumer::Lease;
 use crate::retry::Backoff;
 use crate::topic_partition::TopicPartition;
 
@@ -161,6 +162,8 @@ struct Settings {
 pub(crate) struct Core {
     settings: Settings,
     partitioner: Arc<dyn Partitioner>,
+    /// Nothing is sent while it does not hold.
+    lease: Option<Lease>,
     topics: Vec<Topic>,
     names: HashMap<Arc<str>, usize>,
     /// Those that the picture of the cluster has forgotten. They keep their places, and with them
@@ -213,6 +216,7 @@ impl Core {
                 retry_backoff_max: millis(longest),
             },
             partitioner: Arc::clone(&config.partitioner),
+            lease: config.lease.clone(),
             topics: Vec::new(),
             names: HashMap::new(),
             forgotten: HashMap::new(),

@@ -22,6 +22,7 @@ use super::{Counts, SharedCore};
 use crate::cluster::{Cluster, Lane, Node};
 use crate::connection::CallError;
 use crate::connection::link::Link;
+use crate::consumer::lease::{Lease, Word};
 use crate::error::ClientError;
 
 /// What the application's side and the driver share.
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) core: SharedCore,
     max_block: Duration,
     buffer_memory: usize,
+    lease: Option<Lease>,
     /// Those who wait for room, first come first served.
     line: tokio::sync::Mutex<()>,
     /// There is something to plan for.
@@ -47,6 +49,7 @@ impl Shared {
             core: Mutex::new(core),
             max_block: config.max_block,
             buffer_memory: config.buffer_memory,
+            lease: config.lease.clone(),
             line: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
             freed: watch::Sender::new(0),
@@ -191,6 +194,16 @@ impl Shared {
         Counts { delivered, failed }
     }
 
+    /// Ends the producer; nothing more is sent from here on.
+    pub(super) fn abort(&self) {
+        self.close();
+        let closed = ProduceError::Closed {
+            maybe_written: false,
+        };
+        self.core.lock().fail_all(&closed);
+        self.ended();
+    }
+
     pub(super) fn close(&self) {
         self.core.lock().refuse_more();
         self.closed.send_replace(true);
@@ -210,6 +223,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         () = drive(&shared, &mut running) => {}
         _ = closed.wait_for(|closed| *closed) => {}
         () = shared.cluster.closed() => shared.close(),
+        () = over(shared.lease.as_ref()) => shared.abort(),
     }
     running.shutdown().await;
     let closed = ProduceError::Closed {
@@ -217,6 +231,14 @@ pub(super) async fn run(shared: Arc<Shared>) {
     };
     shared.core.lock().fail_all(&closed);
     shared.ended();
+}
+
+/// Ends when the lease is over.
+async fn over(lease: Option<&Lease>) {
+    match lease {
+        Some(lease) => lease.over().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What a task of the driver has done.
@@ -230,6 +252,7 @@ enum Done {
 async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<Done>) {
     let clock = shared.cluster.clock();
     let mut changes = shared.cluster.changes();
+    let mut leased = shared.lease.as_ref().map(Lease::changes);
     let mut links: HashMap<i32, Option<Link>> = HashMap::new();
     loop {
         let plan = {
@@ -289,8 +312,19 @@ async fn drive(shared: &Arc<Shared>, running: &mut JoinSet<Done>) {
                 let metadata = shared.cluster.metadata();
                 shared.core.lock().learn(&metadata, None);
             }
+            _ = changed(leased.as_mut()) => {}
             () = clock.sleep_until(deadline) => {}
         }
+    }
+}
+
+/// Ends when the lease has been extended.
+async fn changed(leased: Option<&mut watch::Receiver<Word>>) {
+    let Some(leased) = leased else {
+        return std::future::pending().await;
+    };
+    if leased.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -380,7 +414,8 @@ fn dispatch(shared: &Arc<Shared>, link: &Link, send: Send, running: &mut JoinSet
     let shared = Arc::clone(shared);
     if acks == Acks::None {
         // It is in line, as with a call: only its end is waited for.
-        let written = sent.map(|(version, request)| link.send(version, &request));
+        let lease = shared.lease.clone();
+        let written = sent.map(|(version, request)| link.send(version, &request, lease));
         running.spawn(async move {
             let done = match written {
                 Ok(written) => written.await,
@@ -401,7 +436,11 @@ fn dispatch(shared: &Arc<Shared>, link: &Link, send: Send, running: &mut JoinSet
         });
         return;
     }
-    let call = sent.map(|(version, request)| (version, link.call(version, &request, timeout)));
+    let lease = shared.lease.clone();
+    let call = sent.map(|(version, request)| {
+        let call = link.call_under(version, &request, timeout, lease);
+        (version, call)
+    });
     running.spawn(async move {
         let response = match call {
             Ok((version, call)) => call.await.map(|response| (version, response)),

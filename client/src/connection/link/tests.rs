@@ -1,5 +1,7 @@
 //! A link over a pipe whose other end the test plays by hand.
 
+use tokio::io::AsyncWriteExt;
+
 use super::*;
 use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 use tidemark_protocol::api::RequestHeader;
@@ -174,8 +176,8 @@ async fn a_caller_can_give_the_broker_more_time() {
 #[tokio::test]
 async fn what_gets_no_answer_has_ended_when_it_is_written() {
     let (link, mut broker, _time) = pair_with_room(8);
-    let first = tokio::spawn(link.send(0, &HeartbeatRequest::default()));
-    let second = tokio::spawn(link.send(0, &HeartbeatRequest::default()));
+    let first = tokio::spawn(link.send(0, &HeartbeatRequest::default(), None));
+    let second = tokio::spawn(link.send(0, &HeartbeatRequest::default(), None));
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -190,7 +192,7 @@ async fn a_broker_that_does_not_read_loses_the_connection() {
     // Whether the caller waits or not.
     for waits in [true, false] {
         let (link, mut broker, time) = pair_with_room(8);
-        let unwritten = link.send(0, &HeartbeatRequest::default());
+        let unwritten = link.send(0, &HeartbeatRequest::default(), None);
         let caller = waits.then(|| tokio::spawn(unwritten));
         drop(link);
         for _ in 0..100 {
@@ -212,7 +214,7 @@ async fn a_broker_that_does_not_read_loses_the_connection() {
 #[tokio::test]
 async fn a_connection_that_breaks_takes_what_is_not_written_with_it() {
     let (link, broker, _time) = pair_with_room(8);
-    let unwritten = tokio::spawn(link.send(0, &HeartbeatRequest::default()));
+    let unwritten = tokio::spawn(link.send(0, &HeartbeatRequest::default(), None));
     drop(broker);
     assert!(unwritten.await.unwrap().is_err());
 }
@@ -312,4 +314,26 @@ async fn requests_without_answers_are_bounded() {
         "a:1 has not answered 4096 requests: no more are sent"
     );
     assert_eq!(link.waiting(), calls.len());
+}
+
+/// A request of a lease that does not hold any more is not written, and one that is half written not
+/// completed.
+#[tokio::test]
+async fn what_a_lease_does_not_cover_any_more_is_not_written() {
+    for holds_at_first in [false, true] {
+        let (link, mut broker, time) = pair_with_room(8);
+        let lease = Lease::new();
+        let now = crate::clock::Now::default();
+        lease.extend(now, if holds_at_first { 1_000 } else { 0 });
+        let call = link.call_under(0, &HeartbeatRequest::default(), LIMIT, Some(lease));
+        let call = tokio::spawn(call);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(call.is_finished(), !holds_at_first);
+        time.advance(Duration::from_millis(1_000));
+        assert_eq!(broker.request().await, None);
+        let error = call.await.unwrap().unwrap_err().to_string();
+        assert!(error.contains("does not hold any more"), "{error}");
+    }
 }

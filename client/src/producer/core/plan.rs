@@ -15,6 +15,9 @@ impl Core {
         let mut plan = Plan::default();
         self.expire(now, &mut plan);
         self.settle(&mut plan);
+        if self.lease.as_ref().is_some_and(|lease| !lease.holds(now)) {
+            return plan;
+        }
         let by_leader = self.ready(now, &mut plan);
         let mut identity = None;
         if self.settings.idempotent {

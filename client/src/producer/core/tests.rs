@@ -211,6 +211,28 @@ fn a_broker_is_planned_for_with_what_it_leads_and_nothing_else() {
     assert_eq!(plan.deadline, Some(5));
 }
 
+/// Neither new batches nor those that are to be sent again leave while a lease does not hold.
+#[test]
+fn nothing_is_sent_without_a_lease() {
+    let lease = Lease::new();
+    let mut story = Story::new(single().lease(lease.clone()), &[1]);
+    story.append(0, "a");
+    let last = story.core.flush().unwrap();
+    story.sends(&[]);
+    lease.extend(story.now, 1_000);
+    story.sends(&["1: 0/0/0+1"]);
+    story.append(0, "b");
+    story.answer(&lost());
+    story.pass(1_000);
+    story.sends(&[]);
+    lease.extend(story.now, 1_000);
+    story.sends(&["1: 0/0/0+1"]);
+    story.answer(&written(0));
+    assert!(story.core.is_done(last));
+    lease.end();
+    story.sends(&[]);
+}
+
 #[test]
 fn a_full_batch_and_a_flush_do_not_linger() {
     let mut story = Story::new(ProducerConfig::new().batch_size(200), &[1]);

@@ -1,5 +1,6 @@
 //! Members, a model of the coordinator and a network that loses and delays, by seed: nobody reads
-//! what another one reads, and in the end everything is read. `TIDEMARK_SEED=n` replays one seed.
+//! what another one reads, or writes by a lease what another one may write, and in the end everything
+//! is read. `TIDEMARK_SEED=n` replays one seed.
 
 mod coordinator;
 
@@ -24,6 +25,8 @@ struct Actor {
     life: u32,
     /// What the application reads.
     reads: BTreeSet<TopicPartition>,
+    /// The stay under which it writes.
+    lease: Lease,
     /// What it is at, and until when.
     busy: Option<(Change, u64)>,
     /// It does not read until then.
@@ -100,6 +103,7 @@ impl World {
             let instance = world.chance(300).then(|| format!("i{at}"));
             let member = world.new_member(instance.as_deref());
             world.actors.push(Actor {
+                lease: member.lease(),
                 member,
                 instance,
                 alive: false,
@@ -143,6 +147,7 @@ impl World {
     fn run(mut self) -> Vec<String> {
         while self.now.millis < CHAOS + QUIET {
             self.now.millis += TICK;
+            self.now.wall += TICK as i64;
             if !self.is_quiet() {
                 self.trouble();
             } else if std::mem::take(&mut self.skipped) {
@@ -202,6 +207,7 @@ impl World {
     fn begin(&mut self, at: usize) {
         let member = self.new_member(self.actors[at].instance.as_deref());
         let actor = &mut self.actors[at];
+        actor.lease = member.lease();
         actor.member = member;
         actor.life += 1;
         actor.alive = true;
@@ -427,7 +433,12 @@ impl World {
             "{at} has to hear of the loss first, not {change:?}"
         );
         match &change {
-            Change::Assign(new) => actor.reads.extend(new.iter().cloned()),
+            Change::Assign(new) => {
+                if actor.lease.is_over() {
+                    actor.lease = actor.member.lease();
+                }
+                actor.reads.extend(new.iter().cloned());
+            }
             Change::Lose(gone) => {
                 actor.reads.retain(|partition| !gone.contains(partition));
                 assert!(actor.reads.is_empty(), "{at} loses everything");
@@ -441,7 +452,22 @@ impl World {
         self.note(|| line);
     }
 
+    /// By its lease, a member that the coordinator has given up writes nothing that somebody else may
+    /// write, whether it knows of that or not. (A static one is gone when another one has its name.)
+    fn check_leases(&self) {
+        let mut writers: BTreeMap<&TopicPartition, usize> = BTreeMap::new();
+        for (at, actor) in self.actors.iter().enumerate() {
+            if actor.alive && actor.instance.is_none() && actor.lease.holds(self.now) {
+                for partition in &actor.reads {
+                    let other = writers.insert(partition, at);
+                    assert_eq!(other, None, "{partition} is written by {at} too");
+                }
+            }
+        }
+    }
+
     fn check(&mut self) {
+        self.check_leases();
         let mut readers: BTreeMap<&TopicPartition, usize> = BTreeMap::new();
         for (at, actor) in self.actors.iter_mut().enumerate() {
             let member = &actor.member;
@@ -477,6 +503,10 @@ impl World {
         for actor in alive() {
             assert_eq!(actor.member.over(), None);
             assert!(actor.member.is_stable(), "{:?}", actor.member.state);
+            assert!(
+                actor.reads.is_empty() || actor.lease.holds(self.now),
+                "it writes"
+            );
             reads.extend(actor.reads.iter().cloned());
         }
         reads.sort();
