@@ -7,3 +7,4 @@ mod examples;
 mod http;
 mod running;
 mod support;
+mod zombies;

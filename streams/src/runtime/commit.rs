@@ -11,13 +11,13 @@ use std::sync::Arc;
 use tidemark_client::TopicPartition;
 use tidemark_client::admin::{OffsetSpec, RecordsBefore};
 use tidemark_client::consumer::{Consumer, IsolationLevel};
-use tidemark_client::producer::Producer;
 
 use super::config::OnProduceError;
 use super::live::Live;
 use super::outbox::TopicId;
 use super::shared::Shared;
 use super::worker::passes;
+use super::writer::Writer;
 use crate::error::StreamsError;
 use crate::record::Headers;
 use snapshot::{About, SnapshotWriter};
@@ -32,26 +32,34 @@ const SNAPSHOT_AFTER: u64 = 64 << 20;
 /// tried.
 const AGAIN_AFTER: i64 = 60_000;
 
-/// Commits tasks; `false` if the group is being shared out anew, and the next commit has to say it.
+/// Commits tasks; `false` if the group is being shared out anew, and the next commit has to say it, or
+/// if the tasks are lost.
 /// Safe to be given up: what has been taken from a task and not been written stays with it, and the
 /// next commit goes on.
 pub(super) async fn commit(
     shared: &Shared,
-    producer: &Producer,
+    writer: &Writer,
     consumer: &mut Consumer,
     mut tasks: Vec<&mut Live>,
 ) -> Result<bool, StreamsError> {
     let began = shared.config.clock.now().millis;
     for live in &mut tasks {
-        live.send_outputs(shared, producer).await?;
-        send_changes(shared, producer, live).await?;
+        live.send_outputs(shared, writer).await?;
+        send_changes(shared, writer, live).await?;
     }
+    let producer = &writer.producer;
     producer.flush().await;
     if shared.config.on_produce_error == OnProduceError::Skip {
         let skipped = producer.take_refused(|topic| !shared.is_internal(topic));
         shared.metrics.skipped_outputs.inc_by(skipped);
     }
-    if producer.counts().failed > 0 {
+    // In this order: when the stay ends, what it has not written fails.
+    let failed = producer.counts().failed > 0;
+    if writer.is_over() {
+        tracing::info!("there is no commit: the group has gone on without this member");
+        return Ok(false);
+    }
+    if failed {
         return Err(StreamsError::produce(producer.last_error()));
     }
     let ends = ends(shared, &tasks).await?;
@@ -103,13 +111,16 @@ pub(super) async fn commit(
 /// Writes what has changed to the changelogs.
 async fn send_changes(
     shared: &Shared,
-    producer: &Producer,
+    writer: &Writer,
     live: &mut Live,
 ) -> Result<(), StreamsError> {
     loop {
-        live.changes.send(shared, producer).await?;
+        live.changes.send(shared, writer).await?;
+        if writer.is_over() {
+            return Ok(());
+        }
         if !take_some(shared, live)? {
-            return live.changes.send(shared, producer).await;
+            return live.changes.send(shared, writer).await;
         }
     }
 }

@@ -70,13 +70,13 @@ pub(super) async fn finish(
             .cloned()
             .collect();
         targets.extend(ends(shared, &internal).await?);
-        while !reached(shared, part, &targets) {
-            clock.sleep(LOOK).await;
-        }
         for worker in commands {
             // A commit that is refused, because the group is being shared out anew, is asked for again:
-            // without it what has come out would come out again.
+            // without it what has come out would come out again. If tasks were lost they come again, too.
             loop {
+                while !reached(shared, part, &targets) {
+                    clock.sleep(LOOK).await;
+                }
                 let (done, waits) = oneshot::channel();
                 if worker.send(Command::Finish(part, done)).await.is_err() || waits.await.is_ok() {
                     break;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidemark_client::TopicPartition;
-use tidemark_client::producer::{ProduceError, Producer, RecordParts};
+use tidemark_client::producer::{ProduceError, RecordParts};
 use tokio::task::JoinHandle;
 
 use super::assignment::TaskId;
@@ -16,6 +16,7 @@ use super::restore::Restored;
 use super::shared::Shared;
 use super::spent::Spent;
 use super::task::Task;
+use super::writer::Writer;
 use crate::error::StreamsError;
 
 /// A task that runs.
@@ -74,13 +75,14 @@ pub(super) struct Tasks {
 }
 
 impl Outgoing {
-    /// Hands everything to the producer. Safe to be given up: the next call goes on where this one
-    /// was.
+    /// Hands everything to the producer, unless its stay is over. Safe to be given up: the next call
+    /// goes on where this one was.
     pub(super) async fn send(
         &mut self,
         shared: &Shared,
-        producer: &Producer,
+        writer: &Writer,
     ) -> Result<(), StreamsError> {
+        let producer = &writer.producer;
         let mut headers: Vec<(&[u8], Option<&[u8]>)> = Vec::new();
         while let Some(record) = self.outbox.get(self.sent) {
             headers.clear();
@@ -106,6 +108,8 @@ impl Outgoing {
                 {
                     shared.metrics.skipped_outputs.inc();
                 }
+                // Lost with its task.
+                Err(_) if writer.is_over() => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
             self.sent += 1;
@@ -169,10 +173,13 @@ impl Live {
     pub(super) async fn send_outputs(
         &mut self,
         shared: &Shared,
-        producer: &Producer,
+        writer: &Writer,
     ) -> Result<(), StreamsError> {
         if !self.outgoing.is_empty() {
-            self.outgoing.send(shared, producer).await?;
+            self.outgoing.send(shared, writer).await?;
+        }
+        if writer.is_over() {
+            return Ok(());
         }
         let task = Arc::clone(&self.task);
         task.lock().outbox().swap(&mut self.outgoing.outbox);
@@ -180,6 +187,6 @@ impl Live {
             .metrics
             .records_out
             .inc_by(self.outgoing.outbox.len() as u64);
-        self.outgoing.send(shared, producer).await
+        self.outgoing.send(shared, writer).await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidemark_client::admin::{OffsetSpec, OffsetsOf};
 use tidemark_client::consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
-use tidemark_client::producer::{Producer, RecordParts};
+use tidemark_client::producer::RecordParts;
 use tidemark_client::{Client, TopicPartition};
 
 use super::assignment::TaskId;
@@ -14,6 +14,7 @@ use super::position::Committed;
 use super::shared::Shared;
 use super::snapshot::{self, SnapshotReader};
 use super::task::Task;
+use super::writer::Writer;
 use crate::data::DataError;
 use crate::error::StreamsError;
 use crate::state::Entry;
@@ -38,7 +39,7 @@ type Undone = BTreeMap<(usize, Vec<u8>), Option<Vec<u8>>>;
 
 pub(crate) async fn restore(
     shared: Arc<Shared>,
-    producer: Producer,
+    writer: Writer,
     id: TaskId,
 ) -> Result<Restored, StreamsError> {
     let began = shared.config.clock.now().wall;
@@ -178,7 +179,7 @@ pub(crate) async fn restore(
     }
     let mut written: Vec<usize> = undone.keys().map(|(store, _)| *store).collect();
     written.dedup();
-    undo(&shared, &producer, id, undone).await?;
+    undo(&shared, &writer, id, undone).await?;
     let before = committed.clone();
     for (at, partition) in inputs.iter().enumerate() {
         let known = committed
@@ -389,10 +390,11 @@ fn load(
 /// Writes the committed values of keys that were written behind the commit.
 async fn undo(
     shared: &Shared,
-    producer: &Producer,
+    writer: &Writer,
     id: TaskId,
     undone: Undone,
 ) -> Result<(), StreamsError> {
+    let producer = &writer.producer;
     if undone.is_empty() {
         return Ok(());
     }

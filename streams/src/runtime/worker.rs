@@ -7,7 +7,6 @@ use std::time::Duration;
 use tidemark_client::consumer::{
     Consumer, ConsumerConfig, ConsumerError, Fetched, OffsetReset, RebalanceListener, Told,
 };
-use tidemark_client::producer::{Producer, ProducerConfig};
 use tidemark_client::{ErrorCode, TopicPartition};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
@@ -17,14 +16,13 @@ use super::live::{Live, Tasks};
 use super::restore;
 use super::shared::{Progress, Shared};
 use super::task::Order;
+use super::writer::{Current, Writer};
 use crate::error::StreamsError;
 
 /// How often a worker looks at the clock, at least.
 const TICK: Duration = Duration::from_millis(100);
 /// Records that are made before they are handed to the producer.
 const OUTBOX_BYTES: usize = 1 << 20;
-/// Bytes of records that the producer holds before a task has to wait.
-const PRODUCER_BUFFER: usize = 64 << 20;
 
 /// What nobody reads again is deleted once in so many commits.
 const PURGE_EVERY: u32 = 30;
@@ -39,7 +37,7 @@ pub(super) enum Command {
 pub(super) struct Worker {
     shared: Arc<Shared>,
     consumer: Consumer,
-    producer: Producer,
+    writer: Current,
     tasks: Arc<Mutex<Tasks>>,
     commands: mpsc::Receiver<Command>,
     /// Whether tasks are being handed over.
@@ -83,23 +81,20 @@ impl Worker {
             .session_timeout(config.session_timeout)
             .heartbeat_interval((config.session_timeout / 10).min(Duration::from_secs(3)));
         let mut consumer = shared.client.consumer(consumer)?;
-        let producer = ProducerConfig::new()
-            .buffer_memory(PRODUCER_BUFFER)
-            .batch_size(128 << 10);
-        let producer = shared.client.producer(producer)?;
+        let writer = Current::new(Writer::new(&shared, &consumer)?);
         let tasks = Arc::new(Mutex::new(Tasks::default()));
         let (busy, is_busy) = watch::channel(false);
         consumer.set_rebalance_listener(Listener {
             busy: Arc::new(busy),
             shared: Arc::clone(&shared),
-            producer: producer.clone(),
+            writer: writer.clone(),
             tasks: Arc::clone(&tasks),
         });
         consumer.subscribe(topics)?;
         Ok(Self {
             shared,
             consumer,
-            producer,
+            writer,
             tasks,
             commands,
             busy: is_busy,
@@ -118,7 +113,8 @@ impl Worker {
         if let Err(error) = self.consumer.close().await {
             tracing::warn!(%error, "leaving the group");
         }
-        self.producer.close(Duration::from_secs(10)).await;
+        // What is left belongs to nobody: whoever has left may not write.
+        self.writer.get().producer.abort();
     }
 
     async fn work(&mut self) -> Result<(), StreamsError> {
@@ -152,7 +148,8 @@ impl Worker {
                 let tasks = Arc::clone(&self.tasks);
                 let mut tasks = tasks.lock().await;
                 let live: Vec<&mut Live> = tasks.live.values_mut().collect();
-                commit::commit(&self.shared, &self.producer, &mut self.consumer, live).await?;
+                let writer = self.writer.get();
+                commit::commit(&self.shared, &writer, &mut self.consumer, live).await?;
             }
         }
     }
@@ -207,6 +204,7 @@ impl Worker {
     async fn process(&self, live: &mut Live, tick: bool) -> Result<(), StreamsError> {
         let clock = &self.shared.config.clock;
         let patience = self.shared.config.task_idle;
+        let writer = self.writer.get();
         loop {
             let order = match live.waits_since {
                 _ if patience.is_zero() => Order::CaughtUp,
@@ -226,7 +224,11 @@ impl Worker {
                 (more, task.outbox().len() > 0)
             };
             if full {
-                live.send_outputs(&self.shared, &self.producer).await?;
+                live.send_outputs(&self.shared, &writer).await?;
+                if writer.is_over() {
+                    // It is lost, and the next read says so.
+                    return Ok(());
+                }
             }
             if !more {
                 let waits = live.task.lock().waits();
@@ -266,11 +268,12 @@ impl Worker {
         self.ticked_at = now.millis;
         let tasks = Arc::clone(&self.tasks);
         let mut tasks = tasks.lock().await;
+        let writer = self.writer.get();
         for live in tasks.live.values_mut() {
             self.look_ahead(live);
             let blocked = late || live.paused.iter().any(|paused| *paused);
             live.task.lock().advance(wall, blocked)?;
-            live.send_outputs(&self.shared, &self.producer).await?;
+            live.send_outputs(&self.shared, &writer).await?;
             self.process(live, true).await?;
             self.hold_back(live)?;
         }
@@ -346,16 +349,22 @@ impl Worker {
             };
             let restored = restore
                 .await
-                .map_err(|error| StreamsError::Internal(error.to_string()))??;
+                .map_err(|error| StreamsError::Internal(error.to_string()))?;
+            let writer = self.writer.get();
+            if writer.is_over() {
+                // It is lost, and may be given again.
+                continue;
+            }
+            let restored = restored?;
             let mut live = Live::new(id, restored);
             // Where it begins has to be known before something of it is seen: it begins there again.
             let begins = vec![&mut live];
-            let (shared, producer) = (&self.shared, &self.producer);
-            if commit::commit(shared, producer, &mut self.consumer, begins).await? {
+            let shared = &self.shared;
+            if commit::commit(shared, &writer, &mut self.consumer, begins).await? {
                 self.begin(&live)?;
                 tasks.live.insert(id, live);
             } else {
-                let again = restore::restore(Arc::clone(shared), producer.clone(), id);
+                let again = restore::restore(Arc::clone(shared), writer, id);
                 tasks.starting.insert(id, tokio::spawn(again));
             }
         }
@@ -389,6 +398,7 @@ impl Worker {
             Command::Finish(subtopology, done) => {
                 let tasks = Arc::clone(&self.tasks);
                 let mut tasks = tasks.lock().await;
+                let writer = self.writer.get();
                 for live in tasks.live.values_mut() {
                     if live.id.subtopology != subtopology {
                         continue;
@@ -405,15 +415,14 @@ impl Worker {
                                 None => false,
                             }
                         };
-                        live.send_outputs(&self.shared, &self.producer).await?;
-                        if !moved {
+                        live.send_outputs(&self.shared, &writer).await?;
+                        if !moved || writer.is_over() {
                             break;
                         }
                     }
                 }
                 let live: Vec<&mut Live> = tasks.live.values_mut().collect();
-                let (shared, producer) = (&self.shared, &self.producer);
-                if commit::commit(shared, producer, &mut self.consumer, live).await? {
+                if commit::commit(&self.shared, &writer, &mut self.consumer, live).await? {
                     let _ = done.send(());
                 }
             }
@@ -449,7 +458,7 @@ impl Drop for Busy<'_> {
 struct Listener {
     busy: Arc<watch::Sender<bool>>,
     shared: Arc<Shared>,
-    producer: Producer,
+    writer: Current,
     tasks: Arc<Mutex<Tasks>>,
 }
 
@@ -480,7 +489,6 @@ impl Listener {
                 restore.abort();
                 // Nothing of it is to be written when somebody else has the task.
                 let _ = restore.await;
-                self.shared.restoring.lock().remove(id);
             }
         }
         // With something broken nothing may be committed any more.
@@ -489,8 +497,8 @@ impl Listener {
             let live = live
                 .filter(|(id, _)| gone.contains(id))
                 .map(|(_, live)| live);
-            let done =
-                commit::commit(&self.shared, &self.producer, consumer, live.collect()).await?;
+            let writer = self.writer.get();
+            let done = commit::commit(&self.shared, &writer, consumer, live.collect()).await?;
             if !done {
                 tracing::warn!("the last commit was refused: what is behind it is processed again");
             }
@@ -503,6 +511,10 @@ impl Listener {
         for id in &gone {
             tasks.live.remove(id);
             self.shared.tasks.lock().remove(id);
+            self.shared.restoring.lock().remove(id);
+        }
+        if !ours {
+            self.writer.renew(&self.shared, consumer)?;
         }
         Ok(())
     }
@@ -516,6 +528,10 @@ impl RebalanceListener for Listener {
     ) -> Told<'a> {
         Box::pin(async move {
             let mut tasks = self.tasks.lock().await;
+            // A stay without tasks comes to its end without a word.
+            if let Err(error) = self.writer.renew(&self.shared, consumer) {
+                return self.shared.fail(error);
+            }
             for (id, mine) in self.by_task(partitions) {
                 if tasks.live.contains_key(&id) || tasks.starting.contains_key(&id) {
                     continue;
@@ -532,7 +548,7 @@ impl RebalanceListener for Listener {
                 // Whoever reads stores is told so from now on, not only when it is known how much it is.
                 let progress = Progress::default();
                 self.shared.restoring.lock().insert(id, progress);
-                let work = restore::restore(Arc::clone(&self.shared), self.producer.clone(), id);
+                let work = restore::restore(Arc::clone(&self.shared), self.writer.get(), id);
                 tasks.starting.insert(id, tokio::spawn(work));
             }
         })
@@ -545,6 +561,8 @@ impl RebalanceListener for Listener {
     ) -> Told<'a> {
         Box::pin(async move {
             if let Err(error) = self.give_up(consumer, partitions, true).await {
+                // Others may have them from now on.
+                self.writer.get().producer.abort();
                 self.shared.fail(error);
             }
         })
