@@ -8,8 +8,9 @@
 //! read, as long as the task has no other source topic or keeps no state on the way, and nothing on the
 //! way goes by the clock or by a global table; elsewhere records have no number.
 //!
-//! Event time goes along: every record carries the watermark that was in front of it, and partitions
-//! that get no records are told of it now and then. A partition's watermark is the smallest of what
+//! Event time goes along: every record carries its own, since Kafka's timestamps cannot have all times
+//! and brokers may set their own or refuse what is long ago, and the watermark that was in front of it;
+//! partitions that get no records are told of that now and then. A partition's watermark is the smallest of what
 //! all tasks that write to it have told. A task whose sources are idle says that, too, and is left out
 //! until it speaks again.
 
@@ -47,14 +48,16 @@ pub(crate) struct Tagged<V> {
     pub(crate) tag: Tag,
     /// The writer's watermark in front of it.
     pub(crate) watermark: i64,
+    /// Its event time.
+    pub(crate) timestamp: i64,
     /// `None` if it is there only to tell the watermark.
     pub(crate) value: Option<V>,
     /// Whether nothing comes to the writer.
     pub(crate) idle: bool,
 }
 
-/// Bytes of a tag and a watermark.
-const HEAD: usize = 28;
+/// Bytes of a tag, a watermark and an event time.
+const HEAD: usize = 36;
 /// What a value is.
 const NULL: u8 = 0;
 const OWN: u8 = 1;
@@ -73,11 +76,12 @@ impl Tag {
     }
 }
 
-/// The tag, the watermark, a byte that tells null from what is not, then the value's own bytes.
+/// The tag, the watermark, the event time, a byte that tells null from what is not, then the value's own bytes.
 impl<V: Data> Data for Tagged<V> {
     fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
         let start = scratch.len();
-        put(self.tag, self.watermark, self.value.as_ref(), scratch)?;
+        let times = (self.watermark, self.timestamp);
+        put(self.tag, times, self.value.as_ref(), scratch)?;
         if self.idle {
             scratch[start + HEAD] = IDLE;
         }
@@ -94,6 +98,7 @@ impl<V: Data> Data for Tagged<V> {
             number: u64::from_be_bytes(take(rest)?),
         };
         let watermark = i64::from_be_bytes(take(rest)?);
+        let timestamp = i64::from_be_bytes(take(rest)?);
         let kind: [u8; 1] = take(rest)?;
         let value = match kind {
             [NOTHING | IDLE] => None,
@@ -103,6 +108,7 @@ impl<V: Data> Data for Tagged<V> {
         Ok(Self {
             tag,
             watermark,
+            timestamp,
             value,
             idle: kind == [IDLE],
         })
@@ -123,12 +129,13 @@ fn number(rest: &mut &[u8]) -> Result<u32, DataError> {
 
 fn put<V: Data>(
     tag: Tag,
-    watermark: i64,
+    (watermark, timestamp): (i64, i64),
     value: Option<&V>,
     out: &mut Vec<u8>,
 ) -> Result<(), DataError> {
     out.extend_from_slice(&tag.to_bytes());
     out.extend_from_slice(&watermark.to_be_bytes());
+    out.extend_from_slice(&timestamp.to_be_bytes());
     out.push(NOTHING);
     let Some(value) = value else {
         return Ok(());
@@ -237,19 +244,14 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
                 *told = row.watermark;
                 self.told_idle[partition as usize] = false;
             }
-            if let Err(error) = put(tag, row.watermark, Some(&row.value), &mut self.value) {
+            let times = (row.watermark, row.timestamp);
+            if let Err(error) = put(tag, times, Some(&row.value), &mut self.value) {
                 let topic = cx.outbox.name(self.topic).to_string();
                 return cx.fail(StreamsError::Encode { topic, error });
             }
             let (topic, value) = (self.topic, Some(&self.value[..]));
-            cx.outbox.push(
-                topic,
-                Some(partition),
-                key,
-                value,
-                row.timestamp,
-                row.headers,
-            );
+            cx.outbox
+                .push(topic, Some(partition), key, value, None, row.headers);
         }
         self.watermark = self.watermark.max(input.watermark);
     }
@@ -272,16 +274,15 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
             *told = self.watermark;
             *told_idle = cx.idle;
             self.value.clear();
-            if put::<V>(tag, self.watermark, None, &mut self.value).is_ok() {
+            let times = (self.watermark, self.watermark);
+            if put::<V>(tag, times, None, &mut self.value).is_ok() {
                 if cx.idle {
                     self.value[HEAD] = IDLE;
                 }
                 let (partition, value) = (Some(partition as u32), Some(&self.value[..]));
-                // Kafka's timestamps are not negative.
-                let timestamp = self.watermark.max(0);
                 let headers = Headers::default();
                 cx.outbox
-                    .push(self.topic, partition, None, value, timestamp, headers);
+                    .push(self.topic, partition, None, value, None, headers);
             }
         }
     }

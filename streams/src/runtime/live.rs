@@ -92,7 +92,7 @@ impl Outgoing {
                 key: record.key,
                 value: record.value,
                 headers: &headers,
-                timestamp: Some(record.timestamp),
+                timestamp: record.timestamp,
             };
             let sent = match producer.try_send(record.topic, &parts) {
                 Ok(true) => Ok(()),

@@ -623,7 +623,7 @@ impl Running {
                 let stored = Stored {
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
-                    timestamp: record.timestamp,
+                    timestamp: record.timestamp.unwrap_or(-1),
                     headers: record.headers.clone(),
                 };
                 logs.append(record.topic, record.partition, stored);

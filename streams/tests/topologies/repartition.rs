@@ -151,3 +151,29 @@ fn descriptions_say_what_is_written_at_least_once() {
         stream.group_by(by_value).count().to_stream().to("out");
     }));
 }
+
+/// Event time goes along as it is: also -1, which is no time in Kafka, and whatever the topic makes of
+/// the timestamps of its records.
+#[test]
+fn event_time_is_not_that_of_the_topic() {
+    let builder = StreamsBuilder::new();
+    let consumed = Consumed::<String, i64>::new().timestamp(|_, value| Some(*value));
+    builder
+        .stream_with(["in"], consumed)
+        .select_key(|key, _| key.clone())
+        .repartition()
+        .to("out");
+    let mut driver = TestDriver::new(&builder.build().unwrap());
+    let times = [i64::MIN / 2, -1, 0, 5, i64::MAX / 2];
+    for time in times {
+        driver.pipe("in", "k".to_owned(), time, 7).unwrap();
+    }
+    let out = driver.read::<String, i64>("out").unwrap();
+    let out: Vec<i64> = out.iter().map(|record| record.timestamp).collect();
+    assert_eq!(out, times);
+    let topics = driver.topics();
+    let own = topics.iter().find(|name| name.ends_with("-repartition"));
+    let own = driver.bytes(own.unwrap()).into_iter().flatten();
+    // The time at which it is written is for the producer to say.
+    assert!(own.map(|(_, _, timestamp)| timestamp).all(|at| at == -1));
+}

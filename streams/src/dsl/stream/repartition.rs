@@ -169,7 +169,8 @@ fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produce
         topics: vec![topic],
         skip_null_keys: false,
     };
-    let mut consumed = Consumed::<Option<K>, Tagged<V>>::new();
+    let mut consumed =
+        Consumed::<Option<K>, Tagged<V>>::new().timestamp(|_, tagged| Some(tagged.timestamp));
     consumed.carried = Some(|writers| Box::new(CarriedWatermarks::new(writers)));
     let source = add_source(plan, source, consumed);
     let make = Make::Operator(Arc::new(move |cx| {

@@ -24,7 +24,7 @@ struct Entry {
     partition: Option<u32>,
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
-    timestamp: i64,
+    timestamp: Option<i64>,
     headers: Headers,
 }
 
@@ -36,7 +36,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) partition: Option<u32>,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
-    pub(crate) timestamp: i64,
+    /// `None` for the time at which it is written.
+    pub(crate) timestamp: Option<i64>,
     pub(crate) headers: &'a Headers,
 }
 
@@ -67,7 +68,7 @@ impl Outbox {
         partition: Option<u32>,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        timestamp: i64,
+        timestamp: impl Into<Option<i64>>,
         headers: Headers,
     ) {
         let key = key.map(|bytes| self.put(bytes));
@@ -77,7 +78,7 @@ impl Outbox {
             partition,
             key,
             value,
-            timestamp,
+            timestamp: timestamp.into(),
             headers,
         });
     }
