@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tidemark_client::Client;
-use tidemark_client::admin::{Mode, NewPartitions, NewTopic};
+use tidemark_client::admin::{ConfigChange, ConfigResource, Mode, NewPartitions, NewTopic};
 use tidemark_streams::{
     Consumed, OnBadRecord, OnProduceError, Streams, StreamsBuilder, StreamsError,
 };
 
-use crate::support::{broker, config, lines, read, started, until, word_count, write};
+use crate::support::{broker, config, latest, lines, read, started, until, word_count, write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_not_there_is_named_with_its_reader() {
@@ -250,5 +250,48 @@ async fn state_without_offsets_is_refused() {
         .unwrap();
     let failed = streams.failed().await;
     assert!(matches!(failed, StreamsError::Position(_)), "{failed}");
+    broker.shutdown().await.unwrap();
+}
+
+/// Topics of the application's own that would lose what they keep are refused, with what mends them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_topics_that_lose_records_are_refused() {
+    let (_dir, broker, client) = started(&[("text", 2), ("word_counts", 1)]).await;
+    let (records, expected) = lines(4, 20);
+    write(&client, "text", records).await;
+    let topology = word_count();
+    let described = topology.describe();
+    let (_, name) = described.split_once("<application>-").unwrap();
+    let (name, _) = name.split_once("-repartition").unwrap();
+    let name = format!("words-{name}-repartition");
+    // Made by somebody, with what the broker takes for usual.
+    let usual = NewTopic::new(&name)
+        .partitions(2)
+        .config("retention.ms", "604800000");
+    let made = client.admin().create_topics([usual], Mode::Apply).await;
+    made.unwrap().all().unwrap();
+    let failed = Streams::start(&topology, config(&broker, "words")).await;
+    let failed = failed.err().unwrap().to_string();
+    assert!(
+        failed.contains(&name)
+            && failed.contains("retention.ms is \"604800000\" and has to be \"-1\"")
+            && failed.contains("--add-config retention.ms=-1"),
+        "{failed}"
+    );
+    let mended = vec![ConfigChange::set("retention.ms", "-1")];
+    let mended = [(ConfigResource::topic(&name), mended)];
+    let done = client
+        .admin()
+        .incremental_alter_configs(mended, Mode::Apply)
+        .await;
+    done.unwrap().all().unwrap();
+    let streams = Streams::start(&topology, config(&broker, "words"))
+        .await
+        .unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    assert_eq!(
+        latest::<String, i64>(&client, "word_counts").await,
+        expected
+    );
     broker.shutdown().await.unwrap();
 }

@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidemark_client::admin::{ConfigQuery, ConfigResource, Mode, NewTopic};
-use tidemark_client::{Admin, Client, ClientError, ErrorCode, TopicPartition};
+use tidemark_client::{Admin, Client, TopicPartition};
 
 use super::assignment::runs;
 use super::config::StreamsConfig;
 use super::restore::read_range;
 use super::shared::changelog_topic;
 use crate::error::StreamsError;
-use crate::topology::{Changelog, NodeKind, Topic, Topology, fnv};
+use crate::topology::{NodeKind, Topic, Topology, fnv};
+
+mod topics;
+
+use topics::counts;
+use topics::{Kept, OwnTopic};
 
 /// What the rest needs to know.
 pub(crate) struct Setup {
@@ -25,19 +29,6 @@ pub(crate) struct Setup {
     /// How long nothing that is needed goes from the changelogs, in milliseconds, with a day or a
     /// third to spare for clocks that differ and for the reading itself.
     pub(crate) certain: i64,
-}
-
-/// How long changelogs keep what compaction would take: values that newer ones hide, which may not
-/// have been committed before a crash, and the news that a key has gone, which those have to be told
-/// whose snapshot still has it.
-const KEPT: i64 = 3 * DAY;
-const DAY: i64 = 24 * 60 * 60 * 1000;
-const LAG: &str = "min.compaction.lag.ms";
-const TOMBSTONES: &str = "delete.retention.ms";
-
-/// For how much of the time for which something is kept it is certain that it is still there.
-fn certain_of(kept: i64) -> i64 {
-    kept - (kept / 3).min(DAY)
 }
 
 /// A topology's stored parts, in words: what an application leaves behind in the cluster.
@@ -76,16 +67,10 @@ pub(crate) async fn prepare(
     topology.check_partitions(&|name| partitions.get(name).copied())?;
     let count = |name: &str| partitions.get(name).copied().unwrap_or(1);
     let internal = topology.internal_partitions(&count);
-    let mut wanted = BTreeMap::new();
+    let mut wanted: Vec<OwnTopic> = Vec::new();
     for (topic, count) in &internal {
-        let topic = NewTopic::new(&*topic.resolve(application))
-            .partitions(*count as i32)
-            .replication_factor(config.replication_factor)
-            // Records are deleted when they have been processed.
-            .config("cleanup.policy", "delete")
-            .config("retention.ms", "-1")
-            .config("message.timestamp.type", "CreateTime");
-        wanted.insert(topic.name().to_owned(), (topic, *count));
+        let name = topic.resolve(application).to_string();
+        wanted.push(OwnTopic::new(name, *count, Kept::UntilRead));
     }
     let mut changelogs = Vec::new();
     for part in topology.subtopologies.iter() {
@@ -97,35 +82,22 @@ pub(crate) async fn prepare(
         for store in &part.stores {
             let spec = &topology.stores[*store];
             if let Some(changelog) = spec.changelog {
-                let name = changelog_topic(application, &spec.name);
-                let mut topic = NewTopic::new(&*name)
-                    .partitions(tasks as i32)
-                    .replication_factor(config.replication_factor)
-                    .config(LAG, KEPT.to_string())
-                    .config(TOMBSTONES, KEPT.to_string())
-                    .config("message.timestamp.type", "CreateTime");
-                topic = match changelog {
-                    // Not by the clock: event time may stand still while the clock goes on, and what
-                    // is open then is still wanted. What is spent is deleted by its offset.
-                    Changelog::Windows => topic
-                        .config("cleanup.policy", "compact,delete")
-                        .config("retention.ms", "-1"),
-                    Changelog::Keys => topic.config("cleanup.policy", "compact"),
-                };
-                changelogs.push(name.to_string());
-                wanted.insert(name.to_string(), (topic, tasks));
+                let name = changelog_topic(application, &spec.name).to_string();
+                changelogs.push(name.clone());
+                wanted.push(OwnTopic::new(name, tasks, Kept::Changes(changelog)));
             }
         }
     }
-    let description = NewTopic::new(description_topic(application))
-        .partitions(1)
-        .replication_factor(config.replication_factor)
-        .config("cleanup.policy", "compact");
-    wanted.insert(description_topic(application), (description, 1));
-    make_topics(&admin, &wanted).await?;
-    let state = ids(&admin, &changelogs).await?;
-    let certain = certain_of(kept(&admin, &changelogs).await?);
-    partitions.extend(wanted.into_iter().map(|(name, (_, count))| (name, count)));
+    let description = description_topic(application);
+    wanted.push(OwnTopic::new(description, 1, Kept::ByKey));
+    topics::make(&admin, config, &wanted).await?;
+    let state = topics::ids(&admin, &changelogs).await?;
+    let certain = topics::certain_of(topics::kept(&admin, &changelogs).await?);
+    partitions.extend(
+        wanted
+            .into_iter()
+            .map(|topic| (topic.name, topic.partitions)),
+    );
     let described = describe(topology, &partitions, application);
     check_description(client, config, &described).await?;
     let text = format!("{described:?}\n{}", topology.describe());
@@ -162,118 +134,6 @@ async fn check_members(
             member: member.id,
         }),
     }
-}
-
-/// The numbers of partitions of the topics that there are.
-async fn counts(
-    admin: &Admin,
-    names: impl Iterator<Item = String>,
-) -> Result<HashMap<String, u32>, StreamsError> {
-    let names: Vec<String> = names.collect();
-    if names.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut found = HashMap::new();
-    for (name, outcome) in admin.describe_topics(names).await? {
-        match outcome {
-            Ok(topic) => {
-                found.insert(name, topic.partitions.len() as u32);
-            }
-            Err(ClientError::UnknownTopic { .. }) => {}
-            Err(ClientError::Broker {
-                code: ErrorCode::UnknownTopicOrPartition,
-                ..
-            }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(found)
-}
-
-/// The topics' ids, in words.
-async fn ids(admin: &Admin, topics: &[String]) -> Result<String, StreamsError> {
-    let mut ids = String::new();
-    if topics.is_empty() {
-        return Ok(ids);
-    }
-    let described = admin.describe_topics(topics.iter().cloned()).await?.all()?;
-    for topic in topics {
-        let id = described.get(topic).map(|topic| topic.id);
-        ids.push_str(&format!("{topic}={id:?} "));
-    }
-    Ok(ids)
-}
-
-/// For how many milliseconds at least the changelogs keep what compaction would take, as they are set
-/// up now: not as this application would make them.
-async fn kept(admin: &Admin, topics: &[String]) -> Result<i64, StreamsError> {
-    let mut kept = KEPT;
-    if topics.is_empty() {
-        return Ok(kept);
-    }
-    let resources = topics.iter().map(|topic| ConfigResource::topic(&**topic));
-    let query = ConfigQuery::new().names([LAG, TOMBSTONES]);
-    let described = admin.describe_configs(resources, query).await?.all()?;
-    for (topic, entries) in described {
-        for name in [LAG, TOMBSTONES] {
-            let entry = entries.iter().find(|entry| entry.name == name);
-            let value = entry.and_then(|entry| entry.value.as_ref()?.parse().ok());
-            // Who may not see it does not know it.
-            let value: i64 = value.unwrap_or(0);
-            if value < KEPT {
-                tracing::warn!(
-                    %topic,
-                    "{name} is {value}, less than the {KEPT} that it should be: after a longer stop                      snapshots are not used, and a crash may need a reset"
-                );
-            }
-            kept = kept.min(value);
-        }
-    }
-    Ok(kept)
-}
-
-/// Makes the topics that are not there, and looks at those that are.
-async fn make_topics(
-    admin: &Admin,
-    wanted: &BTreeMap<String, (NewTopic, u32)>,
-) -> Result<(), StreamsError> {
-    let mut there = counts(admin, wanted.keys().cloned()).await?;
-    let missing = wanted.iter().filter(|(name, _)| !there.contains_key(*name));
-    let missing: Vec<NewTopic> = missing.map(|(_, (topic, _))| topic.clone()).collect();
-    if !missing.is_empty() {
-        for (name, outcome) in admin.create_topics(missing, Mode::Apply).await? {
-            match outcome {
-                Ok(_) => {}
-                // Another instance was quicker.
-                Err(ClientError::Broker {
-                    code: ErrorCode::TopicAlreadyExists,
-                    ..
-                }) => {}
-                Err(error) => {
-                    return Err(StreamsError::InternalTopic {
-                        topic: name,
-                        reason: error.to_string(),
-                    });
-                }
-            }
-        }
-        there = counts(admin, wanted.keys().cloned()).await?;
-    }
-    for (name, (_, count)) in wanted {
-        let found = there.get(name).copied();
-        if found.is_some_and(|found| found != *count) {
-            return Err(StreamsError::InternalTopic {
-                topic: name.clone(),
-                reason: format!(
-                    "it has {} partitions where {count} are needed: a source topic has been given \
-                     more partitions since; state by key cannot follow, so reset the application \
-                     under another id",
-                    found.unwrap_or(0)
-                ),
-            });
-        }
-    }
-    Ok(())
 }
 
 fn describe(
