@@ -116,6 +116,21 @@ pub enum StreamsError {
         /// The topic.
         topic: String,
     },
+    /// A source topic of operators that keep state has been given more partitions while the application
+    /// runs.
+    #[error(
+        "topic {topic:?} has been given more partitions: it had {before}, and has {now}. Keys have moved \
+         to other partitions, and the state that belongs to them cannot follow: run the application \
+         under another id, from the beginning of its topics, or make the topic again with {before}"
+    )]
+    SourceGrew {
+        /// The topic.
+        topic: String,
+        /// How many partitions it had when the application was started.
+        before: u32,
+        /// How many it has.
+        now: u32,
+    },
     /// The group's offsets are not this application's.
     #[error("{0}")]
     Position(String),

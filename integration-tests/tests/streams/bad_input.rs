@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tidemark_client::Client;
 use tidemark_client::admin::{ConfigChange, ConfigResource, Mode, NewPartitions, NewTopic};
+use tidemark_client::producer::{ProducerConfig, ProducerRecord};
+use tidemark_client::{Client, ClientConfig};
 use tidemark_streams::{
     Consumed, OnBadRecord, OnProduceError, Streams, StreamsBuilder, StreamsError,
 };
@@ -293,5 +294,139 @@ async fn own_topics_that_lose_records_are_refused() {
         latest::<String, i64>(&client, "word_counts").await,
         expected
     );
+    broker.shutdown().await.unwrap();
+}
+
+/// A configuration whose client looks at topics often.
+fn watching(
+    broker: &integration_tests::harness::embedded::Embedded,
+    id: &str,
+) -> tidemark_streams::StreamsConfig {
+    let client =
+        ClientConfig::new(&broker.bootstrap()).metadata_max_age(Duration::from_millis(200));
+    config(broker, id).client(client)
+}
+
+async fn grow(client: &Client, topic: &str, count: i32) {
+    let grown = [(topic, NewPartitions::increase_to(count))];
+    let done = client.admin().create_partitions(grown, Mode::Apply).await;
+    done.unwrap().all().unwrap();
+}
+
+async fn write_to(client: &Client, topic: &str, partition: i32, key: &str, value: &str) {
+    let producer = client.producer(ProducerConfig::new()).unwrap();
+    let record = ProducerRecord::to(topic.to_owned())
+        .key(key.to_owned())
+        .value(value.to_owned())
+        .timestamp(5)
+        .partition(partition);
+    producer.send(&record).await.unwrap().await.unwrap();
+}
+
+/// More partitions while it runs: what keeps state is refused by name and numbers, what keeps none goes
+/// on with them, also where a task gets one beside those that it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_are_added_while_it_runs() {
+    let (_dir, broker, client) = started(&[("text", 1), ("word_counts", 1)]).await;
+    let streams = Streams::start(&word_count(), watching(&broker, "words"))
+        .await
+        .unwrap();
+    until("it to run", || streams.tasks().len() == 2).await;
+    grow(&client, "text", 2).await;
+    let failed = streams.failed().await;
+    let StreamsError::SourceGrew { topic, before, now } = &failed else {
+        panic!("{failed}");
+    };
+    assert_eq!((topic.as_str(), *before, *now), ("text", 1, 2));
+    assert!(streams.close(Duration::from_secs(60)).await.is_err());
+
+    let topics = [("a", 1), ("b", 2), ("copies", 1)]
+        .map(|(name, count)| NewTopic::new(name).partitions(count));
+    let made = client.admin().create_topics(topics, Mode::Apply).await;
+    made.unwrap().all().unwrap();
+    let builder = StreamsBuilder::new();
+    let a = builder.stream::<String, String>("a");
+    let b = builder.stream::<String, String>("b");
+    a.merge(&b).to("copies");
+    let topology = builder.build().unwrap();
+    for (topic, partition) in [("a", 0), ("b", 0), ("b", 1)] {
+        let key = format!("{topic}{partition}");
+        write_to(&client, topic, partition, &key, "first").await;
+    }
+    let copied = async |count: usize| loop {
+        let copies = read::<String, String>(&client, "copies").await;
+        if copies.len() >= count {
+            let mut copies: Vec<_> = copies
+                .into_iter()
+                .map(|(k, v)| format!("{k} {v}"))
+                .collect();
+            copies.sort();
+            return copies;
+        }
+    };
+    let streams = Streams::start(&topology, watching(&broker, "copy"))
+        .await
+        .unwrap();
+    assert_eq!(copied(3).await, ["a0 first", "b0 first", "b1 first"]);
+    // One for a task that is there, one for a new task.
+    grow(&client, "a", 3).await;
+    for partition in 0..3 {
+        write_to(&client, "a", partition, &format!("a{partition}"), "second").await;
+    }
+    write_to(&client, "b", 1, "b1", "second").await;
+    until("a third task", || streams.tasks().len() == 3).await;
+    let expected = [
+        "a0 first",
+        "a0 second",
+        "a1 second",
+        "a2 second",
+        "b0 first",
+        "b1 first",
+        "b1 second",
+    ];
+    assert_eq!(copied(7).await, expected);
+    streams.close(Duration::from_secs(60)).await.unwrap();
+    let streams = Streams::start(&topology, watching(&broker, "copy"))
+        .await
+        .unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    assert_eq!(copied(7).await, expected);
+    broker.shutdown().await.unwrap();
+}
+
+/// A global table has what is in partitions that its topic is given while it is read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn global_tables_follow_new_partitions() {
+    let (_dir, broker, client) = started(&[("names", 1), ("in", 1), ("out", 1)]).await;
+    let builder = StreamsBuilder::new();
+    let names = builder.global_table::<String, String>("names");
+    builder
+        .stream::<String, String>("in")
+        .join_global(&names, |key, _| key.clone(), |_, name| name.clone())
+        .to("out");
+    let topology = builder.build().unwrap();
+    write_to(&client, "names", 0, "a", "Ann").await;
+    let streams = Streams::start(&topology, config(&broker, "names"))
+        .await
+        .unwrap();
+    grow(&client, "names", 2).await;
+    write_to(&client, "names", 1, "b", "Bob").await;
+    loop {
+        write(&client, "in", [("b".to_owned(), "x".to_owned(), 5)]).await;
+        let out = read::<String, String>(&client, "out").await;
+        if let Some((key, name)) = out.first() {
+            assert_eq!((key.as_str(), name.as_str()), ("b", "Bob"));
+            break;
+        }
+    }
+    write(&client, "in", [("a".to_owned(), "x".to_owned(), 5)]).await;
+    loop {
+        let out = read::<String, String>(&client, "out").await;
+        if out.last().is_some_and(|(key, _)| key == "a") {
+            assert_eq!(out.last().unwrap().1, "Ann");
+            break;
+        }
+    }
+    streams.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
 }

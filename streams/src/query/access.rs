@@ -159,7 +159,7 @@ impl<'a> Access<'a> {
 
     fn partitions(&self, topic: &str) -> u32 {
         match self {
-            Self::Running(shared) => shared.partitions.get(topic).copied().unwrap_or(1),
+            Self::Running(shared) => shared.partition_count(topic).unwrap_or(1),
             Self::Driven(_) => 1,
         }
     }

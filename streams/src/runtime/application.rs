@@ -65,7 +65,7 @@ impl Streams {
             topology: topology.clone(),
             admin: client.admin(),
             client,
-            partitions: prepared.partitions,
+            partitions: Mutex::new(prepared.partitions),
             fingerprint: prepared.fingerprint,
             internal: super::shared::internal_topics(topology, &config.application),
             state: prepared.state,

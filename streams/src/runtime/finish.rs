@@ -34,7 +34,7 @@ pub(super) async fn offsets(
     let mut wanted = Vec::new();
     for topic in topics {
         let name = topic.resolve(&shared.config.application);
-        let count = shared.partitions.get(&*name).copied().unwrap_or(0);
+        let count = shared.partition_count(&name).unwrap_or(0);
         let partitions = (0..count).map(|at| TopicPartition::new(Arc::clone(&name), at as i32));
         wanted.extend(partitions.map(|partition| (partition, spec)));
     }

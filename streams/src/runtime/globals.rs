@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidemark_client::TopicPartition;
 use tidemark_client::admin::OffsetSpec;
@@ -9,9 +10,13 @@ use tidemark_client::consumer::{Consumer, ConsumerConfig, Fetched, OffsetReset};
 use tokio::task::JoinHandle;
 
 use super::assignment::TaskId;
+use super::setup;
 use super::shared::Shared;
 use super::task::{Order, Task};
 use crate::error::StreamsError;
+
+/// How often it is looked whether topics have been given more partitions.
+const LOOK_FOR_PARTITIONS: Duration = Duration::from_secs(5);
 
 /// Reads the global tables up to where their topics end now, so that tasks find in them what was
 /// there before the start, and then goes on in a task of its own.
@@ -52,29 +57,70 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, S
 
 struct Reader {
     consumer: Consumer,
+    /// Each topic, and the subtopology that it belongs to.
+    topics: Vec<(Arc<str>, usize)>,
     tasks: BTreeMap<TopicPartition, Task>,
 }
 
 impl Reader {
     fn new(shared: &Shared, global: &[usize]) -> Result<Self, StreamsError> {
-        let mut tasks = BTreeMap::new();
+        let mut topics = Vec::new();
         for part in global {
             for topic in &shared.topology.subtopologies[*part].sources {
-                let name = topic.resolve(&shared.config.application);
-                let count = shared.partitions.get(&*name).copied().unwrap_or(0);
-                for partition in 0..count as i32 {
-                    let task = shared.new_task(TaskId {
-                        subtopology: *part,
-                        partition,
-                    });
-                    tasks.insert(TopicPartition::new(Arc::clone(&name), partition), task);
-                }
+                topics.push((topic.resolve(&shared.config.application), *part));
             }
         }
         let config = ConsumerConfig::new().offset_reset(OffsetReset::Earliest);
-        let mut consumer = shared.client.consumer(config)?;
-        consumer.assign(tasks.keys().cloned())?;
-        Ok(Self { consumer, tasks })
+        let mut reader = Self {
+            consumer: shared.client.consumer(config)?,
+            topics,
+            tasks: BTreeMap::new(),
+        };
+        reader.assign(shared)?;
+        Ok(reader)
+    }
+
+    /// Reads all partitions that are known; those that it has not read yet from their beginning.
+    fn assign(&mut self, shared: &Shared) -> Result<(), StreamsError> {
+        for (name, part) in &self.topics {
+            for partition in 0..shared.partition_count(name).unwrap_or(0) as i32 {
+                let own = TopicPartition::new(Arc::clone(name), partition);
+                self.tasks.entry(own).or_insert_with(|| {
+                    shared.new_task(TaskId {
+                        subtopology: *part,
+                        partition,
+                    })
+                });
+            }
+        }
+        self.consumer.assign(self.tasks.keys().cloned())?;
+        Ok(())
+    }
+
+    /// Takes partitions along that topics have been given since it was last looked.
+    async fn look_for_partitions(&mut self, shared: &Shared) -> Result<(), StreamsError> {
+        let names = self.topics.iter().map(|(name, _)| name.to_string());
+        let counts = match setup::counts(&shared.admin, names).await {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::warn!(%error, "global tables do not know of new partitions");
+                return Ok(());
+            }
+        };
+        let mut more = false;
+        for (name, count) in counts {
+            if shared
+                .partition_count(&name)
+                .is_none_or(|known| known < count)
+            {
+                shared.note_partitions(&name, count);
+                more = true;
+            }
+        }
+        if more {
+            self.assign(shared)?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, fetched: Fetched) -> Result<(), StreamsError> {
@@ -89,6 +135,8 @@ impl Reader {
     async fn run(&mut self, shared: &Shared) -> Result<(), StreamsError> {
         let mut closing = shared.closing.subscribe();
         let mut failed = shared.failed.subscribe();
+        let clock = &shared.config.clock;
+        let mut look_at = clock.deadline(LOOK_FOR_PARTITIONS);
         loop {
             if *closing.borrow() || failed.borrow().is_some() {
                 return Ok(());
@@ -98,6 +146,11 @@ impl Reader {
                 _ = closing.changed() => {}
                 _ = failed.changed() => {}
                 fetched = self.consumer.recv_batches() => self.take(fetched?)?,
+                () = clock.sleep_until(look_at) => {}
+            }
+            if clock.now().millis >= look_at {
+                self.look_for_partitions(shared).await?;
+                look_at = clock.deadline(LOOK_FOR_PARTITIONS);
             }
         }
     }

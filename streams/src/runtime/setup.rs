@@ -16,7 +16,7 @@ use crate::topology::{NodeKind, Topic, Topology, fnv};
 
 mod topics;
 
-use topics::counts;
+pub(in crate::runtime) use topics::counts;
 use topics::{Kept, OwnTopic};
 
 /// What the rest needs to know.

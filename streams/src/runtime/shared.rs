@@ -20,8 +20,8 @@ pub(crate) struct Shared {
     pub(crate) config: StreamsConfig,
     pub(crate) client: Client,
     pub(crate) admin: Admin,
-    /// How many partitions each topic has, by its name in the cluster.
-    pub(crate) partitions: HashMap<String, u32>,
+    /// How many partitions each topic has, by its name in the cluster, as far as is known.
+    pub(crate) partitions: Mutex<HashMap<String, u32>>,
     pub(crate) fingerprint: u64,
     /// The application's own topics, by their names in the cluster.
     pub(crate) internal: BTreeSet<Arc<str>>,
@@ -58,6 +58,17 @@ impl Shared {
         self.internal.contains(topic)
     }
 
+    /// How many partitions a topic has, by its name in the cluster.
+    pub(crate) fn partition_count(&self, topic: &str) -> Option<u32> {
+        self.partitions.lock().get(topic).copied()
+    }
+
+    /// A topic has been given more partitions.
+    pub(crate) fn note_partitions(&self, topic: &str, count: u32) {
+        tracing::info!(topic, count, "the topic has more partitions");
+        self.partitions.lock().insert(topic.to_owned(), count);
+    }
+
     /// The name of a store's changelog topic.
     pub(crate) fn changelog(&self, store: usize) -> Arc<str> {
         changelog_topic(&self.config.application, &self.topology.stores[store].name)
@@ -76,7 +87,7 @@ impl Shared {
                 application: &self.config.application,
                 subtopology: id.subtopology,
                 partition: id.partition,
-                partitions: &|topic| self.partitions.get(topic).copied().unwrap_or(1),
+                partitions: &|topic| self.partition_count(topic).unwrap_or(1),
                 globals: &self.globals,
                 chunk: self.config.chunk,
                 seed: self.config.clock.random(),

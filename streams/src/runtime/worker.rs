@@ -14,6 +14,7 @@ use super::assignment::{TaskAssignor, TaskId};
 use super::commit;
 use super::live::{Live, Tasks};
 use super::restore;
+use super::setup;
 use super::shared::{Progress, Shared};
 use super::task::Order;
 use super::writer::{Current, Writer};
@@ -473,6 +474,61 @@ impl Listener {
         tasks
     }
 
+    /// Takes notice of partitions that their topics have been given since the start. Where there is no
+    /// state the application goes on with them; a task that gets one beside those that it has begins
+    /// again.
+    async fn follow(
+        &mut self,
+        consumer: &mut Consumer,
+        partitions: &[TopicPartition],
+    ) -> Result<(), StreamsError> {
+        let known = |topic: &str| self.shared.partition_count(topic).unwrap_or(0);
+        let mut grown: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+        for partition in partitions {
+            let least = u32::try_from(partition.partition).unwrap_or(0) + 1;
+            if least > known(&partition.topic) {
+                let most = grown.entry(Arc::clone(&partition.topic)).or_default();
+                *most = least.max(*most);
+            }
+        }
+        if grown.is_empty() {
+            return Ok(());
+        }
+        let names = grown.keys().map(ToString::to_string);
+        let counts = setup::counts(&self.shared.admin, names).await?;
+        for (topic, least) in grown {
+            let before = known(&topic);
+            let now = counts.get(&*topic).copied().unwrap_or(0).max(least);
+            let id = self
+                .shared
+                .task_of(&TopicPartition::new(Arc::clone(&topic), 0));
+            let part = id.map(|id| &self.shared.topology.subtopologies[id.subtopology]);
+            if part.is_some_and(|part| !part.stores.is_empty()) {
+                return Err(StreamsError::SourceGrew {
+                    topic: topic.to_string(),
+                    before,
+                    now,
+                });
+            }
+            self.shared.note_partitions(&topic, now);
+        }
+        let mut again = Vec::new();
+        {
+            let tasks = self.tasks.lock().await;
+            for (id, mine) in self.by_task(partitions) {
+                if let Some(live) = tasks.live.get(&id)
+                    && mine.iter().any(|new| !live.inputs.contains(new))
+                {
+                    again.extend(live.inputs.iter().cloned());
+                }
+            }
+        }
+        if !again.is_empty() {
+            self.give_up(consumer, &again, true).await?;
+        }
+        Ok(())
+    }
+
     async fn give_up(
         &mut self,
         consumer: &mut Consumer,
@@ -527,6 +583,9 @@ impl RebalanceListener for Listener {
         partitions: &'a [TopicPartition],
     ) -> Told<'a> {
         Box::pin(async move {
+            if let Err(error) = self.follow(consumer, partitions).await {
+                return self.shared.fail(error);
+            }
             let mut tasks = self.tasks.lock().await;
             // A stay without tasks comes to its end without a word.
             if let Err(error) = self.writer.renew(&self.shared, consumer) {

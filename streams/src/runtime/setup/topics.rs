@@ -110,7 +110,7 @@ impl OwnTopic {
 }
 
 /// The numbers of partitions of the topics that there are.
-pub(super) async fn counts(
+pub(in crate::runtime) async fn counts(
     admin: &Admin,
     names: impl Iterator<Item = String>,
 ) -> Result<HashMap<String, u32>, StreamsError> {
