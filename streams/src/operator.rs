@@ -36,6 +36,9 @@ pub(crate) trait Operator: Send {
     /// take the rows away. Called with an empty chunk when only the watermark has moved on.
     fn process(&mut self, port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>);
 
+    /// Everything that it has in its stores has been committed. Only for what waits for that.
+    fn committed(&mut self, _cx: &mut Context<'_>) {}
+
     /// The wall clock has moved on. Only for what goes by it: punctuation, suppression limits.
     fn wall_clock(&mut self, _now: i64, _cx: &mut Context<'_>) {}
 }

@@ -6,7 +6,8 @@
 //! and the task that reads leaves out numbers that it has had. Both keep their numbers in stores, that
 //! is, with their positions. What a source partition makes a task write is the same each time it is
 //! read, as long as the task has no other source topic or keeps no state on the way, and nothing on the
-//! way goes by the clock or by a global table; elsewhere records have no number.
+//! way goes by the clock or by a global table. What need not be the same is not written before it is
+//! committed: see [`sink`].
 //!
 //! Event time goes along: every record carries its own, since Kafka's timestamps cannot have all times
 //! and brokers may set their own or refuse what is long ago, and the watermark that was in front of it;
@@ -14,20 +15,21 @@
 //! all tasks that write to it have told. A task whose sources are idle says that, too, and is left out
 //! until it speaks again.
 
+mod held;
+mod sink;
+
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
-use tidemark_client::producer::{DefaultPartitioner, Partitioner};
-
-use super::sink::SinkPartitioner;
 use super::{Context, Operator, bad_key};
 use crate::chunk::{AnyChunk, typed};
 use crate::data::{Data, DataError, Payload};
-use crate::error::StreamsError;
-use crate::record::{Headers, Record};
-use crate::runtime::outbox::TopicId;
+use crate::record::Record;
 use crate::state::{KeyValueStore, StoreId};
 use crate::time::{GenerateWatermarks, combine};
+
+pub(crate) use held::Written;
+pub(crate) use sink::RepartitionSink;
 
 /// Who wrote a record, and the how-manieth it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,147 +147,6 @@ fn put<V: Data>(
     out[HEAD] = if own.is_some() { OWN } else { NULL };
     out.extend_from_slice(own.unwrap_or_default());
     Ok(())
-}
-
-/// Writes records to a repartition topic, numbered.
-pub(crate) struct RepartitionSink<K, V> {
-    topic: TopicId,
-    store: StoreId,
-    writer: u32,
-    task: u32,
-    /// Whether the same input makes it write the same each time.
-    repeats: bool,
-    partitioner: Option<SinkPartitioner<K, V>>,
-    /// The watermark, and how far each partition has been told of it.
-    watermark: i64,
-    told: Vec<i64>,
-    /// Whether each partition has been told last that the task is idle.
-    told_idle: Vec<bool>,
-    told_all_at: i64,
-    key: Vec<u8>,
-    value: Vec<u8>,
-    types: PhantomData<fn(K, V)>,
-}
-
-/// So often every partition is told of the watermark, whether it has moved or not: a reader that has
-/// been restarted does not know it any more. In milliseconds.
-const TELL_AGAIN: i64 = 10_000;
-
-impl<K: Data, V: Data> RepartitionSink<K, V> {
-    pub(crate) fn new(
-        topic: TopicId,
-        partitions: u32,
-        store: StoreId,
-        writer: u32,
-        task: u32,
-        repeats: bool,
-        partitioner: Option<SinkPartitioner<K, V>>,
-    ) -> Self {
-        Self {
-            topic,
-            store,
-            writer,
-            task,
-            repeats,
-            partitioner,
-            watermark: i64::MIN,
-            told: vec![i64::MIN; partitions.max(1) as usize],
-            told_idle: vec![false; partitions.max(1) as usize],
-            told_all_at: 0,
-            key: Vec::new(),
-            value: Vec::new(),
-            types: PhantomData,
-        }
-    }
-
-    fn tag(&self, input: u32) -> Tag {
-        Tag {
-            writer: self.writer,
-            task: self.task,
-            input,
-            number: 0,
-        }
-    }
-}
-
-impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
-    fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
-        let input = typed::<K, V>(input);
-        let mut tag = self.tag(cx.input.unwrap_or(0));
-        let numbered = self.repeats && cx.input.is_some();
-        for row in input.rows.drain(..) {
-            self.key.clear();
-            self.value.clear();
-            let key = match row.key.encode(&mut self.key) {
-                Ok(key) => key,
-                Err(error) => return cx.fail(bad_key(error)),
-            };
-            // Records without a key belong to no task: they go where this task's number says, so that
-            // the same record goes the same way each time.
-            let partitions = self.told.len() as u32;
-            let chosen = match &self.partitioner {
-                Some(partitioner) => partitioner(&row.key, &row.value, partitions),
-                None => DefaultPartitioner.partition("", key, None, partitions),
-            };
-            let partition = chosen.unwrap_or(self.task) % partitions;
-            if numbered {
-                let mut counter = [0; 8];
-                counter[..4].copy_from_slice(&partition.to_be_bytes());
-                counter[4..].copy_from_slice(&tag.input.to_be_bytes());
-                let numbers = cx.stores.get::<KeyValueStore<u64>>(self.store);
-                tag.number = numbers.change(&counter, |slot| {
-                    slot.timestamp = 0;
-                    let number = slot.value.get_or_insert(0);
-                    *number += 1;
-                    *number
-                });
-            }
-            if let Some(told) = self.told.get_mut(partition as usize) {
-                *told = row.watermark;
-                self.told_idle[partition as usize] = false;
-            }
-            let times = (row.watermark, row.timestamp);
-            if let Err(error) = put(tag, times, Some(&row.value), &mut self.value) {
-                let topic = cx.outbox.name(self.topic).to_string();
-                return cx.fail(StreamsError::Encode { topic, error });
-            }
-            let (topic, value) = (self.topic, Some(&self.value[..]));
-            cx.outbox
-                .push(topic, Some(partition), key, value, None, row.headers);
-        }
-        self.watermark = self.watermark.max(input.watermark);
-    }
-
-    fn wall_clock(&mut self, now: i64, cx: &mut Context<'_>) {
-        // What has never had a record holds nobody back, once it is known to be idle.
-        if self.watermark == i64::MIN && !cx.idle {
-            return;
-        }
-        let again = now.saturating_sub(self.told_all_at) >= TELL_AGAIN;
-        if again {
-            self.told_all_at = now;
-        }
-        let tag = self.tag(0);
-        let partitions = self.told.iter_mut().zip(&mut self.told_idle);
-        for (partition, (told, told_idle)) in partitions.enumerate() {
-            if *told >= self.watermark && *told_idle == cx.idle && !again {
-                continue;
-            }
-            *told = self.watermark;
-            *told_idle = cx.idle;
-            self.value.clear();
-            let times = (self.watermark, self.watermark);
-            if put::<V>(tag, times, None, &mut self.value).is_ok() {
-                if cx.idle {
-                    self.value[HEAD] = IDLE;
-                }
-                let (partition, value) = (Some(partition as u32), Some(&self.value[..]));
-                let headers = Headers::default();
-                cx.outbox
-                    .push(self.topic, partition, None, value, None, headers);
-            }
-        }
-    }
 }
 
 /// What has been read of one writer.

@@ -21,11 +21,11 @@ pub enum OnProduceError {
 /// An application's options (Kafka: `StreamsConfig`).
 ///
 /// After a crash the application processes again what was not committed, so its outputs are written at
-/// least once. Repartition topics number their records, and leave out what comes twice, as long as the
-/// same input makes a task write the same again. Where a task reads several topics and keeps state, and
-/// where ingestion time, a lookup in a global table or a schedule by the wall clock is in front of the
-/// repartition topic, that is not so: then its records can be counted twice after a crash, too.
-/// [`crate::Topology::describe`] says of such topics that they are written at least once.
+/// least once. Repartition topics number their records, and leave out what comes twice. Where the same
+/// input need not make a task write the same again their records are written with the next commit: where
+/// a task reads several topics and keeps state, and where ingestion time, a lookup in a global table or a
+/// schedule by the wall clock is in front of the repartition topic. [`crate::Topology::describe`] says so
+/// of such topics.
 #[derive(Clone)]
 pub struct StreamsConfig {
     pub(crate) application: String,

@@ -380,6 +380,27 @@ impl Task {
         self.check()
     }
 
+    /// Closes everything that is open now, for the end of a bounded input; whether there was something.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the task.
+    pub(crate) fn close_open(&mut self) -> Result<bool, StreamsError> {
+        let horizon = self.horizon().filter(|at| *at > self.watermark);
+        horizon.map_or(Ok(false), |at| self.set_watermark(at).map(|()| true))
+    }
+
+    /// Everything that the task has done has been committed: what waits for that is to be written. To be
+    /// called before anything else is done; also when the task begins.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the task.
+    pub(crate) fn committed(&mut self) -> Result<(), StreamsError> {
+        self.graph.committed();
+        self.check()
+    }
+
     pub(crate) fn watermark(&self) -> i64 {
         self.watermark
     }

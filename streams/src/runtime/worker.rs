@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// Records that are made before they are handed to the producer.
 const OUTBOX_BYTES: usize = 1 << 20;
 
+/// With more bytes held back until a commit than that, it comes at once.
+const HELD_BYTES: usize = 8 << 20;
+
 /// What nobody reads again is deleted once in so many commits.
 const PURGE_EVERY: u32 = 30;
 
@@ -124,6 +127,7 @@ impl Worker {
         let mut failed = self.shared.failed.subscribe();
         let mut commit_at = clock.deadline(self.shared.config.commit_interval);
         let mut tick_at = clock.deadline(TICK);
+        let mut committed = true;
         loop {
             if *closing.borrow() || failed.borrow().is_some() {
                 return Ok(());
@@ -144,15 +148,21 @@ impl Worker {
                 tick_at = clock.deadline(TICK);
                 self.tick().await?;
             }
-            if now >= commit_at {
+            if now >= commit_at || (committed && self.holds_much().await) {
                 commit_at = clock.deadline(self.shared.config.commit_interval);
                 let tasks = Arc::clone(&self.tasks);
                 let mut tasks = tasks.lock().await;
-                let live: Vec<&mut Live> = tasks.live.values_mut().collect();
-                let writer = self.writer.get();
-                commit::commit(&self.shared, &writer, &mut self.consumer, live).await?;
+                committed = self.commit(&mut tasks).await?;
             }
         }
+    }
+
+    /// Whether so much waits for a commit that it is not to be waited for.
+    async fn holds_much(&self) -> bool {
+        let tasks = self.tasks.lock().await;
+        let held = tasks.live.values();
+        held.map(|live| live.task.lock().outbox().held())
+            .any(|bytes| bytes > HELD_BYTES)
     }
 
     /// Gives fetched batches to their task and has it processed.
@@ -385,7 +395,11 @@ impl Worker {
             task.push(input, Vec::new(), *offset, caught_up);
         }
         let wall = self.shared.config.clock.now().wall;
-        live.task.lock().advance(wall, true)?;
+        {
+            let mut task = live.task.lock();
+            task.committed()?;
+            task.advance(wall, true)?;
+        }
         self.consumer.resume(&live.inputs)?;
         let task = Arc::clone(&live.task);
         self.shared.tasks.lock().insert(live.id, task);
@@ -395,40 +409,44 @@ impl Worker {
     }
 
     async fn obey(&mut self, command: Command) -> Result<(), StreamsError> {
-        match command {
-            Command::Finish(subtopology, done) => {
-                let tasks = Arc::clone(&self.tasks);
-                let mut tasks = tasks.lock().await;
-                let writer = self.writer.get();
-                for live in tasks.live.values_mut() {
-                    if live.id.subtopology != subtopology {
-                        continue;
-                    }
-                    loop {
-                        let moved = {
-                            let mut task = live.task.lock();
-                            let horizon = task.horizon();
-                            match horizon.filter(|horizon| *horizon > task.watermark()) {
-                                Some(horizon) => {
-                                    task.set_watermark(horizon)?;
-                                    true
-                                }
-                                None => false,
-                            }
-                        };
-                        live.send_outputs(&self.shared, &writer).await?;
-                        if !moved || writer.is_over() {
-                            break;
-                        }
-                    }
-                }
-                let live: Vec<&mut Live> = tasks.live.values_mut().collect();
-                if commit::commit(&self.shared, &writer, &mut self.consumer, live).await? {
-                    let _ = done.send(());
+        let Command::Finish(subtopology, done) = command;
+        let tasks = Arc::clone(&self.tasks);
+        let mut tasks = tasks.lock().await;
+        let writer = self.writer.get();
+        loop {
+            let mut more = false;
+            for live in tasks.live.values_mut() {
+                if live.id.subtopology == subtopology {
+                    more |= live.task.lock().close_open()?;
+                    live.send_outputs(&self.shared, &writer).await?;
                 }
             }
+            if !self.commit(&mut tasks).await? {
+                return Ok(());
+            }
+            if !more {
+                // What has waited for the commit is to be there when the next ones are told to finish.
+                writer.producer.flush().await;
+                if !writer.is_over() {
+                    let _ = done.send(());
+                }
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    /// Commits all tasks, and has written what waits for that.
+    async fn commit(&mut self, tasks: &mut Tasks) -> Result<bool, StreamsError> {
+        let writer = self.writer.get();
+        let live: Vec<&mut Live> = tasks.live.values_mut().collect();
+        let committed = commit::commit(&self.shared, &writer, &mut self.consumer, live).await?;
+        if committed {
+            for live in tasks.live.values_mut() {
+                live.task.lock().committed()?;
+                live.send_outputs(&self.shared, &writer).await?;
+            }
+        }
+        Ok(committed)
     }
 }
 

@@ -183,7 +183,8 @@ impl TestDriver {
         self.logs.append(&topic.into(), None, stored);
     }
 
-    /// Processes what has been written, and what follows from it, until there is no more.
+    /// Processes what has been written, and what follows from it, until there is no more. Where records
+    /// between tasks wait for a commit, it commits.
     ///
     /// # Errors
     ///
@@ -200,7 +201,7 @@ impl TestDriver {
                 }
                 busy |= running.work(&mut self.logs, self.wall)?;
             }
-            if !busy {
+            if !busy && !self.commit_held()? {
                 return Ok(());
             }
         }
@@ -248,6 +249,29 @@ impl TestDriver {
                 running.write(&mut self.logs);
             }
             self.run()?;
+        }
+        Ok(())
+    }
+
+    /// Closes everything that is open, as if event time had passed all of it
+    /// ([`crate::Streams::run_until_caught_up`]).
+    ///
+    /// # Errors
+    ///
+    /// Whatever would end the application.
+    pub fn finish(&mut self) -> Result<(), StreamsError> {
+        self.run()?;
+        for part in self.topology.in_order() {
+            let mut more = true;
+            while more {
+                more = false;
+                for (_, running) in self.tasks.range_mut((part, 0)..(part + 1, 0)) {
+                    let running = running.get_mut();
+                    more |= running.task.close_open()?;
+                    running.write(&mut self.logs);
+                }
+                self.run()?;
+            }
         }
         Ok(())
     }
@@ -457,8 +481,20 @@ impl TestDriver {
             })?;
             running.cut(&self.topology, application, id.1 as u32, &mut self.logs);
             self.committed.insert(*id, running.task.position());
+            running.task.committed()?;
+            running.write(&mut self.logs);
         }
         Ok(())
+    }
+
+    /// Commits if something waits for that; whether it does.
+    fn commit_held(&mut self) -> Result<bool, StreamsError> {
+        let mut tasks = self.tasks.values_mut().map(Mutex::get_mut);
+        let held = tasks.any(|running| running.task.outbox().held() > 0);
+        if held {
+            self.commit()?;
+        }
+        Ok(held)
     }
 
     /// Commits, stops, and goes on from what was committed.
@@ -553,6 +589,7 @@ impl TestDriver {
                 *given = *offset as usize;
             }
         }
+        task.committed()?;
         task.advance(self.wall, false)?;
         self.tasks.insert(
             (subtopology, partition),

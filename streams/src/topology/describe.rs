@@ -44,9 +44,8 @@ impl Topology {
 
     /// The topology as text: each operator with what it is, what feeds it and which stores it uses,
     /// under its subtopology, whose tasks have one number for each partition. Outputs of operators
-    /// that have several are told apart by their numbers. Repartition topics that can have a record
-    /// twice after a crash are said to be written at least once: see
-    /// [`crate::StreamsConfig`] (Kafka: `Topology.describe`).
+    /// that have several are told apart by their numbers. Repartition topics whose records all wait for
+    /// commits are said to be: see [`crate::StreamsConfig`] (Kafka: `Topology.describe`).
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = String::new();
@@ -56,8 +55,8 @@ impl Topology {
             for at in &part.nodes {
                 let node = &self.nodes[*at];
                 let _ = write!(text, "  {}: {}", node.name, node.kind);
-                if self.may_repeat_output(part, *at) {
-                    text.push_str(", at least once after a crash");
+                if self.waits_for_commits(part, *at) {
+                    text.push_str(", with each commit");
                 }
                 let inputs = node.inputs.iter().map(|edge| self.edge(*edge));
                 list(&mut text, " <- ", inputs);

@@ -14,8 +14,9 @@ impl Topology {
         before.all(|node| !node.varies && (alone || node.stores.is_empty()))
     }
 
-    /// Whether a node writes a repartition topic records of which can come twice after a crash.
-    pub(crate) fn may_repeat_output(&self, part: &Subtopology, number: usize) -> bool {
+    /// Whether a node writes a repartition topic and cannot do so before a commit: after a crash other
+    /// records could come.
+    pub(crate) fn waits_for_commits(&self, part: &Subtopology, number: usize) -> bool {
         let own = matches!(
             &self.nodes[number].kind,
             NodeKind::Sink {

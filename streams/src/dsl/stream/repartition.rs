@@ -6,7 +6,9 @@ use super::{Produced, Stream};
 use crate::data::Data;
 use crate::dsl::builder::{TopicSource, add_source};
 use crate::dsl::source::Consumed;
-use crate::operator::repartition::{CarriedWatermarks, Deduplicate, Read, RepartitionSink, Tagged};
+use crate::operator::repartition::{
+    CarriedWatermarks, Deduplicate, Read, RepartitionSink, Tagged, Written,
+};
 use crate::state::{KeyValueStore, Store};
 use crate::topology::{
     Changelog, Edge, Make, Node, NodeKind, Plan, StoreSpec, Topic, TopicEnd, name_hash,
@@ -135,7 +137,9 @@ fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produce
             reads: None,
         })
     };
-    let written = store("written", |seed| Box::new(KeyValueStore::<u64>::new(seed)));
+    let written = store("written", |seed| {
+        Box::new(KeyValueStore::<Written>::new(seed))
+    });
     let read = store("read", |seed| Box::new(KeyValueStore::<Read>::new(seed)));
     let end = TopicEnd {
         // Both ends are made together.

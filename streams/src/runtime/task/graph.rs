@@ -104,6 +104,25 @@ impl Graph {
         }
     }
 
+    /// Tells whoever waits for it that everything has been committed.
+    pub(crate) fn committed(&mut self) {
+        self.outbox.let_go();
+        for here in &mut self.nodes {
+            if let Some(operator) = &mut here.operator {
+                let mut cx = Context {
+                    outputs: &mut here.outputs,
+                    stores: &mut self.stores,
+                    outbox: &mut self.outbox,
+                    counts: &mut self.counts,
+                    input: self.input,
+                    idle: self.idle,
+                    failed: &mut self.failed,
+                };
+                operator.committed(&mut cx);
+            }
+        }
+    }
+
     /// Tells the wall clock to whoever goes by it.
     pub(crate) fn wall_clock(&mut self, now: i64) {
         for node in 0..self.nodes.len() {

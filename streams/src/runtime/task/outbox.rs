@@ -16,6 +16,8 @@ pub(crate) struct Outbox {
     topics: Arc<Vec<(Arc<str>, u32)>>,
     bytes: Vec<u8>,
     records: Vec<Entry>,
+    /// Bytes of records that are held back until a commit: they lie in stores.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,21 @@ impl Outbox {
     /// How many records wait.
     pub(crate) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// Counts a record that is held back until the next commit.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.held += bytes;
+    }
+
+    /// Nothing is held back any more.
+    pub(crate) fn let_go(&mut self) {
+        self.held = 0;
+    }
+
+    /// How many bytes are held back.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 
     /// How many bytes of keys and values wait.
