@@ -14,7 +14,6 @@ pub(crate) mod shared;
 pub(crate) mod spent;
 pub(crate) mod task;
 mod worker;
-mod writer;
 
 use commit::{position, snapshot};
 pub(crate) use task::outbox;

@@ -17,7 +17,7 @@ use super::live::Live;
 use super::outbox::TopicId;
 use super::shared::Shared;
 use super::worker::passes;
-use super::writer::Writer;
+use super::worker::writer::Writer;
 use crate::error::StreamsError;
 use crate::record::Headers;
 use snapshot::{About, SnapshotWriter};

@@ -16,7 +16,7 @@ use super::restore::Restored;
 use super::shared::Shared;
 use super::spent::Spent;
 use super::task::Task;
-use super::writer::Writer;
+use super::worker::writer::Writer;
 use crate::error::StreamsError;
 
 /// A task that runs.

@@ -14,7 +14,7 @@ use super::position::Committed;
 use super::shared::Shared;
 use super::snapshot::{self, SnapshotReader};
 use super::task::Task;
-use super::writer::Writer;
+use super::worker::writer::Writer;
 use crate::data::DataError;
 use crate::error::StreamsError;
 use crate::state::Entry;

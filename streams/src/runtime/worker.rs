@@ -1,5 +1,7 @@
 //! A worker: one member of the group, its consumer, and the tasks it has been given.
 
+pub(super) mod writer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +19,8 @@ use super::restore;
 use super::setup;
 use super::shared::{Progress, Shared};
 use super::task::Order;
-use super::writer::{Current, Writer};
 use crate::error::StreamsError;
+use writer::{Current, Writer};
 
 /// How often a worker looks at the clock, at least.
 const TICK: Duration = Duration::from_millis(100);
