@@ -210,7 +210,7 @@ fn what_closes_at_the_end_is_counted_once() {
     let topology = builder.build().unwrap();
     let mut driver = driver(&topology);
     for (at, key) in ["a", "b", "c", "d"].into_iter().enumerate() {
-        let record = Record::new(key.to_owned(), 0, 3);
+        let record = Record::new(key.to_owned(), 0_i64, 3);
         driver.feed_to("in", Some(at as u32 % 2), &record).unwrap();
     }
     driver.finish().unwrap();
