@@ -330,7 +330,7 @@ async fn what_a_crash_left_is_undone_once() {
     let left = |keys: &[&str], at: i64| {
         let left = keys
             .iter()
-            .map(|key| (key.to_string(), "left".to_owned(), at));
+            .map(|key| (key.to_string(), "not committed yet".to_owned(), at));
         left.collect::<Vec<_>>()
     };
     write(&client, &changelog, left(&["word1", "new"], now)).await;
