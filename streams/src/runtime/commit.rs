@@ -69,9 +69,11 @@ pub(super) async fn commit(
         let mut next = live.committed.clone();
         next.position = live.task.lock().position();
         for store in &live.changed {
-            if let Some(end) = ends.get(&changelog(shared, live, *store)) {
-                next.changelogs.insert(*store, *end);
-            }
+            let log = changelog(shared, live, *store);
+            let end = ends.get(&log).ok_or_else(|| {
+                StreamsError::Internal(format!("the cluster did not say where {log} ends"))
+            })?;
+            next.changelogs.insert(*store, *end);
         }
         if next == live.committed {
             continue;

@@ -225,6 +225,10 @@ async fn committed(
     committed.map_err(|error| StreamsError::Position(error.to_string()))
 }
 
+fn unlisted(partition: &TopicPartition) -> StreamsError {
+    StreamsError::Internal(format!("the cluster did not say what {partition} has"))
+}
+
 /// First and last offsets of partitions.
 async fn ranges(
     shared: &Shared,
@@ -242,7 +246,7 @@ async fn ranges(
             let listed = listed.all()?;
             for partition in partitions {
                 let offset = listed.get(partition).and_then(|listed| listed.offset);
-                found.push(offset.unwrap_or(0));
+                found.push(offset.ok_or_else(|| unlisted(partition))?);
             }
         }
         both.push(found);
@@ -437,7 +441,7 @@ pub(crate) async fn read_range(
             .into_values()
             .next()
             .and_then(|listed| listed.offset);
-        Ok::<i64, StreamsError>(offset.unwrap_or(0))
+        offset.ok_or_else(|| unlisted(partition))
     };
     let from = match from {
         Some(from) => from,

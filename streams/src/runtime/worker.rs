@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::assignment::{TaskAssignor, TaskId};
 use super::commit;
+use super::config::StreamsConfig;
 use super::live::{Live, Tasks};
 use super::restore;
 use super::setup;
@@ -222,7 +223,7 @@ impl Worker {
             let order = match live.waits_since {
                 _ if patience.is_zero() => Order::CaughtUp,
                 Some(since)
-                    if tick && clock.now().millis >= since + patience.as_millis() as u64 =>
+                    if tick && clock.now().millis >= since.saturating_add(millis(patience)) =>
                 {
                     Order::CaughtUp
                 }
@@ -291,8 +292,12 @@ impl Worker {
             self.hold_back(live)?;
         }
         if now.millis >= self.purge_at {
-            let clock = &self.shared.config.clock;
-            self.purge_at = clock.deadline(self.shared.config.commit_interval * PURGE_EVERY);
+            let StreamsConfig {
+                clock,
+                commit_interval,
+                ..
+            } = &self.shared.config;
+            self.purge_at = clock.deadline(commit_interval.saturating_mul(PURGE_EVERY));
             commit::purge(&self.shared, tasks.live.values_mut());
         }
         drop(tasks);
@@ -672,4 +677,8 @@ pub(super) fn passes(error: &ConsumerError) -> bool {
             ..
         }
     )
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

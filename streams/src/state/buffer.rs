@@ -175,11 +175,13 @@ impl<V: Data> Store for BufferStore<V> {
             }
         }
         self.table.restore(hash, entry.key, entry.value)?;
-        if let (Some((held, _)), Some(value)) = (self.table.get(hash, entry.key), entry.value) {
+        if let Some((held, timestamp)) = self.table.get(hash, entry.key) {
+            // As it is written now: it may have been longer or shorter when it was stored.
+            let bytes = self.size(entry.key, held, timestamp)?;
             self.order.insert((held.time, entry.key.into()));
             self.order_keys += entry.key.len();
             if let Some(held) = &mut self.held {
-                *held += entry.key.len() + value.len();
+                *held += bytes;
             }
         }
         Ok(())

@@ -65,10 +65,10 @@ impl<V: Data> VersionedStore<V> {
             let Versions(versions) = slot
                 .value
                 .get_or_insert_with(|| Versions(Vec::with_capacity(1)));
-            if let Some((time, None)) = versions.last() {
-                if gone.remove(&(*time, key.into())) {
-                    *gone_keys -= key.len();
-                }
+            if let Some((time, None)) = versions.last()
+                && gone.remove(&(*time, key.into()))
+            {
+                *gone_keys -= key.len();
             }
             let old = versions.last().and_then(|(_, value)| value.clone());
             let place = versions.partition_point(|(time, _)| *time < timestamp);
@@ -159,10 +159,10 @@ impl<V: Data> Store for VersionedStore<V> {
 
     fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
         let hash = self.hasher.hash(entry.key);
-        if let Some((_, timestamp)) = self.table.get(hash, entry.key) {
-            if self.gone.remove(&(timestamp, entry.key.into())) {
-                self.gone_keys -= entry.key.len();
-            }
+        if let Some((_, timestamp)) = self.table.get(hash, entry.key)
+            && self.gone.remove(&(timestamp, entry.key.into()))
+        {
+            self.gone_keys -= entry.key.len();
         }
         self.table.restore(hash, entry.key, entry.value)?;
         let restored = self.table.get(hash, entry.key);
