@@ -39,6 +39,10 @@ pub(crate) trait Operator: Send {
     /// Everything that it has in its stores has been committed. Only for what waits for that.
     fn committed(&mut self, _cx: &mut Context<'_>) {}
 
+    /// Goes on with what it has left for later ([`Context::unfinished`]). Nothing else is asked of it
+    /// before it has done so.
+    fn go_on(&mut self, _cx: &mut Context<'_>) {}
+
     /// The wall clock has moved on. Only for what goes by it: punctuation, suppression limits.
     fn wall_clock(&mut self, _now: i64, _cx: &mut Context<'_>) {}
 }
@@ -54,11 +58,34 @@ pub(crate) struct Context<'a> {
     pub(crate) input: Option<u32>,
     /// Whether none of the task's source partitions has had anything for long enough.
     pub(crate) idle: bool,
+    /// When so many rows lie in an output an operator that may have many more passes them on first: it
+    /// leaves the rest for later.
+    pub(crate) portion: usize,
+    /// Set by an operator that has left something for later.
+    pub(crate) unfinished: &'a mut bool,
     /// The first error of the round: it ends the task.
     pub(crate) failed: &'a mut Option<StreamsError>,
 }
 
 impl Context<'_> {
+    /// Whether an output has as many rows as it should have.
+    #[inline]
+    pub(crate) fn is_full(&self, port: usize) -> bool {
+        self.outputs.ports[port].chunk.len() >= self.portion
+    }
+
+    /// Leaves something for later. What is in the outputs goes on its way, with its own watermark behind
+    /// it, which is held back by `by`.
+    pub(crate) fn leave(&mut self, by: i64) {
+        *self.unfinished = true;
+        for output in &mut self.outputs.ports {
+            if let Some(last) = output.chunk.last_watermark() {
+                output.chunk.set_watermark(last);
+                output.chunk.hold_back(by);
+            }
+        }
+    }
+
     /// Ends the task with this error, unless it has one already.
     #[cold]
     pub(crate) fn fail(&mut self, error: StreamsError) {

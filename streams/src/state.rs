@@ -21,7 +21,7 @@ pub(crate) use buffer::{BufferStore, Held};
 pub(crate) use global::{GlobalStore, Globals};
 pub(crate) use join_buffer::JoinBuffer;
 pub(crate) use kv::KeyValueStore;
-pub(crate) use span::{Span, SpanStore, SpanTimes};
+pub(crate) use span::{Passing, Span, SpanStore, SpanTimes};
 pub(crate) use unmatched::Unmatched;
 pub(crate) use versions::VersionedStore;
 pub(crate) use view::Getter;

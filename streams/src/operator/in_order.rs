@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::RangeFrom;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
+use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::data::{Data, DataError, decode_slice};
 use crate::error::StreamsError;
 use crate::record::{Change, Record};
@@ -22,6 +22,10 @@ pub(crate) struct InOrder<K, V> {
     time: EventTime,
     store: StoreId,
     scratch: Vec<u8>,
+    /// What is being given out: from and to where event time has come, and the watermark that it
+    /// carries by stream time; and what comes behind it.
+    giving: Option<(i64, i64, i64)>,
+    rest: Option<Chunk<K, V>>,
     types: PhantomData<fn(K, V)>,
 }
 
@@ -38,6 +42,8 @@ impl<K: Data, V: Data> InOrder<K, V> {
             time,
             store,
             scratch: Vec::new(),
+            giving: None,
+            rest: None,
             types: PhantomData,
         }
     }
@@ -73,12 +79,17 @@ impl<K: Data, V: Data> InOrder<K, V> {
         }
     }
 
-    /// Event time has come from `before` to `now`: gives out what is to come out by then.
-    fn advance(&self, before: i64, now: i64, stamp: i64, cx: &mut Context<'_>) {
+    /// Event time has come from `before` to `now`: gives out what is to come out by then; `false` if some
+    /// of it is left for later.
+    fn advance(&mut self, before: i64, now: i64, stamp: i64, cx: &mut Context<'_>) -> bool {
         let until = now.saturating_sub(self.wait);
         while let Some(time) = cx.stores.get::<BufferStore<V>>(self.store).first() {
             if time > until {
                 break;
+            }
+            if cx.is_full(0) {
+                self.giving = Some((before, now, stamp));
+                return false;
             }
             let watermark = match self.time {
                 EventTime::Watermark => {
@@ -89,10 +100,14 @@ impl<K: Data, V: Data> InOrder<K, V> {
             };
             match self.take(watermark, cx) {
                 Ok(Some(row)) => cx.outputs.get::<K, V>(0).rows.push(row),
-                Ok(None) => return,
-                Err(error) => return self.fail(error, cx),
+                Ok(None) => return true,
+                Err(error) => {
+                    self.fail(error, cx);
+                    return true;
+                }
             }
         }
+        true
     }
 
     fn take(
@@ -130,43 +145,93 @@ impl<K: Data, V: Data> InOrder<K, V> {
         });
     }
 
-    /// The watermark has come to `now`.
-    fn watermark(&self, now: i64, cx: &mut Context<'_>) {
+    /// The watermark has come to `now`; `false` if something is left for later.
+    fn watermark(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
         let time = cx.stores.get::<BufferStore<V>>(self.store).time_mut();
         let before = time.closed;
         time.closed = now.max(before);
-        if now > before {
-            self.advance(before, now, now, cx);
+        now <= before || self.advance(before, now, now, cx)
+    }
+}
+
+impl<K: Data, V: Data> InOrder<K, V> {
+    /// By how much the watermark behind it is below that in front of it.
+    fn holds_back(&self) -> i64 {
+        match self.time {
+            EventTime::Watermark => self.wait,
+            EventTime::StreamTime => 0,
         }
+    }
+
+    /// Takes a record in; gives it back if what comes out in front of it is not all out yet. `Err` also
+    /// says that something is left for later.
+    fn take_in(
+        &mut self,
+        row: Record<K, V>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Option<Record<K, V>>> {
+        let stamp = row.watermark;
+        let now = match self.time {
+            EventTime::Watermark => {
+                if !self.watermark(stamp, cx) {
+                    return Err(Some(row));
+                }
+                stamp
+            }
+            EventTime::StreamTime => {
+                let time = cx.stores.get::<BufferStore<V>>(self.store).time_mut();
+                time.stream_time = time.stream_time.max(row.timestamp);
+                time.stream_time
+            }
+        };
+        self.hold(row, cx);
+        if !self.advance(now, now, stamp, cx) {
+            return Err(None);
+        }
+        Ok(())
+    }
+
+    /// Leaves what comes behind for later.
+    #[cold]
+    fn leave(&mut self, rows: Vec<Record<K, V>>, watermark: i64, cx: &mut Context<'_>) {
+        self.rest = Some(Chunk { rows, watermark });
+        cx.leave(self.holds_back());
     }
 }
 
 impl<K: Data, V: Data> Operator for InOrder<K, V> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let input = typed::<K, V>(input);
-        cx.outputs.get::<K, V>(0).watermark = input.watermark;
-        for row in input.rows.drain(..) {
-            let stamp = row.watermark;
-            let now = match self.time {
-                EventTime::Watermark => {
-                    self.watermark(stamp, cx);
-                    stamp
-                }
-                EventTime::StreamTime => {
-                    let time = cx.stores.get::<BufferStore<V>>(self.store).time_mut();
-                    time.stream_time = time.stream_time.max(row.timestamp);
-                    time.stream_time
-                }
-            };
-            self.hold(row, cx);
-            self.advance(now, now, stamp, cx);
+        let mut rows = input.rows.drain(..);
+        while let Some(row) = rows.next() {
+            if let Err(own) = self.take_in(row, cx) {
+                let left = own.into_iter().chain(rows).collect();
+                return self.leave(left, input.watermark, cx);
+            }
             if cx.failed.is_some() {
                 return;
             }
         }
-        if self.time == EventTime::Watermark {
-            self.watermark(input.watermark, cx);
-            cx.outputs.ports[0].chunk.hold_back(self.wait);
+        drop(rows);
+        if self.time == EventTime::Watermark && !self.watermark(input.watermark, cx) {
+            return self.leave(Vec::new(), input.watermark, cx);
+        }
+        let chunk = &mut cx.outputs.ports[0].chunk;
+        chunk.set_watermark(input.watermark);
+        chunk.hold_back(self.holds_back());
+    }
+
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        let Some(mut rest) = self.rest.take() else {
+            return;
+        };
+        if let Some((before, now, stamp)) = self.giving.take() {
+            if !self.advance(before, now, stamp, cx) {
+                return self.leave(rest.rows, rest.watermark, cx);
+            }
+        }
+        if cx.failed.is_none() {
+            self.process(0, &mut rest, cx);
         }
     }
 }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use super::window_aggregate::{Emit, LATE, RESULTS};
 use super::{Context, Operator, bad_key};
 use crate::aggregator::Aggregator;
-use crate::chunk::{AnyChunk, typed};
+use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::data::{Data, decode_slice};
 use crate::late::{Late, LateReason, LateWindow};
 use crate::query::Kind;
 use crate::record::{Change, Headers, Record};
-use crate::state::{Span, SpanStore, SpanTimes, StoreId};
+use crate::state::{Passing, Span, SpanStore, SpanTimes, StoreId};
 use crate::time::{EventTime, SessionWindows, SlidingWindows, Window, Windowed};
 
 /// How records make windows.
@@ -142,6 +142,9 @@ pub(crate) struct SpanAggregate<K, V, A: Aggregator<K, V>> {
     /// How long it is kept.
     keep: i64,
     scratch: Vec<u8>,
+    /// What is being given out, with the least watermark that it carries, and what comes behind it.
+    passing: Option<(Passing, i64)>,
+    rest: Option<Chunk<K, V>>,
     types: PhantomData<fn(K, V)>,
 }
 
@@ -177,6 +180,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
             close: spans.close(),
             keep: spans.times(emit).keep,
             scratch: Vec::new(),
+            passing: None,
+            rest: None,
             types: PhantomData,
         }
     }
@@ -206,20 +211,44 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         }
     }
 
-    /// Event time has come to `now`. Results carry a watermark of at least `stamp`.
-    fn advance(&mut self, now: i64, stamp: i64, cx: &mut Context<'_>) {
+    /// Event time has come to `now`. Results carry a watermark of at least `stamp`. `false` if something
+    /// is left for later.
+    fn advance(&mut self, now: i64, stamp: i64, cx: &mut Context<'_>) -> bool {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let before = store.time().closed;
         if now <= before {
-            return;
+            return true;
         }
         store.time_mut().closed = now;
         if now < store.first_due() {
-            return;
+            return true;
         }
+        self.passing = Some((store.pass(before), stamp));
+        self.give_out(cx)
+    }
+
+    /// Gives out what closes; `false` if some of it is left for later.
+    fn give_out(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some((mut passing, stamp)) = self.passing.take() else {
+            return true;
+        };
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
-        let passed = store.pass(before, &mut |fired| {
-            let key = decode_slice::<K>(Some(fired.key)).map_err(bad_key)?;
+        loop {
+            if output.rows.len() >= cx.portion {
+                self.passing = Some((passing, stamp));
+                return false;
+            }
+            let Some(fired) = store.next_fired(&mut passing) else {
+                break;
+            };
+            let key = match decode_slice::<K>(Some(fired.key)) {
+                Ok(key) => key,
+                Err(error) => {
+                    cx.fail(bad_key(error));
+                    return true;
+                }
+            };
             let watermark = match self.spans.time() {
                 EventTime::Watermark => stamp.max(fired.at.saturating_sub(1)),
                 EventTime::StreamTime => stamp,
@@ -237,11 +266,9 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
                 headers: Headers::default(),
                 watermark,
             });
-            Ok(())
-        });
-        if let Err(error) = passed {
-            cx.fail(error);
         }
+        store.end_pass(passing);
+        true
     }
 
     /// Whether a record goes into no window, whatever its time.
@@ -338,38 +365,81 @@ fn window<A>(span: &Span<A>) -> Window {
     }
 }
 
+impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
+    /// Takes a record in; gives it back if what closes in front of it is not all out yet. `Err` also
+    /// says that something is left for later.
+    #[inline]
+    fn take(
+        &mut self,
+        row: Record<K, V>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Option<Record<K, V>>> {
+        let stamp = row.watermark;
+        if self.spans.time() == EventTime::Watermark {
+            if !self.advance(stamp, i64::MIN, cx) {
+                return Err(Some(row));
+            }
+            let closed = cx.stores.get::<Store<K, V, A>>(self.store).time().closed;
+            self.add(row, closed, cx);
+        } else if self.leaves_out(&row) {
+            // It does not move Kafka's stream time.
+            self.add(row, i64::MIN, cx);
+        } else {
+            // Stream time counts for the record itself, but what the record changes comes out
+            // before what closes because of it.
+            let time = cx.stores.get::<Store<K, V, A>>(self.store).time_mut();
+            time.stream_time = time.stream_time.max(row.timestamp);
+            let now = time.stream_time;
+            self.add(row, now, cx);
+            if !self.advance(now, stamp, cx) {
+                return Err(None);
+            }
+        }
+        if cx.is_full(RESULTS) {
+            return Err(None);
+        }
+        Ok(())
+    }
+
+    /// Leaves what comes behind for later.
+    #[cold]
+    fn leave(&mut self, rows: Vec<Record<K, V>>, watermark: i64, cx: &mut Context<'_>) {
+        self.rest = Some(Chunk { rows, watermark });
+        cx.leave(self.spans.holds_back(self.emit));
+    }
+}
+
 impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for SpanAggregate<K, V, A> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let input = typed::<K, V>(input);
-        let by_watermark = self.spans.time() == EventTime::Watermark;
-        for row in input.rows.drain(..) {
-            let stamp = row.watermark;
-            if by_watermark {
-                self.advance(stamp, i64::MIN, cx);
-                let closed = cx.stores.get::<Store<K, V, A>>(self.store).time().closed;
-                self.add(row, closed, cx);
-            } else if self.leaves_out(&row) {
-                // It does not move Kafka's stream time.
-                self.add(row, i64::MIN, cx);
-            } else {
-                // Stream time counts for the record itself, but what the record changes comes out
-                // before what closes because of it.
-                let time = cx.stores.get::<Store<K, V, A>>(self.store).time_mut();
-                time.stream_time = time.stream_time.max(row.timestamp);
-                let now = time.stream_time;
-                self.add(row, now, cx);
-                self.advance(now, stamp, cx);
+        let mut rows = input.rows.drain(..);
+        while let Some(row) = rows.next() {
+            if let Err(own) = self.take(row, cx) {
+                let left = own.into_iter().chain(rows).collect();
+                return self.leave(left, input.watermark, cx);
             }
             if cx.failed.is_some() {
                 return;
             }
         }
-        if by_watermark {
-            self.advance(input.watermark, i64::MIN, cx);
+        drop(rows);
+        let by_watermark = self.spans.time() == EventTime::Watermark;
+        if by_watermark && !self.advance(input.watermark, i64::MIN, cx) {
+            return self.leave(Vec::new(), input.watermark, cx);
         }
         for output in &mut cx.outputs.ports {
             output.chunk.set_watermark(input.watermark);
             output.chunk.hold_back(self.spans.holds_back(self.emit));
         }
+    }
+
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        let Some(mut rest) = self.rest.take() else {
+            return;
+        };
+        if !self.give_out(cx) {
+            return self.leave(rest.rows, rest.watermark, cx);
+        }
+        self.process(0, &mut rest, cx);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
+use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::data::{Data, decode_slice};
 use crate::late::{Late, LateReason};
 use crate::record::{Headers, Record};
@@ -43,6 +43,8 @@ pub(crate) struct StreamJoin<K, V, W, X> {
     /// Event time at which a record comes out without a partner, at the earliest.
     due: i64,
     scratch: Vec<u8>,
+    /// What comes behind what is being given out, and at which input.
+    rest: Option<(usize, Box<dyn AnyChunk>)>,
     types: PhantomData<fn(K) -> X>,
 }
 
@@ -55,29 +57,34 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             stores,
             due: i64::MIN,
             scratch: Vec::new(),
+            rest: None,
             types: PhantomData,
         }
     }
 
     /// The watermark has come to `now`: gives out what has waited long enough, and drops what nothing
-    /// can join any more.
-    fn advance(&mut self, now: i64, cx: &mut Context<'_>) {
+    /// can join any more. `false` if something is left for later.
+    fn advance(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
         let left = cx.stores.get::<JoinBuffer<V>>(self.stores.buffers[0]);
-        if now <= left.time_mut().closed {
-            return;
+        // What was left for later is given out before anything else.
+        let now = now.max(left.time_mut().closed);
+        if now > left.time_mut().closed {
+            left.time_mut().closed = now;
+            left.expire();
+            let right = cx.stores.get::<JoinBuffer<W>>(self.stores.buffers[1]);
+            right.time_mut().closed = now;
+            right.expire();
         }
-        left.time_mut().closed = now;
-        left.expire();
-        let right = cx.stores.get::<JoinBuffer<W>>(self.stores.buffers[1]);
-        right.time_mut().closed = now;
-        right.expire();
-        self.release(now, None, cx);
+        self.release(now, None, cx)
     }
 
     /// Gives out what is due, as if event time had come there step by step: that is the watermark that
-    /// it carries, unless there is another `stamp`.
-    fn release(&mut self, now: i64, stamp: Option<i64>, cx: &mut Context<'_>) {
+    /// it carries, unless there is another `stamp`. `false` if some of it is left for later.
+    fn release(&mut self, now: i64, stamp: Option<i64>, cx: &mut Context<'_>) -> bool {
         while now >= self.due {
+            if cx.is_full(RESULTS) {
+                return false;
+            }
             let left = self.stores.unmatched[0];
             let left = left.and_then(|store| cx.stores.get::<Unmatched<V>>(store).first());
             let right = self.stores.unmatched[1];
@@ -95,7 +102,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
                 (None, None) => {
                     let next = [left, right].into_iter().flatten().map(|(_, due)| due);
                     self.due = next.min().unwrap_or(i64::MAX);
-                    return;
+                    return true;
                 }
             };
             let (joiner, stores) = (Arc::clone(&self.joiner), self.stores);
@@ -111,21 +118,27 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
                 give_out::<K, _, _>(stores.unmatched[1], stamp, join, cx);
             }
             if cx.failed.is_some() {
-                return;
+                return true;
             }
         }
+        true
     }
 
-    /// Takes in a record of one side.
+    /// Takes in a record of one side; gives it back if what comes out in front of it is not all out yet.
+    /// `Err` also says that something is left for later.
     fn take<A: Data, B: Data>(
         &mut self,
         side: usize,
         row: Record<K, A>,
         join: impl Fn(&A, Option<&B>) -> Option<X>,
         cx: &mut Context<'_>,
-    ) {
+    ) -> Result<(), Option<Record<K, A>>> {
         match self.windows.time {
-            EventTime::Watermark => self.advance(row.watermark, cx),
+            EventTime::Watermark => {
+                if !self.advance(row.watermark, cx) {
+                    return Err(Some(row));
+                }
+            }
             EventTime::StreamTime => {
                 let time = cx.stores.get::<JoinBuffer<V>>(self.stores.buffers[0]);
                 let time = time.time_mut();
@@ -134,7 +147,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             }
         }
         if cx.failed.is_some() {
-            return;
+            return Ok(());
         }
         if row.value.is_null() {
             cx.counts.null_value += 1;
@@ -142,14 +155,14 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
                 // It joins nothing, but moves the time of Kafka's store on.
                 self.move_on::<A>(side, row.timestamp, cx);
             }
-            return;
+            return Ok(());
         }
         let now = cx.stores.get::<JoinBuffer<V>>(self.stores.buffers[0]);
         let now = now.time_mut().closed;
         let late = row.timestamp.saturating_add(self.windows.grace) <= now;
         if self.windows.time == EventTime::Watermark && late {
             self.tell_late(side, &row, now, LateReason::WindowClosed, false, cx);
-            return;
+            return Ok(());
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
@@ -157,7 +170,10 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             Ok(Some(bytes)) => {
                 if self.windows.time == EventTime::StreamTime && row.timestamp == now {
                     // Kafka has results come out strictly later.
-                    self.release(now.saturating_sub(1), Some(row.watermark), cx);
+                    if !self.release(now.saturating_sub(1), Some(row.watermark), cx) {
+                        self.scratch = scratch;
+                        return Err(Some(row));
+                    }
                 }
                 if cx.failed.is_none() {
                     self.meet(side, bytes, &row, now, join, cx);
@@ -172,6 +188,39 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             Err(error) => cx.fail(bad_key(error)),
         }
         self.scratch = scratch;
+        if cx.is_full(RESULTS) {
+            return Err(None);
+        }
+        Ok(())
+    }
+
+    /// Takes in records of one side; gives those that are left for later, with the rest of a record that
+    /// is to be taken again.
+    fn take_all<A: Data, B: Data>(
+        &mut self,
+        side: usize,
+        rows: &mut Vec<Record<K, A>>,
+        join: impl Fn(&A, Option<&B>) -> Option<X>,
+        cx: &mut Context<'_>,
+    ) -> Option<Vec<Record<K, A>>> {
+        let mut rows = rows.drain(..);
+        while let Some(row) = rows.next() {
+            if let Err(own) = self.take(side, row, &join, cx) {
+                return Some(own.into_iter().chain(rows).collect());
+            }
+            if cx.failed.is_some() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Leaves what comes behind for later.
+    #[cold]
+    fn leave(&mut self, port: usize, rest: Box<dyn AnyChunk>, cx: &mut Context<'_>) {
+        self.rest = Some((port, rest));
+        // Its results carry the watermark behind the join.
+        cx.leave(0);
     }
 
     /// Moves the stream time of one side's buffer on, which goes by the records of that side alone.
@@ -352,30 +401,40 @@ where
     fn process(&mut self, port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let joiner = Arc::clone(&self.joiner);
         let watermark = input.watermark();
-        if port == 0 {
+        let left: Option<Box<dyn AnyChunk>> = if port == 0 {
             let join = |own: &V, other: Option<&W>| joiner(Some(own), other);
-            for row in typed::<K, V>(input).rows.drain(..) {
-                self.take(0, row, join, cx);
-                if cx.failed.is_some() {
-                    return;
-                }
-            }
+            let rows = &mut typed::<K, V>(input).rows;
+            let left = self.take_all(0, rows, join, cx);
+            left.map(|rows| Box::new(Chunk { rows, watermark }) as Box<dyn AnyChunk>)
         } else {
             let join = |own: &W, other: Option<&V>| joiner(other, Some(own));
-            for row in typed::<K, W>(input).rows.drain(..) {
-                self.take(1, row, join, cx);
-                if cx.failed.is_some() {
-                    return;
-                }
-            }
+            let rows = &mut typed::<K, W>(input).rows;
+            let left = self.take_all(1, rows, join, cx);
+            left.map(|rows| Box::new(Chunk { rows, watermark }) as Box<dyn AnyChunk>)
+        };
+        if let Some(left) = left {
+            return self.leave(port, left, cx);
         }
-        if self.windows.time == EventTime::Watermark {
-            self.advance(watermark, cx);
+        if cx.failed.is_some() {
+            return;
+        }
+        if self.windows.time == EventTime::Watermark && !self.advance(watermark, cx) {
+            let nothing = Chunk::<K, V> {
+                rows: Vec::new(),
+                watermark,
+            };
+            return self.leave(0, Box::new(nothing), cx);
         }
         for output in &mut cx.outputs.ports {
             output
                 .chunk
                 .set_watermark(watermark.saturating_sub(self.delay));
+        }
+    }
+
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        if let Some((port, mut rest)) = self.rest.take() {
+            self.process(port, &mut *rest, cx);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
+use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::data::{Data, DataError, decode_slice};
 use crate::error::StreamsError;
 use crate::record::{Change, Record};
@@ -57,6 +57,10 @@ pub(crate) struct Suppress<K, V> {
     rules: Arc<Rules<K>>,
     store: StoreId,
     scratch: Vec<u8>,
+    /// What is being given out: from and to where event time has come, and the watermark that it
+    /// carries by stream time; and what comes behind it.
+    giving: Option<(i64, i64, i64)>,
+    rest: Option<Chunk<K, Change<V>>>,
     types: PhantomData<fn(V)>,
 }
 
@@ -66,6 +70,8 @@ impl<K: Data, V: Data> Suppress<K, V> {
             rules,
             store,
             scratch: Vec::new(),
+            giving: None,
+            rest: None,
             types: PhantomData,
         }
     }
@@ -94,14 +100,19 @@ impl<K: Data, V: Data> Suppress<K, V> {
         }
     }
 
-    /// Event time has come from `before` to `now`: gives out what is to come out by then. What comes
+    /// Event time has come from `before` to `now`: gives out what is to come out by then; `false` if some
+    /// of it is left for later. What comes
     /// out by the watermark does so as if that had come there step by step; by stream time it carries
     /// the watermark of the record that moves it.
-    fn advance(&self, before: i64, now: i64, stamp: i64, cx: &mut Context<'_>) {
+    fn advance(&mut self, before: i64, now: i64, stamp: i64, cx: &mut Context<'_>) -> bool {
         let until = now.saturating_sub(self.rules.wait);
         while let Some(time) = cx.stores.get::<BufferStore<V>>(self.store).first() {
             if time > until {
                 break;
+            }
+            if cx.is_full(0) {
+                self.giving = Some((before, now, stamp));
+                return false;
             }
             let watermark = match self.rules.time {
                 EventTime::Watermark => {
@@ -111,9 +122,10 @@ impl<K: Data, V: Data> Suppress<K, V> {
                 EventTime::StreamTime => stamp,
             };
             if !self.give(watermark, cx) {
-                return;
+                return true;
             }
         }
+        true
     }
 
     /// Does what is to be done when there is too much.
@@ -187,47 +199,90 @@ impl<K: Data, V: Data> Suppress<K, V> {
         });
     }
 
-    /// The watermark has come to `now`.
-    fn watermark(&self, now: i64, cx: &mut Context<'_>) {
+    /// The watermark has come to `now`; `false` if something is left for later.
+    fn watermark(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
         let closed = &mut cx
             .stores
             .get::<BufferStore<V>>(self.store)
             .time_mut()
             .closed;
         let before = std::mem::replace(closed, now.max(*closed));
-        if now > before {
-            self.advance(before, now, now, cx);
+        now <= before || self.advance(before, now, now, cx)
+    }
+}
+
+impl<K: Data, V: Data> Suppress<K, V> {
+    /// Takes a record in; gives it back if what comes out in front of it is not all out yet. `Err` also
+    /// says that something is left for later.
+    fn take_in(
+        &mut self,
+        row: Record<K, Change<V>>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Option<Record<K, Change<V>>>> {
+        let stamp = row.watermark;
+        let now = match self.rules.time {
+            EventTime::Watermark => {
+                if !self.watermark(stamp, cx) {
+                    return Err(Some(row));
+                }
+                stamp
+            }
+            EventTime::StreamTime => {
+                let time = cx.stores.get::<BufferStore<V>>(self.store).time_mut();
+                time.stream_time = time.stream_time.max(row.timestamp);
+                time.stream_time
+            }
+        };
+        self.hold(row, cx);
+        if !self.advance(now, now, stamp, cx) {
+            return Err(None);
         }
+        self.bound(stamp, cx);
+        Ok(())
+    }
+
+    /// Leaves what comes behind for later.
+    #[cold]
+    fn leave(&mut self, rows: Vec<Record<K, Change<V>>>, watermark: i64, cx: &mut Context<'_>) {
+        self.rest = Some(Chunk { rows, watermark });
+        cx.leave(self.rules.holds_back());
     }
 }
 
 impl<K: Data, V: Data> Operator for Suppress<K, V> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let input = typed::<K, Change<V>>(input);
-        cx.outputs.get::<K, Change<V>>(0).watermark = input.watermark;
-        for row in input.rows.drain(..) {
-            let (stamp, timestamp) = (row.watermark, row.timestamp);
-            let now = match self.rules.time {
-                EventTime::Watermark => {
-                    self.watermark(stamp, cx);
-                    stamp
-                }
-                EventTime::StreamTime => {
-                    let time = cx.stores.get::<BufferStore<V>>(self.store).time_mut();
-                    time.stream_time = time.stream_time.max(timestamp);
-                    time.stream_time
-                }
-            };
-            self.hold(row, cx);
-            self.advance(now, now, stamp, cx);
-            self.bound(stamp, cx);
+        let mut rows = input.rows.drain(..);
+        while let Some(row) = rows.next() {
+            if let Err(own) = self.take_in(row, cx) {
+                let left = own.into_iter().chain(rows).collect();
+                return self.leave(left, input.watermark, cx);
+            }
             if cx.failed.is_some() {
                 return;
             }
         }
-        if self.rules.time == EventTime::Watermark {
-            self.watermark(input.watermark, cx);
+        drop(rows);
+        if self.rules.time == EventTime::Watermark && !self.watermark(input.watermark, cx) {
+            return self.leave(Vec::new(), input.watermark, cx);
         }
-        cx.outputs.ports[0].chunk.hold_back(self.rules.holds_back());
+        let chunk = &mut cx.outputs.ports[0].chunk;
+        chunk.set_watermark(input.watermark);
+        chunk.hold_back(self.rules.holds_back());
+    }
+
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        let Some(mut rest) = self.rest.take() else {
+            return;
+        };
+        if let Some((before, now, stamp)) = self.giving.take() {
+            if !self.advance(before, now, stamp, cx) {
+                return self.leave(rest.rows, rest.watermark, cx);
+            }
+            self.bound(stamp, cx);
+        }
+        if cx.failed.is_none() {
+            self.process(0, &mut rest, cx);
+        }
     }
 }

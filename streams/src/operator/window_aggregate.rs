@@ -3,6 +3,7 @@
 //! Three ways to keep state: a pane is one window, or, where windows overlap and states can be merged
 //! and nothing comes out before a window closes, a slice that all windows over it share.
 
+mod firing;
 mod panes;
 mod slices;
 
@@ -15,13 +16,13 @@ use super::keys::Keys;
 use super::{Context, Operator, bad_key};
 use crate::aggregator::Aggregator;
 use crate::chunk::{AnyChunk, Chunk, typed};
-use crate::data::{Data, decode_slice, nullable};
-use crate::error::StreamsError;
+use crate::data::{Data, nullable};
 use crate::late::{Late, LateReason};
 use crate::record::{Change, Headers, Record};
 use crate::state::table::Hash;
 use crate::state::{StoreId, WindowStore};
 use crate::time::{AnyWindows, EventTime, TimeWindows, Window, Windowed};
+use firing::Firing;
 use panes::Panes;
 use slices::Slices;
 
@@ -66,6 +67,9 @@ pub(crate) struct WindowAggregate<K, V, A: Aggregator<K, V>> {
     /// Event time at which something is to be done, at the earliest.
     due: i64,
     keys: Keys,
+    /// What is being given out, and what comes behind it.
+    firing: Option<Firing<K, A::State>>,
+    rest: Option<Chunk<K, V>>,
     types: PhantomData<fn(K, V)>,
 }
 
@@ -143,6 +147,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             wants_old,
             due: i64::MIN,
             keys: Keys::default(),
+            firing: None,
+            rest: None,
             types: PhantomData,
         }
     }
@@ -169,27 +175,38 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     }
 
     /// Event time has come to `now`: gives out what closes, and drops what nothing can change any
-    /// more. Results carry a watermark of at least `stamp`.
-    fn advance(&mut self, now: i64, stamp: i64, cx: &mut Context<'_>) {
+    /// more. Results carry a watermark of at least `stamp`. `false` if something is left for later.
+    fn advance(&mut self, now: i64, stamp: i64, cx: &mut Context<'_>) -> bool {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let before = store.time().closed;
         if now <= before {
-            return;
+            return true;
         }
         store.time_mut().closed = now;
         if now < self.due {
-            return;
+            return true;
         }
-        let fired = match self.emit {
-            Emit::Update => Ok(()),
-            _ => self.fire(before, now, stamp, cx),
-        };
-        if let Err(error) = fired {
-            return cx.fail(error);
+        if self.emit != Emit::Update {
+            self.firing = Some(Firing::new(before, now, stamp));
+        }
+        self.fire_and_expire(now, cx)
+    }
+
+    /// Gives out what closes until event time has come to `now`; `false` if some of it is left for later.
+    fn fire_and_expire(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
+        if let Some(firing) = self.firing.take() {
+            match self.fire(firing, cx) {
+                Ok(left) => self.firing = left,
+                Err(error) => cx.fail(error),
+            }
+            if self.firing.is_some() {
+                return false;
+            }
         }
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         store.expire();
         self.due = self.next_due(now, store);
+        true
     }
 
     /// The earliest event time at which something is to be done.
@@ -208,36 +225,6 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             due = due.min(next.map_or(i64::MAX, |start| self.fires_at(start)));
         }
         due
-    }
-
-    /// Gives out the windows whose time is above `before` and not above `now`.
-    fn fire(
-        &mut self,
-        before: i64,
-        now: i64,
-        stamp: i64,
-        cx: &mut Context<'_>,
-    ) -> Result<(), StreamsError> {
-        if let Some(slices) = self.slice {
-            return self.fire_sliced(&slices, before, now, stamp, cx);
-        }
-        let store = cx.stores.get::<Store<K, V, A>>(self.store);
-        let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
-        for start in store.starts(self.first_unfired(before)) {
-            let at = self.fires_at(start);
-            if at > now {
-                break;
-            }
-            if at <= before {
-                continue;
-            }
-            let pane = store.pane(start).map(|pane| pane.sorted());
-            for (key, state, timestamp) in pane.unwrap_or_default() {
-                let key = decode_slice::<K>(Some(key)).map_err(bad_key)?;
-                self.result(key, start, state.clone(), timestamp, at, stamp, output);
-            }
-        }
-        Ok(())
     }
 
     /// Puts one closed window's result out. Whatever fires does so as if event time had come there
@@ -414,6 +401,58 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     }
 }
 
+impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
+    /// Takes a record in; gives it back if what closes in front of it is not all out yet. `Err` also
+    /// says that something is left for later.
+    #[inline]
+    fn take(
+        &mut self,
+        row: Record<K, V>,
+        key: Option<(&[u8], Hash)>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Option<Record<K, V>>> {
+        let stamp = row.watermark;
+        match self.time {
+            EventTime::Watermark => {
+                if !self.advance(stamp, i64::MIN, cx) {
+                    return Err(Some(row));
+                }
+                self.add(row, key, cx);
+            }
+            // What is left out does not move Kafka's stream time.
+            EventTime::StreamTime if key.is_none() => self.add(row, key, cx),
+            EventTime::StreamTime => {
+                let store = cx.stores.get::<Store<K, V, A>>(self.store);
+                let time = store.time_mut();
+                time.stream_time = time.stream_time.max(row.timestamp);
+                let now = time.stream_time;
+                // Stream time counts for the record itself, but its own results come first.
+                let before = time.closed;
+                time.closed = now;
+                self.add(row, key, cx);
+                cx.stores
+                    .get::<Store<K, V, A>>(self.store)
+                    .time_mut()
+                    .closed = before;
+                if !self.advance(now, stamp, cx) {
+                    return Err(None);
+                }
+            }
+        }
+        if cx.is_full(RESULTS) {
+            return Err(None);
+        }
+        Ok(())
+    }
+
+    /// Leaves what comes behind for later.
+    #[cold]
+    fn leave(&mut self, rows: Vec<Record<K, V>>, watermark: i64, cx: &mut Context<'_>) {
+        self.rest = Some(Chunk { rows, watermark });
+        cx.leave(self.holds_back);
+    }
+}
+
 impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let input = typed::<K, V>(input);
@@ -422,45 +461,43 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A
         if let Err(error) = keys.read(&input.rows, hasher) {
             return cx.fail(bad_key(error));
         }
-        for ((at, row), key) in input.rows.drain(..).enumerate().zip(keys.iter()) {
+        let mut rows = input.rows.drain(..);
+        let mut left = None;
+        for (at, key) in keys.iter().enumerate() {
+            let Some(row) = rows.next() else { break };
             if at.is_multiple_of(TOUCHED) {
                 self.touch(row.timestamp, keys.hashes(at, TOUCHED), cx);
             }
-            let stamp = row.watermark;
-            match self.time {
-                EventTime::Watermark => {
-                    self.advance(stamp, i64::MIN, cx);
-                    self.add(row, key, cx);
-                }
-                // What is left out does not move Kafka's stream time.
-                EventTime::StreamTime if key.is_none() => self.add(row, key, cx),
-                EventTime::StreamTime => {
-                    let store = cx.stores.get::<Store<K, V, A>>(self.store);
-                    let time = store.time_mut();
-                    time.stream_time = time.stream_time.max(row.timestamp);
-                    let now = time.stream_time;
-                    // Stream time counts for the record itself, but its own results come first.
-                    let before = time.closed;
-                    time.closed = now;
-                    self.add(row, key, cx);
-                    cx.stores
-                        .get::<Store<K, V, A>>(self.store)
-                        .time_mut()
-                        .closed = before;
-                    self.advance(now, stamp, cx);
-                }
+            if let Err(own) = self.take(row, key, cx) {
+                left = Some(own);
+                break;
             }
             if cx.failed.is_some() {
                 return;
             }
         }
+        let left = left.map(|own| own.into_iter().chain(rows).collect());
         self.keys = keys;
-        if self.time == EventTime::Watermark {
-            self.advance(input.watermark, i64::MIN, cx);
+        if let Some(left) = left {
+            return self.leave(left, input.watermark, cx);
+        }
+        if self.time == EventTime::Watermark && !self.advance(input.watermark, i64::MIN, cx) {
+            return self.leave(Vec::new(), input.watermark, cx);
         }
         for output in &mut cx.outputs.ports {
             output.chunk.set_watermark(input.watermark);
             output.chunk.hold_back(self.holds_back);
         }
+    }
+
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        let Some(mut rest) = self.rest.take() else {
+            return;
+        };
+        let now = cx.stores.get::<Store<K, V, A>>(self.store).time().closed;
+        if self.firing.is_some() && !self.fire_and_expire(now, cx) {
+            return self.leave(rest.rows, rest.watermark, cx);
+        }
+        self.process(0, &mut rest, cx);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) trait AnyChunk: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn len(&self) -> usize;
     fn watermark(&self) -> i64;
+    /// The watermark in front of the last record.
+    fn last_watermark(&self) -> Option<i64>;
     fn set_watermark(&mut self, watermark: i64);
     /// Puts the watermark back by so many milliseconds, in front of every record, too.
     fn hold_back(&mut self, by: i64);
@@ -50,6 +52,10 @@ where
 
     fn watermark(&self) -> i64 {
         self.watermark
+    }
+
+    fn last_watermark(&self) -> Option<i64> {
+        self.rows.last().map(|row| row.watermark)
     }
 
     fn set_watermark(&mut self, watermark: i64) {

@@ -169,7 +169,7 @@ impl Live {
         std::mem::take(&mut self.cut)
     }
 
-    /// Sends what the task wants written.
+    /// Sends what the task wants written, and has it do what it has left for later.
     pub(super) async fn send_outputs(
         &mut self,
         shared: &Shared,
@@ -182,11 +182,16 @@ impl Live {
             return Ok(());
         }
         let task = Arc::clone(&self.task);
-        task.lock().outbox().swap(&mut self.outgoing.outbox);
-        shared
-            .metrics
-            .records_out
-            .inc_by(self.outgoing.outbox.len() as u64);
-        self.outgoing.send(shared, writer).await
+        loop {
+            task.lock().outbox().swap(&mut self.outgoing.outbox);
+            shared
+                .metrics
+                .records_out
+                .inc_by(self.outgoing.outbox.len() as u64);
+            self.outgoing.send(shared, writer).await?;
+            if writer.is_over() || !task.lock().go_on()? {
+                return Ok(());
+            }
+        }
     }
 }

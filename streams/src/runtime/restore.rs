@@ -512,6 +512,7 @@ mod tests {
             partitions: &|_| 1,
             globals: &Globals::default(),
             chunk: 1,
+            outbox: 0,
             seed: 0,
             idle_after: None,
         };

@@ -15,6 +15,9 @@ use crate::error::StreamsError;
 use crate::state::Globals;
 use crate::topology::{NodeKind, Topic, Topology, name_hash};
 
+/// Records that are made before they are handed to the producer, in bytes.
+pub(crate) const OUTBOX_BYTES: usize = 1 << 20;
+
 pub(crate) struct Shared {
     pub(crate) topology: Topology,
     pub(crate) config: StreamsConfig,
@@ -90,6 +93,7 @@ impl Shared {
                 partitions: &|topic| self.partition_count(topic).unwrap_or(1),
                 globals: &self.globals,
                 chunk: self.config.chunk,
+                outbox: OUTBOX_BYTES,
                 seed: self.config.clock.random(),
                 idle_after: idle_after.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
             },

@@ -32,6 +32,9 @@ pub(crate) struct TaskConfig<'a> {
     pub(crate) globals: &'a Globals,
     /// The most records that go through the operators together.
     pub(crate) chunk: usize,
+    /// How many bytes may wait to be written before it stops in the midst of a record of which much
+    /// comes, all that closes with it, say.
+    pub(crate) outbox: usize,
     /// Chance for the hashes of keys.
     pub(crate) seed: u64,
     /// After so many milliseconds without records a source partition does not hold the watermark
@@ -168,6 +171,7 @@ impl Task {
                 },
                 idle: node.idle.map(|make| make()),
                 told: i64::MIN,
+                unfinished: false,
                 held_back: held[*number].0,
             });
         }
@@ -180,6 +184,9 @@ impl Task {
                 failed: None,
                 input: None,
                 idle: false,
+                portion: config.chunk.max(1),
+                // Where order between ways matters, all that comes of a record comes at once.
+                outbox_limit: (!part.one_by_one).then_some(config.outbox),
             },
             inputs,
             stores: part.stores.clone(),
@@ -242,6 +249,9 @@ impl Task {
     ///
     /// Whatever ends the task.
     pub(crate) fn step(&mut self, order: Order) -> Result<bool, StreamsError> {
+        if self.go_on()? {
+            return Ok(true);
+        }
         let mut heads: Vec<(i64, usize)> = Vec::new();
         if self.inputs.len() > 1 {
             for at in 0..self.inputs.len() {
@@ -286,9 +296,34 @@ impl Task {
         self.send(node, &mut *chunk);
         chunk.clear();
         self.inputs[at].chunk = chunk;
+        self.settle()?;
+        Ok(true)
+    }
+
+    /// Lets time pass for whoever has not been told of it, and ends the round, unless something is left
+    /// for later.
+    fn settle(&mut self) -> Result<(), StreamsError> {
         self.graph.settle(self.watermark);
-        self.graph.input = None;
+        if !self.graph.is_unfinished() {
+            self.graph.input = None;
+        }
+        self.check()
+    }
+
+    /// Goes on with some of what has been left for later; whether there was something. Nothing is to be
+    /// committed as long as there is.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the task.
+    pub(crate) fn go_on(&mut self) -> Result<bool, StreamsError> {
+        if !self.graph.go_on_with_some() {
+            return Ok(false);
+        }
         self.check()?;
+        if !self.graph.is_unfinished() {
+            self.settle()?;
+        }
         Ok(true)
     }
 
@@ -373,9 +408,10 @@ impl Task {
     ///
     /// Whatever ends the task.
     pub(crate) fn set_watermark(&mut self, watermark: i64) -> Result<(), StreamsError> {
+        while self.go_on()? {}
         if watermark > self.watermark {
             self.watermark = watermark;
-            self.graph.settle(watermark);
+            self.settle()?;
         }
         self.check()
     }
@@ -550,3 +586,6 @@ fn writers(topology: &Topology, number: usize, config: &TaskConfig<'_>) -> usize
     });
     tasks.sum()
 }
+
+#[cfg(test)]
+mod tests;

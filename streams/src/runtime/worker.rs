@@ -18,16 +18,13 @@ use super::config::StreamsConfig;
 use super::live::{Live, Tasks};
 use super::restore;
 use super::setup;
-use super::shared::{Progress, Shared};
+use super::shared::{OUTBOX_BYTES, Progress, Shared};
 use super::task::Order;
 use crate::error::StreamsError;
 use writer::{Current, Writer};
 
 /// How often a worker looks at the clock, at least.
 const TICK: Duration = Duration::from_millis(100);
-/// Records that are made before they are handed to the producer.
-const OUTBOX_BYTES: usize = 1 << 20;
-
 /// With more bytes held back until a commit than that, it comes at once.
 const HELD_BYTES: usize = 8 << 20;
 

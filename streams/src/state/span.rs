@@ -86,6 +86,16 @@ struct Slot<A> {
     changed: bool,
 }
 
+/// Spans that are looked at because event time has moved on.
+#[derive(Default)]
+pub(crate) struct Passing {
+    slots: Vec<usize>,
+    /// When results come out, of which slot's span.
+    fired: Vec<(i64, usize, usize)>,
+    /// How many have been told.
+    told: usize,
+}
+
 /// A span whose result comes out.
 pub(crate) struct Fired<'a, A> {
     pub(crate) key: &'a [u8],
@@ -295,15 +305,12 @@ impl<A> SpanStore<A> {
         self.timers.peek().map_or(i64::MAX, |next| next.0.0)
     }
 
-    /// Event time has come from `before` to where [`StoreTime::closed`] is: tells the spans whose
-    /// results come out, in the order of time and keys, and lets go what is over.
-    pub(crate) fn pass<E>(
-        &mut self,
-        before: i64,
-        fired: &mut dyn FnMut(Fired<'_, A>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Event time has come from `before` to where [`StoreTime::closed`] is: finds the spans whose results
+    /// come out, in the order of time and keys. [`Self::end_pass`] has to follow before anything is
+    /// changed.
+    pub(crate) fn pass(&mut self, before: i64) -> Passing {
         let now = self.time.closed;
-        let mut slots = Vec::new();
+        let mut passing = Passing::default();
         while let Some(Reverse((due, slot))) = self.timers.peek().copied() {
             if due > now {
                 break;
@@ -311,34 +318,45 @@ impl<A> SpanStore<A> {
             self.timers.pop();
             if self.slots[slot as usize].timer == due {
                 self.slots[slot as usize].timer = i64::MAX;
-                slots.push(slot as usize);
+                passing.slots.push(slot as usize);
             }
         }
-        if let Some(fire) = self.times.fire {
-            let mut results: Vec<(i64, usize, usize)> = Vec::new();
-            for slot in &slots {
-                for (at, span) in self.slots[*slot].spans.iter().enumerate() {
-                    let fires = span.end.saturating_add(fire);
-                    if fires > before && fires <= now && span.value.is_some() {
-                        results.push((fires, *slot, at));
-                    }
+        let Some(fire) = self.times.fire else {
+            return passing;
+        };
+        for slot in &passing.slots {
+            for (at, span) in self.slots[*slot].spans.iter().enumerate() {
+                let fires = span.end.saturating_add(fire);
+                if fires > before && fires <= now && span.value.is_some() {
+                    passing.fired.push((fires, *slot, at));
                 }
             }
-            let key = |slot: usize| &self.slots[slot].key;
-            results.sort_unstable_by(|a, b| (a.0, key(a.1), a.2).cmp(&(b.0, key(b.1), b.2)));
-            for (at, slot, span) in results {
-                let slot = &self.slots[slot];
-                fired(Fired {
-                    key: &slot.key,
-                    span: &slot.spans[span],
-                    at,
-                })?;
-            }
         }
-        for slot in slots {
+        let key = |slot: usize| &self.slots[slot].key;
+        let order = |a: &(i64, usize, usize), b: &(i64, usize, usize)| {
+            (a.0, key(a.1), a.2).cmp(&(b.0, key(b.1), b.2))
+        };
+        passing.fired.sort_unstable_by(order);
+        passing
+    }
+
+    /// The next span whose result comes out.
+    pub(crate) fn next_fired(&self, passing: &mut Passing) -> Option<Fired<'_, A>> {
+        let (at, slot, span) = *passing.fired.get(passing.told)?;
+        passing.told += 1;
+        let slot = &self.slots[slot];
+        Some(Fired {
+            key: &slot.key,
+            span: &slot.spans[span],
+            at,
+        })
+    }
+
+    /// Lets go what is over.
+    pub(crate) fn end_pass(&mut self, passing: Passing) {
+        for slot in passing.slots {
             self.let_go(slot);
         }
-        Ok(())
     }
 
     /// Drops a key's spans that are over, and sets its next timer.

@@ -216,6 +216,23 @@ impl<A> Table<A> {
         all
     }
 
+    /// The slots with values, in the order of the keys' bytes. They are good until something is put in or
+    /// changes are told.
+    pub(crate) fn order(&self) -> Vec<u32> {
+        let slots = 0..self.slots.len() as u32;
+        let mut order: Vec<u32> = slots
+            .filter(|at| self.slots[*at as usize].value.is_some())
+            .collect();
+        order.sort_unstable_by_key(|at| self.slots[*at as usize].key());
+        order
+    }
+
+    /// The key, value and timestamp of such a slot.
+    pub(crate) fn at(&self, slot: u32) -> Option<(&[u8], &A, i64)> {
+        let slot = &self.slots[slot as usize];
+        Some((slot.key(), slot.value.as_ref()?, slot.timestamp))
+    }
+
     /// How many slots there are.
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()

@@ -229,6 +229,7 @@ impl TestDriver {
         self.start()?;
         for running in self.tasks.values_mut().map(Mutex::get_mut) {
             running.task.advance(self.wall, false)?;
+            while running.task.go_on()? {}
             running.write(&mut self.logs);
         }
         self.run()
@@ -246,6 +247,7 @@ impl TestDriver {
             for (_, running) in self.tasks.range_mut((part, 0)..(part + 1, 0)) {
                 let running = running.get_mut();
                 running.task.set_watermark(watermark)?;
+                while running.task.go_on()? {}
                 running.write(&mut self.logs);
             }
             self.run()?;
@@ -559,6 +561,8 @@ impl TestDriver {
                 partitions: &|topic| self.logs.count(topic),
                 globals: &self.globals,
                 chunk: self.config.chunk,
+                // Whatever can be left for later is.
+                outbox: 0,
                 seed: 0,
                 idle_after: self
                     .config
@@ -591,6 +595,7 @@ impl TestDriver {
         }
         task.committed()?;
         task.advance(self.wall, false)?;
+        while task.go_on()? {}
         self.tasks.insert(
             (subtopology, partition),
             Mutex::new(Running {
@@ -634,6 +639,7 @@ impl Running {
         }
         // Watermarks go on to the next tasks, as they do now and then in an application.
         self.task.advance(wall, false)?;
+        while self.task.go_on()? {}
         Ok(busy | self.write(logs))
     }
 

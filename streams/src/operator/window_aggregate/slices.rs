@@ -2,7 +2,7 @@
 //! slices when it closes. What a record costs does not depend on how many windows it is in (as in
 //! "Efficient Window Aggregation with General Stream Slicing", EDBT 2019).
 
-use super::{Emit, Keyed, Missed, RESULTS, Results, Store, WindowAggregate};
+use super::{Emit, Keyed, Missed, RESULTS, Store, WindowAggregate};
 use crate::aggregator::Aggregator;
 use crate::data::{Data, decode_slice};
 use crate::error::StreamsError;
@@ -36,10 +36,15 @@ impl Slices {
     }
 
     /// The window behind that one; `None` if there is no number for it.
-    fn behind(&self, start: i64) -> Option<i64> {
+    pub(super) fn behind(&self, start: i64) -> Option<i64> {
         // The first of all windows may begin later than the others would have it.
         let next = self.last(start.checked_add(self.windows.advance)?);
         (next > start).then_some(next)
+    }
+
+    /// The first window with something in it, from a window on.
+    pub(super) fn next_from<S: Data>(&self, from: i64, store: &WindowStore<S>) -> Option<i64> {
+        next_from(self, from, store)
     }
 
     /// The slice that a timestamp is in.
@@ -62,9 +67,9 @@ fn gcd(a: i64, b: i64) -> i64 {
 }
 
 /// One key's part of a window that is put together.
-struct Merged<K, S> {
-    key: K,
-    state: Option<S>,
+pub(super) struct Merged<K, S> {
+    pub(super) key: K,
+    pub(super) state: Option<S>,
 }
 
 impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
@@ -87,33 +92,19 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         (self.fires_at(next) > now).then_some(next)
     }
 
-    pub(super) fn fire_sliced(
-        &mut self,
+    /// A window that is put together.
+    pub(super) fn merged(
+        &self,
         slices: &Slices,
-        before: i64,
-        now: i64,
-        stamp: i64,
-        cx: &mut Context<'_>,
-    ) -> Result<(), StreamsError> {
-        let store = cx.stores.get::<Store<K, V, A>>(self.store);
-        let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
-        let mut next = self.next_sliced(slices, before, store);
-        while let Some(start) = next {
-            let at = self.fires_at(start);
-            if at > now {
-                break;
-            }
-            let mut window = Table::default();
-            let end = slices.windows.reach(start);
-            for slice in store.starts(start).take_while(|slice| *slice < end) {
-                self.merge_slice(store, slice, None, &mut window)?;
-            }
-            self.put_out(&mut window, start, at, stamp, output);
-            next = slices
-                .behind(start)
-                .and_then(|from| next_from(slices, from, store));
+        start: i64,
+        store: &Store<K, V, A>,
+    ) -> Result<Table<Merged<K, A::State>>, StreamsError> {
+        let mut window = Table::default();
+        let end = slices.windows.reach(start);
+        for slice in store.starts(start).take_while(|slice| *slice < end) {
+            self.merge_slice(store, slice, None, &mut window)?;
         }
-        Ok(())
+        Ok(window)
     }
 
     /// Merges a slice into a window, or only one key of it.
@@ -155,22 +146,6 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             None => pane.for_each(&mut merge),
         }
         failed.map_or(Ok(()), Err)
-    }
-
-    fn put_out(
-        &self,
-        window: &mut Table<Merged<K, A::State>>,
-        start: i64,
-        at: i64,
-        stamp: i64,
-        output: &mut Results<K, V, A>,
-    ) {
-        for (_, merged, timestamp) in window.sorted() {
-            if let Some(state) = &merged.state {
-                let key = merged.key.clone();
-                self.result(key, start, state.clone(), timestamp, at, stamp, output);
-            }
-        }
     }
 
     /// Puts a record into its slice, unless all windows over it have closed. Those that have come out

@@ -17,6 +17,11 @@ pub(crate) struct Graph {
     pub(crate) input: Option<u32>,
     /// Whether all source partitions are idle.
     pub(crate) idle: bool,
+    /// How many rows of many go on together.
+    pub(crate) portion: usize,
+    /// How much may wait to be written before operators leave things for later. Without a limit they do
+    /// all at once, for order's sake.
+    pub(crate) outbox_limit: Option<usize>,
 }
 
 pub(crate) struct GraphNode {
@@ -28,6 +33,8 @@ pub(crate) struct GraphNode {
     pub(crate) idle: Option<Box<dyn AnyChunk>>,
     /// Up to where it has been told of event time.
     pub(crate) told: i64,
+    /// Whether it has left something for later.
+    pub(crate) unfinished: bool,
     /// By how much those in front of it hold the watermark back.
     pub(crate) held_back: i64,
 }
@@ -35,11 +42,23 @@ pub(crate) struct GraphNode {
 impl Graph {
     /// Sends a chunk through an operator and all behind it, depth first, as Kafka's tasks do.
     pub(crate) fn push(&mut self, node: usize, port: usize, chunk: &mut dyn AnyChunk) {
+        // What has come first is done first.
+        self.finish(node);
         if self.failed.is_some() {
             return;
         }
         let here = &mut self.nodes[node];
         here.told = here.told.max(chunk.watermark());
+        self.work(node, &mut |operator, cx| operator.process(port, chunk, cx));
+        while self.nodes[node].unfinished && !self.waits() {
+            self.go_on(node);
+        }
+    }
+
+    /// Lets an operator work, and sends on what comes out.
+    fn work(&mut self, node: usize, work: &mut dyn FnMut(&mut dyn Operator, &mut Context<'_>)) {
+        let here = &mut self.nodes[node];
+        here.unfinished = false;
         if let Some(operator) = &mut here.operator {
             let mut cx = Context {
                 outputs: &mut here.outputs,
@@ -48,11 +67,51 @@ impl Graph {
                 counts: &mut self.counts,
                 input: self.input,
                 idle: self.idle,
+                portion: self.portion,
+                unfinished: &mut here.unfinished,
                 failed: &mut self.failed,
             };
-            operator.process(port, chunk, &mut cx);
+            work(&mut **operator, &mut cx);
         }
         self.pass_on(node);
+    }
+
+    /// Lets an operator go on with what it has left for later.
+    fn go_on(&mut self, node: usize) {
+        if self.failed.is_some() {
+            self.nodes[node].unfinished = false;
+            return;
+        }
+        self.work(node, &mut |operator, cx| operator.go_on(cx));
+    }
+
+    /// Lets an operator do all that it has left for later.
+    fn finish(&mut self, node: usize) {
+        while self.nodes[node].unfinished {
+            self.go_on(node);
+        }
+    }
+
+    /// Whether what is made now has to be written first.
+    fn waits(&self) -> bool {
+        self.outbox_limit
+            .is_some_and(|limit| self.outbox.bytes() >= limit)
+    }
+
+    /// Goes on with some of what has been left for later; whether there was something.
+    pub(crate) fn go_on_with_some(&mut self) -> bool {
+        // From the back: what comes out of one in front is to come behind what those behind it have.
+        let last = self.nodes.iter().rposition(|node| node.unfinished);
+        let Some(node) = last else { return false };
+        self.go_on(node);
+        while self.nodes[node].unfinished && !self.waits() {
+            self.go_on(node);
+        }
+        true
+    }
+
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.nodes.iter().any(|node| node.unfinished)
     }
 
     /// Sends on what lies in an operator's outputs.
@@ -88,9 +147,13 @@ impl Graph {
         self.push(target.node, target.port, chunk);
     }
 
-    /// Tells event time to the operators that the last chunk has not reached.
+    /// Tells event time to the operators that the last chunk has not reached, unless something is left
+    /// for later in front of them.
     pub(crate) fn settle(&mut self, watermark: i64) {
         for node in 0..self.nodes.len() {
+            if self.is_unfinished() {
+                return;
+            }
             let here = &mut self.nodes[node];
             let watermark = watermark.saturating_sub(here.held_back);
             if here.told >= watermark {
@@ -116,6 +179,8 @@ impl Graph {
                     counts: &mut self.counts,
                     input: self.input,
                     idle: self.idle,
+                    portion: self.portion,
+                    unfinished: &mut here.unfinished,
                     failed: &mut self.failed,
                 };
                 operator.committed(&mut cx);
@@ -126,20 +191,9 @@ impl Graph {
     /// Tells the wall clock to whoever goes by it.
     pub(crate) fn wall_clock(&mut self, now: i64) {
         for node in 0..self.nodes.len() {
-            let here = &mut self.nodes[node];
-            if let Some(operator) = &mut here.operator {
-                let mut cx = Context {
-                    outputs: &mut here.outputs,
-                    stores: &mut self.stores,
-                    outbox: &mut self.outbox,
-                    counts: &mut self.counts,
-                    input: self.input,
-                    idle: self.idle,
-                    failed: &mut self.failed,
-                };
-                operator.wall_clock(now, &mut cx);
-            }
-            self.pass_on(node);
+            self.finish(node);
+            self.work(node, &mut |operator, cx| operator.wall_clock(now, cx));
+            self.finish(node);
         }
     }
 }

@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use tidemark_protocol::records::BatchBuilder;
+
+use super::*;
+use crate::time::{EventTime, JoinWindows, SessionWindows, SlidingWindows, TimeWindows};
+use crate::{Emit, Stream, StreamsBuilder, Suppress};
+
+const KEYS: i64 = 20_000;
+const LIMIT: usize = 64 << 10;
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+type Build = fn(&StreamsBuilder, &Stream<String, i64>);
+
+/// Whatever gives much out because time goes on.
+const BURSTS: [(&str, Build); 9] = [
+    ("tumbling", |_, stream| {
+        let windows = TimeWindows::tumbling(s(3600));
+        let windows = stream.group_by_key().windowed_by(windows);
+        windows.count().to_stream().to("out");
+    }),
+    ("tumbling, final", |_, stream| {
+        let windows = TimeWindows::tumbling(s(3600)).allowed_lateness(s(60));
+        let windows = stream.group_by_key().windowed_by(windows);
+        windows.emit(Emit::Final).count().to_stream().to("out");
+    }),
+    ("hopping", |_, stream| {
+        let windows = TimeWindows::hopping(s(3600), s(1800));
+        let windows = stream.group_by_key().windowed_by(windows);
+        windows.count().to_stream().to("out");
+    }),
+    ("sessions", |_, stream| {
+        let windows = SessionWindows::with_gap(s(3600));
+        let windows = stream.group_by_key().windowed_by_session(windows);
+        windows.count().to_stream().to("out");
+    }),
+    ("sliding", |_, stream| {
+        let windows = SlidingWindows::of(s(3600));
+        let windows = stream.group_by_key().windowed_by_sliding(windows);
+        windows.count().to_stream().to("out");
+    }),
+    ("suppression", |_, stream| {
+        let table = stream.group_by_key().count();
+        let table = table.suppress_until_time_limit(s(3600), Suppress::new());
+        table.to_stream().to("out");
+    }),
+    ("in order", |_, stream| {
+        stream.in_order(s(3600), EventTime::Watermark).to("out");
+    }),
+    ("a join", |builder, stream| {
+        let other = builder.stream::<String, i64>("other");
+        let show = |left: &i64, _: Option<&i64>| *left;
+        let joined = stream.left_join(&other, show, JoinWindows::within(s(3600)));
+        joined.to("out");
+    }),
+    ("one behind the other", |_, stream| {
+        let windows = TimeWindows::tumbling(s(3600));
+        let windows = stream.group_by_key().windowed_by(windows);
+        let counts = windows.count().to_stream();
+        counts.in_order(s(60), EventTime::Watermark).to("out");
+    }),
+];
+
+fn task(build: Build) -> Task {
+    let builder = StreamsBuilder::new();
+    build(&builder, &builder.stream("in"));
+    let topology = builder.build().unwrap();
+    let config = TaskConfig {
+        application: "test",
+        subtopology: 0,
+        partition: 0,
+        partitions: &|_| 1,
+        globals: &Globals::default(),
+        chunk: 100,
+        outbox: LIMIT,
+        seed: 0,
+        idle_after: None,
+    };
+    Task::new(&topology, &config)
+}
+
+/// However much closes at once, not much more waits to be written than may, and all of it comes.
+#[test]
+fn what_closes_at_once_comes_out_in_portions() {
+    for (name, build) in BURSTS {
+        let mut task = task(build);
+        let mut batch = BatchBuilder::new();
+        for number in 0..KEYS {
+            let key = format!("key{number}");
+            let value = crate::data::encode_vec(&number).unwrap();
+            batch
+                .append(5, Some(key.as_bytes()), value.as_deref(), &[])
+                .unwrap();
+        }
+        let batch = Batch::parse(batch.build().unwrap()).unwrap();
+        task.push(0, vec![batch], KEYS, true);
+        for other in 1..task.inputs().count() {
+            task.push(other, Vec::new(), 0, true);
+        }
+        let (mut most, mut records, mut portions) = (0, 0, 0);
+        let mut take = |task: &mut Task| {
+            most = task.outbox().bytes().max(most);
+            records += task.outbox().len() as i64;
+            task.outbox().clear();
+        };
+        while task.step(Order::CaughtUp).unwrap() {
+            take(&mut task);
+        }
+        task.set_watermark(i64::MAX / 2).unwrap();
+        take(&mut task);
+        while task.go_on().unwrap() {
+            portions += 1;
+            take(&mut task);
+        }
+        let ways = match name {
+            "hopping" => 2,
+            _ => 1,
+        };
+        assert_eq!(records, KEYS * ways, "{name}");
+        assert!(portions > 3, "{name}: {portions}");
+        assert!(most < LIMIT * 2, "{name}: {most}");
+    }
+}
