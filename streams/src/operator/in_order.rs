@@ -225,10 +225,10 @@ impl<K: Data, V: Data> Operator for InOrder<K, V> {
         let Some(mut rest) = self.rest.take() else {
             return;
         };
-        if let Some((before, now, stamp)) = self.giving.take() {
-            if !self.advance(before, now, stamp, cx) {
-                return self.leave(rest.rows, rest.watermark, cx);
-            }
+        if let Some((before, now, stamp)) = self.giving.take()
+            && !self.advance(before, now, stamp, cx)
+        {
+            return self.leave(rest.rows, rest.watermark, cx);
         }
         if cx.failed.is_none() {
             self.process(0, &mut rest, cx);
