@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use self::core::{Append, Core};
 use crate::cluster::Cluster;
 use crate::error::ClientError;
-use sender::Shared;
+use sender::{LineUp, Shared};
 
 pub use config::{Acks, ProducerConfig};
 pub use delivery::{Delivery, RecordMetadata};
@@ -169,6 +169,28 @@ impl Producer {
         ))
     }
 
+    /// Holds the producer while many records are put in, one after the other: they share one lock and
+    /// one look at the clock. Nothing is sent meanwhile and nobody else can put records in, so let go
+    /// of it after some hundred records.
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// # use tidemark_client::producer::{ProduceError, Producer, RecordParts};
+    /// # fn example(producer: &Producer, topic: &Arc<str>) -> Result<(), ProduceError> {
+    /// let mut bulk = producer.bulk();
+    /// for value in [&b"one"[..], b"two"] {
+    ///     let parts = RecordParts { value: Some(value), ..RecordParts::default() };
+    ///     if !bulk.try_send(topic, &parts)? {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn bulk(&self) -> Bulk<'_> {
+        Bulk(self.shared.line_up())
+    }
+
     /// Waits until this record can be taken in, at most [`ProducerConfig::max_block`]; with
     /// [`RecordParts::default`], until the topic is known and the buffer not full.
     ///
@@ -271,6 +293,29 @@ impl Producer {
             let _ = driver.await;
         }
         shared.counts()
+    }
+}
+
+/// Many records on their way in: see [`Producer::bulk`].
+pub struct Bulk<'a>(LineUp<'a>);
+
+impl Bulk<'_> {
+    /// As [`Producer::try_send`]. A record without a timestamp has that of the moment at which
+    /// [`Producer::bulk`] was called.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Producer::try_send`].
+    #[inline]
+    pub fn try_send(
+        &mut self,
+        topic: &Arc<str>,
+        parts: &RecordParts<'_>,
+    ) -> Result<bool, ProduceError> {
+        Ok(matches!(
+            self.0.append(topic, parts, false)?,
+            Append::Taken(_)
+        ))
     }
 }
 

@@ -31,24 +31,29 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
     /// Bytes consumed so far.
+    #[inline]
     pub(crate) fn position(&self) -> usize {
         self.position
     }
 
     /// The bytes not yet consumed.
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.position..).unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn remaining(&self) -> usize {
         self.rest().len()
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, need: usize) -> Result<&'a [u8], ReadError> {
         let rest = self.rest();
         let taken = rest.get(..need).ok_or(ReadError::Short {
@@ -59,6 +64,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ReadError> {
         let have = self.remaining();
         match self.rest().first_chunk::<N>() {
@@ -70,10 +76,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, ReadError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    #[inline]
     pub(crate) fn i8(&mut self) -> Result<i8, ReadError> {
         self.array().map(i8::from_be_bytes)
     }
@@ -100,12 +108,40 @@ impl<'a> Reader<'a> {
     }
 
     /// A zigzag varint of at most 5 bytes.
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<i32, ReadError> {
-        varint(|| self.u8())
+        match self.short_varint() {
+            Some(value) => Ok(value),
+            None => self.long_varint(),
+        }
     }
 
     /// A zigzag varint of at most 10 bytes.
+    #[inline]
     pub(crate) fn varlong(&mut self) -> Result<i64, ReadError> {
+        match self.short_varint() {
+            Some(value) => Ok(value.into()),
+            None => self.long_varlong(),
+        }
+    }
+
+    /// A zigzag varint of one byte, as most numbers of a record are; `None` if it is longer, or if there
+    /// is nothing.
+    #[inline]
+    fn short_varint(&mut self) -> Option<i32> {
+        let byte = *self.bytes.get(self.position)?;
+        if byte >= 0x80 {
+            return None;
+        }
+        self.position += 1;
+        Some(i32::from(byte >> 1) ^ -i32::from(byte & 1))
+    }
+
+    fn long_varint(&mut self) -> Result<i32, ReadError> {
+        varint(|| self.u8())
+    }
+
+    fn long_varlong(&mut self) -> Result<i64, ReadError> {
         varlong(|| self.u8())
     }
 }

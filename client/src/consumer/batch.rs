@@ -166,11 +166,13 @@ impl Times {
     }
 
     /// Deltas come from outside: they wrap as Java's do.
+    #[inline]
     fn offset(&self, record: &RecordView<'_>) -> i64 {
         self.base_offset
             .wrapping_add(i64::from(record.offset_delta))
     }
 
+    #[inline]
     fn timestamp(&self, record: &RecordView<'_>) -> i64 {
         match self.log_append_time {
             Some(time) => time,
@@ -230,12 +232,14 @@ pub struct RecordRef<'a> {
 impl<'a> RecordRef<'a> {
     /// The key; `None` is null, which is not the same as empty.
     #[must_use]
+    #[inline]
     pub fn key(&self) -> Option<&'a [u8]> {
         self.record.key
     }
 
     /// The value; `None` is null, a tombstone on compacted topics.
     #[must_use]
+    #[inline]
     pub fn value(&self) -> Option<&'a [u8]> {
         self.record.value
     }
@@ -248,6 +252,7 @@ impl<'a> RecordRef<'a> {
 
     /// Number of headers.
     #[must_use]
+    #[inline]
     pub fn header_count(&self) -> usize {
         self.record.header_count()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::batch::{Batch, Stamp};
+use super::batch::{Batch, Payload, Stamp};
 use crate::topic_partition::TopicPartition;
 
 /// One partition's line.
@@ -12,6 +12,8 @@ pub(super) struct Queue {
     /// The broker that leads it, if there is one.
     pub(super) leader: Option<i32>,
     pub(super) open: Option<Batch>,
+    /// How many bytes the last batch came to: the next one will need as many.
+    pub(super) last_size: usize,
     /// Full batches, and those that have to be sent again: in order.
     pub(super) waiting: VecDeque<Batch>,
     pub(super) in_flight: VecDeque<Batch>,
@@ -39,6 +41,7 @@ impl Queue {
             partition,
             leader: None,
             open: None,
+            last_size: 0,
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             in_flight_node: -1,
@@ -62,6 +65,9 @@ impl Queue {
 
     pub(super) fn close_open(&mut self) {
         if let Some(batch) = self.open.take() {
+            if let Payload::Building(builder) = &batch.payload {
+                self.last_size = builder.size_estimate();
+            }
             self.waiting.push_back(batch);
         }
     }

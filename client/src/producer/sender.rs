@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tidemark_protocol::ErrorCode;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use super::error::ProduceError;
 use super::messages::{LAST_BY_NAME, VERSIONS, answers, leaders, produce, throttle};
 use super::record::RecordParts;
 use super::{Counts, SharedCore};
+use crate::clock::Now;
 use crate::cluster::{Cluster, Lane, Node};
 use crate::connection::CallError;
 use crate::connection::link::Link;
@@ -39,6 +40,45 @@ pub(super) struct Shared {
     /// Changes whenever memory is freed or batches end.
     freed: watch::Sender<u64>,
     closed: watch::Sender<bool>,
+}
+
+/// The producer in the hands of one caller, who puts records in. Wakes the driver at the end, if there
+/// is something to plan for.
+pub(super) struct LineUp<'a> {
+    shared: &'a Shared,
+    /// There until the end.
+    core: Option<MutexGuard<'a, Core>>,
+    now: Now,
+    wake: bool,
+}
+
+impl LineUp<'_> {
+    #[inline]
+    pub(super) fn append(
+        &mut self,
+        topic: &Arc<str>,
+        parts: &RecordParts<'_>,
+        wants_outcome: bool,
+    ) -> Result<Append, ProduceError> {
+        let Some(core) = &mut self.core else {
+            return Ok(Append::Full);
+        };
+        let random = || self.shared.cluster.clock().random();
+        let (append, wake) = core.append(topic, parts, wants_outcome, self.now, random)?;
+        self.wake |= wake;
+        Ok(append)
+    }
+}
+
+impl Drop for LineUp<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Whoever is woken needs the core.
+        self.core = None;
+        if self.wake {
+            self.shared.wake.notify_one();
+        }
+    }
 }
 
 impl Shared {
@@ -65,15 +105,19 @@ impl Shared {
         parts: &RecordParts<'_>,
         wants_outcome: bool,
     ) -> Result<Append, ProduceError> {
-        let clock = self.cluster.clock();
-        let now = clock.now();
-        let mut core = self.core.lock();
-        let (append, wake) = core.append(topic, parts, wants_outcome, now, || clock.random())?;
-        drop(core);
-        if wake {
-            self.wake.notify_one();
+        self.line_up().append(topic, parts, wants_outcome)
+    }
+
+    #[inline]
+    pub(super) fn line_up(&self) -> LineUp<'_> {
+        // The clock first: nobody waits for it.
+        let now = self.cluster.clock().now();
+        LineUp {
+            shared: self,
+            core: Some(self.core.lock()),
+            now,
+            wake: false,
         }
-        Ok(append)
     }
 
     /// Whether a record could be taken in now.

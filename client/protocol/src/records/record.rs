@@ -83,6 +83,7 @@ impl<'a> RecordView<'a> {
 
     /// Number of headers.
     #[must_use]
+    #[inline]
     pub fn header_count(&self) -> usize {
         self.header_count
     }
@@ -126,6 +127,7 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     /// `section` is uncompressed; `count` comes from the batch header.
     #[must_use]
+    #[inline]
     pub fn new(section: &'a [u8], count: i32) -> Self {
         Self {
             reader: Reader::new(section),
@@ -137,6 +139,7 @@ impl<'a> Records<'a> {
 
     /// Bytes consumed so far.
     #[must_use]
+    #[inline]
     pub fn position(&self) -> usize {
         self.reader.position()
     }
@@ -145,6 +148,7 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<RecordView<'a>, RecordError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed || i64::try_from(self.index).ok()? >= i64::from(self.count) {
             return None;
@@ -157,6 +161,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
+#[inline]
 fn read_record<'a>(reader: &mut Reader<'a>) -> Result<RecordView<'a>, RecordErrorKind> {
     let length = reader.varint()?;
     let size = usize::try_from(length).map_err(|_| RecordErrorKind::NegativeLength(length))?;
@@ -208,6 +213,7 @@ fn read_header<'a>(reader: &mut Reader<'a>) -> Result<HeaderView<'a>, RecordErro
 }
 
 /// A field in front of which stands its length; any negative length is null, as in Kafka.
+#[inline]
 fn read_nullable<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, RecordErrorKind> {
     match usize::try_from(reader.varint()?) {
         Ok(size) => Ok(Some(reader.take(size)?)),

@@ -47,7 +47,8 @@ impl Core {
         }
         if queue.open.is_none() {
             wake = true;
-            queue.open = Some(new_batch(self.next_number, now.millis));
+            let room = room(queue.last_size, batch_size);
+            queue.open = Some(new_batch(self.next_number, now.millis, room));
             self.undone.insert(self.next_number, 1);
             self.next_number += 1;
             if !queue.active {
@@ -273,12 +274,22 @@ impl Core {
     }
 }
 
-fn new_batch(number: u64, created: u64) -> Batch {
+/// How much room a batch gets at once. One that grows step by step is copied with each of them, so
+/// what is likely to become full is as large as that from the start.
+fn room(last_size: usize, batch_size: usize) -> usize {
+    if last_size > batch_size / 2 {
+        batch_size
+    } else {
+        last_size
+    }
+}
+
+fn new_batch(number: u64, created: u64, room: usize) -> Batch {
     Batch {
         number,
         first: 0,
         count: 0,
-        payload: Payload::Building(BatchBuilder::new()),
+        payload: Payload::Building(BatchBuilder::with_buffer(Vec::with_capacity(room))),
         outcome: None,
         memory: 0,
         created,
