@@ -44,7 +44,7 @@ pub(crate) trait Store: Any + Send {
     /// [`DataError`] of a value that has no bytes.
     fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError>;
 
-    /// Tells everything; the order depends on nothing but what the store holds.
+    /// Tells everything, in no order that means anything.
     ///
     /// # Errors
     ///
@@ -57,6 +57,15 @@ pub(crate) trait Store: Any + Send {
     ///
     /// [`DataError`] if it is not what such a store tells.
     fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError>;
+
+    /// [`Self::restore`] for some entries, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::restore`].
+    fn restore_all(&mut self, entries: &[Entry<'_>]) -> Result<(), DataError> {
+        entries.iter().try_for_each(|entry| self.restore(*entry))
+    }
 
     /// The store's own time, to be kept with what it holds: without it a restart would change what
     /// is late.

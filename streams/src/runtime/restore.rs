@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use tidemark_client::admin::{OffsetSpec, OffsetsOf};
 use tidemark_client::consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
 use tidemark_client::producer::RecordParts;
@@ -370,23 +371,32 @@ fn load(
             stores.insert(hash, (number, store));
         }
     }
-    reader.entries(&mut |hash, key, value| {
-        let Some((number, store)) = stores.get_mut(&hash) else {
-            return Err(std::io::Error::other(
-                "an entry of a store that is not there",
-            ));
-        };
-        if undone.is_empty() {
-            // Nearly always.
-        } else if let Some(kept) = undone.get_mut(&(*number, key.to_vec())) {
-            *kept = Some(value.to_vec());
+    reader.entries(&mut |entries| {
+        for run in entries.chunk_by(|a, b| a.store == b.store) {
+            let Some((number, store)) = run.first().and_then(|first| stores.get_mut(&first.store))
+            else {
+                return Err(std::io::Error::other(
+                    "an entry of a store that is not there",
+                ));
+            };
+            // Nearly always there is nothing that was written behind the commit.
+            let looked_at = if undone.is_empty() { &[] } else { run };
+            for entry in looked_at {
+                if let Some(kept) = undone.get_mut(&(*number, entry.key.to_vec())) {
+                    *kept = Some(entry.value.to_vec());
+                }
+            }
+            let entries: SmallVec<[Entry<'_>; 32]> = run
+                .iter()
+                .map(|entry| Entry {
+                    key: entry.key,
+                    value: Some(entry.value),
+                })
+                .collect();
+            let restored = store.restore_all(&entries);
+            restored.map_err(|error: DataError| std::io::Error::other(error.to_string()))?;
         }
-        let entry = Entry {
-            key,
-            value: Some(value),
-        };
-        let restored = store.restore(entry);
-        restored.map_err(|error: DataError| std::io::Error::other(error.to_string()))
+        Ok(())
     })?;
     Ok(Some(from))
 }

@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::mem::needs_drop;
 
-use super::table::{KeyHasher, Slot, Table};
+use smallvec::SmallVec;
+
+use super::table::{Hash, KeyHasher, Slot, Table};
 use super::{Entry, Store, StoreTime};
 use crate::data::{Data, DataError};
 
@@ -93,6 +95,14 @@ impl<V: Data> Store for KeyValueStore<V> {
     fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
         let hash = self.hasher.hash(entry.key);
         self.table.restore(hash, entry.key, entry.value)
+    }
+
+    fn restore_all(&mut self, entries: &[Entry<'_>]) -> Result<(), DataError> {
+        // What lies far away in memory is asked for together.
+        let keys = entries.iter().map(|entry| entry.key);
+        let hashes: SmallVec<[Hash; 32]> = keys.map(|key| self.hasher.hash(key)).collect();
+        self.table.touch(&hashes);
+        entries.iter().try_for_each(|entry| self.restore(*entry))
     }
 
     fn time(&self) -> StoreTime {

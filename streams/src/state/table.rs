@@ -18,8 +18,12 @@ use slab::Slab;
 /// Keys up to so many bytes lie within the table.
 pub(super) const INLINE_KEY: usize = 16;
 
-/// A table whose index is larger than so many bytes does not lie in the processor's caches.
-const FAR: usize = 1 << 20;
+/// So many slots are brought near at once.
+const GROUP: usize = 16;
+
+/// A table whose index is larger than so many bytes does not lie in the nearest of the processor's
+/// caches: what its slots take is some times that, and everything else passes through there, too.
+const FAR: usize = 1 << 15;
 
 /// The hash of a key, to be used with every table made with the same seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub(crate) struct Table<A> {
     changed: Vec<u32>,
     /// Numbers of slots whose end has been told, to be removed when all changes are told.
     gone: Vec<u32>,
+    /// How many of these have been told already.
+    told: usize,
     /// How many slots have a value.
     live: usize,
     /// Bytes of keys that lie outside of the table.
@@ -99,6 +105,7 @@ impl<A> Default for Table<A> {
             slots: Slab::default(),
             changed: Vec::new(),
             gone: Vec::new(),
+            told: 0,
             live: 0,
             far_keys: 0,
             far_value: 0,
@@ -107,6 +114,14 @@ impl<A> Default for Table<A> {
 }
 
 impl<A> Table<A> {
+    /// An empty one with room for so many keys.
+    pub(crate) fn with_room(keys: usize) -> Self {
+        Self {
+            index: Index::with_room(keys),
+            ..Self::default()
+        }
+    }
+
     /// How many keys have a value.
     pub(crate) fn len(&self) -> usize {
         self.live
@@ -133,7 +148,6 @@ impl<A> Table<A> {
     /// Brings what lies at these hashes near, all at once: one by one, each would be waited for.
     #[inline]
     pub(crate) fn touch(&self, hashes: &[Hash]) {
-        const GROUP: usize = 16;
         if self.index.bytes() < FAR {
             return;
         }
@@ -148,6 +162,15 @@ impl<A> Table<A> {
             }
             std::hint::black_box(sum);
         }
+    }
+
+    /// Brings these slots near, all at once.
+    fn bring_near(&self, slots: &[u32]) {
+        if self.index.bytes() < FAR {
+            return;
+        }
+        let each = slots.iter().map(|at| self.slots[*at as usize].timestamp);
+        std::hint::black_box(each.fold(0, |sum, timestamp| sum ^ timestamp));
     }
 
     #[inline]
@@ -258,6 +281,12 @@ impl<A> Table<A> {
         (from > 0).then_some(from)
     }
 
+    /// The hashes of the keys that [`Self::for_each`] calls for, in the same order.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = Hash> {
+        let live = self.slots.iter().filter(|slot| slot.value.is_some());
+        live.map(|slot| Hash(slot.hash))
+    }
+
     /// Calls for every key with a value, in no order that means anything.
     pub(crate) fn for_each(&self, each: &mut dyn FnMut(Hash, &[u8], &A, i64)) {
         for slot in self.slots.iter() {
@@ -276,12 +305,15 @@ impl<A> Table<A> {
     /// depends on nothing but what was done to the table. Stops when it is told to; the rest is told
     /// with the next call. Keys without a value are gone when they have been told.
     pub(crate) fn take_changed(&mut self, tell: &mut dyn FnMut(&Slot<A>) -> bool) {
-        let mut changed = std::mem::take(&mut self.changed);
-        let mut told = 0;
-        for at in &changed {
+        let mut near = self.told;
+        while let Some(at) = self.changed.get(self.told) {
+            if self.told == near {
+                near = self.changed.len().min(near + GROUP);
+                self.bring_near(&self.changed[self.told..near]);
+            }
             let slot = &mut self.slots[*at as usize];
             slot.changed = false;
-            told += 1;
+            self.told += 1;
             if slot.value.is_none() {
                 self.gone.push(*at);
             }
@@ -289,12 +321,12 @@ impl<A> Table<A> {
                 break;
             }
         }
-        changed.drain(..told);
-        self.changed = changed;
-        if !self.changed.is_empty() {
+        if self.told < self.changed.len() {
             // Removing moves slots, and the places of those that are still to be told are noted.
             return;
         }
+        self.changed.clear();
+        self.told = 0;
         let mut gone = std::mem::take(&mut self.gone);
         gone.sort_unstable();
         gone.dedup();
@@ -315,8 +347,7 @@ impl<A> Table<A> {
             self.index
                 .renumber(Hash(moved.hash), last as u32, at as u32);
             if moved.changed {
-                let renumbered = self
-                    .changed
+                let renumbered = self.changed[self.told..]
                     .iter_mut()
                     .filter(|number| **number == last as u32);
                 renumbered.for_each(|number| *number = at as u32);
@@ -359,14 +390,15 @@ impl<A: Data> Table<A> {
         Ok(())
     }
 
-    /// Tells the values of one table, with keys as `name` makes them.
+    /// Tells the values of one table, with keys as `name` makes them, in no order that means anything:
+    /// to sort many keys takes longer than to write them.
     pub(crate) fn entries(
         &self,
         mut name: impl FnMut(&[u8], &mut Vec<u8>),
         tell: &mut dyn FnMut(Entry<'_>),
     ) -> Result<(), DataError> {
         let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
-        for (own, value, timestamp) in self.sorted() {
+        for (own, value, timestamp) in self.iter() {
             key.clear();
             name(own, &mut key);
             write_stamped(value, timestamp, &mut bytes, &mut scratch)?;

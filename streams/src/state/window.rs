@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use super::table::{Hash, KeyHasher, Table};
 use super::{Entry, Expiry, Store, StoreTime};
 use crate::data::{Data, DataError};
@@ -126,6 +128,20 @@ impl<A: Data> Store for WindowStore<A> {
         let hash = self.hasher.hash(key);
         let pane = self.panes.entry(i64::from_be_bytes(*start)).or_default();
         pane.restore(hash, key, entry.value)
+    }
+
+    fn restore_all(&mut self, entries: &[Entry<'_>]) -> Result<(), DataError> {
+        // What lies far away in memory is asked for together; most of it is in one pane.
+        let keys = entries
+            .iter()
+            .filter_map(|entry| entry.key.split_last_chunk::<8>());
+        let hashes: SmallVec<[Hash; 32]> = keys.map(|(key, _)| self.hasher.hash(key)).collect();
+        let last = entries.last().and_then(|entry| entry.key.last_chunk::<8>());
+        let pane = last.and_then(|start| self.panes.get(&i64::from_be_bytes(*start)));
+        if let Some(pane) = pane {
+            pane.touch(&hashes);
+        }
+        entries.iter().try_for_each(|entry| self.restore(*entry))
     }
 
     fn time(&self) -> StoreTime {

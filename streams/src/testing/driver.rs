@@ -393,6 +393,7 @@ impl TestDriver {
                 })?;
             }
         }
+        all.sort_unstable();
         Ok(all)
     }
 

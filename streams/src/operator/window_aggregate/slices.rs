@@ -2,7 +2,9 @@
 //! slices when it closes. What a record costs does not depend on how many windows it is in (as in
 //! "Efficient Window Aggregation with General Stream Slicing", EDBT 2019).
 
-use super::{Emit, Keyed, Missed, RESULTS, Store, WindowAggregate};
+use smallvec::SmallVec;
+
+use super::{Emit, Keyed, Missed, RESULTS, Store, TOUCHED, WindowAggregate};
 use crate::aggregator::Aggregator;
 use crate::data::{Data, decode_slice};
 use crate::error::StreamsError;
@@ -99,9 +101,11 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         start: i64,
         store: &Store<K, V, A>,
     ) -> Result<Table<Merged<K, A::State>>, StreamsError> {
-        let mut window = Table::default();
         let end = slices.windows.reach(start);
-        for slice in store.starts(start).take_while(|slice| *slice < end) {
+        let within = || store.starts(start).take_while(|slice| *slice < end);
+        let panes = within().filter_map(|slice| store.pane(slice));
+        let mut window = Table::with_room(panes.map(Table::len).max().unwrap_or(0));
+        for slice in within() {
             self.merge_slice(store, slice, None, &mut window)?;
         }
         Ok(window)
@@ -119,7 +123,15 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             return Ok(());
         };
         let mut failed = None;
+        let mut ahead = pane.hashes();
+        let mut near = 0;
         let mut merge = |hash: Hash, key: &[u8], state: &A::State, timestamp: i64| {
+            if near == 0 && only.is_none() {
+                let group: SmallVec<[Hash; TOUCHED]> = ahead.by_ref().take(TOUCHED).collect();
+                window.touch(&group);
+                near = group.len();
+            }
+            near = near.saturating_sub(1);
             let at = window.slot(hash, key);
             window.change(at, |slot| {
                 let merged = match &mut slot.value {

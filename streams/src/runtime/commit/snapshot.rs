@@ -8,8 +8,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+use smallvec::SmallVec;
 
 use crate::error::StreamsError;
 use crate::runtime::assignment::TaskId;
@@ -18,8 +20,12 @@ use crate::runtime::config::StreamsConfig;
 const MAGIC: &[u8; 8] = b"TIDESNAP";
 const VERSION: u32 = 2;
 const END: u32 = u32::MAX;
-/// What lies in the buffers of a reader or writer.
-const BUFFER: usize = 1 << 20;
+/// What lies in the buffer of a reader or writer.
+const BUFFER: usize = 1 << 18;
+/// An entry in front of its key: three numbers.
+const HEAD: usize = 12;
+/// So many entries are told at once.
+const GROUP: usize = 32;
 /// The most bytes of a key or a value: a length beyond it is not one.
 const MOST_BYTES: u32 = 1 << 30;
 
@@ -104,7 +110,9 @@ pub(crate) fn discard(path: &Path) {
 
 /// Writes a snapshot: beside the old one, synced, then in its place.
 pub(crate) struct SnapshotWriter {
-    out: BufWriter<File>,
+    out: File,
+    /// What is not written yet: a checksum of much at once is quicker than one of each field.
+    waits: Vec<u8>,
     crc: crc32fast::Hasher,
     path: PathBuf,
     beside: PathBuf,
@@ -114,7 +122,8 @@ impl SnapshotWriter {
     pub(crate) fn create(path: &Path, about: &About) -> io::Result<Self> {
         let beside = beside(path);
         let mut writer = Self {
-            out: BufWriter::with_capacity(BUFFER, File::create(&beside)?),
+            out: File::create(&beside)?,
+            waits: Vec::with_capacity(BUFFER),
             crc: crc32fast::Hasher::new(),
             path: path.to_owned(),
             beside,
@@ -132,7 +141,7 @@ impl SnapshotWriter {
     }
 
     pub(crate) fn entry(&mut self, store: u32, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let mut head = [0; 12];
+        let mut head = [0; HEAD];
         head[..4].copy_from_slice(&store.to_be_bytes());
         head[4..8].copy_from_slice(&(key.len() as u32).to_be_bytes());
         head[8..].copy_from_slice(&(value.len() as u32).to_be_bytes());
@@ -144,11 +153,11 @@ impl SnapshotWriter {
     /// Ends the file; gives its size in bytes.
     pub(crate) fn finish(mut self) -> io::Result<u64> {
         self.entry(END, b"", b"")?;
+        self.write_out()?;
         let crc = self.crc.finalize();
         self.out.write_all(&crc.to_be_bytes())?;
-        let file = self.out.into_inner().map_err(|error| error.into_error())?;
-        file.sync_all()?;
-        let bytes = file.metadata()?.len();
+        self.out.sync_all()?;
+        let bytes = self.out.metadata()?.len();
         std::fs::rename(&self.beside, &self.path)?;
         let dir = self.path.parent().unwrap_or(Path::new("."));
         File::open(dir)?.sync_all()?;
@@ -156,15 +165,80 @@ impl SnapshotWriter {
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.crc.update(bytes);
-        self.out.write_all(bytes)
+        if self.waits.len() + bytes.len() > BUFFER {
+            self.write_out()?;
+        }
+        self.waits.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        self.crc.update(&self.waits);
+        self.out.write_all(&self.waits)?;
+        self.waits.clear();
+        Ok(())
+    }
+}
+
+/// An entry of a snapshot.
+pub(crate) struct SnapshotEntry<'a> {
+    /// The store's hash.
+    pub(crate) store: u32,
+    pub(crate) key: &'a [u8],
+    pub(crate) value: &'a [u8],
+}
+
+/// What is in front of an entry's key.
+struct Head {
+    store: u32,
+    key: usize,
+    value: usize,
+}
+
+impl Head {
+    /// Reads what [`HEAD`] bytes say.
+    #[inline]
+    fn read(bytes: &[u8]) -> io::Result<Self> {
+        let number = |at: usize| {
+            let bytes = bytes.get(at..).and_then(<[u8]>::first_chunk);
+            bytes.map(|bytes| u32::from_be_bytes(*bytes))
+        };
+        let (Some(store), Some(key), Some(value)) = (number(0), number(4), number(8)) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        if key > MOST_BYTES || value > MOST_BYTES {
+            return Err(io::Error::other("a length that cannot be meant"));
+        }
+        Ok(Self {
+            store,
+            key: key as usize,
+            value: value as usize,
+        })
+    }
+
+    /// How many bytes the entry has with it.
+    fn size(&self) -> usize {
+        HEAD + self.key + self.value
+    }
+
+    /// The entry, and what is behind it; `None` if it is not there as a whole, or is the end.
+    #[inline]
+    fn entry<'a>(&self, bytes: &'a [u8]) -> Option<(SnapshotEntry<'a>, &'a [u8])> {
+        let (entry, behind) = bytes.split_at_checked(self.size())?;
+        let (key, value) = entry.get(HEAD..)?.split_at_checked(self.key)?;
+        let store = self.store;
+        (store != END).then_some((SnapshotEntry { store, key, value }, behind))
     }
 }
 
 /// Reads a snapshot. Nothing that it tells may be used before [`Self::entries`] has said that the
 /// file is whole.
 pub(crate) struct SnapshotReader {
-    input: BufReader<File>,
+    input: File,
+    /// What has been read of the file; the checksum has everything in front of it.
+    buffer: Vec<u8>,
+    /// How much of the buffer has been used.
+    at: usize,
     crc: crc32fast::Hasher,
     pub(crate) about: About,
 }
@@ -179,7 +253,9 @@ impl SnapshotReader {
             Err(error) => return Err(error),
         };
         let mut reader = Self {
-            input: BufReader::with_capacity(BUFFER, file),
+            input: file,
+            buffer: Vec::with_capacity(BUFFER),
+            at: 0,
             crc: crc32fast::Hasher::new(),
             about: About {
                 state,
@@ -202,50 +278,81 @@ impl SnapshotReader {
         Ok(Some(reader))
     }
 
-    /// Tells all entries. An error says that the file is not whole, whatever was told before.
+    /// Tells all entries, some at a time. An error says that the file is not whole, whatever was told
+    /// before.
     pub(crate) fn entries(
         mut self,
-        tell: &mut dyn FnMut(u32, &[u8], &[u8]) -> io::Result<()>,
+        tell: &mut dyn FnMut(&[SnapshotEntry<'_>]) -> io::Result<()>,
     ) -> io::Result<()> {
-        let (mut key, mut value) = (Vec::new(), Vec::new());
         loop {
-            let store = self.u32()?;
-            let (key_len, value_len) = (self.u32()?, self.u32()?);
-            if store == END {
+            // At least one entry has to be there as a whole.
+            self.fill(HEAD)?;
+            let head = Head::read(&self.buffer[self.at..])?;
+            if head.store == END {
                 break;
             }
-            self.bytes(key_len, &mut key)?;
-            self.bytes(value_len, &mut value)?;
-            tell(store, &key, &value)?;
+            self.fill(head.size())?;
+            let mut group = SmallVec::<[SnapshotEntry<'_>; GROUP]>::new();
+            let mut rest = &self.buffer[self.at..];
+            while group.len() < GROUP
+                && rest.len() >= HEAD
+                && let Some((entry, behind)) = Head::read(rest)?.entry(rest)
+            {
+                group.push(entry);
+                rest = behind;
+            }
+            tell(&group)?;
+            self.at = self.buffer.len() - rest.len();
         }
+        self.at += HEAD;
+        self.crc.update(&self.buffer[..self.at]);
         let computed = self.crc.clone().finalize();
-        let mut stored = [0; 4];
-        self.input.read_exact(&mut stored)?;
-        if computed != u32::from_be_bytes(stored) {
+        self.buffer.drain(..self.at);
+        self.at = 0;
+        if computed != self.u32()? {
             return Err(io::Error::other("the checksum does not fit"));
         }
         Ok(())
     }
 
-    fn bytes(&mut self, len: u32, out: &mut Vec<u8>) -> io::Result<()> {
-        if len > MOST_BYTES {
-            return Err(io::Error::other("a length that cannot be meant"));
+    /// The next bytes.
+    #[inline]
+    fn take(&mut self, len: usize) -> io::Result<&[u8]> {
+        self.fill(len)?;
+        let from = self.at;
+        self.at += len;
+        Ok(&self.buffer[from..self.at])
+    }
+
+    /// Sees to it that so many bytes are there.
+    #[inline]
+    fn fill(&mut self, len: usize) -> io::Result<()> {
+        if self.buffer.len() - self.at >= len {
+            return Ok(());
         }
-        // Grows with what is there: a length that lies takes no memory.
-        out.clear();
-        let read = (&mut self.input).take(u64::from(len)).read_to_end(out)?;
-        if read < len as usize {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        self.read(len)
+    }
+
+    #[cold]
+    fn read(&mut self, len: usize) -> io::Result<()> {
+        self.crc.update(&self.buffer[..self.at]);
+        self.buffer.drain(..self.at);
+        self.at = 0;
+        while self.buffer.len() < len {
+            // Grows with what is there: a length that lies takes no memory.
+            let read = (&mut self.input)
+                .take(BUFFER as u64)
+                .read_to_end(&mut self.buffer)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
-        self.crc.update(out);
         Ok(())
     }
 
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.input.read_exact(&mut bytes)?;
-        self.crc.update(&bytes);
-        Ok(bytes)
+        let bytes = self.take(N)?.first_chunk().copied();
+        bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn u32(&mut self) -> io::Result<u32> {
@@ -274,8 +381,8 @@ mod tests {
         let reader = SnapshotReader::open(path, 5)?;
         let Some(reader) = reader else { return Ok(0) };
         let mut count = 0;
-        reader.entries(&mut |_, _, _| {
-            count += 1;
+        reader.entries(&mut |entries| {
+            count += entries.len();
             Ok(())
         })?;
         Ok(count)

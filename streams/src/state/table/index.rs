@@ -57,6 +57,18 @@ impl Index {
         (found != 0).then(|| slot(found))
     }
 
+    /// An empty one with room for so many slots.
+    pub(super) fn with_room(slots: usize) -> Self {
+        let entries = match slots {
+            0 => 0,
+            _ => (slots * 8 / 5 + 1).next_power_of_two().max(SMALLEST),
+        };
+        Self {
+            entries: vec![0; entries],
+            used: 0,
+        }
+    }
+
     /// Adds a slot that is not there yet. There are less than 2^32 - 1 of them.
     pub(super) fn insert(&mut self, hash: Hash, slot: u32) {
         // Five eighths full: probes stay short.
