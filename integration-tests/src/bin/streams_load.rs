@@ -3,12 +3,14 @@
 //!
 //! ```text
 //! streams_load fill QUERY BOOTSTRAP TOPIC RECORDS KEYS   fills a topic with what the query reads
-//! streams_load run  QUERY BOOTSTRAP TOPIC RECORDS        QUERY: see `topology`
+//! streams_load run  QUERY BOOTSTRAP TOPIC RECORDS...     QUERY: see `topology`
 //! streams_load restore    BOOTSTRAP TOPIC RECORDS DIR    runs `count-long` with its state in DIR, stops,
 //!                                                        and measures until it runs again
 //! ```
 //!
-//! Prints one line: records, seconds, CPU seconds. `scripts/bench streams` calls it.
+//! Prints lines of records, seconds, CPU seconds. A run prints one for each number of records, each
+//! from the end of the one before (the first from the start) until these are processed, and one for all
+//! of it until everything is committed and the instance has stopped. `scripts/bench streams` calls it.
 
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 #![allow(
@@ -49,8 +51,9 @@ async fn main() -> Result<()> {
         ["fill", query, bootstrap, topic, records, keys] => {
             fill(query, bootstrap, topic, records.parse()?, keys.parse()?).await
         }
-        ["run", query, bootstrap, topic, records] => {
-            run(query, bootstrap, topic, records.parse()?).await
+        ["run", query, bootstrap, topic, ref parts @ ..] => {
+            let parts: Result<Vec<u64>, _> = parts.iter().map(|part| part.parse()).collect();
+            run(query, bootstrap, topic, &parts?).await
         }
         ["restore", bootstrap, topic, records, dir] => {
             restore(bootstrap, topic, records.parse()?, dir).await
@@ -133,6 +136,7 @@ async fn fill(query: &str, bootstrap: &str, topic: &str, records: u64, keys: u64
     let _ = calls::create_topic(&mut connection, &format!("{topic}-out"), 1, &[]).await;
     let types = ["click", "purchase", "view", "login", "logout"];
     let mut random = 7_u64;
+    let mut every = EveryKey::new(keys);
     let mut at = 0;
     while at < records {
         let mut builder = BatchBuilder::new();
@@ -153,7 +157,11 @@ async fn fill(query: &str, bootstrap: &str, topic: &str, records: u64, keys: u64
                 };
                 (kind.to_owned(), serde_json::to_vec(&event)?)
             } else {
-                (format!("user{:08}", chance % keys), vec![b'x'; VALUE])
+                let key = match query {
+                    "count-long" => every.next(),
+                    _ => chance % keys,
+                };
+                (format!("user{key:08}"), vec![b'x'; VALUE])
             };
             builder.append(timestamp, Some(key.as_bytes()), Some(&value), &[])?;
             at += 1;
@@ -161,6 +169,49 @@ async fn fill(query: &str, bootstrap: &str, topic: &str, records: u64, keys: u64
         calls::produce(&mut connection, topic, builder.build()?, 1).await;
     }
     Ok(())
+}
+
+/// Every key once in an order like chance, then every key once in another one, and so on: so that it is
+/// known how many keys there are.
+struct EveryKey {
+    keys: u64,
+    /// One less than a power of two; a linear congruential generator passes through all numbers up to it.
+    mask: u64,
+    state: u64,
+    factor: u64,
+    told: u64,
+}
+
+impl EveryKey {
+    fn new(keys: u64) -> Self {
+        Self {
+            keys,
+            mask: keys.next_power_of_two() - 1,
+            state: 1,
+            factor: 1_664_525,
+            told: 0,
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        loop {
+            self.state = self
+                .state
+                .wrapping_mul(self.factor)
+                .wrapping_add(1_013_904_223)
+                & self.mask;
+            // The lower bits by themselves would come round soon.
+            let key = self.state ^ (self.state >> (self.mask.count_ones() / 2));
+            if key < self.keys {
+                self.told += 1;
+                if self.told.is_multiple_of(self.keys) {
+                    // Any factor that is one more than a multiple of four does.
+                    self.factor = self.factor.wrapping_mul(5);
+                }
+                return key;
+            }
+        }
+    }
 }
 
 fn cpu_seconds() -> f64 {
@@ -196,15 +247,24 @@ fn application(query: &str) -> String {
     format!("bench-{query}-{}{}", time.tv_sec, time.tv_nsec)
 }
 
-async fn run(query: &str, bootstrap: &str, topic: &str, records: u64) -> Result<()> {
+async fn run(query: &str, bootstrap: &str, topic: &str, parts: &[u64]) -> Result<()> {
     let topology = topology(query, topic)?;
-    let (wall, cpu) = (Instant::now(), cpu_seconds());
+    let begin = (Instant::now(), cpu_seconds());
+    let since = |(wall, cpu): (Instant, f64)| {
+        let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+        format!("{wall:.3} {cpu:.3}")
+    };
     let streams =
         Streams::start(&topology, StreamsConfig::new(application(query), bootstrap)).await?;
-    processed(&streams, records).await?;
-    let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-    println!("{records} {wall:.3} {cpu:.3}");
+    let (mut all, mut last) = (0, begin);
+    for records in parts {
+        all += records;
+        processed(&streams, all).await?;
+        println!("{records} {}", since(last));
+        last = (Instant::now(), cpu_seconds());
+    }
     streams.close(Duration::from_secs(120)).await?;
+    println!("{all} {}", since(begin));
     Ok(())
 }
 
