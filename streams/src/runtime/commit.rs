@@ -11,10 +11,10 @@ use std::sync::Arc;
 use tidemark_client::TopicPartition;
 use tidemark_client::admin::{OffsetSpec, RecordsBefore};
 use tidemark_client::consumer::{Consumer, IsolationLevel};
+use tidemark_client::producer::{Producer, RecordParts};
 
 use super::config::OnProduceError;
 use super::live::Live;
-use super::outbox::TopicId;
 use super::shared::Shared;
 use super::worker::passes;
 use super::worker::writer::Writer;
@@ -22,8 +22,8 @@ use crate::error::StreamsError;
 use crate::record::Headers;
 use snapshot::{About, SnapshotWriter};
 
-/// So many bytes of changes are taken from a task before they are handed to the producer.
-const CHANGES_AT_ONCE: usize = 4 << 20;
+/// So many changes are handed to the producer in one go.
+const CHANGES_AT_ONCE: usize = 2048;
 
 /// No snapshot is written before so much has gone to the changelogs since the last one.
 const SNAPSHOT_AFTER: u64 = 64 << 20;
@@ -121,45 +121,68 @@ async fn send_changes(
         if writer.is_over() {
             return Ok(());
         }
-        if !take_some(shared, live)? {
-            return live.changes.send(shared, writer).await;
+        match send_some(shared, &writer.producer, live) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            // Lost with its task.
+            Err(_) if writer.is_over() => return Ok(()),
+            Err(error) => return Err(error),
         }
+        // Lets the producer send what it has got, before that is far away in memory.
+        tokio::task::yield_now().await;
     }
 }
 
-/// Takes some of what has changed from a task; whether there is more.
-fn take_some(shared: &Shared, live: &mut Live) -> Result<bool, StreamsError> {
-    let out = &mut live.changes.outbox;
-    let (changed, bytes) = (&mut live.changed, &mut live.since_snapshot);
+/// Hands some of what has changed to the producer; whether there is more. What it has no room for
+/// waits in `live.changes`.
+fn send_some(shared: &Shared, producer: &Producer, live: &mut Live) -> Result<bool, StreamsError> {
+    let (changed, since_snapshot) = (&mut live.changed, &mut live.since_snapshot);
+    let waits = &mut live.changes.outbox;
     let wall = shared.config.clock.now().wall;
-    let partition = Some(live.id.partition as u32);
-    let mut topics: Vec<Option<TopicId>> = vec![None; shared.topology.stores.len()];
-    let mut more = false;
-    live.task
-        .lock()
-        .take_changes(&shared.topology, &mut |store, entry| {
-            if shared.topology.stores[store].changelog.is_none() {
-                return true;
+    let mut topics: Vec<Option<Arc<str>>> = vec![None; shared.topology.stores.len()];
+    let (mut count, mut more, mut failed) = (0, false, None);
+    let mut task = live.task.lock();
+    let mut bulk = producer.bulk();
+    task.take_changes(&shared.topology, &mut |store, entry| {
+        if shared.topology.stores[store].changelog.is_none() {
+            return true;
+        }
+        let topic = topics[store].get_or_insert_with(|| {
+            if !changed.contains(&store) {
+                changed.push(store);
             }
-            let topic = *topics[store].get_or_insert_with(|| {
-                if !changed.contains(&store) {
-                    changed.push(store);
-                }
-                out.topic(&shared.changelog(store), 0)
-            });
-            *bytes += (entry.key.len() + entry.value.map_or(0, <[u8]>::len)) as u64;
-            out.push(
-                topic,
-                partition,
-                Some(entry.key),
-                entry.value,
-                wall,
-                Headers::default(),
-            );
-            more = out.bytes() >= CHANGES_AT_ONCE;
-            !more
-        })?;
-    Ok(more)
+            shared.changelog(store)
+        });
+        *since_snapshot += (entry.key.len() + entry.value.map_or(0, <[u8]>::len)) as u64;
+        let parts = RecordParts {
+            partition: Some(live.id.partition),
+            key: Some(entry.key),
+            value: entry.value,
+            headers: &[],
+            timestamp: Some(wall),
+        };
+        count += 1;
+        more |= count == CHANGES_AT_ONCE;
+        // Every store tells one more, whatever the one before was answered. Nothing goes in front of
+        // what waits.
+        let taken = match waits.len() {
+            0 => bulk.try_send(topic, &parts),
+            _ => Ok(false),
+        };
+        match taken {
+            Ok(true) => {}
+            Ok(false) => {
+                let topic = waits.topic(topic, 0);
+                let partition = Some(live.id.partition as u32);
+                let headers = Headers::default();
+                waits.push(topic, partition, parts.key, parts.value, wall, headers);
+                more = true;
+            }
+            Err(error) => failed = Some(error),
+        }
+        !more && failed.is_none()
+    })?;
+    failed.map_or(Ok(more), |error| Err(error.into()))
 }
 
 /// The partition of a store's changelog that belongs to a task.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidemark_client::TopicPartition;
-use tidemark_client::producer::{ProduceError, RecordParts};
+use tidemark_client::producer::{ProduceError, Producer, RecordParts};
 use tokio::task::JoinHandle;
 
 use super::assignment::TaskId;
 use super::config::OnProduceError;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Outgoing as Record};
 use super::position::Committed;
 use super::restore::Restored;
 use super::shared::Shared;
@@ -18,6 +18,9 @@ use super::spent::Spent;
 use super::task::Task;
 use super::worker::writer::Writer;
 use crate::error::StreamsError;
+
+/// The most records that are handed to the producer in one go.
+const AT_ONCE: usize = 1024;
 
 /// A task that runs.
 pub(super) struct Live {
@@ -59,6 +62,29 @@ pub(super) struct Outgoing {
     sent: usize,
 }
 
+/// What the producer took.
+enum Took {
+    All,
+    Some,
+    /// It has to be waited for.
+    NoRoom,
+}
+
+/// A record as the producer wants it.
+fn parts<'h, 'a: 'h>(record: &Record<'a>, headers: &'h mut Vec<Header<'a>>) -> RecordParts<'h> {
+    headers.clear();
+    headers.extend(record.headers.iter());
+    RecordParts {
+        partition: record.partition.map(|partition| partition as i32),
+        key: record.key,
+        value: record.value,
+        headers,
+        timestamp: record.timestamp,
+    }
+}
+
+type Header<'a> = (&'a [u8], Option<&'a [u8]>);
+
 impl Drop for Tasks {
     fn drop(&mut self) {
         for restore in self.starting.values() {
@@ -83,28 +109,25 @@ impl Outgoing {
         writer: &Writer,
     ) -> Result<(), StreamsError> {
         let producer = &writer.producer;
-        let mut headers: Vec<(&[u8], Option<&[u8]>)> = Vec::new();
-        while let Some(record) = self.outbox.get(self.sent) {
-            headers.clear();
-            headers.extend(record.headers.iter());
-            let parts = RecordParts {
-                partition: record.partition.map(|partition| partition as i32),
-                key: record.key,
-                value: record.value,
-                headers: &headers,
-                timestamp: record.timestamp,
-            };
-            let sent = match producer.try_send(record.topic, &parts) {
-                Ok(true) => Ok(()),
-                Ok(false) => producer.send_counted(record.topic, &parts).await,
+        loop {
+            let sent = match self.send_some(producer) {
+                Ok(Took::All) => break,
+                Ok(Took::Some) => {
+                    // Lets the producer send what it has got, before that is far away in memory.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Ok(Took::NoRoom) => self.send_one(producer).await,
                 Err(error) => Err(error),
             };
+            let internal = self
+                .next()
+                .is_some_and(|record| shared.is_internal(record.topic));
             match sent {
                 Ok(()) => {}
                 // Without what it sends to itself the application's state would be wrong.
                 Err(ProduceError::TooLarge { .. } | ProduceError::Build { .. })
-                    if shared.config.on_produce_error == OnProduceError::Skip
-                        && !shared.is_internal(record.topic) =>
+                    if shared.config.on_produce_error == OnProduceError::Skip && !internal =>
                 {
                     shared.metrics.skipped_outputs.inc();
                 }
@@ -117,6 +140,38 @@ impl Outgoing {
         self.outbox.clear();
         self.sent = 0;
         Ok(())
+    }
+
+    fn next(&self) -> Option<Record<'_>> {
+        self.outbox.get(self.sent)
+    }
+
+    /// Hands as many records to the producer as it takes without being waited for, but not too many
+    /// at once.
+    fn send_some(&mut self, producer: &Producer) -> Result<Took, ProduceError> {
+        let mut bulk = producer.bulk();
+        let mut headers = Vec::new();
+        let upto = self.sent + AT_ONCE;
+        while let Some(record) = self.outbox.get(self.sent) {
+            if self.sent == upto {
+                return Ok(Took::Some);
+            }
+            if !bulk.try_send(record.topic, &parts(&record, &mut headers))? {
+                return Ok(Took::NoRoom);
+            }
+            self.sent += 1;
+        }
+        Ok(Took::All)
+    }
+
+    /// Waits until the producer takes the next record.
+    async fn send_one(&self, producer: &Producer) -> Result<(), ProduceError> {
+        let Some(record) = self.next() else {
+            return Ok(());
+        };
+        let mut headers = Vec::new();
+        let parts = parts(&record, &mut headers);
+        producer.send_counted(record.topic, &parts).await
     }
 
     pub(super) fn is_empty(&self) -> bool {
