@@ -58,6 +58,13 @@ pub trait Data: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Lets go of memory that the value shares with what was read together with it, a whole answer to a
+    /// fetch, say: a store that keeps the value would keep all of it. Called when a store has told the
+    /// value to its changelog. Default: nothing, which is right for types that own what they hold; a
+    /// type that holds [`bytes::Bytes`] copies them.
+    #[inline]
+    fn detach(&mut self) {}
+
     /// Reads a value as a person writes it, in the path of a URL, say. Default: its bytes as base64.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ pub use operator::suppress::WhenFull;
 pub use operator::window_aggregate::Emit;
 pub use record::late::{Late, LateReason, LateWindow};
 pub use record::{Change, Headers, Record};
-pub use runtime::{OnProduceError, Progress, Streams, StreamsConfig, TaskId};
+pub use runtime::{BeginAt, OnProduceError, Progress, Streams, StreamsConfig, TaskId};
 #[doc(hidden)]
 pub use serde_json::Value as JsonValue;
 pub use topology::{NodeKind, Subtopology, Topic, Topology};

@@ -94,6 +94,17 @@ impl Headers {
         found.last().and_then(|(_, value)| value)
     }
 
+    /// Copies them, so that they hold nothing else in memory.
+    pub(crate) fn detach(&mut self) {
+        if let Some(list) = &mut self.0 {
+            let copied = list.iter().map(|(key, value)| {
+                let value = value.as_deref().map(Bytes::copy_from_slice);
+                (Bytes::copy_from_slice(key), value)
+            });
+            *list = Arc::new(copied.collect());
+        }
+    }
+
     /// Adds one.
     pub fn add(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
         let list = self.0.get_or_insert_default();

@@ -20,5 +20,5 @@ pub(crate) use task::outbox;
 
 pub use application::Streams;
 pub use assignment::TaskId;
-pub use config::{OnProduceError, StreamsConfig};
+pub use config::{BeginAt, OnProduceError, StreamsConfig};
 pub use shared::Progress;

@@ -6,7 +6,7 @@ use tidemark_client::admin::OffsetSpec;
 use tidemark_client::consumer::IsolationLevel;
 use tidemark_client::{Client, TopicPartition};
 use tidemark_streams::time::{JoinWindows, SessionWindows, SlidingWindows, TimeWindows, Windowed};
-use tidemark_streams::{Consumed, Streams, StreamsBuilder, StreamsError};
+use tidemark_streams::{BeginAt, Consumed, Streams, StreamsBuilder, StreamsError};
 
 use crate::support::{
     broker, config, latest, lines, make, read, started, until, word_count, write,
@@ -25,6 +25,33 @@ async fn words_are_counted() {
         latest::<String, i64>(&client, "word_counts").await,
         expected
     );
+    broker.shutdown().await.unwrap();
+}
+
+/// An application may begin with what comes from now on, and goes on from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_already_can_be_left_out() {
+    let (_dir, broker, client) = started(&[("text", 2), ("word_counts", 1)]).await;
+    let line = |text: &str| (text.to_owned(), text.to_owned(), 5);
+    write(&client, "text", ["old", "older", "oldest"].map(line)).await;
+    let config = || config(&broker, "words").begin_at(BeginAt::Latest);
+    let streams = Streams::start(&word_count(), config()).await.unwrap();
+    let begun = |line: &&str| line.starts_with("tidemark_streams_commit_latency_seconds_count");
+    until("the first commit", || {
+        let metrics = streams.metrics();
+        metrics
+            .lines()
+            .any(|line| begun(&line) && !line.ends_with(" 0"))
+            && streams.tasks().len() == 4
+    })
+    .await;
+    streams.close(Duration::from_secs(60)).await.unwrap();
+    write(&client, "text", ["new", "newer"].map(line)).await;
+    let streams = Streams::start(&word_count(), config()).await.unwrap();
+    streams.run_until_caught_up().await.unwrap();
+    let mut words = read::<String, i64>(&client, "word_counts").await;
+    words.sort();
+    assert_eq!(words, [("new".to_owned(), 1), ("newer".to_owned(), 1)]);
     broker.shutdown().await.unwrap();
 }
 

@@ -33,6 +33,11 @@ impl<V: Data> Data for Change<V> {
         Ok(Some(scratch))
     }
 
+    fn detach(&mut self) {
+        self.new.detach();
+        self.old.detach();
+    }
+
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         let bytes = payload.require("a change of a table")?;
         let short = || DataError::new("a change of a table that ends early");

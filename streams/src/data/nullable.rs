@@ -31,6 +31,13 @@ impl<T: Data> Data for Option<T> {
         self.as_ref().is_none_or(Data::is_null)
     }
 
+    #[inline]
+    fn detach(&mut self) {
+        if let Some(value) = self {
+            value.detach();
+        }
+    }
+
     fn from_text(text: &str) -> Result<Self, DataError> {
         T::from_text(text).map(Some)
     }

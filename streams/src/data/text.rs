@@ -77,6 +77,10 @@ impl Data for Bytes {
         payload.to_bytes().ok_or_else(|| DataError::null("bytes"))
     }
 
+    fn detach(&mut self) {
+        *self = Self::copy_from_slice(self);
+    }
+
     fn format() -> Cow<'static, str> {
         "".into()
     }

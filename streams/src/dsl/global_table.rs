@@ -76,6 +76,44 @@ impl StreamsBuilder {
     }
 }
 
+impl<K: Data, V: Data> GlobalTable<K, V> {
+    /// What joins find in it, less what does not meet a condition (Kafka's global tables cannot do
+    /// this). Nothing is kept for it: whoever looks a value up has it judged.
+    #[must_use]
+    pub fn filter(&self, keep: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
+        self.each(move |key, value: &V| keep(key, value).then(|| value.clone()))
+    }
+
+    /// What joins find in it, made of its values anew each time that one is looked up.
+    #[must_use]
+    pub fn map_values<W: Data>(
+        &self,
+        map: impl Fn(&V) -> W + Send + Sync + 'static,
+    ) -> GlobalTable<K, W> {
+        self.each(move |_, value| Some(map(value)))
+    }
+
+    /// As [`Self::map_values`], with the key.
+    #[must_use]
+    pub fn map_values_with_key<W: Data>(
+        &self,
+        map: impl Fn(&K, &V) -> W + Send + Sync + 'static,
+    ) -> GlobalTable<K, W> {
+        self.each(move |key, value| Some(map(key, value)))
+    }
+
+    fn each<W: Data>(
+        &self,
+        map: impl Fn(&K, &V) -> Option<W> + Send + Sync + 'static,
+    ) -> GlobalTable<K, W> {
+        let map = move |key: &K, value: &V| map(key, value).filter(|value| !value.is_null());
+        GlobalTable {
+            plan: self.plan.clone(),
+            view: self.view.map(map),
+        }
+    }
+}
+
 fn size<V: Data>(store: &(dyn Any + Send + Sync)) -> (usize, usize) {
     let store = store.downcast_ref::<GlobalStore<V>>();
     store.map_or((0, 0), |store| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::operator::source::OnBadRecord;
+use crate::record::Record;
 use crate::time::{GenerateWatermarks, TimestampExtractor, WatermarkStrategy};
 
 /// How a topic is read (Kafka: `Consumed`).
@@ -58,6 +59,17 @@ impl<K, V> Consumed<K, V> {
     #[must_use]
     pub fn watermark_delay(self, bound: Duration) -> Self {
         self.watermarks(WatermarkStrategy::BoundedOutOfOrderness(bound))
+    }
+
+    /// Certain records tell the watermark: `punctuated` gives it, or `None` for the others (Flink: a
+    /// `WatermarkGenerator` that emits in `onEvent`). It counts behind its record, and one that goes
+    /// back is ignored.
+    #[must_use]
+    pub fn punctuated(
+        self,
+        punctuated: impl Fn(&Record<K, V>) -> Option<i64> + Send + Sync + 'static,
+    ) -> Self {
+        self.watermarks(WatermarkStrategy::Punctuated(Arc::new(punctuated)))
     }
 
     /// How watermarks follow from records.

@@ -2,6 +2,7 @@
 
 mod in_order;
 mod join;
+mod late;
 mod lookup;
 mod process;
 mod produced;

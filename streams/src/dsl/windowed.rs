@@ -257,6 +257,21 @@ impl<K: Data, V, A: Data> WindowedTable<K, V, A> {
     }
 }
 
+impl<K, V, A> WindowedTable<K, V, A>
+where
+    K: Clone + Send + 'static,
+    A: Clone + Send + 'static,
+{
+    /// Gives the aggregation a name of its own, as [`Table::named`] does.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self {
+            table: self.table.named(name),
+            ..self
+        }
+    }
+}
+
 impl<K, V, A> WindowedTable<K, V, A> {
     /// Records that came too late, with their window and the reason.
     #[must_use]

@@ -33,7 +33,8 @@ impl<K: Data, V: Data> Operator for FillGlobal<K, V> {
             self.scratch.clear();
             match row.key.encode(&mut self.scratch) {
                 Ok(Some(bytes)) => {
-                    let value = row.value.filter(|value| !value.is_null());
+                    let mut value = row.value.filter(|value| !value.is_null());
+                    value.detach();
                     store.put(bytes, value, row.timestamp);
                 }
                 Ok(None) => cx.counts.null_key += 1,

@@ -18,6 +18,18 @@ pub enum OnProduceError {
     Skip,
 }
 
+/// Where an application begins in partitions from which it has committed nothing (Kafka:
+/// `auto.offset.reset`). Topics of its own are always read from their beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BeginAt {
+    /// With the first record that is there. The default.
+    #[default]
+    Earliest,
+    /// Behind the last record that is there when the task starts. Until its first commit, a commit
+    /// interval later, a restart begins behind what is there by then.
+    Latest,
+}
+
 /// An application's options (Kafka: `StreamsConfig`).
 ///
 /// After a crash the application processes again what was not committed, so its outputs are written at
@@ -41,6 +53,7 @@ pub struct StreamsConfig {
     pub(crate) replication_factor: i16,
     pub(crate) chunk: usize,
     pub(crate) on_produce_error: OnProduceError,
+    pub(crate) begin_at: BeginAt,
     pub(crate) http: Option<String>,
     pub(crate) accept_changed_topology: bool,
     pub(crate) session_timeout: Duration,
@@ -65,6 +78,7 @@ impl StreamsConfig {
             replication_factor: -1,
             chunk: super::task::CHUNK,
             on_produce_error: OnProduceError::Fail,
+            begin_at: BeginAt::Earliest,
             http: None,
             accept_changed_topology: false,
             session_timeout: Duration::from_secs(45),
@@ -163,6 +177,13 @@ impl StreamsConfig {
     #[must_use]
     pub fn on_produce_error(mut self, policy: OnProduceError) -> Self {
         self.on_produce_error = policy;
+        self
+    }
+
+    /// Where it begins in partitions from which it has committed nothing. Default: at the beginning.
+    #[must_use]
+    pub fn begin_at(mut self, place: BeginAt) -> Self {
+        self.begin_at = place;
         self
     }
 

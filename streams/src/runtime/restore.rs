@@ -11,6 +11,7 @@ use tidemark_client::producer::RecordParts;
 use tidemark_client::{Client, TopicPartition};
 
 use super::assignment::TaskId;
+use super::config::BeginAt;
 use super::position::Committed;
 use super::shared::Shared;
 use super::snapshot::{self, SnapshotReader};
@@ -189,7 +190,14 @@ pub(crate) async fn restore(
             .iter()
             .any(|(own, _, _)| own == partition);
         if !known {
-            let beginning = (partition.clone(), input_starts[at], i64::MIN);
+            let latest =
+                shared.config.begin_at == BeginAt::Latest && !shared.is_internal(&partition.topic);
+            let begin = if latest {
+                input_ends[at]
+            } else {
+                input_starts[at]
+            };
+            let beginning = (partition.clone(), begin, i64::MIN);
             committed.position.inputs.insert(at, beginning);
         }
     }

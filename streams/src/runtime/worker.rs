@@ -48,6 +48,8 @@ pub(super) struct Worker {
     busy: watch::Receiver<bool>,
     /// When tasks were last told the time.
     ticked_at: u64,
+    /// What the clock on the wall said then.
+    ticked_wall: i64,
     /// When records of repartition topics are to be deleted next.
     purge_at: u64,
 }
@@ -103,6 +105,7 @@ impl Worker {
             commands,
             busy: is_busy,
             ticked_at: 0,
+            ticked_wall: 0,
             purge_at: 0,
         })
     }
@@ -112,6 +115,11 @@ impl Worker {
         let outcome = self.work().await;
         if let Err(error) = outcome {
             self.shared.fail(error);
+        }
+        if self.shared.failed.borrow().is_some() {
+            // Nothing is committed then, and what is still to be sent would come behind what the next
+            // owner finds in the changelogs.
+            self.writer.get().producer.abort();
         }
         // Leaving commits what has been processed, in the listener, unless something is broken.
         if let Err(error) = self.consumer.close().await {
@@ -274,9 +282,13 @@ impl Worker {
     async fn tick(&mut self) -> Result<(), StreamsError> {
         let now = self.shared.config.clock.now();
         let wall = now.wall;
-        // A worker that was busy elsewhere, or asleep, has not looked whether there are records.
-        let late = now.millis.saturating_sub(self.ticked_at) > 3 * TICK.as_millis() as u64;
+        // A worker that was busy elsewhere, or asleep, has not looked whether there are records. A clock
+        // that was set tells nothing of how long there were none.
+        let long = 3 * millis(TICK);
+        let late = now.millis.saturating_sub(self.ticked_at) > long
+            || wall.abs_diff(self.ticked_wall) > long;
         self.ticked_at = now.millis;
+        self.ticked_wall = wall;
         let tasks = Arc::clone(&self.tasks);
         let mut tasks = tasks.lock().await;
         let writer = self.writer.get();

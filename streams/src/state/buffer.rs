@@ -230,6 +230,11 @@ impl<V: Data> Data for Held<V> {
         Ok(Some(scratch))
     }
 
+    fn detach(&mut self) {
+        self.change.detach();
+        self.headers.detach();
+    }
+
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         let mut rest = payload.require("an update that is held back")?;
         let time = i64::from_be_bytes(take(&mut rest)?);

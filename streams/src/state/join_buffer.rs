@@ -330,6 +330,9 @@ impl<V: Data> Store for JoinBuffer<V> {
                 tell(entry);
             };
             part.tell(part.rows[part.told..].iter(), &mut all)?;
+            for row in &mut part.rows[part.told..] {
+                row.value.detach();
+            }
             part.told = part.rows.len();
         }
         self.far_values.note::<V>(written, count);

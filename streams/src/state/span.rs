@@ -410,6 +410,7 @@ impl<A: Data> Store for SpanStore<A> {
                     written += entry.value.map_or(0, <[u8]>::len);
                     count += 1;
                     tell(entry);
+                    span.value.detach();
                 }
             }
             for start in gone {

@@ -304,7 +304,7 @@ impl<A> Table<A> {
     /// Tells slots that have changed since the last call, in the order of their first change, which
     /// depends on nothing but what was done to the table. Stops when it is told to; the rest is told
     /// with the next call. Keys without a value are gone when they have been told.
-    pub(crate) fn take_changed(&mut self, tell: &mut dyn FnMut(&Slot<A>) -> bool) {
+    pub(crate) fn take_changed(&mut self, tell: &mut dyn FnMut(&mut Slot<A>) -> bool) {
         let mut near = self.told;
         while let Some(at) = self.changed.get(self.told) {
             if self.told == near {
@@ -422,13 +422,14 @@ impl<A: Data> Table<A> {
         self.take_changed(&mut |slot| {
             key.clear();
             name(slot.key(), &mut key);
-            let value = match &slot.value {
+            let value = match &mut slot.value {
                 Some(value) => {
                     let written = write_stamped(value, slot.timestamp, &mut bytes, &mut scratch);
                     if let Err(error) = written {
                         failed = Err(error);
                         return false;
                     }
+                    value.detach();
                     written_bytes += bytes.len();
                     count += 1;
                     Some(&bytes[..])

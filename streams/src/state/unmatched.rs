@@ -177,6 +177,7 @@ impl<V: Data> Store for Unmatched<V> {
                     write(&waiting.values, &mut bytes, &mut scratch)?;
                     written += bytes.len();
                     count += waiting.values.len();
+                    waiting.values.iter_mut().for_each(Data::detach);
                     tell(Entry {
                         key: &key,
                         value: Some(&bytes),

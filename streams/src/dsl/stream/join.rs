@@ -186,6 +186,31 @@ pub struct JoinedStream<K, V, W, X> {
     late_right: Stream<K, Late<W>>,
 }
 
+impl<K, V, W, X> Clone for JoinedStream<K, V, W, X> {
+    fn clone(&self) -> Self {
+        Self {
+            results: self.results.clone(),
+            late_left: self.late_left.clone(),
+            late_right: self.late_right.clone(),
+        }
+    }
+}
+
+impl<K, V, W, X> JoinedStream<K, V, W, X>
+where
+    K: Clone + Send + 'static,
+    X: Clone + Send + 'static,
+{
+    /// Gives the join a name of its own, as [`Stream::named`] does.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self {
+            results: self.results.named(name),
+            ..self
+        }
+    }
+}
+
 impl<K, V, W, X> JoinedStream<K, V, W, X> {
     /// Records of the left stream that came too late; their window is where their partners would have
     /// been.

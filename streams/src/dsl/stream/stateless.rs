@@ -69,11 +69,36 @@ where
         })
     }
 
+    /// As [`Self::map_values`], with the key, which stays as it is (Kafka: `KStream.mapValues` with a
+    /// `ValueMapperWithKey`).
+    #[must_use]
+    pub fn map_values_with_key<W>(
+        &self,
+        map: impl Fn(&K, V) -> W + Send + Sync + 'static,
+    ) -> Stream<K, W>
+    where
+        W: Clone + Send + 'static,
+    {
+        self.each("map_values", false, move |row, out| {
+            out.push(row.map_value(|key, value| map(key, value)));
+        })
+    }
+
     /// Keeps the records that meet a condition (Kafka: `KStream.filter`).
     #[must_use]
     pub fn filter(&self, keep: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.each("filter", false, move |row, out| {
             if keep(&row.key, &row.value) {
+                out.push(row);
+            }
+        })
+    }
+
+    /// Keeps the records that do not meet a condition (Kafka: `KStream.filterNot`).
+    #[must_use]
+    pub fn filter_not(&self, drop: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
+        self.each("filter_not", false, move |row, out| {
+            if !drop(&row.key, &row.value) {
                 out.push(row);
             }
         })
@@ -114,10 +139,24 @@ where
         W: Clone + Send + 'static,
         I: IntoIterator<Item = W>,
     {
+        self.flat_map_values_with_key(move |_, value| map(value))
+    }
+
+    /// As [`Self::flat_map_values`], with the key, which stays as it is.
+    #[must_use]
+    pub fn flat_map_values_with_key<W, I>(
+        &self,
+        map: impl Fn(&K, V) -> I + Send + Sync + 'static,
+    ) -> Stream<K, W>
+    where
+        W: Clone + Send + 'static,
+        I: IntoIterator<Item = W>,
+    {
         self.each("flat_map_values", false, move |row, out| {
             let (key, timestamp) = (row.key, row.timestamp);
             let (headers, watermark) = (row.headers, row.watermark);
-            out.extend(map(row.value).into_iter().map(|value| Record {
+            let values = map(&key, row.value);
+            out.extend(values.into_iter().map(|value| Record {
                 key: key.clone(),
                 value,
                 timestamp,

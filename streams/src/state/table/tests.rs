@@ -147,3 +147,18 @@ fn much_goes_some_at_a_time() {
     }
     assert_eq!((table.len(), table.slots.len()), (0, 0));
 }
+
+/// A value that was cut out of something large does not keep it in memory once it has been told.
+#[test]
+fn what_is_kept_lets_go_of_what_it_came_with() {
+    let (hasher, mut table) = (KeyHasher::new(0), Table::<Option<bytes::Bytes>>::default());
+    let fetched = bytes::Bytes::from(vec![7; 1 << 20]);
+    let at = table.slot(hasher.hash(b"a"), b"a");
+    let value = fetched.slice(10..13);
+    table.change(at, |slot| slot.value = Some(Some(value)));
+    assert!(!fetched.is_unique());
+    table.changes(|_, _| {}, &mut |_| true).unwrap();
+    assert!(fetched.is_unique());
+    let kept = table.get(hasher.hash(b"a"), b"a").unwrap().0;
+    assert_eq!(kept.as_deref(), Some(&[7, 7, 7][..]));
+}

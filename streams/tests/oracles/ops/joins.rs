@@ -56,7 +56,7 @@ pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
             windows,
         ),
     };
-    Ok(Outcome::Made(Handle::Stream(joined.clone())))
+    Ok(Outcome::Made(Handle::Stream((*joined).clone())))
 }
 
 fn or_null(value: Option<&Dyn>) -> Dyn {
