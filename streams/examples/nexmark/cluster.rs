@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tidemark_client::admin::{Mode, NewTopic, OffsetSpec};
 use tidemark_client::consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, RecordParts};
-use tidemark_client::{Client, Clock, TopicPartition};
+use tidemark_client::{Client, ClientError, Clock, ErrorCode, TopicPartition};
 use tidemark_streams::{Data, Streams};
 
 use crate::common::{self, Common, Failure};
@@ -153,7 +153,17 @@ impl Cluster {
         let names = topics.map(|topic| topic.name);
         let own = names.filter(|name| name.starts_with(&prefix));
         admin.delete_topics(own).await?.all()?;
-        admin.delete_groups([application]).await?.all()?;
+        for (_, outcome) in admin.delete_groups([application]).await? {
+            match outcome {
+                // It was ended before it had committed anything.
+                Err(ClientError::Broker {
+                    code: ErrorCode::GroupIdNotFound,
+                    ..
+                })
+                | Ok(()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(())
     }
 
