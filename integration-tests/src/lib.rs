@@ -1,3 +1,4 @@
 //! What the tests in `tests/` share.
 
+pub mod allocations;
 pub mod harness;

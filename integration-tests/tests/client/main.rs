@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
-mod allocations;
 mod assignors;
 mod bad_input;
 mod consumer;

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use integration_tests::allocations::{Counting, held};
 use integration_tests::harness::proxy::Proxy;
 use tidemark_client::Client;
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tokio::runtime::Builder;
 use tokio::task::block_in_place;
 
-use crate::allocations::held;
 use crate::support::*;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const RECONNECTS: usize = 1000;
 /// After so many the client has all that it keeps.

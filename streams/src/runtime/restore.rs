@@ -507,8 +507,6 @@ mod tests {
     use super::*;
     use crate::StreamsBuilder;
     use crate::runtime::snapshot::{About, Ends, SnapshotWriter};
-    use crate::runtime::task::TaskConfig;
-    use crate::state::Globals;
 
     const CERTAIN: i64 = 1000;
 
@@ -523,18 +521,7 @@ mod tests {
             .group_by_key()
             .count();
         let topology = builder.build().unwrap();
-        let config = TaskConfig {
-            application: "test",
-            subtopology: 0,
-            partition: 0,
-            partitions: &|_| 1,
-            globals: &Globals::default(),
-            chunk: 1,
-            outbox: 0,
-            seed: 0,
-            idle_after: None,
-        };
-        let mut task = Task::new(&topology, &config);
+        let mut task = Task::alone(&topology, 1, 0);
         let about = About {
             state: 1,
             wall,

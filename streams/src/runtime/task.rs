@@ -588,4 +588,23 @@ fn writers(topology: &Topology, number: usize, config: &TaskConfig<'_>) -> usize
 }
 
 #[cfg(test)]
+impl Task {
+    /// The only task of a topology, for tests.
+    pub(crate) fn alone(topology: &Topology, chunk: usize, outbox: usize) -> Self {
+        let config = TaskConfig {
+            application: "test",
+            subtopology: 0,
+            partition: 0,
+            partitions: &|_| 1,
+            globals: &Globals::default(),
+            chunk,
+            outbox,
+            seed: 0,
+            idle_after: None,
+        };
+        Self::new(topology, &config)
+    }
+}
+
+#[cfg(test)]
 mod tests;

@@ -68,18 +68,7 @@ fn task(build: Build) -> Task {
     let builder = StreamsBuilder::new();
     build(&builder, &builder.stream("in"));
     let topology = builder.build().unwrap();
-    let config = TaskConfig {
-        application: "test",
-        subtopology: 0,
-        partition: 0,
-        partitions: &|_| 1,
-        globals: &Globals::default(),
-        chunk: 100,
-        outbox: LIMIT,
-        seed: 0,
-        idle_after: None,
-    };
-    Task::new(&topology, &config)
+    Task::alone(&topology, 100, LIMIT)
 }
 
 /// However much closes at once, not much more waits to be written than may, and all of it comes.

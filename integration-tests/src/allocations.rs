@@ -1,4 +1,5 @@
-//! How many bytes a thread holds: what it has allocated less what it has freed.
+//! How many bytes a thread holds: what it has allocated less what it has freed. A test program that asks
+//! makes [`Counting`] its global allocator.
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -8,7 +9,8 @@ thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
-struct Counting;
+/// The system's allocator, which counts.
+pub struct Counting;
 
 fn count(change: isize) {
     // The allocator also runs while a thread ends, when its counter is gone.
@@ -28,10 +30,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Bytes that this thread holds. Negative if it has freed what others allocated.
-pub(crate) fn held() -> isize {
+#[must_use]
+pub fn held() -> isize {
     HELD.with(Cell::get)
 }

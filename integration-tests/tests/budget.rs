@@ -1,39 +1,12 @@
 //! What stores say they take is about what they take, measured with a counting allocator.
-#![allow(unsafe_code, reason = "a global allocator cannot be written without")]
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
 
+use integration_tests::allocations::{Counting, held};
 use tidemark_streams::testing::TestDriver;
 use tidemark_streams::time::{EventTime, JoinWindows, SessionWindows, SlidingWindows, TimeWindows};
 use tidemark_streams::{Stream, StreamsBuilder, Suppress};
-
-thread_local! {
-    /// Bytes held now; per thread, tests run in parallel.
-    static HELD: Cell<isize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count(change: isize) {
-    // The allocator also runs while a thread ends, when its counters are gone.
-    let _ = HELD.try_with(|held| held.set(held.get() + change));
-}
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -114,9 +87,9 @@ fn what_is_counted_is_about_what_is_taken() {
             driver.commit().unwrap();
             for when in ["filled", "restored"] {
                 let counted = driver.state_bytes();
-                let before = HELD.with(Cell::get);
+                let before = held();
                 driver.stop();
-                let taken = (before - HELD.with(Cell::get)) as usize;
+                let taken = (before - held()) as usize;
                 println!("{name} {key} {value} {when}: {counted} of {taken}");
                 assert!(
                     counted * 2 >= taken && counted <= taken * 2,
