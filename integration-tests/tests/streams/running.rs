@@ -303,7 +303,7 @@ async fn changelogs_of_sessions_sliding_windows_and_joins_are_cut() {
             .find_map(|line| line.strip_prefix("tidemark_streams_commit_latency_seconds_count "));
         count.unwrap().parse().unwrap()
     };
-    // All of them are cut, and again and again: what is spent is deleted once in thirty commits.
+    // All of them are cut, and again and again: what is spent is deleted once in thirty commit intervals.
     for _ in 0..2 {
         let before = offsets(OffsetSpec::Earliest).await;
         let cut = async || {

@@ -28,7 +28,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// With more bytes held back until a commit than that, it comes at once.
 const HELD_BYTES: usize = 8 << 20;
 
-/// What nobody reads again is deleted once in so many commits.
+/// What nobody reads again is deleted once in so many commit intervals.
 const PURGE_EVERY: u32 = 30;
 
 /// What a worker is told from outside.
