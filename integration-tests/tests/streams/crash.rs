@@ -6,7 +6,18 @@ use std::time::Duration;
 use tidemark_client::Client;
 use tidemark_streams::{Streams, StreamsBuilder};
 
-use crate::support::{broker, config, latest, lines, make, word_count, write};
+use crate::support::{broker, config, latest, lines, make, until, word_count, write};
+
+/// Waits until an instance has read so many records: then it is in the midst of its work.
+async fn works_on(streams: &Streams, records: u64) {
+    until("it to work", || {
+        let metrics = streams.metrics();
+        let mut lines = metrics.lines();
+        let read = lines.find_map(|line| line.strip_prefix("tidemark_streams_records_in_total "));
+        read.unwrap().parse::<u64>().unwrap() >= records
+    })
+    .await;
+}
 
 /// An instance is dropped again and again while it works, without a last commit, some of its
 /// changelog written and some not. What is counted twice or not at all would show in the last counts.
@@ -19,7 +30,6 @@ async fn counts_are_exact_however_often_it_dies() {
         make(&client, &[("text", 2), ("word_counts", 1)]).await;
         let (records, expected) = lines(seed, 2000);
         let mut parts = records.chunks(100);
-        let clock = tidemark_client::Clock::system();
         for (round, part) in parts.by_ref().enumerate() {
             write(&client, "text", part.to_vec()).await;
             let mut config = config(&broker, "words")
@@ -29,9 +39,7 @@ async fn counts_are_exact_however_often_it_dies() {
                 config = config.state_dir(dir.path().join("state"));
             }
             let streams = Streams::start(&word_count(), config).await.unwrap();
-            clock
-                .sleep(Duration::from_millis(20 + (round as u64 * 13) % 60))
-                .await;
+            works_on(&streams, 1 + (round as u64 * 13) % 90).await;
             drop(streams);
             // The member is gone without a word: another one must not wait for its session to end.
             let _ = client.admin().remove_all_members("words", "it died").await;
@@ -67,7 +75,6 @@ async fn what_several_topics_make_is_counted_once_however_often_it_dies() {
     let broker = broker(&dir.path().join("broker")).await;
     let client = Client::connect(&broker.bootstrap()).unwrap();
     make(&client, &[("a", 2), ("b", 2), ("keys", 1)]).await;
-    let clock = tidemark_client::Clock::system();
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     for round in 0..20_u64 {
         for (topic, seed) in [("a", 7), ("b", 8)] {
@@ -86,9 +93,7 @@ async fn what_several_topics_make_is_counted_once_however_often_it_dies() {
             .commit_interval(Duration::from_millis(1 + (round * 7) % 30))
             .session_timeout(Duration::from_secs(6));
         let streams = Streams::start(&topology(), config).await.unwrap();
-        clock
-            .sleep(Duration::from_millis(20 + (round * 13) % 90))
-            .await;
+        works_on(&streams, 1 + (round * 13) % 110).await;
         drop(streams);
         let _ = client.admin().remove_all_members("merged", "it died").await;
     }

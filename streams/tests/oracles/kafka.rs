@@ -25,9 +25,18 @@ const SHOWN: usize = 5;
 const TRIES: usize = 400;
 
 fn setting(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
+    let value = std::env::var(name).ok()?;
+    let number = value.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name}={value}: a number is wanted")))
+}
+
+/// What has been compared, so that nothing does not pass for the same.
+#[derive(Default)]
+struct Tally {
+    /// Cases in which Kafka gave something.
+    with_rows: u64,
+    /// Cases that ran all at once, too.
+    at_once: u64,
 }
 
 #[test]
@@ -44,10 +53,12 @@ fn random_topologies_give_what_they_give_in_kafka() {
     let cases = setting("TIDEMARK_STREAMS_CASES");
     let first = seed.unwrap_or(1);
     let cases = cases.unwrap_or(if seed.is_some() { 1 } else { DEFAULT_CASES });
+    assert!(cases > 0, "TIDEMARK_STREAMS_CASES=0 shows nothing");
     let mut failures = Vec::new();
+    let mut tally = Tally::default();
     for seed in first..first + cases {
         let case = generate::case(seed);
-        if difference(&mut judge, &case).is_some() {
+        if difference(&mut judge, &case, &mut tally).is_some() {
             failures.push(report(&mut judge, seed, case));
         }
         if failures.len() == SHOWN {
@@ -55,12 +66,17 @@ fn random_topologies_give_what_they_give_in_kafka() {
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
+    let Tally { with_rows, at_once } = tally;
+    println!("{cases} cases: {with_rows} with results, {at_once} all at once, too");
+    if cases >= DEFAULT_CASES {
+        assert!(with_rows > cases * 3 / 4 && at_once > cases / 8);
+    }
 }
 
 /// What differs, in as few records as it gets, and how to see it again.
 fn report(judge: &mut Judge, seed: u64, case: Value) -> String {
     let case = shrink(judge, case);
-    let why = difference(judge, &case).unwrap_or_default();
+    let why = difference(judge, &case, &mut Tally::default()).unwrap_or_default();
     let lines = |field: &str| {
         let all = case[field].as_array().into_iter().flatten();
         let lines = all.map(|one| format!("    {one}"));
@@ -88,7 +104,7 @@ fn shrink(judge: &mut Judge, mut case: Value) -> Value {
             if let Some(steps) = fewer["steps"].as_array_mut() {
                 steps.drain(at..steps.len().min(at + size));
             }
-            if steps(&fewer) > 0 && difference(judge, &fewer).is_some() {
+            if steps(&fewer) > 0 && difference(judge, &fewer, &mut Tally::default()).is_some() {
                 case = fewer;
                 smaller = true;
             } else {
@@ -103,11 +119,21 @@ fn shrink(judge: &mut Judge, mut case: Value) -> Value {
 }
 
 /// How our results differ from Kafka's, if they do.
-fn difference(judge: &mut Judge, case: &Value) -> Option<String> {
+fn difference(judge: &mut Judge, case: &Value, tally: &mut Tally) -> Option<String> {
     let answer = match judge.run(case) {
         Ok(answer) => answer,
         Err(why) => return Some(format!("Kafka: {why}")),
     };
+    let steps = case["steps"].as_array().map_or(0, Vec::len);
+    if answer.len() != steps {
+        return Some(format!("Kafka answered {} of {steps} steps", answer.len()));
+    }
+    let rows = |came: &Value| {
+        let mut all = came.as_object().into_iter().flat_map(|came| came.values());
+        all.any(|rows| rows.as_array().is_some_and(|rows| !rows.is_empty()))
+    };
+    tally.with_rows += u64::from(answer.iter().any(rows));
+    tally.at_once += u64::from(Case::deserialize(case).is_ok_and(|case| is_of_one_topic(&case)));
     let wanted = with_answer(case, &answer);
     let restarted = with_restarts(&wanted);
     let check = |case: &Value, run: fn(&Case) -> Result<(), String>, how: &str| {
@@ -120,10 +146,14 @@ fn difference(judge: &mut Judge, case: &Value) -> Option<String> {
         .or_else(|| check(&wanted, at_once, "all at once, "))
 }
 
+fn is_of_one_topic(case: &Case) -> bool {
+    let topics: BTreeSet<_> = case.steps.iter().map(|step| &step.topic).collect();
+    topics.len() == 1
+}
+
 /// Runs all records together, if there is only one topic that they can be in order in.
 fn at_once(case: &Case) -> Result<(), String> {
-    let topics: BTreeSet<_> = case.steps.iter().map(|step| &step.topic).collect();
-    if topics.len() != 1 {
+    if !is_of_one_topic(case) {
         return Ok(());
     }
     let (topology, observed) = run::build(case)?;
