@@ -252,7 +252,7 @@ impl Producer {
         self.shared.counts()
     }
 
-    /// How many records of such topics brokers have refused for good, each for itself
+    /// How many records of such topics brokers have refused for good, each by itself
     /// ([`Advice::ChangeRecord`]), since the last call. They do not count as failed any more: for
     /// those who can do without them.
     pub fn take_refused(&self, topics: impl Fn(&str) -> bool) -> u64 {

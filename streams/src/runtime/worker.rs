@@ -50,6 +50,8 @@ pub(super) struct Worker {
     ticked_at: u64,
     /// What the clock on the wall said then.
     ticked_wall: i64,
+    /// How many bytes the stores of each task of the instance had when they were last looked at.
+    sizes: BTreeMap<TaskId, Vec<(usize, usize)>>,
     /// When records of repartition topics are to be deleted next.
     purge_at: u64,
 }
@@ -106,6 +108,7 @@ impl Worker {
             busy: is_busy,
             ticked_at: 0,
             ticked_wall: 0,
+            sizes: BTreeMap::new(),
             purge_at: 0,
         })
     }
@@ -322,21 +325,23 @@ impl Worker {
         self.check_budget()
     }
 
-    fn check_budget(&self) -> Result<(), StreamsError> {
+    fn check_budget(&mut self) -> Result<(), StreamsError> {
         let budget = self.shared.config.state_budget;
         if budget == usize::MAX {
             return Ok(());
         }
-        let mut by_store: BTreeMap<usize, usize> = BTreeMap::new();
-        // One that is busy is looked at another time: nothing may wait here.
-        let tasks: Vec<_> = self.shared.tasks.lock().values().cloned().collect();
-        for task in &tasks {
-            let Some(mut task) = task.try_lock() else {
-                return Ok(());
-            };
-            for (number, store) in task.stores() {
-                *by_store.entry(number).or_default() += store.bytes();
+        let tasks = self.shared.tasks.lock().clone();
+        self.sizes.retain(|id, _| tasks.contains_key(id));
+        for (id, task) in &tasks {
+            // One that is busy counts as it was: nothing may wait here.
+            if let Some(mut task) = task.try_lock() {
+                let sizes = task.stores().map(|(number, store)| (number, store.bytes()));
+                self.sizes.insert(*id, sizes.collect());
             }
+        }
+        let mut by_store: BTreeMap<usize, usize> = BTreeMap::new();
+        for (number, bytes) in self.sizes.values().flatten() {
+            *by_store.entry(*number).or_default() += bytes;
         }
         let topology = &self.shared.topology;
         let stores = by_store.into_iter();
@@ -592,7 +597,8 @@ impl Listener {
             if !done {
                 tracing::warn!("the last commit was refused: what is behind it is processed again");
             }
-            for id in &gone {
+            // Behind a commit that was refused, state is not what was committed.
+            for id in gone.iter().filter(|_| done) {
                 if let Some(live) = tasks.live.get_mut(id) {
                     commit::write_snapshot(&self.shared, live, true).await?;
                 }

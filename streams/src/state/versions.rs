@@ -204,6 +204,12 @@ impl<V: Data> Data for Versions<V> {
         Ok(Some(scratch))
     }
 
+    fn detach(&mut self) {
+        for (_, value) in &mut self.0 {
+            value.detach();
+        }
+    }
+
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         let mut rest = payload.require("the versions of a key")?;
         let count = u32::from_be_bytes(take(&mut rest)?);

@@ -70,8 +70,9 @@ pub(super) struct Meeting<'a> {
 }
 
 /// All operators that need records of one key in the partitions of one number, whichever topic they
-/// come from: joins, and what is kept by key. (Kafka leaves it to its users to see that topics that
-/// are merged and then aggregated fit together, and gives a key two results if they do not.)
+/// come from: joins, aggregates and tables. What a processor keeps is its own matter. (Kafka leaves it
+/// to its users to see that topics that are merged and then aggregated fit together, and gives a key
+/// two results if they do not.)
 pub(super) fn meetings(nodes: &[Node]) -> Vec<Meeting<'_>> {
     let operators = nodes.iter().filter(|node| match node.kind {
         NodeKind::StreamJoin { .. } | NodeKind::TableJoin => true,

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use tidemark_streams::testing::TestDriver;
-use tidemark_streams::time::{EventTime, SessionWindows, TimeWindows, Window, Windowed};
+use tidemark_streams::time::{
+    EventTime, SessionWindows, SlidingWindows, TimeWindows, Window, Windowed,
+};
 use tidemark_streams::{Consumed, Emit, Late, StreamsBuilder, StreamsError, Topology};
 
 const fn ms(millis: u64) -> Duration {
@@ -20,6 +22,40 @@ fn counting(windows: TimeWindows, emit: Emit, delay: u64) -> Topology {
     counts.values().to("out");
     counts.late().to("late");
     builder.build().unwrap()
+}
+
+/// A sliding window whose aggregate goes is gone, with a restart and without.
+#[test]
+fn sliding_windows_without_a_value_are_gone() -> Result<(), StreamsError> {
+    let results = |restart: bool| -> Result<Vec<_>, StreamsError> {
+        let builder = StreamsBuilder::new();
+        let sum = |a: Option<i64>, b: Option<i64>| {
+            let sum = a.unwrap_or(0) + b.unwrap_or(0);
+            (sum != 0).then_some(sum)
+        };
+        let consumed = Consumed::<String, Option<i64>>::new().watermark_delay(ms(1000));
+        builder
+            .stream_with(["in"], consumed)
+            .group_by_key()
+            .windowed_by_sliding(SlidingWindows::of(ms(10)))
+            .emit(Emit::Update)
+            .reduce(sum)
+            .to_stream()
+            .to("out");
+        let mut driver = TestDriver::new(&builder.build()?);
+        for (time, value) in [(100, 1_i64), (105, -1), (108, 1), (109, 5)] {
+            if restart {
+                driver.restart()?;
+            }
+            driver.pipe("in", "k".to_owned(), Some(value), time)?;
+        }
+        let rows = driver.read::<Windowed<String>, Option<Option<i64>>>("out")?;
+        let rows = rows.into_iter();
+        let rows = rows.map(|row| (row.key.window.start, row.value.flatten()));
+        Ok(rows.collect())
+    };
+    assert_eq!(results(true)?, results(false)?);
+    Ok(())
 }
 
 fn run(

@@ -129,7 +129,7 @@ impl Core {
                 false
             }
             Answer::Refused {
-                code: ErrorCode::MessageTooLarge,
+                code: ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge,
                 ..
             } if batch.count > 1 && !batch.given_up => {
                 self.split(outcome.queue, batch);
@@ -292,7 +292,8 @@ impl Core {
                     .stamp
                     .zip(sequence)
                     .map(|(stamp, sequence)| Stamp { sequence, ..stamp }),
-                attempts: batch.attempts,
+                // The broker has answered: nothing is to be waited for.
+                attempts: 0,
                 maybe_written: false,
                 rejected: false,
                 given_up: false,
@@ -325,6 +326,8 @@ impl Core {
                     partition, code, ..
                 } = error
                     && is_of_records(*code)
+                    // Of several it is not known which one is to blame.
+                    && batch.count == 1
                 {
                     *self
                         .refused

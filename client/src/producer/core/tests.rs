@@ -656,3 +656,19 @@ fn records_that_are_refused_are_found_out() {
     assert_eq!(story.core.take_refused(&|topic| topic == "t"), 1);
     assert_eq!(story.core.counts(), (2, 0));
 }
+
+/// Of several records that are refused together, after a try without an answer, none counts as one that
+/// is to blame.
+#[test]
+fn what_is_refused_together_is_not_taken_for_refused_by_itself() {
+    let mut story = Story::new(ProducerConfig::new().linger(Duration::ZERO), &[1]);
+    let mut deliveries: Vec<_> = (0..3).map(|at| story.append(0, &format!("{at}"))).collect();
+    story.sends(&["1: 0/0/0+3"]);
+    story.answer(&refused(ErrorCode::RequestTimedOut));
+    story.pass(1000);
+    story.sends(&["1: 0/0/0+3"]);
+    story.answer(&refused(ErrorCode::InvalidRecord));
+    assert!(deliveries.iter_mut().all(|d| outcome(d).unwrap().is_err()));
+    assert_eq!(story.core.take_refused(&|_| true), 0);
+    assert_eq!(story.core.counts(), (0, 3));
+}

@@ -70,6 +70,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
             let spans = store.spans(row.slot);
             let at = spans.partition_point(|span| span.start < own_start);
             self.put_in(&row, at, true, cx);
+            self.forget_empty(row.slot, at, cx);
         }
         if !early {
             self.make_right(&row, &around, difference, cx);
@@ -134,8 +135,13 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         if early {
             inside.reverse();
         }
+        for at in &inside {
+            self.put_in(row, *at, true, cx);
+        }
+        // From the back, since those behind a window that goes move up.
+        inside.sort_unstable_by(|a, b| b.cmp(a));
         for at in inside {
-            self.put_in(row, at, true, cx);
+            self.forget_empty(row.slot, at, cx);
         }
         around
     }
