@@ -193,9 +193,13 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
         };
         let found = match self {
             Self::KeyValue => keys::<K, V, _>(store, &mut finds),
-            Self::Windows { window, slices } => store
-                .downcast_ref::<WindowStore<V>>()
-                .map(|store| in_windows(store, window, slices.as_ref(), query.times, &mut finds)),
+            Self::Windows { window, slices } => store.downcast_ref().map(|store| {
+                // Rows go by window first: what lies in front of the last one need not be looked at.
+                let after = query.after.and_then(|after| after.window);
+                let from = after.map_or(i64::MIN, |after| after.start);
+                let times = (query.times.0.max(from), query.times.1);
+                in_windows::<K, V, _>(store, window, slices.as_ref(), times, &mut finds);
+            }),
             Self::Spans(kind) => store
                 .downcast_ref()
                 .map(|store| in_spans::<K, V, _>(store, *kind, query.times, &mut finds)),
@@ -252,6 +256,8 @@ pub(crate) struct Scan {
     /// Whether all has been looked at.
     pub(crate) done: bool,
     limit: usize,
+    /// How many there were when they were last cut to those that are wanted, each once.
+    kept: usize,
     /// Where to go on: a window's start, a part of it, and a slot.
     window: Option<i64>,
     part: Option<i64>,
@@ -268,6 +274,7 @@ impl Scan {
             places: Vec::new(),
             done: false,
             limit,
+            kept: 0,
             window: None,
             part: None,
             slot: None,
@@ -287,20 +294,26 @@ impl<K: Data, F: Fn(Place<'_>) -> bool> Finds<'_, K, F> {
         if !(self.wanted)(Place { key, window }) {
             return;
         }
-        let places = &mut self.scan.places;
-        places.push((key.to_vec(), window));
-        let limit = self.scan.limit;
-        if places.len() >= limit.saturating_mul(2).saturating_add(1024) {
-            cut::<K>(places, limit);
+        self.scan.places.push((key.to_vec(), window));
+        // A key comes once for each slice of its window, so there can be many more than there are rows.
+        if self.scan.places.len() >= self.scan.kept.saturating_mul(2).saturating_add(1024) {
+            self.cut();
         }
     }
-}
 
-/// Leaves the first so many, each once.
-fn cut<K: Data>(places: &mut Vec<(Vec<u8>, Option<Window>)>, limit: usize) {
-    places.sort_unstable_by(|a, b| order::<K>(place(a), place(b)));
-    places.dedup();
-    places.truncate(limit);
+    /// Leaves the first so many, each once.
+    fn cut(&mut self) {
+        let Scan {
+            places,
+            limit,
+            kept,
+            ..
+        } = &mut *self.scan;
+        places.sort_unstable_by(|a, b| order::<K>(place(a), place(b)));
+        places.dedup();
+        places.truncate(*limit);
+        *kept = places.len();
+    }
 }
 
 pub(crate) fn place((key, window): &(Vec<u8>, Option<Window>)) -> Place<'_> {
@@ -367,7 +380,7 @@ fn in_windows<K: Data, V: Data, F: Fn(Place<'_>) -> bool>(
         let part = finds.scan.part.unwrap_or(start);
         let next = match slices {
             None => Some(start).filter(|start| *start >= part),
-            Some(slices) => slices.parts(store, start, own).find(|slice| *slice >= part),
+            Some(_) => parts(store, part.max(start), own).next(),
         };
         if let Some(pane) = next {
             if finds.scan.part != Some(pane) {
@@ -396,7 +409,7 @@ fn in_windows<K: Data, V: Data, F: Fn(Place<'_>) -> bool>(
         // The window has been looked through, and those behind it come later in the order.
         let next = start.checked_add(1).filter(|next| *next <= to);
         if finds.scan.places.len() >= finds.scan.limit {
-            cut::<K>(&mut finds.scan.places, finds.scan.limit);
+            finds.cut();
         }
         match next {
             Some(next) if finds.scan.places.len() < finds.scan.limit => {
@@ -491,19 +504,12 @@ fn windows<V: Data>(
     rows.collect()
 }
 
-impl<K: Data, V: Data> Slices<K, V> {
-    /// The slices that there are of a window.
-    fn parts(
-        &self,
-        store: &WindowStore<V>,
-        start: i64,
-        window: Window,
-    ) -> impl Iterator<Item = i64> {
-        let slices = store
-            .starts(start)
-            .take_while(move |slice| *slice < window.end);
-        slices.filter(move |slice| (self.starts)(*slice).contains(&start))
-    }
+/// The slices that there are of a window, from one on. Windows begin and end where slices do, so all
+/// that begin in it are of it.
+fn parts<V: Data>(store: &WindowStore<V>, from: i64, window: Window) -> impl Iterator<Item = i64> {
+    store
+        .starts(from)
+        .take_while(move |slice| *slice < window.end)
 }
 
 fn sliced<K: Data, V: Data>(
@@ -520,7 +526,7 @@ fn sliced<K: Data, V: Data>(
     while let Some(start) = next {
         let window = window(start);
         let (mut state, mut latest) = (None, i64::MIN);
-        let panes = slices.parts(store, start, window);
+        let panes = parts(store, start, window);
         for pane in panes.filter_map(|slice| store.pane(slice)) {
             if let Some((value, timestamp)) = pane.get(hash, bytes) {
                 (slices.merge)(&key, &mut state, value.clone());
