@@ -9,7 +9,9 @@ use tidemark_streams::{
     Consumed, OnBadRecord, OnProduceError, Streams, StreamsBuilder, StreamsError,
 };
 
-use crate::support::{broker, config, latest, lines, read, started, until, word_count, write};
+use crate::support::{
+    broker, config, latest, lines, read, started, until, until_found, word_count, write,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_not_there_is_named_with_its_reader() {
@@ -353,16 +355,15 @@ async fn partitions_that_are_added_while_it_runs() {
         let key = format!("{topic}{partition}");
         write_to(&client, topic, partition, &key, "first").await;
     }
-    let copied = async |count: usize| loop {
-        let copies = read::<String, String>(&client, "copies").await;
-        if copies.len() >= count {
-            let mut copies: Vec<_> = copies
-                .into_iter()
-                .map(|(k, v)| format!("{k} {v}"))
-                .collect();
-            copies.sort();
-            return copies;
-        }
+    let copied = async |count: usize| {
+        let mut copies = until_found("copies", async || {
+            let copies = read::<String, String>(&client, "copies").await;
+            (copies.len() >= count).then_some(copies)
+        })
+        .await;
+        copies.sort();
+        let copies = copies.into_iter();
+        copies.map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>()
     };
     let streams = Streams::start(&topology, watching(&broker, "copy"))
         .await
@@ -411,22 +412,18 @@ async fn global_tables_follow_new_partitions() {
         .unwrap();
     grow(&client, "names", 2).await;
     write_to(&client, "names", 1, "b", "Bob").await;
-    loop {
+    let found = until_found("Bob", async || {
         write(&client, "in", [("b".to_owned(), "x".to_owned(), 5)]).await;
         let out = read::<String, String>(&client, "out").await;
-        if let Some((key, name)) = out.first() {
-            assert_eq!((key.as_str(), name.as_str()), ("b", "Bob"));
-            break;
-        }
-    }
+        out.into_iter().next()
+    });
+    assert_eq!(found.await, ("b".to_owned(), "Bob".to_owned()));
     write(&client, "in", [("a".to_owned(), "x".to_owned(), 5)]).await;
-    loop {
+    let found = until_found("Ann", async || {
         let out = read::<String, String>(&client, "out").await;
-        if out.last().is_some_and(|(key, _)| key == "a") {
-            assert_eq!(out.last().unwrap().1, "Ann");
-            break;
-        }
-    }
+        out.into_iter().find(|(key, _)| key == "a")
+    });
+    assert_eq!(found.await.1, "Ann");
     streams.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
 }

@@ -9,7 +9,7 @@ use tidemark_streams::time::{JoinWindows, SessionWindows, SlidingWindows, TimeWi
 use tidemark_streams::{BeginAt, Consumed, Streams, StreamsBuilder, StreamsError};
 
 use crate::support::{
-    broker, config, latest, lines, make, read, started, until, word_count, write,
+    broker, config, latest, lines, make, read, started, until, until_found, word_count, write,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,18 +164,14 @@ async fn instances_share_the_work() {
     write(&client, "text", parts.next().unwrap().to_vec()).await;
     until("one to have them all", || two.tasks().len() == 8).await;
     let total: i64 = expected.values().sum();
-    loop {
+    let out = until_found("all counts", async || {
         let out = read::<String, i64>(&client, "word_counts").await;
-        if out.len() as i64 >= total {
-            assert_eq!(out.len() as i64, total);
-            assert_eq!(
-                out.into_iter()
-                    .collect::<std::collections::BTreeMap<_, _>>(),
-                expected
-            );
-            break;
-        }
-    }
+        (out.len() as i64 >= total).then_some(out)
+    })
+    .await;
+    assert_eq!(out.len() as i64, total);
+    let last: std::collections::BTreeMap<_, _> = out.into_iter().collect();
+    assert_eq!(last, expected);
     two.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
 }
@@ -222,10 +218,12 @@ async fn what_nobody_reads_again_is_deleted() {
     };
     // Window after window: what is deleted is what belongs to those that have closed.
     let mut from = 0;
-    while starts().await == 0 {
+    until_found("a cut", async || {
         write(&client, "in", records(from)).await;
         from += 10_000;
-    }
+        (starts().await > 0).then_some(())
+    })
+    .await;
     streams.close(Duration::from_secs(60)).await.unwrap();
     write(&client, "in", records(from)).await;
     let streams = Streams::start(&topology, config).await.unwrap();

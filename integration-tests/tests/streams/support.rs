@@ -148,9 +148,17 @@ pub(crate) fn lines(
 
 /// Waits for something to be so.
 pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    until_found(what, async || so().then_some(())).await;
+}
+
+/// As [`until`], with what is asked of a cluster and found there.
+pub(crate) async fn until_found<T>(what: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
     let clock = tidemark_client::Clock::system();
     let deadline = clock.deadline(Duration::from_secs(60));
-    while !so() {
+    loop {
+        if let Some(found) = find().await {
+            return found;
+        }
         assert!(clock.now().millis < deadline, "still waiting for {what}");
         clock.sleep(Duration::from_millis(5)).await;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidemark_client::Client;
 use tidemark_streams::{Streams, StreamsBuilder, StreamsConfig, Topology};
 
-use crate::support::{config, read, started, until, write};
+use crate::support::{config, read, started, until, until_found, write};
 
 /// Holds a thread up, with all that runs on it.
 #[derive(Default)]
@@ -87,7 +87,17 @@ async fn who_has_lost_its_tasks_writes_nothing() {
             .map(|(_, value)| value)
             .collect::<Vec<String>>()
     };
-    while outputs().await.len() < 2 {}
+    let last = async |wanted: &str| {
+        until_found(wanted, async || {
+            outputs()
+                .await
+                .last()
+                .is_some_and(|last| last == wanted)
+                .then_some(())
+        })
+        .await;
+    };
+    last("a: 2").await;
     let records = [record("k", "x"), record("k", "stop"), record("k", "x")];
     write(&client, "in", records).await;
     until("it to stand still", || gate.reached.load(Ordering::Acquire)).await;
@@ -97,12 +107,13 @@ async fn who_has_lost_its_tasks_writes_nothing() {
         .unwrap();
     until("the other to have the task", || other.tasks().len() == 1).await;
     write(&client, "in", [record("k", "x"), record("k", "x")]).await;
-    while outputs().await.last().is_none_or(|last| last != "b: 7") {}
+    last("b: 7").await;
     gate.open.store(true, Ordering::Release);
-    while members(&client).await < 2 {}
+    let both = async || (members(&client).await == 2).then_some(());
+    until_found("both to be members", both).await;
     // Something to commit, with what is in the changelog by then.
     write(&client, "in", [record("z", "x")]).await;
-    while outputs().await.last().is_none_or(|last| last != "b: 1") {}
+    last("b: 1").await;
     stop.send(()).unwrap();
     thread.join().unwrap();
     other.close(Duration::from_secs(60)).await.unwrap();
