@@ -7,6 +7,7 @@ use tidemark_streams::{Consumed, Emit, Fold, StreamsBuilder, StreamsError, Topol
 
 use crate::case::{Assigned, Case, Time};
 use crate::ops;
+use crate::run::refused;
 use crate::value::Dyn;
 
 pub(crate) fn run(case: &Case) -> Result<(), String> {
@@ -42,7 +43,7 @@ fn defined(case: &Case, windows: &Value) -> Result<(), String> {
     };
     let made = topology(windows, case.time, emit);
     match (case.error.as_deref(), made) {
-        (Some(_), Err(why)) if !why.starts_with("nobody") => Ok(()),
+        (Some(_), Err(why)) => refused(case.says.as_deref(), &why),
         (None, Ok(_)) => Ok(()),
         (Some(error), Ok(_)) => Err(format!("should have been refused: {error}")),
         (_, Err(why)) => Err(why),

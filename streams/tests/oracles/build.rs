@@ -50,7 +50,7 @@ pub(crate) struct Built {
     pub(crate) time: Time,
     pub(crate) nodes: BTreeMap<String, Handle>,
     /// The streams of topics.
-    pub(crate) topics: BTreeMap<String, Stream<Dyn, Dyn>>,
+    pub(crate) topics: BTreeMap<Vec<String>, Stream<Dyn, Dyn>>,
     /// Where late records of windows come out.
     pub(crate) late: Vec<Stream<Dyn, Dyn>>,
     /// Nodes at which old values are asked for.

@@ -15,12 +15,10 @@ pub(crate) type Row = (Dyn, Dyn, Option<i64>);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    #[allow(dead_code, reason = "for readers")]
-    source: String,
+    pub(crate) source: String,
     #[allow(dead_code, reason = "for readers")]
     note: Option<String>,
-    #[allow(dead_code, reason = "for readers")]
-    disputed: Option<bool>,
+    pub(crate) here: Option<Here>,
     pub(crate) time: Time,
     #[serde(default)]
     pub(crate) topology: Vec<Node>,
@@ -34,10 +32,29 @@ pub(crate) struct Case {
     pub(crate) sorted: Option<Sorted>,
     pub(crate) compare: Option<Compare>,
     pub(crate) error: Option<String>,
+    pub(crate) says: Option<String>,
     pub(crate) watermark_is: Option<WatermarkIs>,
     pub(crate) timestamp_is: Option<TimestampIs>,
     #[serde(flatten)]
     pub(crate) other: Other,
+}
+
+/// How a case comes out here on purpose, where that is not as published.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Here {
+    pub(crate) why: String,
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// What differs from the published case, laid over it: then all of it holds.
+    Instead(Value),
+    /// There is no way to write it, as this says.
+    NoWay(String),
 }
 
 /// A timestamp and the windows that it is in.
@@ -108,6 +125,7 @@ pub(crate) struct Step {
     pub(crate) expect: Option<BTreeMap<String, Vec<Row>>>,
     pub(crate) stores: Option<BTreeMap<String, Vec<Row>>>,
     pub(crate) error: Option<String>,
+    pub(crate) says: Option<String>,
     pub(crate) unread: Option<bool>,
 }
 

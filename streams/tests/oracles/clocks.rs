@@ -9,12 +9,17 @@ use tidemark_streams::time::{IdleTimer, WatermarkStrategy, combine};
 use tidemark_streams::{Consumed, StreamsBuilder};
 
 use crate::case::Case;
+use crate::run::refused;
 use crate::value::Dyn;
 
 pub(crate) fn run(case: &Case) -> Result<(), String> {
     let steps = case.other.watermarks.as_deref().unwrap_or_default();
     match (&case.other.generator, &case.other.combine) {
-        (Some(generator), _) => generate(generator, steps),
+        (Some(generator), _) => match (&case.error, generate(generator, steps)) {
+            (None, done) => done,
+            (Some(error), Ok(())) => Err(format!("should have been refused: {error}")),
+            (Some(_), Err(why)) => refused(case.says.as_deref(), &why),
+        },
         (None, Some(_)) => combination(case, steps),
         (None, None) => Err("nobody runs such a case".to_owned()),
     }
@@ -54,6 +59,9 @@ fn generate(generator: &Value, steps: &[Value]) -> Result<(), String> {
         _ => return Err(format!("nobody has a generator {generator}")),
     };
     let limit = generator["idle_after"].as_i64().unwrap_or(i64::MAX);
+    if limit < 0 {
+        return Err("nobody writes an idle timeout below nothing".to_owned());
+    }
     let builder = StreamsBuilder::new();
     builder
         .stream_with(["in"], Consumed::<Dyn, Dyn>::new().watermarks(strategy))

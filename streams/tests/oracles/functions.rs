@@ -54,6 +54,10 @@ pub(crate) fn condition(name: &str) -> Build<Condition> {
         "all" | "always" => Box::new(|_, _| true),
         "value_even" => Box::new(|_, value| value.int().is_some_and(|n| n % 2 == 0)),
         "value_not_null" => Box::new(|_, value| *value != Dyn::Null),
+        "key_eq" => {
+            let wanted = parameter.to_owned();
+            Box::new(move |key, _| key.print() == wanted)
+        }
         "value_eq" => {
             let wanted = parameter.to_owned();
             Box::new(move |_, value| value.print() == wanted)

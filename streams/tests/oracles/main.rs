@@ -14,6 +14,12 @@ mod ops;
 mod run;
 mod value;
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize as _;
+
+use crate::case::Case;
+
 macro_rules! files {
     ($($folder:ident: $($file:ident),+;)+) => {
         $(mod $folder {
@@ -50,4 +56,24 @@ fn every_file_has_a_test() {
     found.sort();
     known.sort();
     assert_eq!(found, known);
+}
+
+/// The library stands on so many published cases: none is lost by accident.
+#[test]
+fn there_are_as_many_cases_as_there_were() {
+    let (mut as_published, mut otherwise) = (BTreeMap::new(), 0);
+    for value in FILES.iter().flat_map(|file| run::cases(file)) {
+        let case = Case::deserialize(&value).unwrap();
+        let (project, _) = case.source.split_once(' ').unwrap();
+        match case.here {
+            None => *as_published.entry(project.to_owned()).or_default() += 1,
+            Some(_) => otherwise += 1,
+        }
+    }
+    let all: usize = as_published.values().sum();
+    println!("{all} cases come out as published, {otherwise} otherwise: {as_published:?}");
+    assert!(
+        all >= 490 && all + otherwise >= 550,
+        "{all} and {otherwise}"
+    );
 }

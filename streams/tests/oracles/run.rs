@@ -1,10 +1,12 @@
 //! Runs the cases of a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Deserialize as _;
+use serde_json::Value;
 use tidemark_streams::testing::TestDriver;
 use tidemark_streams::{Counts, StreamsError};
 
@@ -31,35 +33,25 @@ pub(crate) fn files() -> Vec<String> {
     files
 }
 
+/// A file's cases, as they stand there.
+pub(crate) fn cases(name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(data().join(format!("{name}.json"))).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
 /// Runs all cases of a file, and fails with all that do not come out as they should.
 pub(crate) fn file(name: &str) {
-    let text = fs::read_to_string(data().join(format!("{name}.json"))).unwrap();
-    let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
     let mut failures = Vec::new();
-    let mut not_built = Vec::new();
-    for case in &cases {
-        let outcome = run(case);
-        match (departures::reason(name, &case.name), outcome) {
-            (None, Ok(())) => {}
-            (None, Err(why)) => failures.push(format!("  {}: {why}", case.name)),
-            (Some(reason), Ok(())) if reason == departures::NOT_BUILT => not_built.push(true),
-            (Some(reason), Err(_)) if reason == departures::NOT_BUILT => not_built.push(false),
-            (Some(_), Err(_)) => {}
-            (Some(reason), Ok(())) => failures.push(format!(
-                "  {}: comes out as published, though it is a departure: {reason}",
-                case.name
-            )),
-        }
-    }
-    if !not_built.is_empty() && not_built.iter().all(|passes| *passes) {
-        failures.push("  everything comes out as published: it is built by now".to_owned());
-    }
-    for case in departures::of(name) {
-        if !cases
-            .iter()
-            .any(|known| departures::fits(case, &known.name))
-        {
-            failures.push(format!("  {case}: a departure without its case"));
+    let (cases, mut names) = (cases(name), BTreeSet::new());
+    for value in &cases {
+        let case = Case::deserialize(value).unwrap();
+        let done = match &case.here {
+            None => run(&case),
+            Some(here) => departures::check(value, &case, here),
+        };
+        failures.extend(done.err().map(|why| format!("  {}: {why}", case.name)));
+        if !names.insert(case.name.clone()) {
+            failures.push(format!("  {}: there are two of it", case.name));
         }
     }
     assert!(
@@ -73,7 +65,7 @@ pub(crate) fn file(name: &str) {
 
 /// Runs a case.
 pub(crate) fn run(case: &Case) -> Result<(), String> {
-    if case.other.watermarks.is_some() {
+    if case.other.watermarks.is_some() || case.other.generator.is_some() {
         return clocks::run(case);
     }
     if case.topology.is_empty() {
@@ -82,8 +74,7 @@ pub(crate) fn run(case: &Case) -> Result<(), String> {
     let built = build(case);
     let (topology, observed) = match (&case.error, built) {
         (Some(error), Ok(_)) => return Err(format!("should have been refused: {error}")),
-        // What nobody builds has not been refused for the case's reason.
-        (Some(_), Err(why)) if !why.contains("nobody") => return Ok(()),
+        (Some(_), Err(why)) => return refused(case.says.as_deref(), &why),
         (_, built) => built?,
     };
     let mut driver = TestDriver::new(&topology);
@@ -160,9 +151,20 @@ fn take(case: &Case, step: &Step, driver: &mut TestDriver) -> Result<(), String>
         done = driver.restart();
     }
     match (&step.error, done) {
-        (None, Ok(())) | (Some(_), Err(_)) => Ok(()),
+        (None, Ok(())) => Ok(()),
+        (Some(_), Err(error)) => refused(step.says.as_deref(), &error.to_string()),
         (None, Err(error)) => Err(error.to_string()),
         (Some(error), Ok(())) => Err(format!("should have failed: {error}")),
+    }
+}
+
+/// Whether something is refused in the words that it has to be.
+pub(crate) fn refused(says: Option<&str>, why: &str) -> Result<(), String> {
+    match says {
+        Some(says) if says == why => Ok(()),
+        // What nobody builds has not been refused for the case's reason.
+        _ if why.starts_with("nobody") => Err(why.to_owned()),
+        _ => Err(format!("refused with {why:?} where {says:?} is wanted")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Random cases.
 //!
-//! What is left out on purpose, because it is known to come out otherwise (see `departures.rs` and
+//! What is left out on purpose, because it is known to come out otherwise (see what has a `here`, and
 //! docs/decisions/0005):
 //! - the suppression of sliding and session windows until they close, which closes strictly here;
 //! - records that are near enough to a session that has closed and come out: Kafka goes on with it as long

@@ -7,13 +7,19 @@ use crate::functions;
 
 pub(super) fn build(built: &mut Built, node: &Node) -> Result<Outcome, String> {
     if node.op == "stream" {
-        let topic = node.need_text("topic")?;
-        let stream = match built.topics.get(topic) {
+        let topics = match node.get("topics") {
+            Some(_) => node.texts("topics")?,
+            None => vec![node.need_text("topic")?.to_owned()],
+        };
+        let stream = match built.topics.get(&topics) {
             // Two streams of one topic are one stream.
             Some(known) => known.clone(),
-            None => built.builder.stream_with([topic], built.consumed()),
+            None => {
+                let names = topics.iter().map(String::as_str);
+                built.builder.stream_with(names, built.consumed())
+            }
         };
-        built.topics.insert(topic.to_owned(), stream.clone());
+        built.topics.insert(topics, stream.clone());
         return Ok(Outcome::Made(Handle::Stream(stream)));
     }
     if node.op == "merge" {
