@@ -1,5 +1,6 @@
 //! What goes wrong says so.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidemark_client::admin::{ConfigChange, ConfigResource, Mode, NewPartitions, NewTopic};
@@ -167,6 +168,50 @@ async fn another_topology_is_refused_with_what_differs() {
             .to_string()
             .contains("it has 2 partitions where 3 are needed"),
         "{failed}"
+    );
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_topology_begins_with_empty_stores_if_that_is_meant() {
+    let (_dir, broker, client) = started(&[("text", 1), ("word_counts", 1)]).await;
+    let line = || [("line".to_owned(), "to be".to_owned(), 5)];
+    write(&client, "text", line()).await;
+    let words = Streams::start(&word_count(), config(&broker, "words"))
+        .await
+        .unwrap();
+    words.run_until_caught_up().await.unwrap();
+    write(&client, "text", line()).await;
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("text")
+        .group_by_key()
+        .count()
+        .to_stream()
+        .to("word_counts");
+    let other = builder.build().unwrap();
+    let accepts = config(&broker, "words").accept_changed_topology(true);
+    let by_line = Streams::start(&other, accepts).await.unwrap();
+    by_line.run_until_caught_up().await.unwrap();
+    // The topic goes on where it was, and what counts its lines knows nothing of the first one.
+    let count = |text: &str, counts: &BTreeMap<String, i64>| counts.get(text).copied();
+    let counts = latest::<String, i64>(&client, "word_counts").await;
+    assert_eq!(
+        ["to", "be", "line"].map(|text| count(text, &counts)),
+        [Some(1), Some(1), Some(1)]
+    );
+    // That is the topology from now on.
+    write(&client, "text", line()).await;
+    let by_line = Streams::start(&other, config(&broker, "words"))
+        .await
+        .unwrap();
+    by_line.run_until_caught_up().await.unwrap();
+    let counts = latest::<String, i64>(&client, "word_counts").await;
+    assert_eq!(count("line", &counts), Some(2));
+    assert!(
+        Streams::start(&word_count(), config(&broker, "words"))
+            .await
+            .is_err()
     );
     broker.shutdown().await.unwrap();
 }

@@ -9,6 +9,7 @@ mod lookups;
 mod processors;
 mod queries;
 mod repartition;
+mod sources;
 mod stateless;
 mod table_properties;
 mod tables;

@@ -183,15 +183,27 @@ proptest! {
     }
 
     #[test]
-    fn no_session_is_too_long(input in input(-60), time in event_time(), gap in 0..15_i64, length in 0..40_i64) {
+    fn no_session_is_too_long(
+        input in input(-60),
+        time in event_time(),
+        emit in emits(),
+        gap in 0..15_i64,
+        length in 0..40_i64,
+    ) {
         let windows = SessionWindows::with_gap(ms(gap))
             .allowed_lateness(ms(100_000))
             .max_length(ms(length))
             .event_time(time);
         let made = topology(&input, |grouped| {
-            grouped.windowed_by_session(windows).emit(Emit::Update).reduce(|a, b| a + b)
+            grouped.windowed_by_session(windows).emit(emit).reduce(|a, b| a + b)
         });
         let output = run(&made, &input)?;
+        prop_assert!(output.late.is_empty());
+        if time == EventTime::StreamTime && emit != Emit::Update {
+            // Nothing closes.
+            prop_assert!(output.rows.is_empty());
+            return Ok(());
+        }
         let mut last: BTreeMap<(i64, Window), Option<i64>> = BTreeMap::new();
         for (key, window, value, _) in output.rows {
             prop_assert!(window.end - window.start <= length);
@@ -204,6 +216,8 @@ proptest! {
             let ((next_key, next), _) = pair[1];
             prop_assert!(key != next_key || window.end < next.start);
         }
+        let all: i64 = left.iter().map(|(_, sum)| sum).sum();
+        prop_assert_eq!(all, input.events.iter().map(|event| event.value).sum::<i64>());
         for ((key, window), sum) in left {
             let inside = input.events.iter().filter(|event| {
                 event.key == key && window.start <= event.timestamp && event.timestamp <= window.end
