@@ -9,6 +9,7 @@ pub(crate) mod keep_versions;
 pub(crate) mod keys;
 pub(crate) mod lookup_join;
 pub(crate) mod merge;
+pub(crate) mod portions;
 pub(crate) mod process;
 pub(crate) mod repartition;
 pub(crate) mod sink;

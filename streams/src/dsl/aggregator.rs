@@ -192,3 +192,43 @@ where
         (self.update)(key, value, state);
     }
 }
+
+/// What states have been merged to, `None` if that is gone again, and the largest timestamp in it.
+pub(crate) type Merged<A> = (Option<A>, i64);
+
+/// Merges what comes later into a state.
+pub(crate) fn merge_all<A>(
+    first: Merged<A>,
+    later: impl IntoIterator<Item = Merged<A>>,
+    merge: impl Fn(&mut Option<A>, A),
+) -> Merged<A> {
+    let (mut state, mut timestamp) = first;
+    for (other, at) in later {
+        if let Some(other) = other {
+            match &mut state {
+                Some(_) => merge(&mut state, other),
+                None => state = Some(other),
+            }
+        }
+        timestamp = timestamp.max(at);
+    }
+    (state, timestamp)
+}
+
+/// Merges what a window has in its slices in the one order in which that is done: in front of the
+/// window's edge from there backwards, behind it onwards, and both parts in the end.
+pub(crate) fn merge_across<A>(
+    backwards: impl Iterator<Item = Merged<A>>,
+    onwards: impl Iterator<Item = Merged<A>>,
+    merge: impl Fn(&mut Option<A>, A),
+) -> Option<Merged<A>> {
+    let front = backwards.fold(None, |later, own| Some(merge_all(own, later, &merge)));
+    let mut onwards = onwards;
+    let behind = onwards
+        .next()
+        .map(|first| merge_all(first, onwards, &merge));
+    match (front, behind) {
+        (Some(front), behind) => Some(merge_all(front, behind, &merge)),
+        (None, behind) => behind,
+    }
+}

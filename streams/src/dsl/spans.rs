@@ -11,6 +11,7 @@ use super::windowed::{Closing, WindowedStream, WindowedTable, Windowing};
 use crate::aggregator::Aggregator;
 use crate::data::{Data, split_window};
 use crate::late::Late;
+use crate::operator::portions::InPortions;
 use crate::operator::span_aggregate::{SpanAggregate, Spans};
 use crate::operator::window_aggregate::{Emit, LATE, RESULTS};
 use crate::query::Reads;
@@ -83,9 +84,8 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
     let make = Make::Operator(Arc::new(move |cx| {
         let (own, wants_old) = (cx.store(store), cx.wants_old);
         let aggregator = Arc::clone(&aggregator);
-        Box::new(SpanAggregate::<K, V, A>::new(
-            aggregator, spans, emit, own, wants_old,
-        ))
+        let operator = SpanAggregate::<K, V, A>::new(aggregator, spans, emit, own, wants_old);
+        Box::new(InPortions::new(operator))
     }));
     let kind = NodeKind::WindowAggregate {
         windows: spans.to_string(),

@@ -9,6 +9,7 @@ use super::view::View;
 use crate::aggregator::{Aggregator, Count, Reduce};
 use crate::data::{Data, split_window};
 use crate::late::Late;
+use crate::operator::portions::InPortions;
 use crate::operator::window_aggregate::{
     Emit, LATE, RESULTS, WindowAggregate, holds_back, in_slices,
 };
@@ -128,10 +129,10 @@ impl sealed::Aggregated for AnyWindows {
         }
         let kept = windows.retention();
         let aggregator = Arc::new(aggregator);
-        let slices = in_slices(&windows, emit, &*aggregator).map(|windows| {
+        let slices = in_slices(&windows, emit, &*aggregator).map(|slices| {
             let aggregator = Arc::clone(&aggregator);
             Slices::new(
-                move |slice| windows.starts(slice).collect(),
+                slices,
                 move |key: &K, state: &mut Option<A::State>, other| {
                     aggregator.merge(key, state, other);
                 },
@@ -149,9 +150,9 @@ impl sealed::Aggregated for AnyWindows {
         let make = Make::Operator(Arc::new(move |cx| {
             let (own, wants_old) = (cx.store(store), cx.wants_old);
             let (aggregator, windows) = (Arc::clone(&aggregator), made_with.clone());
-            Box::new(WindowAggregate::<K, V, A>::new(
-                aggregator, windows, emit, own, wants_old,
-            ))
+            let operator =
+                WindowAggregate::<K, V, A>::new(aggregator, windows, emit, own, wants_old);
+            Box::new(InPortions::new(operator))
         }));
         let kind = NodeKind::WindowAggregate {
             windows: windows.to_string(),

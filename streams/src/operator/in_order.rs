@@ -3,9 +3,10 @@
 
 use std::marker::PhantomData;
 use std::ops::RangeFrom;
+use std::vec::Drain;
 
-use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, Chunk, typed};
+use super::portions::{Portions, Taken, one_by_one};
+use super::{Context, bad_key};
 use crate::data::{Data, DataError, decode_slice};
 use crate::error::StreamsError;
 use crate::record::{Change, Record};
@@ -23,9 +24,8 @@ pub(crate) struct InOrder<K, V> {
     store: StoreId,
     scratch: Vec<u8>,
     /// What is being given out: from and to where event time has come, and the watermark that it
-    /// carries by stream time; and what comes behind it.
+    /// carries by stream time.
     giving: Option<(i64, i64, i64)>,
-    rest: Option<Chunk<K, V>>,
     types: PhantomData<fn(K, V)>,
 }
 
@@ -43,7 +43,6 @@ impl<K: Data, V: Data> InOrder<K, V> {
             store,
             scratch: Vec::new(),
             giving: None,
-            rest: None,
             types: PhantomData,
         }
     }
@@ -98,7 +97,7 @@ impl<K: Data, V: Data> InOrder<K, V> {
                 }
                 EventTime::StreamTime => stamp,
             };
-            match self.take(watermark, cx) {
+            match self.next(watermark, cx) {
                 Ok(Some(row)) => cx.outputs.get::<K, V>(0).rows.push(row),
                 Ok(None) => return true,
                 Err(error) => {
@@ -110,7 +109,7 @@ impl<K: Data, V: Data> InOrder<K, V> {
         true
     }
 
-    fn take(
+    fn next(
         &self,
         watermark: i64,
         cx: &mut Context<'_>,
@@ -146,7 +145,7 @@ impl<K: Data, V: Data> InOrder<K, V> {
     }
 
     /// The watermark has come to `now`; `false` if something is left for later.
-    fn watermark(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
+    fn move_on(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
         let time = cx.stores.get::<BufferStore<V>>(self.store).time_mut();
         let before = time.closed;
         time.closed = now.max(before);
@@ -155,25 +154,13 @@ impl<K: Data, V: Data> InOrder<K, V> {
 }
 
 impl<K: Data, V: Data> InOrder<K, V> {
-    /// By how much the watermark behind it is below that in front of it.
-    fn holds_back(&self) -> i64 {
-        match self.time {
-            EventTime::Watermark => self.wait,
-            EventTime::StreamTime => 0,
-        }
-    }
-
-    /// Takes a record in; gives it back if what comes out in front of it is not all out yet. `Err` also
-    /// says that something is left for later.
-    fn take_in(
-        &mut self,
-        row: Record<K, V>,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Option<Record<K, V>>> {
+    /// Takes a record in.
+    #[inline]
+    fn take_one(&mut self, row: Record<K, V>, cx: &mut Context<'_>) -> Taken<K, V> {
         let stamp = row.watermark;
         let now = match self.time {
             EventTime::Watermark => {
-                if !self.watermark(stamp, cx) {
+                if !self.move_on(stamp, cx) {
                     return Err(Some(row));
                 }
                 stamp
@@ -190,48 +177,28 @@ impl<K: Data, V: Data> InOrder<K, V> {
         }
         Ok(())
     }
-
-    /// Leaves what comes behind for later.
-    #[cold]
-    fn leave(&mut self, rows: Vec<Record<K, V>>, watermark: i64, cx: &mut Context<'_>) {
-        self.rest = Some(Chunk { rows, watermark });
-        cx.leave(self.holds_back());
-    }
 }
 
-impl<K: Data, V: Data> Operator for InOrder<K, V> {
-    fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
-        let input = typed::<K, V>(input);
-        let mut rows = input.rows.drain(..);
-        while let Some(row) = rows.next() {
-            if let Err(own) = self.take_in(row, cx) {
-                let left = own.into_iter().chain(rows).collect();
-                return self.leave(left, input.watermark, cx);
-            }
-            if cx.failed.is_some() {
-                return;
-            }
-        }
-        drop(rows);
-        if self.time == EventTime::Watermark && !self.watermark(input.watermark, cx) {
-            return self.leave(Vec::new(), input.watermark, cx);
-        }
-        let chunk = &mut cx.outputs.ports[0].chunk;
-        chunk.set_watermark(input.watermark);
-        chunk.hold_back(self.holds_back());
+impl<K: Data, V: Data> Portions<K, V> for InOrder<K, V> {
+    fn take(&mut self, rows: &mut Drain<'_, Record<K, V>>, cx: &mut Context<'_>) -> Taken<K, V> {
+        one_by_one(rows, cx, |row, cx| self.take_one(row, cx))
     }
 
-    fn go_on(&mut self, cx: &mut Context<'_>) {
-        let Some(mut rest) = self.rest.take() else {
-            return;
+    fn watermark(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
+        self.time == EventTime::StreamTime || self.move_on(now, cx)
+    }
+
+    fn give_out(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some((before, now, stamp)) = self.giving.take() else {
+            return true;
         };
-        if let Some((before, now, stamp)) = self.giving.take()
-            && !self.advance(before, now, stamp, cx)
-        {
-            return self.leave(rest.rows, rest.watermark, cx);
-        }
-        if cx.failed.is_none() {
-            self.process(0, &mut rest, cx);
+        self.advance(before, now, stamp, cx)
+    }
+
+    fn holds_back(&self) -> i64 {
+        match self.time {
+            EventTime::Watermark => self.wait,
+            EventTime::StreamTime => 0,
         }
     }
 }

@@ -6,11 +6,12 @@ mod sliding;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::vec::Drain;
 
+use super::portions::{Portions, Taken, one_by_one};
 use super::window_aggregate::{Emit, LATE, RESULTS};
-use super::{Context, Operator, bad_key};
+use super::{Context, bad_key};
 use crate::aggregator::Aggregator;
-use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::data::{Data, decode_slice};
 use crate::late::{Late, LateReason, LateWindow};
 use crate::query::Kind;
@@ -142,9 +143,8 @@ pub(crate) struct SpanAggregate<K, V, A: Aggregator<K, V>> {
     /// How long it is kept.
     keep: i64,
     scratch: Vec<u8>,
-    /// What is being given out, with the least watermark that it carries, and what comes behind it.
+    /// What is being given out, with the least watermark that it carries.
     passing: Option<(Passing, i64)>,
-    rest: Option<Chunk<K, V>>,
     types: PhantomData<fn(K, V)>,
 }
 
@@ -181,7 +181,6 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
             keep: spans.times(emit).keep,
             scratch: Vec::new(),
             passing: None,
-            rest: None,
             types: PhantomData,
         }
     }
@@ -224,11 +223,11 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
             return true;
         }
         self.passing = Some((store.pass(before), stamp));
-        self.give_out(cx)
+        self.fire_passing(cx)
     }
 
     /// Gives out what closes; `false` if some of it is left for later.
-    fn give_out(&mut self, cx: &mut Context<'_>) -> bool {
+    fn fire_passing(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((mut passing, stamp)) = self.passing.take() else {
             return true;
         };
@@ -366,14 +365,9 @@ fn window<A>(span: &Span<A>) -> Window {
 }
 
 impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
-    /// Takes a record in; gives it back if what closes in front of it is not all out yet. `Err` also
-    /// says that something is left for later.
+    /// Takes a record in.
     #[inline]
-    fn take(
-        &mut self,
-        row: Record<K, V>,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Option<Record<K, V>>> {
+    fn take_one(&mut self, row: Record<K, V>, cx: &mut Context<'_>) -> Taken<K, V> {
         let stamp = row.watermark;
         if self.spans.time() == EventTime::Watermark {
             if !self.advance(stamp, i64::MIN, cx) {
@@ -400,46 +394,22 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         }
         Ok(())
     }
-
-    /// Leaves what comes behind for later.
-    #[cold]
-    fn leave(&mut self, rows: Vec<Record<K, V>>, watermark: i64, cx: &mut Context<'_>) {
-        self.rest = Some(Chunk { rows, watermark });
-        cx.leave(self.spans.holds_back(self.emit));
-    }
 }
 
-impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for SpanAggregate<K, V, A> {
-    fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
-        let input = typed::<K, V>(input);
-        let mut rows = input.rows.drain(..);
-        while let Some(row) = rows.next() {
-            if let Err(own) = self.take(row, cx) {
-                let left = own.into_iter().chain(rows).collect();
-                return self.leave(left, input.watermark, cx);
-            }
-            if cx.failed.is_some() {
-                return;
-            }
-        }
-        drop(rows);
-        let by_watermark = self.spans.time() == EventTime::Watermark;
-        if by_watermark && !self.advance(input.watermark, i64::MIN, cx) {
-            return self.leave(Vec::new(), input.watermark, cx);
-        }
-        for output in &mut cx.outputs.ports {
-            output.chunk.set_watermark(input.watermark);
-            output.chunk.hold_back(self.spans.holds_back(self.emit));
-        }
+impl<K: Data, V: Data, A: Aggregator<K, V>> Portions<K, V> for SpanAggregate<K, V, A> {
+    fn take(&mut self, rows: &mut Drain<'_, Record<K, V>>, cx: &mut Context<'_>) -> Taken<K, V> {
+        one_by_one(rows, cx, |row, cx| self.take_one(row, cx))
     }
 
-    fn go_on(&mut self, cx: &mut Context<'_>) {
-        let Some(mut rest) = self.rest.take() else {
-            return;
-        };
-        if !self.give_out(cx) {
-            return self.leave(rest.rows, rest.watermark, cx);
-        }
-        self.process(0, &mut rest, cx);
+    fn watermark(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
+        self.spans.time() == EventTime::StreamTime || self.advance(now, i64::MIN, cx)
+    }
+
+    fn give_out(&mut self, cx: &mut Context<'_>) -> bool {
+        self.fire_passing(cx)
+    }
+
+    fn holds_back(&self) -> i64 {
+        self.spans.holds_back(self.emit)
     }
 }

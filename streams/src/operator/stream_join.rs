@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::portions::{Rest, Taken};
 use super::{Context, Operator, bad_key};
 use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::data::{Data, decode_slice};
@@ -43,9 +44,10 @@ pub(crate) struct StreamJoin<K, V, W, X> {
     /// Event time at which a record comes out without a partner, at the earliest.
     due: i64,
     scratch: Vec<u8>,
-    /// What comes behind what is being given out, and at which input.
-    rest: Option<(usize, Box<dyn AnyChunk>)>,
-    types: PhantomData<fn(K) -> X>,
+    /// What comes behind what is being given out. Only one side has something at a time.
+    left: Rest<K, V>,
+    right: Rest<K, W>,
+    types: PhantomData<fn() -> X>,
 }
 
 impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X> {
@@ -57,7 +59,8 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
             stores,
             due: i64::MIN,
             scratch: Vec::new(),
-            rest: None,
+            left: Rest::default(),
+            right: Rest::default(),
             types: PhantomData,
         }
     }
@@ -132,7 +135,7 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         row: Record<K, A>,
         join: impl Fn(&A, Option<&B>) -> Option<X>,
         cx: &mut Context<'_>,
-    ) -> Result<(), Option<Record<K, A>>> {
+    ) -> Taken<K, A> {
         match self.windows.time {
             EventTime::Watermark => {
                 if !self.advance(row.watermark, cx) {
@@ -194,33 +197,26 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         Ok(())
     }
 
-    /// Takes in records of one side; gives those that are left for later, with the rest of a record that
-    /// is to be taken again.
+    /// Takes in records of one side; `false` if some are left for later.
     fn take_all<A: Data, B: Data>(
         &mut self,
         side: usize,
-        rows: &mut Vec<Record<K, A>>,
+        input: &mut Chunk<K, A>,
+        rest: impl Fn(&mut Self) -> &mut Rest<K, A>,
         join: impl Fn(&A, Option<&B>) -> Option<X>,
         cx: &mut Context<'_>,
-    ) -> Option<Vec<Record<K, A>>> {
-        let mut rows = rows.drain(..);
+    ) -> bool {
+        let mut rows = input.rows.drain(..);
         while let Some(row) = rows.next() {
             if let Err(own) = self.take(side, row, &join, cx) {
-                return Some(own.into_iter().chain(rows).collect());
+                rest(self).put_back(own, rows, input.watermark);
+                return false;
             }
             if cx.failed.is_some() {
-                return None;
+                break;
             }
         }
-        None
-    }
-
-    /// Leaves what comes behind for later.
-    #[cold]
-    fn leave(&mut self, port: usize, rest: Box<dyn AnyChunk>, cx: &mut Context<'_>) {
-        self.rest = Some((port, rest));
-        // Its results carry the watermark behind the join.
-        cx.leave(0);
+        true
     }
 
     /// Moves the stream time of one side's buffer on, which goes by the records of that side alone.
@@ -401,29 +397,24 @@ where
     fn process(&mut self, port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let joiner = Arc::clone(&self.joiner);
         let watermark = input.watermark();
-        let left: Option<Box<dyn AnyChunk>> = if port == 0 {
+        let taken = if port == 0 {
             let join = |own: &V, other: Option<&W>| joiner(Some(own), other);
-            let rows = &mut typed::<K, V>(input).rows;
-            let left = self.take_all(0, rows, join, cx);
-            left.map(|rows| Box::new(Chunk { rows, watermark }) as Box<dyn AnyChunk>)
+            let input = typed::<K, V>(input);
+            self.take_all(0, input, |join| &mut join.left, join, cx)
         } else {
             let join = |own: &W, other: Option<&V>| joiner(other, Some(own));
-            let rows = &mut typed::<K, W>(input).rows;
-            let left = self.take_all(1, rows, join, cx);
-            left.map(|rows| Box::new(Chunk { rows, watermark }) as Box<dyn AnyChunk>)
+            let input = typed::<K, W>(input);
+            self.take_all(1, input, |join| &mut join.right, join, cx)
         };
-        if let Some(left) = left {
-            return self.leave(port, left, cx);
-        }
         if cx.failed.is_some() {
             return;
         }
-        if self.windows.time == EventTime::Watermark && !self.advance(watermark, cx) {
-            let nothing = Chunk::<K, V> {
-                rows: Vec::new(),
-                watermark,
-            };
-            return self.leave(0, Box::new(nothing), cx);
+        if taken && self.windows.time == EventTime::Watermark && !self.advance(watermark, cx) {
+            self.left.put_back(None, std::iter::empty(), watermark);
+        }
+        if self.left.is_left() || self.right.is_left() {
+            // Its results carry the watermark behind the join.
+            return cx.leave(0);
         }
         for output in &mut cx.outputs.ports {
             output
@@ -433,8 +424,10 @@ where
     }
 
     fn go_on(&mut self, cx: &mut Context<'_>) {
-        if let Some((port, mut rest)) = self.rest.take() {
-            self.process(port, &mut *rest, cx);
+        if let Some(mut next) = self.left.next(cx.portion) {
+            self.process(0, &mut next, cx);
+        } else if let Some(mut next) = self.right.next(cx.portion) {
+            self.process(1, &mut next, cx);
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::vec::Drain;
 
-use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, Chunk, typed};
+use super::portions::{Portions, Taken, one_by_one};
+use super::{Context, bad_key};
 use crate::data::{Data, DataError, decode_slice};
 use crate::error::StreamsError;
 use crate::record::{Change, Record};
@@ -58,9 +59,8 @@ pub(crate) struct Suppress<K, V> {
     store: StoreId,
     scratch: Vec<u8>,
     /// What is being given out: from and to where event time has come, and the watermark that it
-    /// carries by stream time; and what comes behind it.
+    /// carries by stream time.
     giving: Option<(i64, i64, i64)>,
-    rest: Option<Chunk<K, Change<V>>>,
     types: PhantomData<fn(V)>,
 }
 
@@ -71,7 +71,6 @@ impl<K: Data, V: Data> Suppress<K, V> {
             store,
             scratch: Vec::new(),
             giving: None,
-            rest: None,
             types: PhantomData,
         }
     }
@@ -200,7 +199,7 @@ impl<K: Data, V: Data> Suppress<K, V> {
     }
 
     /// The watermark has come to `now`; `false` if something is left for later.
-    fn watermark(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
+    fn move_on(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
         let closed = &mut cx
             .stores
             .get::<BufferStore<V>>(self.store)
@@ -212,17 +211,13 @@ impl<K: Data, V: Data> Suppress<K, V> {
 }
 
 impl<K: Data, V: Data> Suppress<K, V> {
-    /// Takes a record in; gives it back if what comes out in front of it is not all out yet. `Err` also
-    /// says that something is left for later.
-    fn take_in(
-        &mut self,
-        row: Record<K, Change<V>>,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Option<Record<K, Change<V>>>> {
+    /// Takes a record in.
+    #[inline]
+    fn take_one(&mut self, row: Record<K, Change<V>>, cx: &mut Context<'_>) -> Taken<K, Change<V>> {
         let stamp = row.watermark;
         let now = match self.rules.time {
             EventTime::Watermark => {
-                if !self.watermark(stamp, cx) {
+                if !self.move_on(stamp, cx) {
                     return Err(Some(row));
                 }
                 stamp
@@ -240,49 +235,33 @@ impl<K: Data, V: Data> Suppress<K, V> {
         self.bound(stamp, cx);
         Ok(())
     }
-
-    /// Leaves what comes behind for later.
-    #[cold]
-    fn leave(&mut self, rows: Vec<Record<K, Change<V>>>, watermark: i64, cx: &mut Context<'_>) {
-        self.rest = Some(Chunk { rows, watermark });
-        cx.leave(self.rules.holds_back());
-    }
 }
 
-impl<K: Data, V: Data> Operator for Suppress<K, V> {
-    fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
-        let input = typed::<K, Change<V>>(input);
-        let mut rows = input.rows.drain(..);
-        while let Some(row) = rows.next() {
-            if let Err(own) = self.take_in(row, cx) {
-                let left = own.into_iter().chain(rows).collect();
-                return self.leave(left, input.watermark, cx);
-            }
-            if cx.failed.is_some() {
-                return;
-            }
-        }
-        drop(rows);
-        if self.rules.time == EventTime::Watermark && !self.watermark(input.watermark, cx) {
-            return self.leave(Vec::new(), input.watermark, cx);
-        }
-        let chunk = &mut cx.outputs.ports[0].chunk;
-        chunk.set_watermark(input.watermark);
-        chunk.hold_back(self.rules.holds_back());
+impl<K: Data, V: Data> Portions<K, Change<V>> for Suppress<K, V> {
+    fn take(
+        &mut self,
+        rows: &mut Drain<'_, Record<K, Change<V>>>,
+        cx: &mut Context<'_>,
+    ) -> Taken<K, Change<V>> {
+        one_by_one(rows, cx, |row, cx| self.take_one(row, cx))
     }
 
-    fn go_on(&mut self, cx: &mut Context<'_>) {
-        let Some(mut rest) = self.rest.take() else {
-            return;
+    fn watermark(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
+        self.rules.time == EventTime::StreamTime || self.move_on(now, cx)
+    }
+
+    fn give_out(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some((before, now, stamp)) = self.giving.take() else {
+            return true;
         };
-        if let Some((before, now, stamp)) = self.giving.take() {
-            if !self.advance(before, now, stamp, cx) {
-                return self.leave(rest.rows, rest.watermark, cx);
-            }
-            self.bound(stamp, cx);
+        if !self.advance(before, now, stamp, cx) {
+            return false;
         }
-        if cx.failed.is_none() {
-            self.process(0, &mut rest, cx);
-        }
+        self.bound(stamp, cx);
+        true
+    }
+
+    fn holds_back(&self) -> i64 {
+        self.rules.holds_back()
     }
 }

@@ -5,26 +5,31 @@
 
 mod firing;
 mod panes;
+mod rolling;
 mod slices;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::vec::Drain;
 
 use smallvec::SmallVec;
 
 use super::keys::Keys;
-use super::{Context, Operator, bad_key};
+use super::portions::{Portions, Taken};
+use super::{Context, bad_key};
 use crate::aggregator::Aggregator;
-use crate::chunk::{AnyChunk, Chunk, typed};
+use crate::chunk::Chunk;
 use crate::data::{Data, nullable};
 use crate::late::{Late, LateReason};
 use crate::record::{Change, Headers, Record};
 use crate::state::table::Hash;
 use crate::state::{StoreId, WindowStore};
-use crate::time::{AnyWindows, EventTime, TimeWindows, Window, Windowed};
+use crate::time::{AnyWindows, EventTime, Window, Windowed};
 use firing::Firing;
 use panes::Panes;
-use slices::Slices;
+use rolling::Rolling;
+use slices::Slice;
+pub(crate) use slices::Slices;
 
 /// When results of windows come out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,14 +67,15 @@ pub(crate) struct WindowAggregate<K, V, A: Aggregator<K, V>> {
     holds_back: i64,
     /// How windows share slices, if they do.
     slice: Option<Slices>,
+    rolling: Rolling<K, A::State>,
+    found: Slice,
     store: StoreId,
     wants_old: bool,
     /// Event time at which something is to be done, at the earliest.
     due: i64,
     keys: Keys,
-    /// What is being given out, and what comes behind it.
-    firing: Option<Firing<K, A::State>>,
-    rest: Option<Chunk<K, V>>,
+    /// What is being given out.
+    firing: Option<Firing>,
     types: PhantomData<fn(K, V)>,
 }
 
@@ -94,9 +100,8 @@ pub(crate) fn in_slices<K, V, A: Aggregator<K, V>>(
     windows: &AnyWindows,
     emit: Emit,
     aggregator: &A,
-) -> Option<TimeWindows> {
-    let windows = windows.fixed()?;
-    Slices::of(windows, emit, merges(aggregator)).map(|_| windows)
+) -> Option<Slices> {
+    Slices::of(windows.fixed()?, emit, merges(aggregator))
 }
 
 /// Whether slices make the same as their records one after the other. An aggregate that can become
@@ -143,12 +148,13 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             retention,
             holds_back,
             slice,
+            rolling: Rolling::default(),
+            found: Slice::NONE,
             store,
             wants_old,
             due: i64::MIN,
             keys: Keys::default(),
             firing: None,
-            rest: None,
             types: PhantomData,
         }
     }
@@ -280,9 +286,9 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     }
 
     /// Brings near what the next records will change, most of which are in one pane.
-    fn touch(&self, timestamp: i64, hashes: &[Hash], cx: &mut Context<'_>) {
+    fn touch(&mut self, timestamp: i64, hashes: &[Hash], cx: &mut Context<'_>) {
         let start = match self.slice {
-            Some(slices) => slices.slice(timestamp),
+            Some(slices) => self.find_slice(&slices, timestamp).start,
             None => self.windows.starts(timestamp).next().unwrap_or(timestamp),
         };
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
@@ -402,15 +408,13 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
 }
 
 impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
-    /// Takes a record in; gives it back if what closes in front of it is not all out yet. `Err` also
-    /// says that something is left for later.
     #[inline]
-    fn take(
+    fn take_keyed(
         &mut self,
         row: Record<K, V>,
         key: Option<(&[u8], Hash)>,
         cx: &mut Context<'_>,
-    ) -> Result<(), Option<Record<K, V>>> {
+    ) -> Taken<K, V> {
         let stamp = row.watermark;
         match self.time {
             EventTime::Watermark => {
@@ -444,60 +448,40 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         }
         Ok(())
     }
-
-    /// Leaves what comes behind for later.
-    #[cold]
-    fn leave(&mut self, rows: Vec<Record<K, V>>, watermark: i64, cx: &mut Context<'_>) {
-        self.rest = Some(Chunk { rows, watermark });
-        cx.leave(self.holds_back);
-    }
 }
 
-impl<K: Data, V: Data, A: Aggregator<K, V>> Operator for WindowAggregate<K, V, A> {
-    fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
-        let input = typed::<K, V>(input);
+impl<K: Data, V: Data, A: Aggregator<K, V>> Portions<K, V> for WindowAggregate<K, V, A> {
+    fn take(&mut self, rows: &mut Drain<'_, Record<K, V>>, cx: &mut Context<'_>) -> Taken<K, V> {
         let mut keys = std::mem::take(&mut self.keys);
         let hasher = cx.stores.get::<Store<K, V, A>>(self.store).hasher();
-        if let Err(error) = keys.read(&input.rows, hasher) {
-            return cx.fail(bad_key(error));
+        if let Err(error) = keys.read(rows.as_slice(), hasher) {
+            cx.fail(bad_key(error));
+            return Ok(());
         }
-        let mut rows = input.rows.drain(..);
-        let mut left = None;
-        for (at, key) in keys.iter().enumerate() {
-            let Some(row) = rows.next() else { break };
+        let mut taken = Ok(());
+        for (at, (row, key)) in rows.zip(keys.iter()).enumerate() {
             if at.is_multiple_of(TOUCHED) {
                 self.touch(row.timestamp, keys.hashes(at, TOUCHED), cx);
             }
-            if let Err(own) = self.take(row, key, cx) {
-                left = Some(own);
+            taken = self.take_keyed(row, key, cx);
+            if taken.is_err() || cx.failed.is_some() {
                 break;
             }
-            if cx.failed.is_some() {
-                return;
-            }
         }
-        let left = left.map(|own| own.into_iter().chain(rows).collect());
         self.keys = keys;
-        if let Some(left) = left {
-            return self.leave(left, input.watermark, cx);
-        }
-        if self.time == EventTime::Watermark && !self.advance(input.watermark, i64::MIN, cx) {
-            return self.leave(Vec::new(), input.watermark, cx);
-        }
-        for output in &mut cx.outputs.ports {
-            output.chunk.set_watermark(input.watermark);
-            output.chunk.hold_back(self.holds_back);
-        }
+        taken
     }
 
-    fn go_on(&mut self, cx: &mut Context<'_>) {
-        let Some(mut rest) = self.rest.take() else {
-            return;
-        };
+    fn watermark(&mut self, now: i64, cx: &mut Context<'_>) -> bool {
+        self.time == EventTime::StreamTime || self.advance(now, i64::MIN, cx)
+    }
+
+    fn give_out(&mut self, cx: &mut Context<'_>) -> bool {
         let now = cx.stores.get::<Store<K, V, A>>(self.store).time().closed;
-        if self.firing.is_some() && !self.fire_and_expire(now, cx) {
-            return self.leave(rest.rows, rest.watermark, cx);
-        }
-        self.process(0, &mut rest, cx);
+        self.firing.is_none() || self.fire_and_expire(now, cx)
+    }
+
+    fn holds_back(&self) -> i64 {
+        self.holds_back
     }
 }

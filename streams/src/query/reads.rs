@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Kind;
 use crate::data::{Data, DataError, decode_slice};
+use crate::operator::window_aggregate;
 use crate::state::table::Table;
 use crate::state::{GlobalStore, KeyValueStore, Span, SpanStore, VersionedStore, WindowStore};
 use crate::time::Window;
@@ -47,7 +48,6 @@ pub(crate) struct Row<V> {
 /// The rows of one task.
 pub(crate) type Rows<V> = Result<Vec<Row<V>>, DataError>;
 type EndOf = Arc<dyn Fn(i64) -> Window + Send + Sync>;
-type StartsOver = Arc<dyn Fn(i64) -> Vec<i64> + Send + Sync>;
 type Merge<K, V> = Arc<dyn Fn(&K, &mut Option<V>, V) + Send + Sync>;
 
 /// How a store with these keys and values is read.
@@ -76,18 +76,17 @@ impl<K, V> Reads<K, V> {
 
 /// How windows are put together from the slices that they share.
 pub(crate) struct Slices<K, V> {
-    /// The starts of the windows over a slice.
-    starts: StartsOver,
+    slices: window_aggregate::Slices,
     merge: Merge<K, V>,
 }
 
 impl<K, V> Slices<K, V> {
     pub(crate) fn new(
-        starts: impl Fn(i64) -> Vec<i64> + Send + Sync + 'static,
+        slices: window_aggregate::Slices,
         merge: impl Fn(&K, &mut Option<V>, V) + Send + Sync + 'static,
     ) -> Self {
         Self {
-            starts: Arc::new(starts),
+            slices,
             merge: Arc::new(merge),
         }
     }
@@ -439,7 +438,7 @@ fn next_window<K: Data, V: Data>(
     };
     // Slices come in order, and so do the first windows over them.
     store.starts(from).find_map(|slice| {
-        let over = (slices.starts)(slice).into_iter();
+        let over = slices.slices.windows_over(slice);
         let mut over = over.filter(|start| *start >= from && *start <= to);
         over.find(|start| store.keeps(*start))
     })
@@ -525,20 +524,16 @@ fn sliced<K: Data, V: Data>(
     let mut next = next_window(store, Some(slices), from, to);
     while let Some(start) = next {
         let window = window(start);
-        let (mut state, mut latest) = (None, i64::MIN);
-        let panes = parts(store, start, window);
-        for pane in panes.filter_map(|slice| store.pane(slice)) {
-            if let Some((value, timestamp)) = pane.get(hash, bytes) {
-                (slices.merge)(&key, &mut state, value.clone());
-                latest = timestamp.max(latest);
-            }
+        let across = slices.slices.across(start);
+        let merged = across.of_key(store, hash, bytes, |a, b| (slices.merge)(&key, a, b));
+        if let Some((Some(value), timestamp)) = merged {
+            rows.push(Row {
+                key: bytes.to_vec(),
+                window: Some(window),
+                value,
+                timestamp,
+            });
         }
-        rows.extend(state.map(|value| Row {
-            key: bytes.to_vec(),
-            window: Some(window),
-            value,
-            timestamp: latest,
-        }));
         let behind = start.checked_add(1).filter(|from| *from <= to);
         next = behind.and_then(|from| next_window(store, Some(slices), from, to));
     }

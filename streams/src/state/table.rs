@@ -281,19 +281,27 @@ impl<A> Table<A> {
         (from > 0).then_some(from)
     }
 
-    /// The hashes of the keys that [`Self::for_each`] calls for, in the same order.
-    pub(crate) fn hashes(&self) -> impl Iterator<Item = Hash> {
-        let live = self.slots.iter().filter(|slot| slot.value.is_some());
-        live.map(|slot| Hash(slot.hash))
+    /// Keys with values and their hashes, in no order that means anything.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (Hash, &[u8], &A, i64)> {
+        self.slots.iter().filter_map(|slot| {
+            let value = slot.value.as_ref()?;
+            Some((Hash(slot.hash), slot.key(), value, slot.timestamp))
+        })
     }
 
-    /// Calls for every key with a value, in no order that means anything.
-    pub(crate) fn for_each(&self, each: &mut dyn FnMut(Hash, &[u8], &A, i64)) {
-        for slot in self.slots.iter() {
-            if let Some(value) = &slot.value {
-                each(Hash(slot.hash), slot.key(), value, slot.timestamp);
-            }
-        }
+    /// The key of a slot.
+    pub(crate) fn key(&self, slot: u32) -> &[u8] {
+        self.slots[slot as usize].key()
+    }
+
+    /// The value of a slot, where nobody is told of changes.
+    pub(crate) fn value_mut(&mut self, slot: u32) -> Option<&mut A> {
+        self.slots[slot as usize].value.as_mut()
+    }
+
+    /// About how many bytes a value has outside of the table.
+    pub(crate) fn outside(&self) -> usize {
+        self.far_value
     }
 
     /// Whether something has changed since the changes were told.

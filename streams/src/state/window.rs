@@ -18,6 +18,7 @@ pub(crate) struct WindowStore<A> {
     /// Whether what comes out of it does so when the watermark closes its panes.
     closes: bool,
     time: StoreTime,
+    beside: usize,
 }
 
 impl<A: Data> WindowStore<A> {
@@ -29,6 +30,7 @@ impl<A: Data> WindowStore<A> {
             retention,
             closes: true,
             time: StoreTime::default(),
+            beside: 0,
         }
     }
 
@@ -63,6 +65,21 @@ impl<A: Data> WindowStore<A> {
     /// Starts of the panes there are, from `from` on.
     pub(crate) fn starts(&self, from: i64) -> impl Iterator<Item = i64> {
         self.panes.range(from..).map(|(start, _)| *start)
+    }
+
+    /// The panes that start from `from` on and before `before`.
+    pub(crate) fn between(
+        &self,
+        from: i64,
+        before: i64,
+    ) -> impl DoubleEndedIterator<Item = (i64, &Table<A>)> {
+        let panes = self.panes.range(from..before.max(from));
+        panes.map(|(start, pane)| (*start, pane))
+    }
+
+    /// How much an operator has made of the panes and keeps beside them, in bytes.
+    pub(crate) fn set_beside(&mut self, bytes: usize) {
+        self.beside = bytes;
     }
 
     #[inline]
@@ -167,7 +184,7 @@ impl<A: Data> Store for WindowStore<A> {
     }
 
     fn bytes(&self) -> usize {
-        self.panes.values().map(Table::bytes).sum()
+        self.beside + self.panes.values().map(Table::bytes).sum::<usize>()
     }
 
     fn len(&self) -> usize {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Stream;
 use crate::data::Data;
 use crate::operator::in_order::InOrder;
+use crate::operator::portions::InPortions;
 use crate::state::BufferStore;
 use crate::time::{EventTime, millis};
 use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
@@ -33,7 +34,8 @@ impl<K: Data, V: Data> Stream<K, V> {
         });
         let make = Make::Operator(Arc::new(move |cx| {
             let store = cx.store(store);
-            Box::new(InOrder::<K, V>::new(name.clone(), wait, time, store))
+            let operator = InOrder::<K, V>::new(name.clone(), wait, time, store);
+            Box::new(InPortions::new(operator))
         }));
         let mut new = Node::new("in_order", NodeKind::Suppress, make)
             .input(self.from)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Kept, Table};
 use crate::data::Data;
 use crate::dsl::view::View;
+use crate::operator::portions::InPortions;
 use crate::operator::suppress::{Order, Rules, Suppress as SuppressOperator, WhenFull};
 use crate::record::Change;
 use crate::state::{BufferStore, Getter, Stores};
@@ -126,7 +127,8 @@ impl<K: Data, V: Data> Table<K, V> {
         let holds_back = rules.holds_back();
         let make = Make::Operator(Arc::new(move |cx| {
             let rules = Arc::clone(&rules);
-            Box::new(SuppressOperator::<K, V>::new(rules, cx.store(store)))
+            let operator = SuppressOperator::<K, V>::new(rules, cx.store(store));
+            Box::new(InPortions::new(operator))
         }));
         let mut new = Node::new("suppress", NodeKind::Suppress, make)
             .input(self.from)

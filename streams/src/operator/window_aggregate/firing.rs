@@ -1,6 +1,7 @@
 //! Giving out the results of windows that close, some at a time: many keys may close at once.
 
-use super::slices::Merged;
+use std::sync::Arc;
+
 use super::{RESULTS, Store, WindowAggregate};
 use crate::aggregator::Aggregator;
 use crate::data::{Data, decode_slice};
@@ -11,7 +12,7 @@ use crate::state::table::Table;
 use crate::time::Windowed;
 
 /// What is to be given out until event time has come somewhere.
-pub(super) struct Firing<K, S> {
+pub(super) struct Firing {
     pub(super) before: i64,
     now: i64,
     stamp: i64,
@@ -20,20 +21,18 @@ pub(super) struct Firing<K, S> {
     /// Whether there is no number for a window behind that one.
     last: bool,
     /// The one that is being given out.
-    window: Option<Open<K, S>>,
+    window: Option<Open>,
 }
 
 /// A window of which some keys have been given out.
-struct Open<K, S> {
+struct Open {
     start: i64,
-    /// What it was put together to, if it had to be.
-    merged: Option<Table<Merged<K, S>>>,
-    /// Its slots, and how many of them have been given out.
-    order: Vec<u32>,
+    /// Its pane's slots; `None` if it was put together, which has its own order.
+    order: Option<Vec<u32>>,
     given: usize,
 }
 
-impl<K, S> Firing<K, S> {
+impl Firing {
     pub(super) fn new(before: i64, now: i64, stamp: i64) -> Self {
         Self {
             before,
@@ -51,12 +50,16 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     /// gives what is left.
     pub(super) fn fire(
         &mut self,
-        mut firing: Firing<K, A::State>,
+        mut firing: Firing,
         cx: &mut Context<'_>,
-    ) -> Result<Option<Firing<K, A::State>>, StreamsError> {
+    ) -> Result<Option<Firing>, StreamsError> {
+        let aggregator = Arc::clone(&self.aggregator);
+        let merge = |key: &K, state: &mut Option<A::State>, other| {
+            aggregator.merge(key, state, other);
+        };
         loop {
             if firing.window.is_none() {
-                firing.window = self.open_next(&mut firing, cx)?;
+                firing.window = self.open_next(&mut firing, &merge, cx)?;
             }
             let Some(open) = &mut firing.window else {
                 return Ok(None);
@@ -65,24 +68,27 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             let store = cx.stores.get::<Store<K, V, A>>(self.store);
             let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
             let pane = store.pane(open.start);
-            while let Some(slot) = open.order.get(open.given) {
+            loop {
+                let order = open.order.as_deref();
+                let order = order.unwrap_or_else(|| self.rolling.order());
+                let Some(slot) = order.get(open.given).copied() else {
+                    break;
+                };
                 if output.rows.len() >= cx.portion {
                     return Ok(Some(firing));
                 }
                 open.given += 1;
-                let found = match &open.merged {
-                    Some(merged) => merged.at(*slot).and_then(|(_, merged, timestamp)| {
-                        Some((merged.key.clone(), merged.state.clone()?, timestamp))
-                    }),
-                    None => match pane.and_then(|pane| pane.at(*slot)) {
+                let found = match open.order {
+                    None => self.rolling.result(slot, &merge),
+                    Some(_) => match pane.and_then(|pane| pane.at(slot)) {
                         Some((key, state, timestamp)) => {
                             let key = decode_slice::<K>(Some(key)).map_err(bad_key)?;
-                            Some((key, state.clone(), timestamp))
+                            Some((key, (Some(state.clone()), timestamp)))
                         }
                         None => None,
                     },
                 };
-                if let Some((key, state, timestamp)) = found {
+                if let Some((key, (Some(state), timestamp))) = found {
                     self.result(key, open.start, state, timestamp, at, firing.stamp, output);
                 }
             }
@@ -92,10 +98,11 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
 
     /// The next window that is to be given out.
     fn open_next(
-        &self,
-        firing: &mut Firing<K, A::State>,
+        &mut self,
+        firing: &mut Firing,
+        merge: &impl Fn(&K, &mut Option<A::State>, A::State),
         cx: &mut Context<'_>,
-    ) -> Result<Option<Open<K, A::State>>, StreamsError> {
+    ) -> Result<Option<Open>, StreamsError> {
         if firing.last {
             return Ok(None);
         }
@@ -118,20 +125,18 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         };
         firing.from = behind;
         firing.last = behind.is_none();
-        let (merged, order) = match &self.slice {
+        let order = match &self.slice {
             Some(slices) => {
-                let merged = self.merged(slices, start, store)?;
-                let order = merged.order();
-                (Some(merged), order)
+                let window = slices.across(start);
+                self.rolling.close(window, store, merge).map_err(bad_key)?;
+                let outside = store.pane(start).map_or(0, Table::outside);
+                store.set_beside(self.rolling.bytes(outside));
+                None
             }
-            None => (
-                None,
-                store.pane(start).map(Table::order).unwrap_or_default(),
-            ),
+            None => Some(store.pane(start).map(Table::order).unwrap_or_default()),
         };
         Ok(Some(Open {
             start,
-            merged,
             order,
             given: 0,
         }))

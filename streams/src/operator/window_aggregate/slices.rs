@@ -1,34 +1,49 @@
 //! Hopping windows by slices: each record goes into one slice, and a window is the merge of its
 //! slices when it closes. What a record costs does not depend on how many windows it is in (as in
-//! "Efficient Window Aggregation with General Stream Slicing", EDBT 2019).
+//! "Efficient Window Aggregation with General Stream Slicing", EDBT 2019), nor does what a window costs
+//! ([`super::rolling`]).
 
-use smallvec::SmallVec;
-
-use super::{Emit, Keyed, Missed, RESULTS, Store, TOUCHED, WindowAggregate};
-use crate::aggregator::Aggregator;
-use crate::data::{Data, decode_slice};
-use crate::error::StreamsError;
+use super::{Emit, Keyed, Missed, RESULTS, Store, WindowAggregate};
+use crate::aggregator::{Aggregator, Merged, merge_across};
+use crate::data::Data;
 use crate::operator::{Context, bad_key};
 use crate::record::{Change, Headers, Record};
 use crate::state::WindowStore;
 use crate::state::table::{Hash, Table};
-use crate::time::{TimeWindows, Window, Windowed, floor};
+use crate::time::{Starts, TimeWindows, Window, Windowed, floor};
 
-/// How windows share slices: each is as long as the largest number of milliseconds that divides both
-/// the windows' size and their advance.
+/// How windows share slices: they are cut where windows begin and where windows end, so there are at
+/// most two for each advance ("paired windows": Krishnamurthy et al., "On-the-fly sharing for streamed
+/// aggregation", SIGMOD 2006).
 #[derive(Clone, Copy)]
-pub(super) struct Slices {
+pub(crate) struct Slices {
     windows: TimeWindows,
-    size: i64,
+    /// By how much the windows' ends are shifted against multiples of the advance.
+    ends: i64,
+    /// How long a block is: as many advances as windows reach over.
+    block: i64,
 }
 
 impl Slices {
     /// The slices of these windows, if they can share them.
     pub(super) fn of(windows: TimeWindows, emit: Emit, can_merge: bool) -> Option<Self> {
-        let overlap = windows.advance < windows.size;
-        (overlap && can_merge && emit != Emit::Update).then(|| Self {
-            size: gcd(windows.size, windows.advance),
-            windows,
+        let (size, advance) = (windows.size, windows.advance);
+        // An advance of nothing is refused elsewhere.
+        let overlap = 0 < advance && advance < size;
+        (overlap && can_merge && emit != Emit::Update).then(|| {
+            let (shift, cut) = (windows.offset.rem_euclid(advance), size % advance);
+            let whole = size - cut;
+            Self {
+                windows,
+                ends: match shift < advance - cut {
+                    true => shift + cut,
+                    false => shift - (advance - cut),
+                },
+                block: match cut {
+                    0 => whole,
+                    _ => whole.saturating_add(advance),
+                },
+            }
         })
     }
 
@@ -49,9 +64,84 @@ impl Slices {
         next_from(self, from, store)
     }
 
+    /// The starts of the windows over a slice.
+    pub(crate) fn windows_over(&self, slice: i64) -> Starts {
+        self.windows.starts(slice)
+    }
+
     /// The slice that a timestamp is in.
-    pub(super) fn slice(&self, timestamp: i64) -> i64 {
-        floor(timestamp, self.size, self.windows.offset)
+    pub(super) fn slice(&self, timestamp: i64) -> Slice {
+        let (began, ended) = (
+            self.last(timestamp),
+            floor(timestamp, self.windows.advance, self.ends),
+        );
+        let next = began.min(ended).saturating_add(self.windows.advance);
+        let start = began.max(ended);
+        Slice {
+            start,
+            // Where numbers end a slice may be cut short.
+            end: next.max(start.saturating_add(1)),
+            first: self.windows.starts(timestamp).first().unwrap_or(began),
+            last: began,
+        }
+    }
+
+    /// The window that starts there, and where its parts meet.
+    pub(crate) fn across(&self, start: i64) -> Across {
+        let end = self.windows.reach(start);
+        let block = floor(start, self.block, self.windows.offset);
+        let edge = match block == start {
+            true => start,
+            false => block.saturating_add(self.block).min(end),
+        };
+        Across { start, edge, end }
+    }
+}
+
+/// Some milliseconds that are in the same windows.
+#[derive(Clone, Copy)]
+pub(super) struct Slice {
+    pub(super) start: i64,
+    end: i64,
+    /// The first and the last of the windows.
+    first: i64,
+    last: i64,
+}
+
+impl Slice {
+    /// There are no milliseconds in it.
+    pub(super) const NONE: Self = Self {
+        start: 0,
+        end: 0,
+        first: 0,
+        last: 0,
+    };
+}
+
+/// A window, and where what is in front of it in the merges of its slices meets what is behind it.
+#[derive(Clone, Copy)]
+pub(crate) struct Across {
+    pub(crate) start: i64,
+    pub(crate) edge: i64,
+    pub(crate) end: i64,
+}
+
+impl Across {
+    /// What one key has in the window.
+    pub(crate) fn of_key<S: Data>(
+        &self,
+        store: &WindowStore<S>,
+        hash: Hash,
+        key: &[u8],
+        merge: impl Fn(&mut Option<S>, S),
+    ) -> Option<Merged<S>> {
+        let own = |(_, slice): (_, &Table<S>)| {
+            let (state, timestamp) = slice.get(hash, key)?;
+            Some((Some(state.clone()), timestamp))
+        };
+        let front = store.between(self.start, self.edge).rev();
+        let behind = store.between(self.edge, self.end);
+        merge_across(front.filter_map(own), behind.filter_map(own), merge)
     }
 }
 
@@ -62,16 +152,6 @@ fn next_from<S: Data>(slices: &Slices, from: i64, store: &WindowStore<S>) -> Opt
         let first = slices.windows.starts(slice).next()?.max(from);
         (first <= slices.last(slice)).then_some(first)
     })
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// One key's part of a window that is put together.
-pub(super) struct Merged<K, S> {
-    pub(super) key: K,
-    pub(super) state: Option<S>,
 }
 
 impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
@@ -94,72 +174,6 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         (self.fires_at(next) > now).then_some(next)
     }
 
-    /// A window that is put together.
-    pub(super) fn merged(
-        &self,
-        slices: &Slices,
-        start: i64,
-        store: &Store<K, V, A>,
-    ) -> Result<Table<Merged<K, A::State>>, StreamsError> {
-        let end = slices.windows.reach(start);
-        let within = || store.starts(start).take_while(|slice| *slice < end);
-        let panes = within().filter_map(|slice| store.pane(slice));
-        let mut window = Table::with_room(panes.map(Table::len).max().unwrap_or(0));
-        for slice in within() {
-            self.merge_slice(store, slice, None, &mut window)?;
-        }
-        Ok(window)
-    }
-
-    /// Merges a slice into a window, or only one key of it.
-    fn merge_slice(
-        &self,
-        store: &Store<K, V, A>,
-        slice: i64,
-        only: Option<(Hash, &[u8])>,
-        window: &mut Table<Merged<K, A::State>>,
-    ) -> Result<(), StreamsError> {
-        let Some(pane) = store.pane(slice) else {
-            return Ok(());
-        };
-        let mut failed = None;
-        let mut ahead = pane.hashes();
-        let mut near = 0;
-        let mut merge = |hash: Hash, key: &[u8], state: &A::State, timestamp: i64| {
-            if near == 0 && only.is_none() {
-                let group: SmallVec<[Hash; TOUCHED]> = ahead.by_ref().take(TOUCHED).collect();
-                window.touch(&group);
-                near = group.len();
-            }
-            near = near.saturating_sub(1);
-            let at = window.slot(hash, key);
-            window.change(at, |slot| {
-                let merged = match &mut slot.value {
-                    Some(merged) => merged,
-                    empty => match decode_slice::<K>(Some(key)) {
-                        Ok(key) => empty.insert(Merged { key, state: None }),
-                        Err(error) => {
-                            failed = Some(bad_key(error));
-                            return;
-                        }
-                    },
-                };
-                self.aggregator
-                    .merge(&merged.key, &mut merged.state, state.clone());
-                slot.timestamp = slot.timestamp.max(timestamp);
-            });
-        };
-        match only {
-            Some((hash, key)) => {
-                if let Some((state, timestamp)) = pane.get(hash, key) {
-                    merge(hash, key, state, timestamp);
-                }
-            }
-            None => pane.for_each(&mut merge),
-        }
-        failed.map_or(Ok(()), Err)
-    }
-
     /// Puts a record into its slice, unless all windows over it have closed. Those that have come out
     /// already, but still take records, come out again.
     pub(super) fn add_to_slice(
@@ -170,14 +184,14 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     ) {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let now = store.time().closed;
-        let last = slices.last(row.timestamp);
-        let taken = self.closes_at(last) > now;
-        let starts = slices.windows.starts(row.timestamp);
-        let missed: Missed = starts
-            .take_while(|start| self.closes_at(*start) <= now)
-            .map(|start| self.windows.window(start))
-            .collect();
-        if !missed.is_empty() {
+        let own = self.find_slice(slices, row.timestamp);
+        let taken = self.closes_at(own.last) > now;
+        if self.closes_at(own.first) <= now {
+            let missed: Missed = slices
+                .windows_over(row.timestamp)
+                .take_while(|start| self.closes_at(*start) <= now)
+                .map(|start| self.windows.window(start))
+                .collect();
             let record = Record {
                 key: row.key.clone(),
                 value: row.value.clone(),
@@ -190,13 +204,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         if !taken {
             return;
         }
-        let first = slices.windows.starts(row.timestamp).next().unwrap_or(last);
-        let next = first.max(self.first_after(slices, now)).min(last);
-        let own = slices.slice(row.timestamp);
-        let kept = own.saturating_add(self.retention);
-        self.due = self.due.min(self.fires_at(next)).min(kept);
         let key = (row.hash, row.bytes);
-        let again = self.emit == Emit::Close && self.fires_at(first) <= now;
+        let again = self.emit == Emit::Close && self.fires_at(own.first) <= now;
         let again = if again {
             self.fired(slices, row.timestamp, now)
         } else {
@@ -206,28 +215,30 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         let olds = match self.wants_old {
             true => again
                 .iter()
-                .map(|window| self.in_window(slices, *window, key, store))
-                .collect::<Result<Vec<_>, _>>(),
-            false => Ok(Vec::new()),
-        };
-        let olds = match olds {
-            Ok(olds) => olds,
-            Err(error) => return cx.fail(error),
+                .map(|window| self.in_window(slices, *window, row.key, key, store))
+                .collect(),
+            false => Vec::new(),
         };
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
-        let pane = store.pane_mut(own);
+        let pane = store.pane_mut(own.start);
+        let is_new = pane.slots() == 0;
         let at = pane.slot(row.hash, row.bytes);
         pane.change(at, |slot| {
             slot.stamp(row.timestamp);
             self.aggregator.add(row.key, row.value, &mut slot.value);
         });
+        if let Err(error) = self.rolling.changed(own.start, row.hash, row.bytes) {
+            return cx.fail(bad_key(error));
+        }
+        if is_new {
+            let next = own.first.max(self.first_after(slices, now)).min(own.last);
+            let kept = own.start.saturating_add(self.retention);
+            self.due = self.due.min(self.fires_at(next)).min(kept);
+        }
         let mut olds = olds.into_iter();
         for window in again {
             let store = cx.stores.get::<Store<K, V, A>>(self.store);
-            let new = match self.in_window(slices, window, key, store) {
-                Ok(new) => new,
-                Err(error) => return cx.fail(error),
-            };
+            let new = self.in_window(slices, window, row.key, key, store);
             let old = olds.next().flatten();
             let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
             output.rows.push(Record {
@@ -241,6 +252,15 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
                 watermark: row.watermark,
             });
         }
+    }
+
+    /// The slice that a timestamp is in: most are in the one that was found last, and need no division.
+    #[inline]
+    pub(super) fn find_slice(&mut self, slices: &Slices, timestamp: i64) -> Slice {
+        if !(self.found.start..self.found.end).contains(&timestamp) {
+            self.found = slices.slice(timestamp);
+        }
+        self.found
     }
 
     /// The windows of a timestamp that have come out and still take records.
@@ -258,15 +278,15 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         &self,
         slices: &Slices,
         window: Window,
-        key: (Hash, &[u8]),
+        key: &K,
+        (hash, bytes): (Hash, &[u8]),
         store: &Store<K, V, A>,
-    ) -> Result<Option<A::State>, StreamsError> {
-        let mut merged = Table::default();
-        let end = slices.windows.reach(window.start);
-        for slice in store.starts(window.start).take_while(|slice| *slice < end) {
-            self.merge_slice(store, slice, Some(key), &mut merged)?;
-        }
-        let found = merged.get(key.0, key.1);
-        Ok(found.and_then(|(merged, _): (&Merged<K, A::State>, i64)| merged.state.clone()))
+    ) -> Option<A::State> {
+        let merged = slices
+            .across(window.start)
+            .of_key(store, hash, bytes, |a, b| {
+                self.aggregator.merge(key, a, b);
+            });
+        merged?.0
     }
 }

@@ -1,0 +1,379 @@
+//! The windows that slices make together, one after the other. What a window costs when it closes does
+//! not depend on how many slices it has (after van Herk, "A fast algorithm for local minimum and maximum
+//! filters", 1992, and Gil and Werman, 1993).
+//!
+//! Time is cut into blocks about as long as a window. A window lies across one edge between them. What it
+//! has in front of the edge is a merge of the last slices of that block, and is made for all windows that
+//! begin in it at once, from the edge backwards; what it has behind the edge grows from window to window.
+//! So a slice is merged twice, and a window is two parts.
+//!
+//! Edges are places in time, so the order of merges follows from slices alone: a restart in between
+//! changes no byte, even of sums of floating-point numbers.
+
+use smallvec::SmallVec;
+
+use super::TOUCHED;
+use super::slices::Across;
+use crate::aggregator::{Merged, merge_all};
+use crate::data::{Data, DataError, decode_slice};
+use crate::state::WindowStore;
+use crate::state::table::{Hash, Table};
+
+/// All keys' parts of the window that was put together last.
+pub(super) struct Rolling<K, S> {
+    at: Across,
+    parts: Table<Parts<K, S>>,
+    /// What lies in front of the edge, by key in lists: what begins with each slice.
+    fronts: Vec<Front<S>>,
+    /// How many of them are in no list any more because slices have changed.
+    unlisted: usize,
+    /// The keys' slots in the order of their bytes.
+    order: Vec<u32>,
+    /// Keys of which slices have changed after they were merged.
+    stale: Vec<u32>,
+}
+
+struct Parts<K, S> {
+    key: K,
+    /// The first of its list.
+    front: Option<u32>,
+    /// What lies behind the edge.
+    behind: Option<Merged<S>>,
+    stale: bool,
+}
+
+/// What a key has from a slice up to the edge.
+struct Front<S> {
+    slice: i64,
+    merged: Merged<S>,
+    next: Option<u32>,
+}
+
+impl<K, S> Default for Rolling<K, S> {
+    fn default() -> Self {
+        Self {
+            // Nothing goes on with that.
+            at: Across {
+                start: i64::MAX,
+                edge: i64::MIN,
+                end: i64::MIN,
+            },
+            parts: Table::default(),
+            fronts: Vec::new(),
+            unlisted: 0,
+            order: Vec::new(),
+            stale: Vec::new(),
+        }
+    }
+}
+
+impl<K: Data, S: Data> Rolling<K, S> {
+    /// Puts a window together.
+    pub(super) fn close(
+        &mut self,
+        window: Across,
+        store: &WindowStore<S>,
+        merge: &impl Fn(&K, &mut Option<S>, S),
+    ) -> Result<(), DataError> {
+        let goes_on = window.edge == self.at.edge
+            && window.start > self.at.start
+            && window.end >= self.at.end
+            && self.unlisted <= self.fronts.len() / 2;
+        if !goes_on {
+            self.begin(window, store, merge)?;
+        }
+        let merged = std::mem::replace(&mut self.at, window).end;
+        self.redo(merged, store, merge);
+        for (_, slice) in store.between(merged, window.end) {
+            each_near(slice, &mut self.parts, |parts, hash, key, state| {
+                let part = part(parts, hash, key)?.1;
+                let behind = part.behind.take();
+                part.behind = Some(match behind {
+                    Some(behind) => merge_all(behind, [state], |a, b| merge(&part.key, a, b)),
+                    None => state,
+                });
+                Ok(())
+            })?;
+        }
+        self.sort();
+        Ok(())
+    }
+
+    /// Begins with a window that has nothing to do with the last one: what it has in front of the edge.
+    fn begin(
+        &mut self,
+        window: Across,
+        store: &WindowStore<S>,
+        merge: &impl Fn(&K, &mut Option<S>, S),
+    ) -> Result<(), DataError> {
+        let slices = || store.between(window.start, window.edge);
+        let room = slices().map(|(_, slice)| slice.len()).max();
+        *self = Self {
+            at: Across {
+                end: window.edge,
+                ..window
+            },
+            parts: Table::with_room(room.unwrap_or(0)),
+            ..Self::default()
+        };
+        let fronts = &mut self.fronts;
+        for (slice, pane) in slices().rev() {
+            each_near(pane, &mut self.parts, |parts, hash, key, state| {
+                put_in_front(fronts, part(parts, hash, key)?.1, slice, state, merge);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Merges again what keys have whose slices have changed: in this window up to `merged`.
+    fn redo(
+        &mut self,
+        merged: i64,
+        store: &WindowStore<S>,
+        merge: &impl Fn(&K, &mut Option<S>, S),
+    ) {
+        for at in std::mem::take(&mut self.stale) {
+            let Some((key, ..)) = self.parts.at(at) else {
+                continue;
+            };
+            let key: SmallVec<[u8; 64]> = SmallVec::from_slice(key);
+            let hash = store.hash(&key);
+            let Some(part) = self.parts.value_mut(at) else {
+                continue;
+            };
+            part.stale = false;
+            while let Some(front) = part.front.take() {
+                self.unlisted += 1;
+                part.front = self.fronts.get(front as usize).and_then(|front| front.next);
+            }
+            for (slice, pane) in store.between(self.at.start, self.at.edge).rev() {
+                if let Some((state, timestamp)) = pane.get(hash, &key) {
+                    let own = (Some(state.clone()), timestamp);
+                    put_in_front(&mut self.fronts, part, slice, own, merge);
+                }
+            }
+            let behind = store.between(self.at.edge, merged);
+            let own = behind.filter_map(|(_, pane)| pane.get(hash, &key));
+            let mut own = own.map(|(state, timestamp)| (Some(state.clone()), timestamp));
+            let first = own.next();
+            part.behind = first.map(|first| merge_all(first, own, |a, b| merge(&part.key, a, b)));
+        }
+    }
+
+    /// Brings the keys that are new into the order of all.
+    fn sort(&mut self) {
+        let (known, all) = (self.order.len(), self.parts.slots());
+        if known < all {
+            let key = |at: &u32| self.parts.key(*at);
+            self.order.extend(known as u32..all as u32);
+            self.order[known..].sort_unstable_by(|a, b| key(a).cmp(key(b)));
+            // Two runs: they are only merged.
+            self.order.sort_by(|a, b| key(a).cmp(key(b)));
+        }
+    }
+
+    /// A key's slice has changed, which may have been merged already.
+    #[inline]
+    pub(super) fn changed(&mut self, slice: i64, hash: Hash, key: &[u8]) -> Result<(), DataError> {
+        if slice < self.at.end && slice >= self.at.start {
+            let (at, part) = part(&mut self.parts, hash, key)?;
+            if !std::mem::replace(&mut part.stale, true) {
+                self.stale.push(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// The slots of the window's keys in the order of their bytes. Some may have nothing in the window.
+    pub(super) fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// What a key has in the window.
+    pub(super) fn result(
+        &mut self,
+        slot: u32,
+        merge: &impl Fn(&K, &mut Option<S>, S),
+    ) -> Option<(K, Merged<S>)> {
+        let part = self.parts.value_mut(slot)?;
+        let mut front = None;
+        while let Some(first) = part.front {
+            let first = self.fronts.get(first as usize)?;
+            if first.slice >= self.at.start {
+                front = Some(first.merged.clone());
+                break;
+            }
+            // It begins in front of this window, so it has had its time.
+            part.front = first.next;
+        }
+        let all = match (front, &part.behind) {
+            (Some(front), behind) => {
+                merge_all(front, behind.clone(), |a, b| merge(&part.key, a, b))
+            }
+            (None, behind) => behind.clone()?,
+        };
+        Some((part.key.clone(), all))
+    }
+
+    /// About how many bytes it takes, where a state has so many outside of itself.
+    pub(super) fn bytes(&self, outside: usize) -> usize {
+        self.parts.bytes()
+            + self.fronts.capacity() * size_of::<Front<S>>()
+            + (self.order.capacity() + self.stale.capacity()) * 4
+            + (self.fronts.len() + self.parts.len()).saturating_mul(outside)
+    }
+}
+
+/// A key's parts, with their slot; new ones if it had none.
+fn part<'a, K: Data, S>(
+    parts: &'a mut Table<Parts<K, S>>,
+    hash: Hash,
+    key: &[u8],
+) -> Result<(u32, &'a mut Parts<K, S>), DataError> {
+    let slots = parts.slots();
+    let at = parts.slot(hash, key);
+    if at == slots {
+        let key = decode_slice::<K>(Some(key))?;
+        parts.change(at, |slot| {
+            slot.value = Some(Parts {
+                key,
+                front: None,
+                behind: None,
+                stale: false,
+            });
+        });
+    }
+    let part = parts.value_mut(at as u32);
+    Ok((
+        at as u32,
+        part.ok_or_else(|| DataError::null("a key's part of a window"))?,
+    ))
+}
+
+/// Puts a slice's state in front of what a key has up to the edge.
+fn put_in_front<K, S: Clone>(
+    fronts: &mut Vec<Front<S>>,
+    part: &mut Parts<K, S>,
+    slice: i64,
+    own: Merged<S>,
+    merge: &impl Fn(&K, &mut Option<S>, S),
+) {
+    let next = part.front.and_then(|next| fronts.get(next as usize));
+    let later = next.map(|next| next.merged.clone());
+    let merged = merge_all(own, later, |a, b| merge(&part.key, a, b));
+    let at = u32::try_from(fronts.len()).expect("a block has less than 2^32 states");
+    fronts.push(Front {
+        slice,
+        merged,
+        next: part.front.replace(at),
+    });
+}
+
+/// Calls for every key of a slice, with what lies far away in memory asked for together.
+fn each_near<S: Clone, P>(
+    slice: &Table<S>,
+    parts: &mut Table<P>,
+    mut each: impl FnMut(&mut Table<P>, Hash, &[u8], Merged<S>) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let mut ahead = slice.live().map(|(hash, ..)| hash);
+    let mut near = 0;
+    for (hash, key, state, timestamp) in slice.live() {
+        if near == 0 {
+            let group: SmallVec<[Hash; TOUCHED]> = ahead.by_ref().take(TOUCHED).collect();
+            parts.touch(&group);
+            near = group.len();
+        }
+        near -= 1;
+        each(parts, hash, key, (Some(state.clone()), timestamp))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::Emit;
+    use super::super::slices::Slices;
+    use super::*;
+    use crate::time::TimeWindows;
+
+    /// Tells which was merged with which, and in which order.
+    fn merge(_: &i32, state: &mut Option<String>, other: String) {
+        let own = state.take().unwrap_or_default();
+        *state = Some(format!("({own}{other})"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever comes in between windows, each is what its slices merge to in the one order.
+        #[test]
+        fn windows_that_follow_one_another_are_as_each_by_itself(
+            size in 2_u64..40,
+            advance in 1_u64..40,
+            offset in -50_i64..50,
+            records in proptest::collection::vec((0_i32..4, 0_i64..12), 1..150),
+            every in 1_usize..12,
+        ) {
+            let advance = 1 + advance % (size - 1);
+            let [size, advance] = [size, advance].map(Duration::from_millis);
+            let windows = TimeWindows::hopping(size, advance).offset_millis(offset);
+            let slices = Slices::of(windows, Emit::Close, true).unwrap();
+            let mut store = WindowStore::<String>::new(3, i64::MAX);
+            let mut rolling = Rolling::<i32, String>::default();
+            let mut next = i64::MIN;
+            for (number, (key, back)) in records.iter().enumerate() {
+                // Time goes on, and records are some way behind it.
+                let timestamp = number as i64 - back;
+                let slice = slices.slice(timestamp).start;
+                let bytes = key.to_be_bytes();
+                let hash = store.hash(&bytes);
+                let pane = store.pane_mut(slice);
+                let at = pane.slot(hash, &bytes);
+                pane.change(at, |slot| {
+                    slot.stamp(timestamp);
+                    let before = slot.value.take().unwrap_or_default();
+                    slot.value = Some(format!("{before}{number}."));
+                });
+                rolling.changed(slice, hash, &bytes).unwrap();
+                if number % every != 0 {
+                    continue;
+                }
+                while let Some(start) = slices.next_from(next, &store) {
+                    let window = slices.across(start);
+                    if window.end > number as i64 {
+                        break;
+                    }
+                    next = start + 1;
+                    rolling.close(window, &store, &merge).unwrap();
+                    let order = rolling.order().to_vec();
+                    let found: Vec<_> =
+                        order.iter().filter_map(|slot| rolling.result(*slot, &merge)).collect();
+                    let expected: Vec<_> = (0..4_i32)
+                        .filter_map(|key| {
+                            let bytes = key.to_be_bytes();
+                            let hash = store.hash(&bytes);
+                            let merged = window.of_key(&store, hash, &bytes, |a, b| merge(&key, a, b));
+                            Some((key, merged?))
+                        })
+                        .collect();
+                    prop_assert_eq!(found, expected, "window {}", start);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slices_of_awkward_windows_are_two_for_each_advance() {
+        let windows = TimeWindows::hopping(Duration::from_secs(10), Duration::from_millis(3333));
+        let slices = Slices::of(windows, Emit::Close, true).unwrap();
+        let mut cuts: Vec<i64> = (0..10_000).map(|at| slices.slice(at).start).collect();
+        cuts.dedup();
+        // Windows begin at multiples of 3333 and end 1 ms behind multiples of it.
+        assert_eq!(cuts, [0, 1, 3333, 3334, 6666, 6667, 9999]);
+    }
+}
