@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use tidemark_streams::StreamsBuilder;
 
-use crate::harness::{ByKey, KEYS, input, push, read, run};
+use crate::harness::{ByKey, KEYS, inputs, push, read, run};
+use crate::seed::cases;
 
 fn show(left: Option<i64>, right: Option<&i64>) -> String {
     format!("{left:?} {right:?}")
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(96))]
 
     /// What there is of the table's topic is in the table in front of what there is of the stream.
     #[test]
-    fn find_the_last_value_of_any_key(input in input(2)) {
+    fn find_the_last_value_of_any_key(input in inputs()) {
         let builder = StreamsBuilder::new();
         let stream = builder.stream_with(["a"], input.consumed::<Option<i64>>());
         let table = builder.global_table::<i64, i64>("b");

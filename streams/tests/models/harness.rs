@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidemark_streams::testing::{DriverConfig, TestDriver};
-use tidemark_streams::time::EventTime;
-use tidemark_streams::{Consumed, Data, Record, Topology};
+use tidemark_streams::time::{EventTime, TimeWindows, Windowed};
+use tidemark_streams::{Consumed, Data, Emit, Record, Stream, Topology};
 
 /// The input's topics.
 pub(crate) const TOPICS: [&str; 2] = ["a", "b"];
@@ -68,17 +68,23 @@ pub(crate) fn event_time() -> impl Strategy<Value = EventTime> {
     prop_oneof![Just(EventTime::Watermark), Just(EventTime::StreamTime)]
 }
 
-/// Up to 40 records of so many topics from 1000 on, more or less in order.
-pub(crate) fn input(topics: usize) -> impl Strategy<Value = Input> {
+/// Records of one topic or of two, some of them from before 1970.
+pub(crate) fn inputs() -> impl Strategy<Value = Input> {
+    prop_oneof![input(1, 1000), input(2, 1000), input(2, -60)]
+}
+
+/// Up to 40 records of so many topics, more or less in order.
+pub(crate) fn input(topics: usize, from: i64) -> impl Strategy<Value = Input> {
     let null = prop_oneof![5 => Just(false), 1 => Just(true)];
     let step = (0..topics, 0..KEYS, null, -25..30_i64, any::<bool>());
     let events = prop::collection::vec(step, 1..40);
     let cuts = prop::collection::vec(0..40_usize, 0..4);
-    (events, cuts, 0..20_i64).prop_map(|(steps, mut cuts, delay)| {
-        let mut time = 1000;
+    (events, cuts, 0..20_i64).prop_map(move |(steps, mut cuts, delay)| {
+        let mut time = from;
         let mut events = Vec::new();
         for (at, (topic, key, null, step, stays)) in steps.into_iter().enumerate() {
-            let timestamp = time + step;
+            // A record of the last millisecond of 1969 has no timestamp, as Kafka has it.
+            let timestamp = if time + step == -1 { -2 } else { time + step };
             // Time goes on with about every second record.
             time = if stays { time } else { time.max(timestamp) };
             events.push(Event {
@@ -160,27 +166,78 @@ impl Input {
     }
 }
 
-/// How the input is cut.
+/// What is done at the cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     Commit,
     Restart,
+    /// In turn with commits.
+    Crash,
+}
+
+/// How event time comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The watermark moves there.
+    Watermark,
+    /// Everything that is open is closed.
+    Finish,
 }
 
 /// Runs a topology over an input in several ways, and in the end to the end of event time: every topic
 /// there is, changelogs included, has to have the same bytes each time. Gives what there is then.
 pub(crate) fn run(topology: &Topology, input: &Input) -> Result<TestDriver, TestCaseError> {
-    let driver = once(topology, input, 1024, Stop::Commit);
+    let driver = run_to_the_end(topology, input)?;
+    let finished = once(topology, input, 7, Stop::Restart, End::Finish);
+    for topic in outputs(&driver, &finished) {
+        // In which order tasks come to it is free.
+        let records = |driver: &TestDriver| {
+            let mut records = driver.bytes(&topic).concat();
+            records.sort();
+            records
+        };
+        prop_assert_eq!(
+            records(&driver),
+            records(&finished),
+            "{} when all is closed",
+            topic
+        );
+    }
+    Ok(driver)
+}
+
+/// The same where something comes out at the end of event time that closes nothing.
+pub(crate) fn run_to_the_end(
+    topology: &Topology,
+    input: &Input,
+) -> Result<TestDriver, TestCaseError> {
+    let driver = once(topology, input, 1024, Stop::Commit, End::Watermark);
     for (chunk, stop) in [
         (1, Stop::Commit),
         (7, Stop::Commit),
         (7, Stop::Restart),
         (1024, Stop::Restart),
     ] {
-        let other = once(topology, input, chunk, stop);
+        let other = once(topology, input, chunk, stop, End::Watermark);
         for topic in topics(&driver, &other, stop) {
             let (first, other) = (driver.bytes(&topic), other.bytes(&topic));
             prop_assert_eq!(first, other, "{} by chunks of {}, {:?}", topic, chunk, stop);
+        }
+    }
+    if input.events.iter().all(|event| event.topic == 0) {
+        // What comes out twice because of a crash is the same both times. With several topics there is
+        // more to take turns with at once than there was when it came.
+        let crashed = once(topology, input, 7, Stop::Crash, End::Watermark);
+        for topic in outputs(&driver, &crashed) {
+            let records = |driver: &TestDriver| -> BTreeSet<_> {
+                driver.bytes(&topic).concat().into_iter().collect()
+            };
+            prop_assert_eq!(
+                records(&driver),
+                records(&crashed),
+                "{} with crashes",
+                topic
+            );
         }
     }
     Ok(driver)
@@ -197,7 +254,14 @@ fn topics(one: &TestDriver, other: &TestDriver, stop: Stop) -> BTreeSet<String> 
     topics
 }
 
-fn once(topology: &Topology, input: &Input, chunk: usize, stop: Stop) -> TestDriver {
+/// The topics that are not the application's own.
+fn outputs(one: &TestDriver, other: &TestDriver) -> BTreeSet<String> {
+    let mut topics = topics(one, other, Stop::Commit);
+    topics.retain(|topic| !topic.starts_with("test-"));
+    topics
+}
+
+fn once(topology: &Topology, input: &Input, chunk: usize, stop: Stop, end: End) -> TestDriver {
     let config = DriverConfig {
         chunk,
         ..DriverConfig::default()
@@ -206,7 +270,7 @@ fn once(topology: &Topology, input: &Input, chunk: usize, stop: Stop) -> TestDri
     for topic in TOPICS {
         driver.partitions(topic, PARTITIONS as u32);
     }
-    for part in input.parts() {
+    for (at, part) in input.parts().into_iter().enumerate() {
         for event in part {
             let record = Record::new(event.key, event.value, event.timestamp);
             let partition = (event.key % PARTITIONS) as u32;
@@ -217,9 +281,14 @@ fn once(topology: &Topology, input: &Input, chunk: usize, stop: Stop) -> TestDri
         match stop {
             Stop::Commit => driver.commit().unwrap(),
             Stop::Restart => driver.restart().unwrap(),
+            Stop::Crash if at % 2 == 0 => driver.commit().unwrap(),
+            Stop::Crash => driver.crash().unwrap(),
         }
     }
-    driver.advance_watermark(i64::MAX).unwrap();
+    match end {
+        End::Watermark => driver.advance_watermark(i64::MAX).unwrap(),
+        End::Finish => driver.finish().unwrap(),
+    }
     driver.commit().unwrap();
     driver
 }
@@ -240,4 +309,53 @@ pub(crate) fn read<V: Data>(driver: &mut TestDriver, topic: &str) -> ByKey<V> {
 /// Adds what is to come out.
 pub(crate) fn push<V>(rows: &mut ByKey<V>, key: i64, value: V, timestamp: i64) {
     rows.entry(key).or_default().push((value, timestamp));
+}
+
+/// Tumbling windows of that size behind a stream of the input's values: each value in the sum of its window,
+/// or late.
+pub(crate) fn add_windows(stream: &Stream<i64, i64>, size: i64, grace: i64) {
+    let windows = TimeWindows::tumbling(ms(size)).allowed_lateness(ms(grace));
+    let windowed = stream.group_by_key().windowed_by(windows);
+    let sums = windowed.emit(Emit::Final).reduce(|a, b| a + b);
+    sums.values().to("windows");
+    sums.late().in_headers().to("late");
+}
+
+/// Checks that they have all values once, and that none is late that was not so for the task that took it
+/// first. `key` is what its key is there.
+pub(crate) fn check_windows(
+    driver: &mut TestDriver,
+    input: &Input,
+    (size, grace): (i64, i64),
+    key: impl Fn(&Event) -> i64,
+) -> Result<(), TestCaseError> {
+    let taken = input.taken(TOPICS.len());
+    let start = |event: &Event| event.timestamp.div_euclid(size) * size;
+    let mut in_windows = 0;
+    for row in driver.read::<Windowed<i64>, i64>("windows")? {
+        prop_assert_eq!(in_windows & row.value, 0);
+        in_windows |= row.value;
+        for event in taken.iter().flatten().map(|taken| taken.event) {
+            if row.value & event.value.unwrap() != 0 {
+                let place = (row.key.key, row.key.window.start);
+                prop_assert_eq!(place, (key(&event), start(&event)));
+            }
+        }
+    }
+    let mut late = 0;
+    for row in driver.read::<i64, i64>("late")? {
+        prop_assert_eq!((in_windows | late) & row.value, 0);
+        late |= row.value;
+    }
+    let all = taken
+        .iter()
+        .flatten()
+        .map(|taken| taken.event.value.unwrap());
+    prop_assert_eq!(in_windows | late, all.sum::<i64>());
+    for Taken { event, front, .. } in taken.iter().flatten() {
+        let in_time = start(event) + size - 1 + grace > *front;
+        let is_there = in_windows & event.value.unwrap() != 0;
+        prop_assert!(!in_time || is_there, "{:?} is late", event);
+    }
+    Ok(())
 }

@@ -4,7 +4,11 @@ use proptest::prelude::*;
 use tidemark_streams::StreamsBuilder;
 use tidemark_streams::time::EventTime;
 
-use crate::harness::{ByKey, Event, TOPICS, Taken, event_time, input, ms, push, read, run};
+use crate::harness::{
+    ByKey, Event, TOPICS, Taken, add_windows, check_windows, event_time, inputs, ms, push, read,
+    run,
+};
+use crate::seed::cases;
 
 /// What comes out of one partition, in order.
 fn model(partition: &[Taken], wait: i64, time: EventTime) -> Vec<Event> {
@@ -29,10 +33,10 @@ fn model(partition: &[Taken], wait: i64, time: EventTime) -> Vec<Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(128))]
 
     #[test]
-    fn come_out_by_time(input in input(2), time in event_time(), wait in 0..20_i64) {
+    fn come_out_by_time(input in inputs(), time in event_time(), wait in 0..20_i64) {
         let builder = StreamsBuilder::new();
         let stream = builder.stream_with(TOPICS, input.consumed::<Option<i64>>());
         // All of a partition under one key, so that its whole order is seen.
@@ -50,7 +54,7 @@ proptest! {
 
     /// Without records that are late, the watermark makes one order of all, whatever they come in.
     #[test]
-    fn all_are_in_order_if_none_is_late(mut input in input(2)) {
+    fn all_are_in_order_if_none_is_late(mut input in inputs()) {
         input.delay = 100_000;
         let builder = StreamsBuilder::new();
         let stream = builder.stream_with(TOPICS, input.consumed::<Option<i64>>());
@@ -62,5 +66,21 @@ proptest! {
         for rows in out.values() {
             prop_assert!(rows.is_sorted_by_key(|(_, timestamp)| *timestamp));
         }
+    }
+
+    /// What waits is not late for that.
+    #[test]
+    fn windows_behind_miss_nothing_that_came_in_time(
+        input in inputs(),
+        wait in 0..20_i64,
+        size in 1..30_i64,
+        grace in 0..20_i64,
+    ) {
+        let input = input.without_nulls();
+        let builder = StreamsBuilder::new();
+        let stream = builder.stream_with(TOPICS, input.consumed::<i64>());
+        add_windows(&stream.in_order(ms(wait), EventTime::Watermark), size, grace);
+        let mut driver = run(&builder.build()?, &input)?;
+        check_windows(&mut driver, &input, (size, grace), |event| event.key)?;
     }
 }

@@ -11,3 +11,6 @@ mod processors;
 mod stream_joins;
 mod suppression;
 mod versions;
+
+#[path = "../seed/mod.rs"]
+mod seed;

@@ -9,7 +9,8 @@ use tidemark_streams::processor::{
 };
 use tidemark_streams::{Record, StreamsBuilder};
 
-use crate::harness::{ByKey, TOPICS, Taken, input, ms, push, read, run};
+use crate::harness::{ByKey, TOPICS, Taken, inputs, ms, push, read, run, run_to_the_end};
+use crate::seed::cases;
 
 /// Sums by key; when time has come it tells all sums and begins anew.
 struct Sums {
@@ -89,11 +90,11 @@ impl Processor<i64, i64, i64, i64> for Recent {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn are_called_when_event_time_passes(
-        input in input(2),
+        input in inputs(),
         interval in 1..25_i64,
         by in prop_oneof![Just(Punctuation::Watermark), Just(Punctuation::StreamTime)],
     ) {
@@ -104,7 +105,7 @@ proptest! {
         let stream = builder.stream_with(TOPICS, input.consumed::<i64>());
         let told_sums = stream.process_with(processing, move || Sums { sums: sums.clone() });
         told_sums.to("out");
-        let mut driver = run(&builder.build()?, &input)?;
+        let mut driver = run_to_the_end(&builder.build()?, &input)?;
         let mut wanted = ByKey::new();
         for partition in input.taken(2) {
             told(&partition, interval, by, &mut wanted);
@@ -113,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn find_what_they_have_stored(input in input(2)) {
+    fn find_what_they_have_stored(input in inputs()) {
         let input = input.without_nulls();
         let builder = StreamsBuilder::new();
         let counts = builder.add_store(WindowValue::new("counts", ms(100_000)));

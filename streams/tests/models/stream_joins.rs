@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
-use tidemark_streams::time::{EventTime, JoinWindows};
-use tidemark_streams::{JoinedStream, Late, StreamsBuilder};
+use tidemark_streams::time::{EventTime, JoinWindows, TimeWindows, Windowed};
+use tidemark_streams::{Emit, JoinedStream, Late, StreamsBuilder};
 
-use crate::harness::{ByKey, Event, Input, TOPICS, Taken, event_time, input, ms, push, read, run};
+use crate::harness::{ByKey, Event, Input, TOPICS, Taken, event_time, inputs, ms, push, read, run};
+use crate::seed::cases;
 
 /// Whether results come out without a partner, by side.
 type Outer = [bool; 2];
@@ -148,9 +149,11 @@ fn by_stream_time(partition: &[Taken], rules: &Rules, output: &mut Output) {
             }
         }
         let (earlier, later) = rules.reach(side);
+        // It looks for nothing before 1970, but always for something.
+        let (from, to) = ((time - earlier).max(0), (time + later).max(0));
         let is_partner = |other: &&Event| {
             other.key == event.key
-                && (time - earlier..=time + later).contains(&other.timestamp)
+                && (from..=to).contains(&other.timestamp)
                 && other.timestamp > times[1 - side].saturating_sub(kept_for)
         };
         let found = sides[1 - side].iter().filter(is_partner);
@@ -167,7 +170,7 @@ fn by_stream_time(partition: &[Taken], rules: &Rules, output: &mut Output) {
             waiting[1 - side].remove(&(other.timestamp, event.key));
         }
         if found.is_empty() && rules.outer[side] {
-            if time + later < now {
+            if to < now {
                 push(&mut output.rows, event.key, pair(side, value, None), time);
             } else {
                 waiting[side]
@@ -203,10 +206,10 @@ fn model(input: &Input, rules: &Rules, time: EventTime) -> Output {
 type Joined = JoinedStream<i64, Option<i64>, Option<i64>, String>;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(256))]
 
     #[test]
-    fn give_what_they_should(input in input(2), rules in rules(), time in event_time()) {
+    fn give_what_they_should(input in inputs(), rules in rules(), time in event_time()) {
         let windows = JoinWindows::within(ms(0))
             .before_millis(rules.before)
             .after_millis(rules.after)
@@ -229,11 +232,22 @@ proptest! {
         joined.to("out");
         joined.late_left().to("late_a");
         joined.late_right().to("late_b");
+        // By the watermark results are never late for what is behind, as short as windows may be.
+        let windowed = joined.group_by_key().windowed_by(TimeWindows::tumbling(ms(1)));
+        let counts = windowed.emit(Emit::Final).count();
+        counts.values().to("counts");
+        counts.late().in_headers().to("late");
         let mut driver = run(&builder.build()?, &input)?;
         let wanted = model(&input, &rules, time);
         let mut rows = read::<String>(&mut driver, "out");
         if time == EventTime::Watermark {
             rows.values_mut().for_each(|rows| rows.sort());
+        }
+        if time == EventTime::Watermark {
+            prop_assert!(driver.read::<i64, String>("late")?.is_empty());
+            let counts = driver.read::<Windowed<i64>, i64>("counts")?.into_iter();
+            let results = rows.values().map(Vec::len).sum::<usize>();
+            prop_assert_eq!(counts.map(|row| row.value).sum::<i64>(), results as i64);
         }
         prop_assert_eq!(rows, wanted.rows);
         for (topic, wanted) in ["late_a", "late_b"].into_iter().zip(wanted.late) {

@@ -7,6 +7,7 @@ use tidemark_streams::time::EventTime;
 use tidemark_streams::{StreamsBuilder, Suppress, WhenFull};
 
 use crate::harness::{ByKey, Taken, event_time, input, ms, push, read, run};
+use crate::seed::cases;
 
 /// The last update of a key that is held: since when it is, its value and timestamp.
 type Held = BTreeMap<i64, (i64, Option<i64>, i64)>;
@@ -54,11 +55,11 @@ fn model(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn come_out_when_their_time_or_the_room_is_over(
-        input in input(1),
+        input in prop_oneof![input(1, 1000), input(1, -60)],
         time in event_time(),
         limit in 0..40_i64,
         most in prop_oneof![Just(usize::MAX), 0..3_usize],

@@ -6,22 +6,31 @@ use proptest::prelude::*;
 use tidemark_streams::StreamsBuilder;
 use tidemark_streams::time::EventTime;
 
-use crate::harness::{ByKey, Event, Input, KEYS, Taken, input, ms, push, read, run};
+use crate::harness::{ByKey, Event, Input, KEYS, Taken, inputs, ms, push, read, run};
+use crate::seed::cases;
 
 fn show(left: Option<i64>, right: Option<&i64>) -> String {
     format!("{left:?} {right:?}")
 }
 
 /// All changes of a key that the table took, in the order in which it did.
-#[derive(Default)]
 struct Table {
     changes: BTreeMap<i64, Vec<(i64, Option<i64>)>>,
     latest: i64,
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            changes: BTreeMap::new(),
+            latest: i64::MIN,
+        }
+    }
+}
+
 impl Table {
     fn put(&mut self, event: &Event, history: i64) {
-        if event.timestamp >= self.latest - history {
+        if event.timestamp >= self.latest.saturating_sub(history) {
             let changes = self.changes.entry(event.key).or_default();
             changes.push((event.timestamp, event.value));
             self.latest = self.latest.max(event.timestamp);
@@ -35,7 +44,7 @@ impl Table {
         let until = changes.iter().filter(|(from, _)| *from <= time);
         let (from, value) = until.max_by_key(|(from, _)| *from)?;
         let is_latest = changes.iter().all(|(other, _)| other <= from);
-        value.filter(|_| is_latest || time >= self.latest - history)
+        value.filter(|_| is_latest || time >= self.latest.saturating_sub(history))
     }
 }
 
@@ -67,10 +76,10 @@ fn final_value(input: &Input, topic: usize, key: i64) -> Option<i64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(128))]
 
     #[test]
-    fn joins_find_what_was_valid_as_far_as_it_is_known(input in input(2), history in 0..40_i64) {
+    fn joins_find_what_was_valid_as_far_as_it_is_known(input in inputs(), history in 0..40_i64) {
         let builder = StreamsBuilder::new();
         let stream = builder.stream_with(["a"], input.consumed::<Option<i64>>());
         let table = builder.table_with::<i64, i64>("b", input.consumed()).versioned(ms(history));
@@ -81,7 +90,7 @@ proptest! {
 
     /// In the order of time, and with nothing late, the order of arrival does not count.
     #[test]
-    fn joins_in_order_find_what_was_valid_of_all(mut input in input(2)) {
+    fn joins_in_order_find_what_was_valid_of_all(mut input in inputs()) {
         input.delay = 100_000;
         let builder = StreamsBuilder::new();
         let stream = builder.stream_with(["a"], input.consumed::<Option<i64>>());
@@ -107,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn joins_of_tables_are_those_of_the_latest_versions(input in input(2)) {
+    fn joins_of_tables_are_those_of_the_latest_versions(input in inputs()) {
         let builder = StreamsBuilder::new();
         let [a, b] = ["a", "b"].map(|topic| {
             builder.table_with::<i64, i64>(topic, input.consumed()).versioned(ms(100_000))

@@ -8,6 +8,8 @@ use tidemark_streams::{
     Consumed, Emit, JoinedStream, Late, Record, Stream, StreamsBuilder, StreamsError, Topology,
 };
 
+use crate::seed::cases;
+
 type Joined = JoinedStream<String, i64, i64, String>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +239,8 @@ fn driver(topology: &Topology, chunk: usize) -> TestDriver {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn joins_are_those_of_the_whole_input(
         kind in kinds(),

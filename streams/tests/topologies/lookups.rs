@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use tidemark_streams::testing::{DriverConfig, TestDriver};
 use tidemark_streams::{Record, StreamsBuilder, StreamsError, Topology};
 
+use crate::seed::cases;
+
 fn show(left: &i64, right: Option<&i64>) -> String {
     let right = right.map_or("-".to_owned(), i64::to_string);
     format!("{left}:{right}")
@@ -122,6 +124,8 @@ fn feed(driver: &mut TestDriver, input: &Input) -> Result<(), StreamsError> {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn streams_find_what_the_table_has(
         inputs in inputs(),

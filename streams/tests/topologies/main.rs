@@ -14,3 +14,6 @@ mod stateless;
 mod table_properties;
 mod tables;
 mod windows;
+
+#[path = "../seed/mod.rs"]
+mod seed;

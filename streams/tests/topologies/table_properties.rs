@@ -10,6 +10,8 @@ use tidemark_streams::{
     Consumed, Emit, Fold, Record, StreamsBuilder, Suppress, Table, Topology, WhenFull,
 };
 
+use crate::seed::cases;
+
 /// A record of one of two topics: key, value, timestamp.
 #[derive(Clone, Debug)]
 struct Row {
@@ -103,7 +105,7 @@ fn model_and_join() -> Topology {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn aggregates_and_joins_are_those_of_the_last_values(rows in rows(true), each in any::<bool>()) {

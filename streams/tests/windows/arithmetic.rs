@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tidemark_streams::time::{EventTime, TimeWindows};
 
 use crate::harness::ms;
+use crate::seed::cases;
 
 fn timestamps() -> impl Strategy<Value = i64> {
     prop_oneof![
@@ -17,7 +18,7 @@ fn timestamps() -> impl Strategy<Value = i64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn starts_are_all_there_are(

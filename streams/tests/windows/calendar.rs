@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use tidemark_streams::time::{CalendarUnit, CalendarWindows};
 
+use crate::seed::cases;
+
 const HOUR: i64 = 60 * 60 * 1000;
 
 const UNITS: [CalendarUnit; 4] = [
@@ -97,7 +99,7 @@ fn hours_weeks_and_months() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(192))]
 
     #[test]
     fn windows_follow_one_another(

@@ -9,6 +9,7 @@ use tidemark_streams::{Emit, Fold};
 use crate::harness::{
     Event, Input, LateRow, Row, end_of, event_time, input, ms, partitions, run, sorted, topology,
 };
+use crate::seed::cases;
 
 /// What the model has to know of windows.
 struct Rules {
@@ -97,7 +98,7 @@ fn emits() -> impl Strategy<Value = Emit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(192))]
 
     #[test]
     fn tumbling_and_hopping(

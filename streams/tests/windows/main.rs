@@ -11,3 +11,6 @@ mod old_values;
 mod sessions;
 mod several_inputs;
 mod sliding;
+
+#[path = "../seed/mod.rs"]
+mod seed;

@@ -10,6 +10,7 @@ use tidemark_streams::{
 };
 
 use crate::harness::{Input, event_time, input, ms};
+use crate::seed::cases;
 
 /// New and old value.
 type Told = Json<(Option<i64>, Option<i64>)>;
@@ -47,7 +48,7 @@ fn check(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(192))]
 
     #[test]
     fn are_what_was_said_before(

@@ -9,6 +9,7 @@ use tidemark_streams::time::{EventTime, SessionWindows, Window};
 use crate::harness::{
     Event, Input, LateRow, Row, end_of, event_time, input, ms, partitions, run, sorted, topology,
 };
+use crate::seed::cases;
 
 #[derive(Clone, Copy, Debug)]
 struct Session {
@@ -139,7 +140,7 @@ fn emits() -> impl Strategy<Value = Emit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(192))]
 
     #[test]
     fn as_a_plain_list(

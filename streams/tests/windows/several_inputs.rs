@@ -6,11 +6,12 @@ use tidemark_streams::Emit;
 use tidemark_streams::time::{SessionWindows, SlidingWindows, TimeWindows};
 
 use crate::harness::{event_time, input, ms, run_of, topology_of};
+use crate::seed::cases;
 
 const TOPICS: [&str; 3] = ["in", "more", "most"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn give_the_same(

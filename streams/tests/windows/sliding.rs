@@ -9,6 +9,7 @@ use tidemark_streams::time::{EventTime, SlidingWindows, Window};
 use crate::harness::{
     Event, Row, end_of, event_time, input, ms, partitions, run, sorted, topology,
 };
+use crate::seed::cases;
 
 /// The windows that these records have: one that ends at each, one that begins right behind each, if
 /// there is a record in it.
@@ -39,7 +40,7 @@ fn results(key: i64, events: &[Event], difference: i64) -> Vec<(Window, i64, i64
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(192))]
 
     // From 1000 on there are no windows that Kafka would not have.
     #[test]
