@@ -44,7 +44,8 @@ pub(crate) trait Operator: Send {
     /// before it has done so.
     fn go_on(&mut self, _cx: &mut Context<'_>) {}
 
-    /// The wall clock has moved on. Only for what goes by it: punctuation, suppression limits.
+    /// The wall clock has moved on. Only for what goes by it: punctuation, and how often repartition
+    /// topics are told of the watermark.
     fn wall_clock(&mut self, _now: i64, _cx: &mut Context<'_>) {}
 }
 
@@ -139,7 +140,8 @@ impl Outputs {
 /// What a task counts, by reason (Kafka: `dropped-records` and its like).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Records that were too late for their windows.
+    /// Records that came too late, be it for some of their windows only: as many as there are records
+    /// of late streams.
     pub late: u64,
     /// Records dropped because their key is null where there has to be one.
     pub null_key: u64,
@@ -147,8 +149,9 @@ pub struct Counts {
     pub null_value: u64,
     /// Records that did not decode.
     pub undecodable: u64,
-    /// Records whose timestamps are out of the source's bounds.
-    pub absurd_timestamp: u64,
+    /// Records that have no timestamp, or one out of their source's bounds, and those from before 1970
+    /// that windows and joins by stream time leave out.
+    pub bad_timestamp: u64,
     /// Records of repartition topics that had been there before: a task had written them a second
     /// time after a crash.
     pub repeated: u64,
@@ -164,7 +167,7 @@ impl Counts {
             ("null_key", self.null_key),
             ("null_value", self.null_value),
             ("undecodable", self.undecodable),
-            ("absurd_timestamp", self.absurd_timestamp),
+            ("bad_timestamp", self.bad_timestamp),
             ("repeated", self.repeated),
             ("refused", self.refused),
         ]
@@ -176,7 +179,7 @@ impl Counts {
         self.null_key += other.null_key;
         self.null_value += other.null_value;
         self.undecodable += other.undecodable;
-        self.absurd_timestamp += other.absurd_timestamp;
+        self.bad_timestamp += other.bad_timestamp;
         self.repeated += other.repeated;
         self.refused += other.refused;
     }

@@ -302,7 +302,7 @@ fn refuse<K, V>(
             reason
         }
         Bad::Timestamp(reason) => {
-            cx.counts.absurd_timestamp += 1;
+            cx.counts.bad_timestamp += 1;
             reason
         }
     };

@@ -272,7 +272,9 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
 
     /// Whether a record goes into no window, whatever its time.
     fn leaves_out(&self, row: &Record<K, V>) -> bool {
-        row.key.is_null() || (matches!(self.spans, Spans::Sliding(_)) && row.value.is_null())
+        row.key.is_null()
+            || (matches!(self.spans, Spans::Sliding(_)) && row.value.is_null())
+            || !self.spans.time().has(row.timestamp)
     }
 
     /// Puts a record into its windows.
@@ -281,6 +283,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         match row.key.encode(&mut scratch) {
+            Ok(Some(_)) if !self.spans.time().has(row.timestamp) => cx.counts.bad_timestamp += 1,
             Ok(Some(bytes)) => {
                 let slot = cx.stores.get::<Store<K, V, A>>(self.store).slot(bytes);
                 let row = Row {
@@ -328,20 +331,23 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         });
     }
 
-    /// Tells of a window that did not take a record.
+    /// Tells of the windows that did not take a record.
     #[cold]
-    fn tell_late(&self, row: &Row<'_, K, V>, missed: Window, taken: bool, cx: &mut Context<'_>) {
+    fn tell_late(&self, row: &Row<'_, K, V>, missed: &[Window], taken: bool, cx: &mut Context<'_>) {
+        let Some(first) = missed.iter().min() else {
+            return;
+        };
         cx.counts.late += 1;
         if !cx.outputs.is_used(LATE) {
             return;
         }
-        let lateness = row.now.saturating_sub(self.closes_at(missed.end));
+        let lateness = row.now.saturating_sub(self.closes_at(first.end));
         cx.outputs.get::<K, Late<V>>(LATE).rows.push(Record {
             key: row.key.clone(),
             value: Late {
                 value: row.value.clone(),
-                window: LateWindow::from(missed),
-                windows: 1,
+                window: LateWindow::from(*first),
+                windows: u32::try_from(missed.len()).unwrap_or(u32::MAX),
                 watermark: row.now,
                 lateness: lateness.saturating_add(1),
                 reason: match self.spans.time() {

@@ -136,6 +136,10 @@ impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X
         join: impl Fn(&A, Option<&B>) -> Option<X>,
         cx: &mut Context<'_>,
     ) -> Taken<K, A> {
+        if !self.windows.time.has(row.timestamp) {
+            cx.counts.bad_timestamp += 1;
+            return Ok(());
+        }
         match self.windows.time {
             EventTime::Watermark => {
                 if !self.advance(row.watermark, cx) {

@@ -270,6 +270,10 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             cx.counts.null_key += 1;
             return;
         };
+        if !self.time.has(row.timestamp) {
+            cx.counts.bad_timestamp += 1;
+            return;
+        }
         let keyed = Keyed {
             bytes,
             hash,
@@ -376,7 +380,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         now: i64,
         cx: &mut Context<'_>,
     ) {
-        cx.counts.late += missed.len() as u64;
+        cx.counts.late += 1;
         if !cx.outputs.is_used(LATE) {
             return;
         }

@@ -112,7 +112,7 @@ fn tasks(out: &mut Text, shared: &Shared) {
     let mut dropped = Family::new(
         "dropped_records_total",
         "counter",
-        "Records that were left out, by reason.",
+        "Records that were left out, by reason; late ones may be in other windows.",
     );
     let mut watermarks = Family::new(
         "watermark_milliseconds",

@@ -218,7 +218,8 @@ impl TestDriver {
         Ok(())
     }
 
-    /// Moves the wall clock on: for punctuation, limits by the clock and idle partitions.
+    /// Moves the wall clock on, which schedules by the clock and idle partitions go by, and how often
+    /// repartition topics are told of the watermark.
     ///
     /// # Errors
     ///

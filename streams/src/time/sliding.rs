@@ -11,7 +11,13 @@ use super::windows::millis;
 /// is a record in it: so every set of records that are close enough has its window, once.
 ///
 /// By stream time windows are Kafka's to the letter: none begins before 1970, what is earlier than
-/// the difference goes to [0, difference]. Records whose value is null are left out.
+/// the difference goes to [0, difference], and what is from before 1970 is left out. So are records
+/// whose value is null.
+///
+/// A record is late for all windows if the last one that it could be in, [t, t + difference], has
+/// closed; then it is told with that one. If some of its windows have closed it is told with the
+/// first of these and how many they are, and is in the others; by the watermark also in those that
+/// later records make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingWindows {
     pub(crate) difference: i64,

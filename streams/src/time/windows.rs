@@ -44,11 +44,20 @@ pub enum EventTime {
     #[default]
     Watermark,
     /// By stream time, the largest timestamp that the operator has seen: a window [s, e) takes
-    /// records as long as stream time is below e + grace (Kafka Streams' rules).
+    /// records as long as stream time is below e + grace (Kafka Streams' rules). Nothing is before
+    /// 1970: Kafka drops such records, and here windows and joins leave them out and count them
+    /// ([`crate::Counts::bad_timestamp`]).
     StreamTime,
 }
 
 impl EventTime {
+    /// Whether there is such a time: Kafka Streams drops records from before 1970 before any operator
+    /// sees them (`RecordQueue`).
+    #[inline]
+    pub(crate) fn has(self, timestamp: i64) -> bool {
+        self == Self::Watermark || timestamp >= 0
+    }
+
     /// How long windows take late records, in words.
     pub(super) fn write_grace(
         self,
@@ -72,7 +81,6 @@ pub struct TimeWindows {
     pub(crate) offset: i64,
     pub(crate) grace: i64,
     pub(crate) time: EventTime,
-    pub(crate) clip: bool,
 }
 
 impl TimeWindows {
@@ -86,7 +94,6 @@ impl TimeWindows {
             offset: 0,
             grace: 0,
             time: EventTime::Watermark,
-            clip: false,
         }
     }
 
@@ -115,11 +122,11 @@ impl TimeWindows {
     }
 
     /// By which time windows close. Default: the watermark. Kafka's stream time also has Kafka's
-    /// windows: none starts before 1970.
+    /// windows: none starts before 1970, and what is from before 1970 is in none. (Kafka has no
+    /// offsets; those with one may start before 1970, or the first records would be in none.)
     #[must_use]
     pub fn event_time(mut self, time: EventTime) -> Self {
         self.time = time;
-        self.clip = time == EventTime::StreamTime;
         self
     }
 
@@ -149,8 +156,8 @@ impl TimeWindows {
         // In front of the first window of all there is none.
         let room = || (last.saturating_sub(i64::MIN)) / advance * advance;
         let mut start = last.checked_sub(back).unwrap_or_else(|| last - room());
-        if self.clips() && start < 0 && timestamp >= 0 {
-            start = start.rem_euclid(advance);
+        if self.clips() && start < 0 {
+            start = 0;
         }
         Starts {
             next: (beyond >= 0 && start <= timestamp).then_some(start),
@@ -159,21 +166,11 @@ impl TimeWindows {
         }
     }
 
-    /// Whether what is from 1970 on is in no window that begins before it. Kafka's windows have no
-    /// offset; with one a timestamp would be left without a window.
+    /// Whether none begins before 1970. Kafka's windows have no offset; with one a timestamp would be
+    /// left without a window.
     #[inline]
     fn clips(&self) -> bool {
-        self.clip && self.offset.rem_euclid(self.advance) == 0
-    }
-
-    /// The end of the timestamps that are in the window that starts there.
-    pub(crate) fn reach(&self, start: i64) -> i64 {
-        let end = start.saturating_add(self.size);
-        if self.clips() && start < 0 {
-            end.min(0)
-        } else {
-            end
-        }
+        self.time == EventTime::StreamTime && self.offset.rem_euclid(self.advance) == 0
     }
 
     /// Whether no two of them overlap.

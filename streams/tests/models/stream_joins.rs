@@ -123,7 +123,7 @@ fn by_stream_time(partition: &[Taken], rules: &Rules, output: &mut Output) {
         event,
         stream_time: now,
         ..
-    } in partition
+    } in partition.iter().filter(|taken| taken.event.timestamp >= 0)
     {
         let (side, time, now) = (event.topic, event.timestamp, *now);
         let Some(value) = event.value else {
@@ -149,7 +149,7 @@ fn by_stream_time(partition: &[Taken], rules: &Rules, output: &mut Output) {
             }
         }
         let (earlier, later) = rules.reach(side);
-        // It looks for nothing before 1970, but always for something.
+        // It looks for nothing before 1970, where there is nothing, but always for something.
         let (from, to) = ((time - earlier).max(0), (time + later).max(0));
         let is_partner = |other: &&Event| {
             other.key == event.key

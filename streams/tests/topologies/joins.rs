@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidemark_streams::testing::{DriverConfig, TestDriver};
-use tidemark_streams::time::{JoinWindows, TimeWindows, Windowed};
+use tidemark_streams::time::{EventTime, JoinWindows, TimeWindows, Windowed};
 use tidemark_streams::{
     Consumed, Emit, JoinedStream, Late, Record, Stream, StreamsBuilder, StreamsError, Topology,
 };
@@ -108,6 +108,18 @@ fn late_records_do_not_join() {
     assert_eq!((late.value, late.lateness, late.taken), (4, 1, false));
     assert_eq!((late.window.start, late.window.end), (85, 105));
     assert_eq!(driver.counts().late, 1);
+}
+
+#[test]
+fn by_stream_time_there_is_nothing_before_1970() {
+    let windows = within(10).event_time(EventTime::StreamTime);
+    let mut driver = TestDriver::new(&topology(Kind::Outer, windows, 0));
+    pipe(&mut driver, "left", 1, -3);
+    pipe(&mut driver, "right", 2, 3);
+    pipe(&mut driver, "left", 3, 3);
+    pipe(&mut driver, "left", 4, 30);
+    assert_eq!(results(&mut driver), owned(&[("3:2", 3)]));
+    assert_eq!(driver.counts().bad_timestamp, 1);
 }
 
 #[test]

@@ -148,6 +148,82 @@ fn stream_time_has_kafkas_grace() -> Result<(), StreamsError> {
 }
 
 #[test]
+fn stream_time_has_nothing_before_1970() -> Result<(), StreamsError> {
+    let time = EventTime::StreamTime;
+    let hopping = TimeWindows::hopping(ms(10), ms(5)).event_time(time);
+    let sliding = SlidingWindows::of(ms(10)).event_time(time);
+    let session = SessionWindows::with_gap(ms(10)).event_time(time);
+    for (kind, expected) in [(0, (0, 10)), (1, (0, 10)), (2, (3, 3))] {
+        let builder = StreamsBuilder::new();
+        let grouped = builder.stream::<String, i64>("in").group_by_key();
+        let counts = match kind {
+            0 => grouped.windowed_by(hopping).emit(Emit::Update).count(),
+            1 => grouped
+                .windowed_by_sliding(sliding)
+                .emit(Emit::Update)
+                .count(),
+            _ => grouped
+                .windowed_by_session(session)
+                .emit(Emit::Update)
+                .count(),
+        };
+        counts.values().to("out");
+        counts.late().to("late");
+        let mut driver = TestDriver::new(&builder.build()?);
+        let out = run(&mut driver, &[-5, 3, -2])?;
+        assert_eq!(out, [(expected.0, expected.1, 1, 3)]);
+        assert_eq!(driver.read::<String, Late<i64>>("late")?, []);
+        let counts = driver.counts();
+        assert_eq!((counts.bad_timestamp, counts.late), (2, 0));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_record_is_late_once_whatever_windows_have_closed() -> Result<(), StreamsError> {
+    let builder = StreamsBuilder::new();
+    let counts = builder
+        .stream::<String, i64>("in")
+        .group_by_key()
+        .windowed_by_sliding(SlidingWindows::of(ms(10)))
+        .count();
+    counts.late().to("late");
+    let mut driver = TestDriver::new(&builder.build()?);
+    // [5, 15] and [10, 20] are over when the watermark is 21; [12, 22] and [16, 26] are open.
+    run_late(&mut driver, "k", &[15, 20, 22], &[])?;
+    // In [5, 15], [10, 20] and its own one too late, in [12, 22] in time.
+    run_late(&mut driver, "k", &[12], &[((2, 12), 3, true)])?;
+    // In [8, 18] and [10, 20] too late, in [12, 22], [13, 23] and [16, 26] in time.
+    run_late(&mut driver, "k", &[18], &[((8, 18), 2, true)])?;
+    // There is no other window of this key.
+    run_late(&mut driver, "l", &[12], &[((2, 12), 1, false)])?;
+    // Its last window would be [11, 21].
+    run_late(&mut driver, "k", &[11], &[((11, 21), 1, false)])?;
+    assert_eq!(driver.counts().late, 4);
+    Ok(())
+}
+
+/// Records whose late ones are these: the window, how many did not take it, whether one took it.
+fn run_late(
+    driver: &mut TestDriver,
+    key: &str,
+    timestamps: &[i64],
+    expected: &[((i64, i64), u32, bool)],
+) -> Result<(), StreamsError> {
+    for timestamp in timestamps {
+        driver.pipe("in", key.to_owned(), 1_i64, *timestamp)?;
+    }
+    let late = driver.read::<String, Late<i64>>("late")?.into_iter();
+    let late = late.map(|row| row.value).map(|late| {
+        let window = (late.window.start, late.window.end);
+        assert_eq!(late.lateness, late.watermark - late.window.end + 1);
+        (window, late.windows, late.taken)
+    });
+    assert_eq!(late.collect::<Vec<_>>(), expected);
+    Ok(())
+}
+
+#[test]
 fn results_of_windows_are_not_late_for_windows_of_the_same_size() -> Result<(), StreamsError> {
     for (lateness, emit) in [(0, Emit::Close), (7, Emit::Final)] {
         let builder = StreamsBuilder::new();

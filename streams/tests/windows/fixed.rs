@@ -130,7 +130,7 @@ proptest! {
         let windows_of = |timestamp: i64| {
             let aligned = |start: &i64| (start - offset).rem_euclid(advance) == 0;
             let starts = (timestamp - size + 1..=timestamp).filter(aligned);
-            let starts = starts.filter(|start| !clip || *start >= 0 || timestamp < 0);
+            let starts = starts.filter(|start| !clip || *start >= 0);
             starts.map(|start| Window { start, end: start + size }).collect()
         };
         let (rows, late) = model(&input, &Rules { time, grace, emit }, &windows_of);

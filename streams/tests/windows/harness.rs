@@ -214,13 +214,14 @@ fn once(topology: &Topology, input: &Input, topics: &[&str], chunk: usize, stop:
 }
 
 /// The events of each partition in order, each with event time when it comes: the watermark in front
-/// of it, or stream time with it.
+/// of it, or stream time with it. By stream time there are none from before 1970.
 pub(crate) fn partitions(input: &Input, time: EventTime) -> Vec<Vec<(Event, i64)>> {
     let partition = |of: i64| {
         let events = input
             .events
             .iter()
-            .filter(move |e| e.key % PARTITIONS == of);
+            .filter(move |e| e.key % PARTITIONS == of)
+            .filter(move |e| time == EventTime::Watermark || e.timestamp >= 0);
         let (mut watermark, mut stream_time) = (i64::MIN, i64::MIN);
         let clocked = events.map(move |event| {
             let before = watermark;
@@ -235,6 +236,12 @@ pub(crate) fn partitions(input: &Input, time: EventTime) -> Vec<Vec<(Event, i64)
         clocked.collect()
     };
     (0..PARTITIONS).map(partition).collect()
+}
+
+/// The events that there are by that time.
+pub(crate) fn events(input: &Input, time: EventTime) -> Vec<Event> {
+    let all = partitions(input, time).into_iter().flatten();
+    all.map(|(event, _)| event).collect()
 }
 
 /// Where event time of a partition comes to in the end.

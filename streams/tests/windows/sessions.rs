@@ -7,7 +7,8 @@ use tidemark_streams::Emit;
 use tidemark_streams::time::{EventTime, SessionWindows, Window};
 
 use crate::harness::{
-    Event, Input, LateRow, Row, end_of, event_time, input, ms, partitions, run, sorted, topology,
+    Event, Input, LateRow, Row, end_of, event_time, events, input, ms, partitions, run, sorted,
+    topology,
 };
 use crate::seed::cases;
 
@@ -218,9 +219,10 @@ proptest! {
             prop_assert!(key != next_key || window.end < next.start);
         }
         let all: i64 = left.iter().map(|(_, sum)| sum).sum();
-        prop_assert_eq!(all, input.events.iter().map(|event| event.value).sum::<i64>());
+        let events = events(&input, time);
+        prop_assert_eq!(all, events.iter().map(|event| event.value).sum::<i64>());
         for ((key, window), sum) in left {
-            let inside = input.events.iter().filter(|event| {
+            let inside = events.iter().filter(|event| {
                 event.key == key && window.start <= event.timestamp && event.timestamp <= window.end
             });
             prop_assert_eq!(sum, inside.map(|event| event.value).sum::<i64>());

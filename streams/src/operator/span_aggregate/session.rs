@@ -39,7 +39,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         };
         // It is judged by what it goes on with: an old record may still belong to an open session.
         if self.closes_at(session.end) <= row.now {
-            return self.tell_late(&row, own, false, cx);
+            return self.tell_late(&row, &[own], false, cx);
         }
         let by_stream_time = windows.time == EventTime::StreamTime;
         let same = near.count == 1 && window(&merged[0]) == session;

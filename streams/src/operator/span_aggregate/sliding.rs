@@ -3,6 +3,8 @@
 //! A new window begins with what is in it already. It is found in an older window: records that are in
 //! one and not in the other have a window of their own in between.
 
+use smallvec::SmallVec;
+
 use super::{Row, SpanAggregate, Store};
 use crate::aggregator::Aggregator;
 use crate::data::Data;
@@ -27,6 +29,15 @@ struct Around<S> {
     has_previous_right: bool,
 }
 
+/// What has become of a record.
+#[derive(Default)]
+struct Fate {
+    /// The windows that had closed.
+    missed: SmallVec<[Window; 1]>,
+    /// Whether one took it.
+    taken: bool,
+}
+
 impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
     pub(super) fn add_to_sliding(
         &mut self,
@@ -37,16 +48,17 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         let (time, difference) = (row.timestamp, windows.difference);
         let last = window_at(time, difference);
         if self.closes_at(last.end) <= row.now {
-            return self.tell_late(&row, last, false, cx);
+            return self.tell_late(&row, &[last], false, cx);
         }
         // Where Kafka's windows would begin before 1970, one takes their place.
-        let early = windows.time == EventTime::StreamTime && (0..difference).contains(&time);
+        let early = windows.time == EventTime::StreamTime && time < difference;
+        let mut fate = Fate::default();
         let own_start = if early {
             0
         } else {
             time.saturating_sub(difference)
         };
-        let around = self.update(&row, own_start, early, cx);
+        let around = self.update(&row, own_start, early, &mut fate, cx);
         let previous = around.previous.filter(|_| !around.has_previous_right);
         let previous = previous.map(|previous| previous.saturating_add(1));
         let previous = previous
@@ -56,25 +68,28 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
             self.make_right(&row, &around, difference, cx);
         }
         if let Some(start) = previous {
-            self.make(&row, window_at(start, difference), None, cx);
+            let window = window_at(start, difference);
+            self.make(&row, window, None, &mut fate, cx);
         }
         if !around.has_left {
             let inside = around
                 .previous
                 .is_some_and(|previous| previous >= own_start);
             let begin = around.left.clone().filter(|_| inside && !early);
-            self.make(&row, window_at(own_start, difference), begin, cx);
+            let window = window_at(own_start, difference);
+            self.make(&row, window, begin, &mut fate, cx);
         }
         if early && around.has_left {
             let store = cx.stores.get::<Store<K, V, A>>(self.store);
             let spans = store.spans(row.slot);
             let at = spans.partition_point(|span| span.start < own_start);
-            self.put_in(&row, at, true, cx);
+            self.put_in(&row, at, true, &mut fate, cx);
             self.forget_empty(row.slot, at, cx);
         }
         if !early {
             self.make_right(&row, &around, difference, cx);
         }
+        self.tell_late(&row, &fate.missed, fate.taken, cx);
     }
 
     /// Puts a record into the windows that are there, and looks at what is around it. The window for
@@ -84,6 +99,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         row: &Row<'_, K, V>,
         own_start: i64,
         early: bool,
+        fate: &mut Fate,
         cx: &mut Context<'_>,
     ) -> Around<A::State> {
         let time = row.timestamp;
@@ -136,7 +152,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
             inside.reverse();
         }
         for at in &inside {
-            self.put_in(row, *at, true, cx);
+            self.put_in(row, *at, true, fate, cx);
         }
         // From the back, since those behind a window that goes move up.
         inside.sort_unstable_by(|a, b| b.cmp(a));
@@ -147,12 +163,24 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
     }
 
     /// Puts a record into a window; `known` says that it has been there before.
-    fn put_in(&self, row: &Row<'_, K, V>, at: usize, known: bool, cx: &mut Context<'_>) {
+    fn put_in(
+        &self,
+        row: &Row<'_, K, V>,
+        at: usize,
+        known: bool,
+        fate: &mut Fate,
+        cx: &mut Context<'_>,
+    ) {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let here = super::window(&store.spans(row.slot)[at]);
         let closed = self.closes_at(here.end) <= row.now;
-        if closed && self.forgets() {
-            return self.tell_late(row, here, true, cx);
+        if closed {
+            fate.missed.push(here);
+            if self.forgets() {
+                return;
+            }
+        } else {
+            fate.taken = true;
         }
         let comes_out = !closed && self.comes_out(here.end, row.now);
         let span = store.span_mut(row.slot, at);
@@ -166,9 +194,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         span.timestamp = span.timestamp.max(row.timestamp);
         let new = if comes_out { span.value.clone() } else { None };
         let timestamp = self.timestamp(span);
-        if closed {
-            self.tell_late(row, here, true, cx);
-        } else if comes_out {
+        if comes_out {
             self.put_out(row, here, Change { new, old }, timestamp, cx);
         }
     }
@@ -179,15 +205,16 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
         row: &Row<'_, K, V>,
         window: Window,
         begin: Option<A::State>,
+        fate: &mut Fate,
         cx: &mut Context<'_>,
     ) {
         if self.closes_at(window.end) <= row.now && self.forgets() {
-            return self.tell_late(row, window, true, cx);
+            return fate.missed.push(window);
         }
         let mut span = Span::new(window.start, window.end, row.timestamp);
         span.value = begin;
         let at = self.insert(row.slot, span, cx);
-        self.put_in(row, at, false, cx);
+        self.put_in(row, at, false, fate, cx);
         self.forget_empty(row.slot, at, cx);
     }
 

@@ -88,7 +88,7 @@ impl Slices {
 
     /// The window that starts there, and where its parts meet.
     pub(crate) fn across(&self, start: i64) -> Across {
-        let end = self.windows.reach(start);
+        let end = self.windows.window(start).end;
         let block = floor(start, self.block, self.windows.offset);
         let edge = match block == start {
             true => start,
