@@ -16,7 +16,7 @@ pub use any::AnyWindows;
 pub use calendar::{CalendarUnit, CalendarWindows, UnknownZone};
 #[doc(hidden)]
 pub use combine::{IdleTimer, combine};
-pub use extractor::TimestampExtractor;
+pub(crate) use extractor::{FieldTime, IngestionTime, RecordTime, TimestampExtractor};
 pub use join::JoinWindows;
 pub use sessions::SessionWindows;
 pub use sliding::SlidingWindows;

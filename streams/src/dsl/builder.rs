@@ -7,7 +7,6 @@ use super::stream::Stream;
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::operator::source::{OnBadRecord, PartitionSource, SourceSpec};
-use crate::time::TimestampExtractor;
 use crate::topology::{Edge, Make, Node, NodeKind, Partitioning, Plan, Topic, TopicEnd, Topology};
 
 /// Builds a topology (Kafka: `StreamsBuilder`). Streams and tables made from it are handles: each
@@ -112,9 +111,8 @@ pub(super) fn add_source<K: Data, V: Data>(
         topics,
         skip_null_keys,
     } = source;
-    let by_clock = matches!(consumed.extractor, TimestampExtractor::Ingestion);
     let spec = Arc::new(SourceSpec {
-        extractor: consumed.extractor,
+        decode: consumed.decode,
         watermarks: consumed.watermarks,
         on_bad_record: consumed.on_bad_record,
         bounds: consumed.bounds,
@@ -139,6 +137,6 @@ pub(super) fn add_source<K: Data, V: Data>(
         partitioning: consumed.partitioned_by.map(Partitioning::Named),
     };
     let new = Node::new("stream", NodeKind::Source { topics }, make).end(end);
-    let new = new.output::<K, V>().varies_if(by_clock);
+    let new = new.output::<K, V>().varies_if(consumed.by_clock);
     plan.add_named(name, new)
 }

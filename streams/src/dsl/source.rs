@@ -4,13 +4,16 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::operator::source::OnBadRecord;
+use crate::data::Data;
+use crate::operator::source::{Decode, OnBadRecord};
 use crate::record::Record;
-use crate::time::{GenerateWatermarks, TimestampExtractor, WatermarkStrategy};
+use crate::time::{FieldTime, GenerateWatermarks, IngestionTime, RecordTime, WatermarkStrategy};
 
 /// How a topic is read (Kafka: `Consumed`).
 pub struct Consumed<K, V> {
-    pub(crate) extractor: TimestampExtractor<K, V>,
+    pub(crate) decode: Arc<dyn Decode<K, V>>,
+    /// Whether event time is that of the clock.
+    pub(crate) by_clock: bool,
     pub(crate) watermarks: WatermarkStrategy<K, V>,
     pub(crate) on_bad_record: OnBadRecord,
     pub(crate) bounds: (i64, i64),
@@ -21,13 +24,14 @@ pub struct Consumed<K, V> {
 
 pub(crate) type Carried<K, V> = fn(usize) -> Box<dyn GenerateWatermarks<K, V>>;
 
-impl<K, V> Consumed<K, V> {
+impl<K: Data, V: Data> Consumed<K, V> {
     /// The records' own timestamps, whatever they are, watermarks right behind them, and a stop at
     /// the first bad record.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            extractor: TimestampExtractor::Record,
+            decode: Arc::new(RecordTime),
+            by_clock: false,
             watermarks: WatermarkStrategy::BoundedOutOfOrderness(Duration::ZERO),
             on_bad_record: OnBadRecord::Fail,
             bounds: (i64::MIN, i64::MAX),
@@ -43,14 +47,14 @@ impl<K, V> Consumed<K, V> {
         mut self,
         field: impl Fn(&K, &V) -> Option<i64> + Send + Sync + 'static,
     ) -> Self {
-        self.extractor = TimestampExtractor::Field(Arc::new(field));
+        (self.decode, self.by_clock) = (Arc::new(FieldTime(field)), false);
         self
     }
 
     /// Event time is the wall clock when a record is read.
     #[must_use]
     pub fn ingestion_time(mut self) -> Self {
-        self.extractor = TimestampExtractor::Ingestion;
+        (self.decode, self.by_clock) = (Arc::new(IngestionTime), true);
         self
     }
 
@@ -69,7 +73,7 @@ impl<K, V> Consumed<K, V> {
         self,
         punctuated: impl Fn(&Record<K, V>) -> Option<i64> + Send + Sync + 'static,
     ) -> Self {
-        self.watermarks(WatermarkStrategy::Punctuated(Arc::new(punctuated)))
+        self.watermarks(WatermarkStrategy::punctuated(punctuated))
     }
 
     /// How watermarks follow from records.
@@ -105,7 +109,7 @@ impl<K, V> Consumed<K, V> {
     }
 }
 
-impl<K, V> Default for Consumed<K, V> {
+impl<K: Data, V: Data> Default for Consumed<K, V> {
     fn default() -> Self {
         Self::new()
     }

@@ -4,18 +4,41 @@ use std::sync::Arc;
 
 use super::{Context, Operator};
 use crate::chunk::{AnyChunk, typed};
+use crate::record::Record;
 
-/// A branch's condition.
-pub(crate) type Condition<K, V> = Arc<dyn Fn(&K, &V) -> bool + Send + Sync>;
+/// A branch's condition: gives those of the rows that have no branch yet and meet it that branch. It is
+/// called once for a whole chunk.
+pub(crate) type Condition<K, V> = Arc<dyn Fn(&[Record<K, V>], &mut [usize]) + Send + Sync>;
+
+/// In place of a branch: none yet.
+const NONE: usize = usize::MAX;
+
+/// The condition of the branch of that number.
+pub(crate) fn condition<K, V>(
+    branch: usize,
+    meets: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+) -> Condition<K, V> {
+    Arc::new(move |rows, branches| {
+        for (row, own) in rows.iter().zip(branches) {
+            if *own == NONE && meets(&row.key, &row.value) {
+                *own = branch;
+            }
+        }
+    })
+}
 
 /// One output for each condition, and one for what meets none.
 pub(crate) struct Branch<K, V> {
     conditions: Vec<Condition<K, V>>,
+    branches: Vec<usize>,
 }
 
 impl<K, V> Branch<K, V> {
     pub(crate) fn new(conditions: Vec<Condition<K, V>>) -> Self {
-        Self { conditions }
+        Self {
+            conditions,
+            branches: Vec::new(),
+        }
     }
 }
 
@@ -26,10 +49,13 @@ where
 {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
         let input = typed::<K, V>(input);
-        for row in input.rows.drain(..) {
-            let met = |condition: &Condition<K, V>| condition(&row.key, &row.value);
-            let branch = self.conditions.iter().position(met);
-            let port = branch.unwrap_or(self.conditions.len());
+        self.branches.clear();
+        self.branches.resize(input.rows.len(), NONE);
+        for condition in &self.conditions {
+            condition(&input.rows, &mut self.branches);
+        }
+        for (row, branch) in input.rows.drain(..).zip(&self.branches) {
+            let port = (*branch).min(self.conditions.len());
             if cx.outputs.is_used(port) {
                 cx.outputs.get::<K, V>(port).rows.push(row);
             }

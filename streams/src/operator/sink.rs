@@ -7,16 +7,19 @@ use super::{Context, Operator};
 use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
 use crate::error::StreamsError;
+use crate::record::Record;
 use crate::runtime::outbox::TopicId;
 
-/// Chooses a partition by key, value and the number of partitions; `None` leaves it to the
-/// producer's own partitioner.
-pub(crate) type SinkPartitioner<K, V> = Arc<dyn Fn(&K, &V, u32) -> Option<u32> + Send + Sync>;
+/// Chooses the partition of each row, given how many there are. It is called once for a whole chunk.
+pub(crate) type SinkPartitioner<K, V> =
+    Arc<dyn Fn(&[Record<K, V>], u32, &mut Vec<u32>) + Send + Sync>;
 
 /// Encodes keys and values into the task's outbox.
 pub(crate) struct Sink<K, V> {
     topic: TopicId,
+    /// Without one it is left to the producer's own.
     partitioner: Option<SinkPartitioner<K, V>>,
+    partitions: Vec<u32>,
     key: Vec<u8>,
     value: Vec<u8>,
     types: PhantomData<fn(K, V)>,
@@ -27,6 +30,7 @@ impl<K, V> Sink<K, V> {
         Self {
             topic,
             partitioner,
+            partitions: Vec::new(),
             key: Vec::new(),
             value: Vec::new(),
             types: PhantomData,
@@ -36,7 +40,13 @@ impl<K, V> Sink<K, V> {
 
 impl<K: Data, V: Data> Operator for Sink<K, V> {
     fn process(&mut self, _port: usize, input: &mut dyn AnyChunk, cx: &mut Context<'_>) {
-        for row in typed::<K, V>(input).rows.drain(..) {
+        let input = typed::<K, V>(input);
+        self.partitions.clear();
+        if let Some(partitioner) = &self.partitioner {
+            let count = cx.outbox.partitions(self.topic);
+            partitioner(&input.rows, count, &mut self.partitions);
+        }
+        for (at, row) in input.rows.drain(..).enumerate() {
             self.key.clear();
             self.value.clear();
             let encoded = row
@@ -51,13 +61,9 @@ impl<K: Data, V: Data> Operator for Sink<K, V> {
                     return;
                 }
             };
-            let partition = self.partitioner.as_ref().and_then(|partitioner| {
-                let partitions = cx.outbox.partitions(self.topic);
-                partitioner(&row.key, &row.value, partitions)
-            });
             cx.outbox.push(
                 self.topic,
-                partition,
+                self.partitions.get(at).copied(),
                 key,
                 value,
                 row.timestamp,

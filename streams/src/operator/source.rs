@@ -36,7 +36,7 @@ pub enum OnBadRecord {
 
 /// How a source reads.
 pub(crate) struct SourceSpec<K, V> {
-    pub(crate) extractor: TimestampExtractor<K, V>,
+    pub(crate) decode: Arc<dyn Decode<K, V>>,
     pub(crate) watermarks: WatermarkStrategy<K, V>,
     pub(crate) on_bad_record: OnBadRecord,
     /// Timestamps outside of it make a record a bad one.
@@ -44,6 +44,18 @@ pub(crate) struct SourceSpec<K, V> {
     pub(crate) carried: Option<Carried<K, V>>,
     /// Whether records without a key are left out and counted: those of tables.
     pub(crate) skip_null_keys: bool,
+}
+
+/// Decodes records with their event times: one call for many of them.
+pub(crate) trait Decode<K, V>: Send + Sync {
+    /// Decodes until `limit` records are ready or there are no more.
+    fn decode(&self, source: &mut PartitionSource<K, V>, limit: usize, cx: &mut SourceContext<'_>);
+}
+
+impl<K: Data, V: Data, T: TimestampExtractor<K, V>> Decode<K, V> for T {
+    fn decode(&self, source: &mut PartitionSource<K, V>, limit: usize, cx: &mut SourceContext<'_>) {
+        source.decode_by(self, limit, cx);
+    }
 }
 
 /// One partition of a source, as the task sees it.
@@ -139,7 +151,7 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
         writers: usize,
     ) -> Self {
         let generator = match spec.carried {
-            Some(carried) => WatermarkStrategy::custom(carried(writers)),
+            Some(carried) => WatermarkGenerator::new(carried(writers)),
             None => spec.watermarks.generator(),
         };
         Self {
@@ -158,8 +170,17 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
         }
     }
 
-    /// Decodes until `limit` records are ready or there are no more.
     fn decode(&mut self, limit: usize, cx: &mut SourceContext<'_>) {
+        let spec = Arc::clone(&self.spec);
+        spec.decode.decode(self, limit, cx);
+    }
+
+    fn decode_by<T: TimestampExtractor<K, V>>(
+        &mut self,
+        times: &T,
+        limit: usize,
+        cx: &mut SourceContext<'_>,
+    ) {
         if self.taken > 0 {
             self.ready.drain(..self.taken);
             self.offsets.drain(..self.taken);
@@ -187,7 +208,7 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
                         cx.counts.null_key += 1;
                         continue;
                     }
-                    match read(&self.spec, &record, buffer, cx.wall) {
+                    match read(&self.spec, times, &record, buffer, cx.wall) {
                         Ok(row) => {
                             self.ready.push(row);
                             self.offsets.push(record.offset);
@@ -250,8 +271,9 @@ enum Bad {
 }
 
 #[inline]
-fn read<K: Data, V: Data>(
+fn read<K: Data, V: Data, T: TimestampExtractor<K, V>>(
     spec: &SourceSpec<K, V>,
+    times: &T,
     record: &RecordRef<'_>,
     buffer: &bytes::Bytes,
     wall: i64,
@@ -260,8 +282,7 @@ fn read<K: Data, V: Data>(
         .map_err(|error| Bad::Undecodable(format!("its key is {error}")))?;
     let value = V::decode(Payload::within(record.value(), buffer))
         .map_err(|error| Bad::Undecodable(format!("its value is {error}")))?;
-    let timestamp = spec
-        .extractor
+    let timestamp = times
         .extract(&key, &value, record.timestamp, wall)
         .map_err(Bad::Timestamp)?;
     if timestamp < spec.bounds.0 || timestamp > spec.bounds.1 {
@@ -392,14 +413,8 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
             chunk.rows.extend(self.ready[run].iter().cloned());
             self.taken += count;
         }
-        for row in &mut chunk.rows {
-            if let Some(own) = self.generator.in_front(row) {
-                *cx.watermark = (*cx.watermark).max(own.min(cx.others));
-            }
-            row.watermark = *cx.watermark;
-            let own = self.generator.observe(row);
-            *cx.watermark = (*cx.watermark).max(own.min(cx.others));
-        }
+        self.generator
+            .stamp(&mut chunk.rows, cx.watermark, cx.others);
         chunk.watermark = *cx.watermark;
     }
 
@@ -434,11 +449,12 @@ mod tests {
 
     use super::*;
     use crate::chunk::Chunk;
+    use crate::time::RecordTime;
 
     #[test]
     fn nothing_waits_behind_a_batch_that_is_read_from_its_middle() {
         let spec = SourceSpec::<(), i64> {
-            extractor: TimestampExtractor::Record,
+            decode: Arc::new(RecordTime),
             watermarks: WatermarkStrategy::BoundedOutOfOrderness(std::time::Duration::ZERO),
             on_bad_record: OnBadRecord::Fail,
             bounds: (i64::MIN, i64::MAX),

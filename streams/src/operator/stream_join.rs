@@ -23,9 +23,6 @@ pub(crate) const RESULTS: usize = 0;
 /// What the outputs for late records are, by side.
 pub(crate) const LATE: [usize; 2] = [1, 2];
 
-/// Makes a result; `None` where there is none.
-pub(crate) type Joiner<V, W, X> = Arc<dyn Fn(Option<&V>, Option<&W>) -> Option<X> + Send + Sync>;
-
 /// Where a join keeps what it knows, by side: 0 is left, 1 is right.
 #[derive(Clone, Copy)]
 pub(crate) struct JoinStores {
@@ -34,10 +31,11 @@ pub(crate) struct JoinStores {
     pub(crate) unmatched: [Option<StoreId>; 2],
 }
 
-/// All pairs of records that are near enough to one another.
-pub(crate) struct StreamJoin<K, V, W, X> {
+/// All pairs of records that are near enough to one another. The joiner makes a result; `None` where
+/// there is none.
+pub(crate) struct StreamJoin<F, K, V, W, X> {
     windows: JoinWindows,
-    joiner: Joiner<V, W, X>,
+    joiner: Arc<F>,
     stores: JoinStores,
     /// By how much the watermark is behind what it is in front of the join.
     delay: i64,
@@ -50,8 +48,15 @@ pub(crate) struct StreamJoin<K, V, W, X> {
     types: PhantomData<fn() -> X>,
 }
 
-impl<K: Data, V: Data, W: Data, X: Clone + Send + 'static> StreamJoin<K, V, W, X> {
-    pub(crate) fn new(windows: JoinWindows, joiner: Joiner<V, W, X>, stores: JoinStores) -> Self {
+impl<F, K, V, W, X> StreamJoin<F, K, V, W, X>
+where
+    F: Fn(Option<&V>, Option<&W>) -> Option<X> + Send + Sync + 'static,
+    K: Data,
+    V: Data,
+    W: Data,
+    X: Clone + Send + 'static,
+{
+    pub(crate) fn new(windows: JoinWindows, joiner: Arc<F>, stores: JoinStores) -> Self {
         Self {
             windows,
             joiner,
@@ -391,8 +396,9 @@ fn give_out<K: Data, A: Data, X: Clone + Send + 'static>(
     }
 }
 
-impl<K, V, W, X> Operator for StreamJoin<K, V, W, X>
+impl<F, K, V, W, X> Operator for StreamJoin<F, K, V, W, X>
 where
+    F: Fn(Option<&V>, Option<&W>) -> Option<X> + Send + Sync + 'static,
     K: Data,
     V: Data,
     W: Data,

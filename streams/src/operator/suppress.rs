@@ -23,11 +23,11 @@ pub enum WhenFull {
 }
 
 /// How long and how much is held.
-pub(crate) struct Rules<K> {
+pub(crate) struct Rules<O> {
     /// The store's name, for errors.
     pub(crate) store: String,
     /// An update's place in the order, by its key and timestamp.
-    pub(crate) order: Order<K>,
+    pub(crate) order: O,
     /// How long after that time it comes out.
     pub(crate) wait: i64,
     /// By the watermark results carry at least their time in the order less this, and what comes
@@ -41,7 +41,7 @@ pub(crate) struct Rules<K> {
     pub(crate) tombstones: bool,
 }
 
-impl<K> Rules<K> {
+impl<O> Rules<O> {
     /// By how much the watermark behind the suppression is below that in front of it.
     pub(crate) fn holds_back(&self) -> i64 {
         match self.time {
@@ -51,21 +51,24 @@ impl<K> Rules<K> {
     }
 }
 
-pub(crate) type Order<K> = Arc<dyn Fn(&K, i64) -> i64 + Send + Sync>;
-
 /// Holds the latest update of each key until its time has come.
-pub(crate) struct Suppress<K, V> {
-    rules: Arc<Rules<K>>,
+pub(crate) struct Suppress<O, K, V> {
+    rules: Arc<Rules<O>>,
     store: StoreId,
     scratch: Vec<u8>,
     /// What is being given out: from and to where event time has come, and the watermark that it
     /// carries by stream time.
     giving: Option<(i64, i64, i64)>,
-    types: PhantomData<fn(V)>,
+    types: PhantomData<fn(K, V)>,
 }
 
-impl<K: Data, V: Data> Suppress<K, V> {
-    pub(crate) fn new(rules: Arc<Rules<K>>, store: StoreId) -> Self {
+impl<O, K, V> Suppress<O, K, V>
+where
+    O: Fn(&K, i64) -> i64 + Send + Sync + 'static,
+    K: Data,
+    V: Data,
+{
+    pub(crate) fn new(rules: Arc<Rules<O>>, store: StoreId) -> Self {
         Self {
             rules,
             store,
@@ -210,7 +213,12 @@ impl<K: Data, V: Data> Suppress<K, V> {
     }
 }
 
-impl<K: Data, V: Data> Suppress<K, V> {
+impl<O, K, V> Suppress<O, K, V>
+where
+    O: Fn(&K, i64) -> i64 + Send + Sync + 'static,
+    K: Data,
+    V: Data,
+{
     /// Takes a record in.
     #[inline]
     fn take_one(&mut self, row: Record<K, Change<V>>, cx: &mut Context<'_>) -> Taken<K, Change<V>> {
@@ -237,7 +245,12 @@ impl<K: Data, V: Data> Suppress<K, V> {
     }
 }
 
-impl<K: Data, V: Data> Portions<K, Change<V>> for Suppress<K, V> {
+impl<O, K, V> Portions<K, Change<V>> for Suppress<O, K, V>
+where
+    O: Fn(&K, i64) -> i64 + Send + Sync + 'static,
+    K: Data,
+    V: Data,
+{
     fn take(
         &mut self,
         rows: &mut Drain<'_, Record<K, Change<V>>>,

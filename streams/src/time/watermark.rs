@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::windows::millis;
 use crate::record::Record;
 
-type Punctuated<K, V> = Arc<dyn Fn(&Record<K, V>) -> Option<i64> + Send + Sync>;
 type Custom<K, V> = Arc<dyn Fn() -> Box<dyn GenerateWatermarks<K, V>> + Send + Sync>;
 
 /// How the watermark of a source partition follows from its records (Flink: `WatermarkStrategy`). A
@@ -15,8 +14,6 @@ pub enum WatermarkStrategy<K, V> {
     /// The largest timestamp so far, less a bound, less one millisecond: records come at most so
     /// much out of order.
     BoundedOutOfOrderness(Duration),
-    /// What certain records say.
-    Punctuated(Punctuated<K, V>),
     /// Whatever a generator says.
     Custom(Custom<K, V>),
 }
@@ -25,7 +22,6 @@ impl<K, V> Clone for WatermarkStrategy<K, V> {
     fn clone(&self) -> Self {
         match self {
             Self::BoundedOutOfOrderness(bound) => Self::BoundedOutOfOrderness(*bound),
-            Self::Punctuated(punctuated) => Self::Punctuated(Arc::clone(punctuated)),
             Self::Custom(custom) => Self::Custom(Arc::clone(custom)),
         }
     }
@@ -57,63 +53,86 @@ pub trait GenerateWatermarks<K, V>: Send {
     fn is_idle(&self) -> bool {
         false
     }
+
+    /// Asks for the watermarks of a whole chunk: see [`Watermark::pass`]. It is here so that a chunk
+    /// takes one call of an unknown generator, and its records none.
+    #[doc(hidden)]
+    fn stamp(&mut self, rows: &mut [Record<K, V>], watermark: &mut Watermark<'_>) {
+        for row in rows {
+            let told = self.in_front(row);
+            if told > i64::MIN {
+                watermark.pass(told);
+            }
+            row.watermark = *watermark.task;
+            watermark.pass(self.observe(row));
+        }
+    }
+}
+
+/// How far event time has come where records are read.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Watermark<'a> {
+    /// In the partition.
+    own: &'a mut i64,
+    /// In the task.
+    task: &'a mut i64,
+    /// In the task's other partitions, the smallest.
+    others: i64,
+}
+
+impl Watermark<'_> {
+    /// A record has told the partition's watermark.
+    #[inline]
+    fn pass(&mut self, told: i64) {
+        if told > *self.own {
+            *self.own = told;
+        }
+        *self.task = (*self.task).max((*self.own).min(self.others));
+    }
 }
 
 impl<K, V> WatermarkStrategy<K, V> {
-    /// A generator of whatever kind.
-    pub(crate) fn custom(generator: Box<dyn GenerateWatermarks<K, V>>) -> WatermarkGenerator<K, V> {
-        WatermarkGenerator {
-            kind: Kind::Custom(generator),
-            watermark: i64::MIN,
-        }
+    /// What certain records say; `None` for the others.
+    pub fn punctuated(
+        punctuated: impl Fn(&Record<K, V>) -> Option<i64> + Send + Sync + 'static,
+    ) -> Self {
+        let punctuated = Arc::new(punctuated);
+        Self::Custom(Arc::new(move || {
+            Box::new(Punctuated(Arc::clone(&punctuated)))
+        }))
     }
 
     pub(crate) fn generator(&self) -> WatermarkGenerator<K, V> {
-        let kind = match self {
-            Self::BoundedOutOfOrderness(bound) => Kind::Bounded(millis(*bound)),
-            Self::Punctuated(punctuated) => Kind::Punctuated(Arc::clone(punctuated)),
-            Self::Custom(custom) => Kind::Custom(custom()),
-        };
-        WatermarkGenerator {
-            kind,
-            watermark: i64::MIN,
-        }
+        WatermarkGenerator::new(match self {
+            Self::BoundedOutOfOrderness(bound) => Box::new(Bounded(millis(*bound))),
+            Self::Custom(custom) => custom(),
+        })
     }
 }
 
 /// The watermark of one partition. It never goes back.
 pub(crate) struct WatermarkGenerator<K, V> {
-    kind: Kind<K, V>,
+    generator: Box<dyn GenerateWatermarks<K, V>>,
     watermark: i64,
 }
 
-enum Kind<K, V> {
-    Bounded(i64),
-    Punctuated(Punctuated<K, V>),
-    Custom(Box<dyn GenerateWatermarks<K, V>>),
-}
-
 impl<K, V> WatermarkGenerator<K, V> {
-    /// The watermark in front of a record, where records tell it.
-    #[inline]
-    pub(crate) fn in_front(&mut self, record: &Record<K, V>) -> Option<i64> {
-        let Kind::Custom(custom) = &mut self.kind else {
-            return None;
-        };
-        self.watermark = self.watermark.max(custom.in_front(record));
-        Some(self.watermark)
+    pub(crate) fn new(generator: Box<dyn GenerateWatermarks<K, V>>) -> Self {
+        Self {
+            generator,
+            watermark: i64::MIN,
+        }
     }
 
-    /// The watermark behind a record.
-    #[inline]
-    pub(crate) fn observe(&mut self, record: &Record<K, V>) -> i64 {
-        let said = match &mut self.kind {
-            Kind::Bounded(bound) => record.timestamp.saturating_sub(*bound).saturating_sub(1),
-            Kind::Punctuated(punctuated) => punctuated(record).unwrap_or(i64::MIN),
-            Kind::Custom(custom) => custom.observe(record),
+    /// Gives each record the task's watermark in front of it, and moves that on.
+    pub(crate) fn stamp(&mut self, rows: &mut [Record<K, V>], task: &mut i64, others: i64) {
+        let mut watermark = Watermark {
+            own: &mut self.watermark,
+            task,
+            others,
         };
-        self.watermark = self.watermark.max(said);
-        self.watermark
+        self.generator.stamp(rows, &mut watermark);
     }
 
     pub(crate) fn watermark(&self) -> i64 {
@@ -121,22 +140,42 @@ impl<K, V> WatermarkGenerator<K, V> {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        match &self.kind {
-            Kind::Custom(custom) => custom.is_idle(),
-            _ => false,
-        }
+        self.generator.is_idle()
     }
 
     pub(crate) fn restore_writers(&mut self, told: &[((u32, u32), i64, bool)]) {
-        if let Kind::Custom(custom) = &mut self.kind {
-            custom.restore_writers(told);
-        }
+        self.generator.restore_writers(told);
     }
 
     pub(crate) fn restore(&mut self, watermark: i64) {
         self.watermark = watermark;
-        if let Kind::Custom(custom) = &mut self.kind {
-            custom.restore(watermark);
-        }
+        self.generator.restore(watermark);
     }
+}
+
+/// Records that come at most so many milliseconds out of order.
+struct Bounded(i64);
+
+impl<K, V> GenerateWatermarks<K, V> for Bounded {
+    #[inline]
+    fn observe(&mut self, record: &Record<K, V>) -> i64 {
+        record.timestamp.saturating_sub(self.0).saturating_sub(1)
+    }
+
+    fn restore(&mut self, _watermark: i64) {}
+}
+
+/// Records of which certain ones tell the watermark.
+struct Punctuated<F>(Arc<F>);
+
+impl<K, V, F> GenerateWatermarks<K, V> for Punctuated<F>
+where
+    F: Fn(&Record<K, V>) -> Option<i64> + Send + Sync,
+{
+    #[inline]
+    fn observe(&mut self, record: &Record<K, V>) -> i64 {
+        (self.0)(record).unwrap_or(i64::MIN)
+    }
+
+    fn restore(&mut self, _watermark: i64) {}
 }

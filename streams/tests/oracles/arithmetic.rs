@@ -53,7 +53,7 @@ fn defined(case: &Case, windows: &Value) -> Result<(), String> {
 /// Topologies that list the records of windows; joins do nothing but join.
 fn topology(windows: &Value, time: Time, emit: Emit) -> Result<Topology, String> {
     let builder = StreamsBuilder::new();
-    let never = WatermarkStrategy::Punctuated(std::sync::Arc::new(|_| None));
+    let never = WatermarkStrategy::punctuated(|_| None);
     let consumed = Consumed::<Dyn, Dyn>::new().watermarks(never);
     let stream = builder.stream_with(["in"], consumed);
     let grouped = stream.group_by_key();

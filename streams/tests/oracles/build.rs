@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidemark_streams::time::{WatermarkStrategy, Windowed};
 use tidemark_streams::{
-    Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable, SessionWindowedStream,
+    Consumed, Contribution, Data, GlobalTable, GroupedStream, GroupedTable, SessionWindowedStream,
     SlidingWindowedStream, Stream, StreamsBuilder, Table, TimeWindowedStream, WindowedTable,
 };
 
@@ -107,8 +107,8 @@ impl Built {
     }
 
     /// Records have the times that cases give them, and watermarks come from steps only.
-    pub(crate) fn consumed<K, V>(&self) -> Consumed<K, V> {
-        let never = WatermarkStrategy::Punctuated(std::sync::Arc::new(|_| None));
+    pub(crate) fn consumed<K: Data, V: Data>(&self) -> Consumed<K, V> {
+        let never = WatermarkStrategy::punctuated(|_| None);
         Consumed::new().watermarks(never)
     }
 

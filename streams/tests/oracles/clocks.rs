@@ -49,13 +49,9 @@ fn generate(generator: &Value, steps: &[Value]) -> Result<(), String> {
             let delay = generator["delay"].as_u64().ok_or("no delay")?;
             WatermarkStrategy::BoundedOutOfOrderness(Duration::from_millis(delay))
         }
-        Some("none") => WatermarkStrategy::Punctuated(std::sync::Arc::new(|_| None)),
-        Some("last_less_1") => {
-            WatermarkStrategy::Punctuated(std::sync::Arc::new(|r| Some(r.timestamp - 1)))
-        }
-        Some("each_record") => {
-            WatermarkStrategy::Punctuated(std::sync::Arc::new(|r| Some(r.timestamp)))
-        }
+        Some("none") => WatermarkStrategy::punctuated(|_| None),
+        Some("last_less_1") => WatermarkStrategy::punctuated(|r| Some(r.timestamp - 1)),
+        Some("each_record") => WatermarkStrategy::punctuated(|r| Some(r.timestamp)),
         _ => return Err(format!("nobody has a generator {generator}")),
     };
     let limit = generator["idle_after"].as_i64().unwrap_or(i64::MAX);

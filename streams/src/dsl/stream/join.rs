@@ -6,13 +6,10 @@ use std::sync::Arc;
 use super::Stream;
 use crate::data::Data;
 use crate::late::Late;
-use crate::operator::stream_join::{JoinStores, Joiner, LATE, RESULTS, StreamJoin};
+use crate::operator::stream_join::{JoinStores, LATE, RESULTS, StreamJoin};
 use crate::state::{JoinBuffer, Store, Unmatched};
 use crate::time::{EventTime, JoinWindows};
 use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};
-
-/// What a joiner is that nobody has wrapped yet: see [`Joiner`].
-type Join<V, W, X> = dyn Fn(Option<&V>, Option<&W>) -> Option<X> + Send + Sync;
 
 /// What is given to each of a topology's nodes to make a store with.
 type MakeStore = Arc<dyn Fn(u64) -> Box<dyn Store> + Send + Sync>;
@@ -41,7 +38,7 @@ impl<K: Data, V: Data> Stream<K, V> {
         windows: JoinWindows,
     ) -> JoinedStream<K, V, W, X> {
         let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left?, right?));
-        self.join_streams(other, "join", Arc::new(joiner), windows, [false, false])
+        self.join_streams(other, "join", joiner, windows, [false, false])
     }
 
     /// As [`Self::join`], and one result for each record of this stream that no record of the other
@@ -55,7 +52,7 @@ impl<K: Data, V: Data> Stream<K, V> {
         windows: JoinWindows,
     ) -> JoinedStream<K, V, W, X> {
         let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left?, right));
-        self.join_streams(other, "left_join", Arc::new(joiner), windows, [true, false])
+        self.join_streams(other, "left_join", joiner, windows, [true, false])
     }
 
     /// As [`Self::left_join`] for both sides (Kafka: `KStream.outerJoin`).
@@ -67,14 +64,14 @@ impl<K: Data, V: Data> Stream<K, V> {
         windows: JoinWindows,
     ) -> JoinedStream<K, V, W, X> {
         let joiner = move |left: Option<&V>, right: Option<&W>| Some(joiner(left, right));
-        self.join_streams(other, "outer_join", Arc::new(joiner), windows, [true, true])
+        self.join_streams(other, "outer_join", joiner, windows, [true, true])
     }
 
     fn join_streams<W: Data, X: Clone + Send + 'static>(
         &self,
         other: &Stream<K, W>,
         operation: &'static str,
-        joiner: Arc<Join<V, W, X>>,
+        joiner: impl Fn(Option<&V>, Option<&W>) -> Option<X> + Send + Sync + 'static,
         windows: JoinWindows,
         outer: [bool; 2],
     ) -> JoinedStream<K, V, W, X> {
@@ -121,13 +118,14 @@ impl<K: Data, V: Data> Stream<K, V> {
             waiting(0, "left-unmatched", unmatched::<V>(wait(0))),
             waiting(1, "right-unmatched", unmatched::<W>(wait(1))),
         ];
+        let joiner = Arc::new(joiner);
         let make = Make::Operator(Arc::new(move |cx| {
             let stores = JoinStores {
                 buffers: buffers.map(|store| cx.store(store)),
                 unmatched: unmatched.map(|store| store.map(|store| cx.store(store))),
             };
-            let joiner: Joiner<V, W, X> = joiner.clone();
-            Box::new(StreamJoin::<K, V, W, X>::new(windows, joiner, stores))
+            let joiner = Arc::clone(&joiner);
+            Box::new(StreamJoin::<_, K, V, W, X>::new(windows, joiner, stores))
         }));
         let kind = NodeKind::StreamJoin {
             windows: windows.to_string(),

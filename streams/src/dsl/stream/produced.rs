@@ -37,8 +37,10 @@ impl<K, V> Produced<K, V> {
         mut self,
         choose: impl Fn(&K, &V, u32) -> u32 + Send + Sync + 'static,
     ) -> Self {
-        let partitioner: SinkPartitioner<K, V> =
-            Arc::new(move |key, value, partitions| Some(choose(key, value, partitions)));
+        let partitioner: SinkPartitioner<K, V> = Arc::new(move |rows, partitions, chosen| {
+            let rows = rows.iter();
+            chosen.extend(rows.map(|row| choose(&row.key, &row.value, partitions)));
+        });
         let number = Arc::as_ptr(&partitioner).cast::<()>() as usize;
         self.partitioning = Partitioning::Closure(number);
         self.partitioner = Some(partitioner);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Stream;
-use crate::operator::branch::{Branch, Condition};
+use crate::operator::branch::{Branch, Condition, condition};
 use crate::operator::merge::Merge;
 use crate::operator::stateless::Stateless;
 use crate::record::Record;
@@ -241,8 +241,9 @@ where
         &mut self,
         meets: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
     ) -> Stream<K, V> {
-        self.conditions.push(Arc::new(meets));
-        self.output(self.conditions.len() - 1)
+        let branch = self.conditions.len();
+        self.conditions.push(condition(branch, meets));
+        self.output(branch)
     }
 
     /// What meets no condition. Without it such records go nowhere.

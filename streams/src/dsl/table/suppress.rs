@@ -7,7 +7,7 @@ use super::{Kept, Table};
 use crate::data::Data;
 use crate::dsl::view::View;
 use crate::operator::portions::InPortions;
-use crate::operator::suppress::{Order, Rules, Suppress as SuppressOperator, WhenFull};
+use crate::operator::suppress::{Rules, Suppress as SuppressOperator, WhenFull};
 use crate::record::Change;
 use crate::state::{BufferStore, Getter, Stores};
 use crate::time::{EventTime, Window, Windowed, millis};
@@ -86,11 +86,20 @@ impl<K: Data, V: Data> Table<K, V> {
     /// out before (Kafka tells the one before the last update, which nobody has seen).
     #[must_use]
     pub fn suppress_until_time_limit(&self, limit: Duration, suppress: Suppress) -> Self {
-        let order = Arc::new(|_: &K, timestamp| timestamp);
-        self.suppress(order, Until::Limit(millis(limit)), suppress)
+        self.suppress(
+            |_: &K, timestamp| timestamp,
+            Until::Limit(millis(limit)),
+            suppress,
+        )
     }
 
-    fn suppress(&self, order: Order<K>, until: Until, bounds: Suppress) -> Self {
+    /// `order` gives an update's place in the order, by its key and timestamp.
+    fn suppress(
+        &self,
+        order: impl Fn(&K, i64) -> i64 + Send + Sync + 'static,
+        until: Until,
+        bounds: Suppress,
+    ) -> Self {
         let (wait, grace) = match until {
             Until::Limit(wait) => (wait, 0),
             Until::Final { grace } => (0, grace),
@@ -127,7 +136,7 @@ impl<K: Data, V: Data> Table<K, V> {
         let holds_back = rules.holds_back();
         let make = Make::Operator(Arc::new(move |cx| {
             let rules = Arc::clone(&rules);
-            let operator = SuppressOperator::<K, V>::new(rules, cx.store(store));
+            let operator = SuppressOperator::<_, K, V>::new(rules, cx.store(store));
             Box::new(InPortions::new(operator))
         }));
         let mut new = Node::new("suppress", NodeKind::Suppress, make)
@@ -200,6 +209,6 @@ impl<K: Data, V: Data> Table<Windowed<K>, V> {
             ));
         }
         let order = move |key: &Windowed<K>, _| final_at(key.window);
-        self.suppress(Arc::new(order), Until::Final { grace }, suppress)
+        self.suppress(order, Until::Final { grace }, suppress)
     }
 }

@@ -17,7 +17,7 @@ use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::operator::sink::SinkPartitioner;
-use crate::operator::{Context, Operator, bad_key};
+use crate::operator::{Context, Operator};
 use crate::record::Headers;
 use crate::runtime::outbox::TopicId;
 use crate::state::{KeyValueStore, StoreId};
@@ -37,6 +37,7 @@ pub(crate) struct RepartitionSink<K, V> {
     /// Whether the same input makes it write the same each time.
     repeats: bool,
     partitioner: Option<SinkPartitioner<K, V>>,
+    partitions: Vec<u32>,
     /// How many records are held back, as far as is known: after a restart the store has been looked at
     /// with the first commit, before anything comes.
     held: u64,
@@ -69,6 +70,7 @@ impl<K: Data, V: Data> RepartitionSink<K, V> {
             task,
             repeats,
             partitioner,
+            partitions: Vec::new(),
             held: 0,
             looked: false,
             watermark: i64::MIN,
@@ -132,18 +134,25 @@ impl<K: Data, V: Data> Operator for RepartitionSink<K, V> {
         let input = typed::<K, V>(input);
         let exact = cx.input.filter(|_| self.repeats);
         let mut tag = self.tag(exact.unwrap_or(HELD_BACK));
-        for row in input.rows.drain(..) {
+        let partitions = self.told.len() as u32;
+        self.partitions.clear();
+        if let Some(partitioner) = &self.partitioner {
+            partitioner(&input.rows, partitions, &mut self.partitions);
+        }
+        for (at, row) in input.rows.drain(..).enumerate() {
             self.key.clear();
             self.value.clear();
             let key = match row.key.encode(&mut self.key) {
                 Ok(key) => key,
-                Err(error) => return cx.fail(bad_key(error)),
+                Err(error) => {
+                    let topic = cx.outbox.name(self.topic).to_string();
+                    return cx.fail(StreamsError::Encode { topic, error });
+                }
             };
             // Records without a key belong to no task: they go where this task's number says, so that
             // the same record goes the same way each time.
-            let partitions = self.told.len() as u32;
-            let chosen = match &self.partitioner {
-                Some(partitioner) => partitioner(&row.key, &row.value, partitions),
+            let chosen = match self.partitions.get(at) {
+                Some(chosen) => Some(*chosen),
                 None => DefaultPartitioner.partition("", key, None, partitions),
             };
             let partition = chosen.unwrap_or(self.task) % partitions;
