@@ -103,6 +103,17 @@ pub enum StreamsError {
         /// The other one's member.
         member: String,
     },
+    /// Another instance of the application runs, and this one was to catch up and to end.
+    #[error(
+        "{application:?} is to run until it has caught up, which is for one instance alone, but member \
+         {member:?} of another one has a part of the tasks: stop the others, or let all run on"
+    )]
+    NotAlone {
+        /// The application's id.
+        application: String,
+        /// The other one's member.
+        member: String,
+    },
     /// The application's own code has panicked. What was processed since the last commit is processed
     /// again after a restart.
     #[error("the application's code has panicked: {0}")]
@@ -148,6 +159,24 @@ pub enum StreamsError {
         end: i64,
         /// Where it should end at least.
         committed: i64,
+    },
+    /// Nothing has come of a partition that is not at its end, for longer than a cluster that is well
+    /// takes.
+    #[error(
+        "{topic}-{partition}: nothing has come from offset {offset} on for {waited:?}, although it \
+         goes on to {end}: can its broker be reached?"
+    )]
+    NothingRead {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where it was to go on.
+        offset: i64,
+        /// The end that was to be reached.
+        end: i64,
+        /// How long it has waited.
+        waited: std::time::Duration,
     },
     /// State takes more memory than it may.
     #[error(

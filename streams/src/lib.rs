@@ -1,23 +1,21 @@
 //! Event-time stream processing in a library that needs nothing but a Kafka-compatible broker.
 //!
 //! ```no_run
-//! use std::time::Duration;
-//! use tidemark_streams::{Streams, StreamsBuilder, StreamsConfig};
+//! use tidemark_streams::{Streams, StreamsBuilder, StreamsConfig, StreamsError};
 //!
-//! async fn count_words(bootstrap: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! #[tokio::main]
+//! async fn main() -> Result<(), StreamsError> {
 //!     let builder = StreamsBuilder::new();
-//!     let lines = builder.stream::<(), String>("text");
-//!     let words = lines.flat_map_values(|line| {
-//!         let words = line.split_whitespace().map(str::to_owned);
-//!         words.collect::<Vec<_>>()
-//!     });
-//!     let counts = words.group_by(|_, word| word.clone()).count();
-//!     counts.to_stream().to("counts");
-//!     let config = StreamsConfig::new("word-counter", bootstrap).http("127.0.0.1:9700");
+//!     builder
+//!         .stream::<(), String>("text")
+//!         .flat_map_values(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+//!         .group_by(|_, word| word.clone())
+//!         .count()
+//!         .to_stream()
+//!         .to("counts");
+//!     let config = StreamsConfig::new("word-counter", "localhost:9092").http("127.0.0.1:9700");
 //!     let streams = Streams::start(&builder.build()?, config).await?;
-//!     tokio::signal::ctrl_c().await?;
-//!     streams.close(Duration::from_secs(30)).await?;
-//!     Ok(())
+//!     streams.run_until(tokio::signal::ctrl_c()).await
 //! }
 //! ```
 #![warn(clippy::missing_errors_doc)]

@@ -69,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) takes_old: bool,
     /// Whether it fills a global table.
     pub(crate) global: bool,
+    /// The topic that records go to which it cannot take.
+    pub(crate) dead_letters: Option<Arc<str>>,
     /// Whether the same records can make it do something else another time: by the clock, or by what
     /// a global table has by then.
     pub(crate) varies: bool,

@@ -24,7 +24,9 @@ async fn a_topic_that_is_not_there_is_named_with_its_reader() {
         .unwrap();
     assert_eq!(
         failed.to_string(),
-        "the topology cannot run: text: topic \"text\" does not exist"
+        "the topology cannot run: text: topic \"text\" does not exist; \
+         text.flat_map_values.select_key-repartition.count.to_stream.to: topic \"word_counts\" does not \
+         exist"
     );
     broker.shutdown().await.unwrap();
 }

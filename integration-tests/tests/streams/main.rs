@@ -4,7 +4,9 @@
 mod bad_input;
 mod crash;
 mod examples;
+mod globals;
 mod http;
 mod running;
+mod start_checks;
 mod support;
 mod zombies;

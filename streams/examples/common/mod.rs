@@ -86,15 +86,7 @@ pub async fn run(streams: Streams, common: &Common) -> Result<(), Failure> {
         return Ok(());
     }
     say("running; Ctrl-C ends it");
-    let failed = tokio::select! {
-        error = streams.failed() => Some(error),
-        _ = interrupted.recv() => None,
-    };
-    let closed = streams.close(PATIENCE).await;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    closed?;
+    streams.run_until(interrupted.recv()).await?;
     say("closed");
     Ok(())
 }

@@ -111,6 +111,10 @@ pub(super) fn add_source<K: Data, V: Data>(
         topics,
         skip_null_keys,
     } = source;
+    let dead_letters = match &consumed.on_bad_record {
+        OnBadRecord::DeadLetter(topic) => Some(Arc::clone(topic)),
+        OnBadRecord::Fail | OnBadRecord::Skip => None,
+    };
     let spec = Arc::new(SourceSpec {
         decode: consumed.decode,
         watermarks: consumed.watermarks,
@@ -138,5 +142,6 @@ pub(super) fn add_source<K: Data, V: Data>(
     };
     let new = Node::new("stream", NodeKind::Source { topics }, make).end(end);
     let new = new.output::<K, V>().varies_if(consumed.by_clock);
+    let new = new.dead_letters(dead_letters);
     plan.add_named(name, new)
 }

@@ -10,6 +10,7 @@ use super::source::Consumed;
 use super::view::View;
 use crate::data::Data;
 use crate::operator::global::FillGlobal;
+use crate::operator::source::OnBadRecord;
 use crate::query::Reads;
 use crate::state::{Getter, GlobalStore, KeyValueStore, Store};
 use crate::topology::{Edge, GlobalSpec, Make, Node, NodeKind, Plan, Topic};
@@ -42,7 +43,9 @@ impl StreamsBuilder {
         self.global_table_with(topic, Consumed::new())
     }
 
-    /// Reads a topic as a global table, and says how. Watermarks mean nothing here.
+    /// Reads a topic as a global table, and says how. Watermarks mean nothing here, and bad records
+    /// cannot go to a topic: every instance reads all of them at every start, and would write each
+    /// again and again. They end the application, or are counted and left out.
     #[must_use]
     pub fn global_table_with<K: Data, V: Data>(
         &self,
@@ -61,7 +64,15 @@ impl StreamsBuilder {
             topics: vec![Topic::External(topic.into())],
             skip_null_keys: true,
         };
+        let dead_letters = matches!(consumed.on_bad_record, OnBadRecord::DeadLetter(_));
         let node = add_source(plan, source, consumed);
+        if dead_letters {
+            plan.problem(format!(
+                "{}: a global table has no dead letters: every instance reads it as a whole at every \
+                 start, and would write them each time; take OnBadRecord::Skip or OnBadRecord::Fail",
+                plan.name(node)
+            ));
+        }
         let make = Make::Operator(Arc::new(move |cx| {
             Box::new(FillGlobal::<K, V>::new(cx.global(number)))
         }));

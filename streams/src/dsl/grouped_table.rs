@@ -67,6 +67,14 @@ impl<K: Data, V: Data> Table<K, V> {
 }
 
 impl<K: Data, V: Data> GroupedTable<K, V> {
+    /// Gives the grouping a name of its own, and with it the repartition topic and what is made of the
+    /// groups, as [`Stream::named`] does (Kafka: `Grouped.as`).
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.changes = self.changes.named(name);
+        self
+    }
+
     /// How many values each group has. A group that has lost all of them has the count 0.
     #[must_use]
     pub fn count(&self) -> Table<K, i64> {

@@ -30,7 +30,8 @@ pub enum OnBadRecord {
     /// The record is counted and left out.
     Skip,
     /// The record goes to that topic as it came, with headers that say where it was and why:
-    /// `tidemark.topic`, `tidemark.partition`, `tidemark.offset`, `tidemark.reason`.
+    /// `tidemark.topic`, `tidemark.partition`, `tidemark.offset`, `tidemark.reason`. Not for global
+    /// tables.
     DeadLetter(Arc<str>),
 }
 

@@ -46,6 +46,16 @@ pub enum OnError {
     DeadLetter(Arc<str>),
 }
 
+impl OnError {
+    /// The topic for dead letters, if there is one.
+    pub(crate) fn dead_letters(&self) -> Option<Arc<str>> {
+        match self {
+            Self::DeadLetter(topic) => Some(Arc::clone(topic)),
+            Self::Fail | Self::Skip => None,
+        }
+    }
+}
+
 /// What a processor needs, and what is done when it fails.
 #[derive(Clone, Default)]
 pub struct Processing {

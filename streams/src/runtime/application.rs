@@ -23,6 +23,9 @@ use crate::query::{Access, QueryError, StoreInfo, StoreReader};
 use crate::state::Globals;
 use crate::topology::{Topic, Topology};
 
+/// How long closing may take where nobody says it.
+const TIME_TO_CLOSE: Duration = Duration::from_secs(30);
+
 /// An instance of an application (Kafka: `KafkaStreams`). Several instances of one id share the work;
 /// they may be in one process or on many machines.
 ///
@@ -67,11 +70,15 @@ impl Streams {
             client,
             partitions: Mutex::new(prepared.partitions),
             fingerprint: prepared.fingerprint,
+            instance: config.clock.random(),
             internal: super::shared::internal_topics(topology, &config.application),
             state: prepared.state,
+            begins: prepared.begins,
+            store_hashes: super::shared::store_hashes(topology),
             certain: prepared.certain,
             globals: Globals::new(topology, config.clock.random()),
             tasks: Mutex::default(),
+            global_tasks: Mutex::default(),
             on_disk: Arc::new(Mutex::new(on_disk.into_iter().collect())),
             stranger: Arc::default(),
             gone: Arc::default(),
@@ -121,13 +128,38 @@ impl Streams {
         }
     }
 
-    /// Processes what the source topics had when the application was started, and what follows from
-    /// it; then closes every window that is open, commits, and stops. The instance has to be the only
-    /// one of its application.
+    /// Runs until `end` comes, Ctrl-C, say, and then closes, which may take 30 seconds; or until
+    /// something ends the application.
+    ///
+    /// ```no_run
+    /// # async fn run(topology: tidemark_streams::Topology) -> Result<(), tidemark_streams::StreamsError> {
+    /// # use tidemark_streams::{Streams, StreamsConfig};
+    /// let config = StreamsConfig::new("word-count", "localhost:9092");
+    /// let streams = Streams::start(&topology, config).await?;
+    /// streams.run_until(tokio::signal::ctrl_c()).await
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// Whatever ends the application.
+    /// What ended the application, or kept it from a last commit.
+    pub async fn run_until(self, end: impl Future) -> Result<(), StreamsError> {
+        let failed = tokio::select! {
+            error = self.failed() => Some(error),
+            _ = end => None,
+        };
+        let closed = self.close(TIME_TO_CLOSE).await;
+        failed.map_or(closed, Err)
+    }
+
+    /// Processes what the source topics had when the application was started, and what follows from
+    /// it; then closes every window that is open, commits, and stops. The instance has to be the only
+    /// one of its application, and to stay it: what others have is not known to be done, and their
+    /// windows cannot be closed from here. One that has died counts until its session is over.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::NotAlone`] if another instance runs. Whatever else ends the application.
     pub async fn run_until_caught_up(self) -> Result<(), StreamsError> {
         let targets = self.targets.clone();
         let finish = super::finish::finish(&self.shared, &self.commands, targets);
@@ -167,7 +199,9 @@ impl Streams {
         self.http.as_ref().map(|server| server.address)
     }
 
-    /// All figures in Prometheus' text format.
+    /// All figures in Prometheus' text format. It looks at one task after the other, and waits while one
+    /// is at work: for a chunk of records, which is a millisecond or so, or as long as your own code
+    /// takes for one. In async code that cannot wait take `tokio::task::spawn_blocking`.
     #[must_use]
     pub fn metrics(&self) -> String {
         metrics::text(&self.shared)

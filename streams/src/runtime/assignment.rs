@@ -31,6 +31,8 @@ pub(crate) struct TaskAssignor {
     pub(crate) sources: Vec<Vec<Arc<str>>>,
     /// What the topology is, so that two applications of one id are told apart.
     pub(crate) fingerprint: u64,
+    /// Which instance it is, by chance: it may have several members.
+    pub(crate) instance: u64,
     /// The tasks whose state this instance has on disk.
     pub(crate) on_disk: Arc<Mutex<BTreeSet<TaskId>>>,
     /// Set when another member runs another topology under the same id.
@@ -39,9 +41,18 @@ pub(crate) struct TaskAssignor {
     pub(crate) gone: Arc<Mutex<Option<String>>>,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The most tasks that a member tells of: user data has to stay small.
 const MOST_TASKS: usize = 2000;
+
+/// What a member tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) fingerprint: u64,
+    pub(crate) instance: u64,
+    /// The tasks whose state it has on disk.
+    on_disk: BTreeSet<TaskId>,
+}
 
 impl Assignor for TaskAssignor {
     fn name(&self) -> &'static str {
@@ -52,12 +63,13 @@ impl Assignor for TaskAssignor {
         &[RebalanceProtocol::Cooperative]
     }
 
-    /// A version, the fingerprint, and the tasks that are on disk.
+    /// A version, the fingerprint, the instance, and the tasks that are on disk.
     fn user_data(&self, _last: &[TopicPartition], _generation: i32) -> Option<Bytes> {
         let tasks = self.on_disk.lock();
-        let mut out = Vec::with_capacity(13 + 8 * tasks.len());
+        let mut out = Vec::with_capacity(21 + 8 * tasks.len());
         out.put_u8(VERSION);
         out.put_u64(self.fingerprint);
+        out.put_u64(self.instance);
         let tasks: Vec<_> = tasks.iter().take(MOST_TASKS).collect();
         out.put_u32(tasks.len() as u32);
         for task in tasks {
@@ -75,8 +87,8 @@ impl Assignor for TaskAssignor {
         let mut told: BTreeMap<&String, BTreeSet<TaskId>> = BTreeMap::new();
         for (id, member) in members {
             match parse(member.user_data.as_ref()) {
-                Some((fingerprint, tasks)) if fingerprint == self.fingerprint => {
-                    told.insert(id, tasks);
+                Some(own) if own.fingerprint == self.fingerprint => {
+                    told.insert(id, own.on_disk);
                 }
                 _ => *self.stranger.lock() = Some(id.clone()),
             }
@@ -219,29 +231,28 @@ fn share_out<'a>(
     shared
 }
 
-/// Whether a member runs that topology, by its subscription as the group's coordinator has it (Kafka:
-/// `ConsumerProtocolSubscription`): a version, topics, then the assignor's data.
-pub(crate) fn runs(subscription: &Bytes, fingerprint: u64) -> bool {
-    let read = || {
-        let mut rest = &subscription[..];
-        rest.try_get_i16().ok()?;
-        for _ in 0..rest.try_get_i32().ok()? {
-            let len = usize::try_from(rest.try_get_i16().ok()?).ok()?;
-            rest = rest.get(len..)?;
-        }
-        let len = usize::try_from(rest.try_get_i32().ok()?).ok()?;
-        parse(Some(&Bytes::copy_from_slice(rest.get(..len)?)))
-    };
-    read().is_some_and(|(own, _)| own == fingerprint)
+/// What a member tells of itself, by its subscription as the group's coordinator has it (Kafka:
+/// `ConsumerProtocolSubscription`): a version, topics, then the assignor's data. `None` if it is not one
+/// of such an application.
+pub(crate) fn told_by(subscription: &Bytes) -> Option<Told> {
+    let mut rest = &subscription[..];
+    rest.try_get_i16().ok()?;
+    for _ in 0..rest.try_get_i32().ok()? {
+        let len = usize::try_from(rest.try_get_i16().ok()?).ok()?;
+        rest = rest.get(len..)?;
+    }
+    let len = usize::try_from(rest.try_get_i32().ok()?).ok()?;
+    parse(Some(&Bytes::copy_from_slice(rest.get(..len)?)))
 }
 
-/// What a member has told: fingerprint and tasks.
-fn parse(data: Option<&Bytes>) -> Option<(u64, BTreeSet<TaskId>)> {
+/// What a member has told.
+fn parse(data: Option<&Bytes>) -> Option<Told> {
     let mut data = &data?[..];
     if data.try_get_u8().ok()? != VERSION {
         return None;
     }
     let fingerprint = data.try_get_u64().ok()?;
+    let instance = data.try_get_u64().ok()?;
     let count = data.try_get_u32().ok()?;
     let mut tasks = BTreeSet::new();
     for _ in 0..count {
@@ -250,7 +261,11 @@ fn parse(data: Option<&Bytes>) -> Option<(u64, BTreeSet<TaskId>)> {
             partition: data.try_get_i32().ok()?,
         });
     }
-    Some((fingerprint, tasks))
+    Some(Told {
+        fingerprint,
+        instance,
+        on_disk: tasks,
+    })
 }
 
 #[cfg(test)]

@@ -49,8 +49,9 @@ pub(super) async fn commit(
     }
     let producer = &writer.producer;
     producer.flush().await;
+    let mut skipped = 0;
     if shared.config.on_produce_error == OnProduceError::Skip {
-        let skipped = producer.take_refused(|topic| !shared.is_internal(topic));
+        skipped = producer.take_refused(|topic| !shared.is_internal(topic));
         shared.metrics.skipped_outputs.inc_by(skipped);
     }
     // In this order: when the stay ends, what it has not written fails.
@@ -62,6 +63,8 @@ pub(super) async fn commit(
     if failed {
         return Err(StreamsError::produce(producer.last_error()));
     }
+    let written = writer.handed.take().saturating_sub(skipped);
+    shared.metrics.records_out.inc_by(written);
     let ends = ends(shared, &tasks).await?;
     let mut offsets = Vec::new();
     let mut committed = Vec::new();

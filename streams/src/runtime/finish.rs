@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_client::TopicPartition;
-use tidemark_client::admin::OffsetSpec;
+use tidemark_client::admin::{GroupState, MemberDescription, OffsetSpec};
 use tidemark_client::consumer::IsolationLevel;
 use tokio::sync::{mpsc, oneshot};
 
+use super::assignment::told_by;
 use super::shared::Shared;
 use super::worker::Command;
 use crate::error::StreamsError;
@@ -16,6 +17,8 @@ use crate::topology::{NodeKind, Topic};
 
 /// How often it is looked whether a subtopology is done.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often, meanwhile, it is looked whether there are other instances.
+const LOOK_FOR_OTHERS: Duration = Duration::from_secs(1);
 
 /// The ends of topics now.
 pub(super) async fn ends(
@@ -59,6 +62,7 @@ pub(super) async fn finish(
     mut targets: BTreeMap<TopicPartition, i64>,
 ) -> Result<(), StreamsError> {
     let clock = &shared.config.clock;
+    let mut look_at = 0;
     for part in shared.topology.in_order() {
         if shared.topology.subtopologies[part].global {
             continue;
@@ -75,6 +79,10 @@ pub(super) async fn finish(
             // without it what has come out would come out again. If tasks were lost they come again, too.
             loop {
                 while !reached(shared, part, &targets) {
+                    if clock.now().millis >= look_at {
+                        check_alone(shared).await?;
+                        look_at = clock.deadline(LOOK_FOR_OTHERS);
+                    }
                     clock.sleep(LOOK).await;
                 }
                 let (done, waits) = oneshot::channel();
@@ -85,7 +93,35 @@ pub(super) async fn finish(
             }
         }
     }
-    Ok(())
+    // One that has come since may have been given tasks with something open in them.
+    check_alone(shared).await
+}
+
+/// Whether all members of the group are of this instance. Only when the group is stable it is certain
+/// that they are alive: all that did not join again are gone then.
+async fn check_alone(shared: &Shared) -> Result<(), StreamsError> {
+    let group = shared.config.application.as_str();
+    let mut described = shared.admin.describe_groups([group]).await?;
+    let Some(Ok(described)) = described.remove(group) else {
+        // No such group yet.
+        return Ok(());
+    };
+    let own = |member: &MemberDescription| {
+        let told = told_by(&member.metadata);
+        told.is_some_and(|told| told.instance == shared.instance)
+    };
+    // It is not known who they are before this instance has joined.
+    if described.state != GroupState::Stable || !described.members.iter().any(own) {
+        return Ok(());
+    }
+    let mut members = described.members.into_iter();
+    match members.find(|member| !own(member)) {
+        None => Ok(()),
+        Some(member) => Err(StreamsError::NotAlone {
+            application: shared.config.application.clone(),
+            member: member.id,
+        }),
+    }
 }
 
 /// Whether some operator of the topology writes that topic.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tidemark_client::TopicPartition;
 use tidemark_client::admin::OffsetSpec;
 use tidemark_client::consumer::{Consumer, ConsumerConfig, Fetched, OffsetReset};
 use tokio::task::JoinHandle;
 
 use super::assignment::TaskId;
+use super::restore::NO_PROGRESS;
 use super::setup;
 use super::shared::Shared;
 use super::task::{Order, Task};
@@ -17,6 +19,8 @@ use crate::error::StreamsError;
 
 /// How often it is looked whether topics have been given more partitions.
 const LOOK_FOR_PARTITIONS: Duration = Duration::from_secs(5);
+/// How often it is told how far the first reading has come.
+const TELL: Duration = Duration::from_secs(10);
 
 /// Reads the global tables up to where their topics end now, so that tasks find in them what was
 /// there before the start, and then goes on in a task of its own.
@@ -37,15 +41,38 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, S
     let mut left = super::finish::ends(shared, &topics).await?;
     let starts = super::finish::offsets(shared, &topics, OffsetSpec::Earliest).await?;
     left.retain(|partition, end| starts.get(partition).is_none_or(|start| *start < *end));
-    while !left.is_empty() {
-        let fetched = reader.consumer.recv_batches().await?;
+    let clock = &shared.config.clock;
+    let mut tell_at = clock.deadline(TELL);
+    let mut at = BTreeMap::new();
+    while let Some((waits, end)) = left.first_key_value() {
+        let next = reader.consumer.recv_batches();
+        let Some(fetched) = clock.timeout(NO_PROGRESS, next).await else {
+            return Err(StreamsError::NothingRead {
+                topic: waits.topic.to_string(),
+                partition: waits.partition,
+                offset: at.get(waits).copied().unwrap_or(starts[waits]),
+                end: *end,
+                waited: NO_PROGRESS,
+            });
+        };
+        let fetched = fetched?;
+        at.insert(fetched.partition.clone(), fetched.next_offset);
         let reached = left
             .get(&fetched.partition)
             .is_some_and(|end| fetched.next_offset >= *end);
         if reached {
             left.remove(&fetched.partition);
         }
-        reader.take(fetched)?;
+        reader.take(shared, fetched)?;
+        if clock.now().millis >= tell_at {
+            tell_at = clock.deadline(TELL);
+            let partitions = left.len();
+            let offsets = left.iter().map(|(partition, end)| {
+                end - at.get(partition).or(starts.get(partition)).unwrap_or(end)
+            });
+            let offsets: i64 = offsets.sum();
+            tracing::info!(partitions, offsets, "global tables are still to be read");
+        }
     }
     let shared = Arc::clone(shared);
     Ok(vec![tokio::spawn(async move {
@@ -59,7 +86,8 @@ struct Reader {
     consumer: Consumer,
     /// Each topic, and the subtopology that it belongs to.
     topics: Vec<(Arc<str>, usize)>,
-    tasks: BTreeMap<TopicPartition, Task>,
+    /// One for each partition; who looks at figures shares them.
+    tasks: BTreeMap<TopicPartition, Arc<Mutex<Task>>>,
 }
 
 impl Reader {
@@ -85,12 +113,16 @@ impl Reader {
         for (name, part) in &self.topics {
             for partition in 0..shared.partition_count(name).unwrap_or(0) as i32 {
                 let own = TopicPartition::new(Arc::clone(name), partition);
-                self.tasks.entry(own).or_insert_with(|| {
-                    shared.new_task(TaskId {
-                        subtopology: *part,
-                        partition,
-                    })
+                let id = TaskId {
+                    subtopology: *part,
+                    partition,
+                };
+                let task = self.tasks.entry(own).or_insert_with(|| {
+                    let task = Arc::new(Mutex::new(shared.new_task(id)));
+                    shared.global_tasks.lock().insert(id, Arc::clone(&task));
+                    task
                 });
+                debug_assert_eq!(task.lock().inputs().count(), 1);
             }
         }
         self.consumer.assign(self.tasks.keys().cloned())?;
@@ -123,10 +155,13 @@ impl Reader {
         Ok(())
     }
 
-    fn take(&mut self, fetched: Fetched) -> Result<(), StreamsError> {
-        let Some(task) = self.tasks.get_mut(&fetched.partition) else {
+    fn take(&mut self, shared: &Shared, fetched: Fetched) -> Result<(), StreamsError> {
+        let Some(task) = self.tasks.get(&fetched.partition) else {
             return Ok(());
         };
+        shared.metrics.count_in(&fetched);
+        let mut task = task.lock();
+        task.tell_end(0, fetched.high_watermark);
         task.push(0, fetched.batches, fetched.next_offset, true);
         while task.step(Order::CaughtUp)? {}
         Ok(())
@@ -145,7 +180,7 @@ impl Reader {
                 biased;
                 _ = closing.changed() => {}
                 _ = failed.changed() => {}
-                fetched = self.consumer.recv_batches() => self.take(fetched?)?,
+                fetched = self.consumer.recv_batches() => self.take(shared, fetched?)?,
                 () = clock.sleep_until(look_at) => {}
             }
             if clock.now().millis >= look_at {

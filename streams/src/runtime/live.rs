@@ -41,11 +41,11 @@ pub(super) struct Live {
     spent: BTreeMap<usize, Spent>,
     /// By store: below which offset of its changelog nothing is wanted.
     cut: BTreeMap<usize, i64>,
-    /// Bytes written to changelogs since the last snapshot.
+    /// Bytes of changelogs that the last snapshot does not have.
     pub(super) since_snapshot: u64,
     /// Size of the last snapshot.
     pub(super) snapshot_bytes: u64,
-    /// When it was begun, in milliseconds since 1970.
+    /// When it was begun, in milliseconds since 1970; without one, when the task was.
     pub(super) snapshot_at: i64,
     /// None is written before that time, because one could not be.
     pub(super) no_snapshot_before: i64,
@@ -60,6 +60,8 @@ pub(super) struct Live {
 pub(super) struct Outgoing {
     pub(super) outbox: Outbox,
     sent: usize,
+    /// How many of them the producer has taken and nobody has counted yet.
+    taken: u64,
 }
 
 /// What the producer took.
@@ -124,7 +126,7 @@ impl Outgoing {
                 .next()
                 .is_some_and(|record| shared.is_internal(record.topic));
             match sent {
-                Ok(()) => {}
+                Ok(()) => self.taken += 1,
                 // Without what it sends to itself the application's state would be wrong.
                 Err(ProduceError::TooLarge { .. } | ProduceError::Build { .. })
                     if shared.config.on_produce_error == OnProduceError::Skip && !internal =>
@@ -159,7 +161,7 @@ impl Outgoing {
             if !bulk.try_send(record.topic, &parts(&record, &mut headers))? {
                 return Ok(Took::NoRoom);
             }
-            self.sent += 1;
+            (self.sent, self.taken) = (self.sent + 1, self.taken + 1);
         }
         Ok(Took::All)
     }
@@ -194,9 +196,9 @@ impl Live {
             changed: restored.undone,
             spent: BTreeMap::new(),
             cut: BTreeMap::new(),
-            since_snapshot: 0,
-            snapshot_bytes: 0,
-            snapshot_at: restored.began,
+            since_snapshot: restored.snapshot.missing,
+            snapshot_bytes: restored.snapshot.bytes,
+            snapshot_at: restored.snapshot.at,
             no_snapshot_before: i64::MIN,
             paused,
             waits_since: None,
@@ -231,7 +233,7 @@ impl Live {
         writer: &Writer,
     ) -> Result<(), StreamsError> {
         if !self.outgoing.is_empty() {
-            self.outgoing.send(shared, writer).await?;
+            self.hand_over(shared, writer).await?;
         }
         if writer.is_over() {
             return Ok(());
@@ -239,14 +241,18 @@ impl Live {
         let task = Arc::clone(&self.task);
         loop {
             task.lock().outbox().swap(&mut self.outgoing.outbox);
-            shared
-                .metrics
-                .records_out
-                .inc_by(self.outgoing.outbox.len() as u64);
-            self.outgoing.send(shared, writer).await?;
+            self.hand_over(shared, writer).await?;
             if writer.is_over() || !task.lock().go_on()? {
                 return Ok(());
             }
         }
+    }
+
+    async fn hand_over(&mut self, shared: &Shared, writer: &Writer) -> Result<(), StreamsError> {
+        self.outgoing.send(shared, writer).await?;
+        writer
+            .handed
+            .inc_by(std::mem::take(&mut self.outgoing.taken));
+        Ok(())
     }
 }

@@ -1,10 +1,16 @@
 //! Figures of an instance, in Prometheus' form.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+use tidemark_client::consumer::Fetched;
+
+use super::TaskId;
 use super::shared::Shared;
+use super::task::Task;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -21,6 +27,11 @@ impl Counter {
 
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// What has been counted; it begins anew.
+    pub(crate) fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -54,6 +65,17 @@ pub(crate) struct Metrics {
     pub(crate) failed_snapshots: Counter,
 }
 
+impl Metrics {
+    /// Counts what was fetched.
+    pub(crate) fn count_in(&self, fetched: &Fetched) {
+        let batches = fetched.batches.iter();
+        let records: i64 = batches
+            .map(|batch| i64::from(batch.header().records_count))
+            .sum();
+        self.records_in.inc_by(records.max(0) as u64);
+    }
+}
+
 /// All figures as Prometheus reads them (text format 0.0.4).
 pub(crate) fn text(shared: &Shared) -> String {
     let mut out = Text::default();
@@ -61,12 +83,12 @@ pub(crate) fn text(shared: &Shared) -> String {
     let counters = [
         (
             "records_in_total",
-            "Records that were fetched.",
+            "Records of source topics that were fetched, those of global tables included.",
             &metrics.records_in,
         ),
         (
             "records_out_total",
-            "Records that were written to topics.",
+            "Records that the cluster has taken, for topics and repartition topics, as of the last commit.",
             &metrics.records_out,
         ),
         (
@@ -95,9 +117,9 @@ pub(crate) fn text(shared: &Shared) -> String {
     );
     tasks(&mut out, shared);
     let mut restoring = Family::new(
-        "restore_remaining_records",
+        "restore_remaining_offsets",
         "gauge",
-        "Changelog records of a task that is being restored that are still to be read.",
+        "Offsets of changelogs that are still to be read to restore a task; there is at most a record for each.",
     );
     for (id, progress) in shared.restoring.lock().iter() {
         let left = progress.total.saturating_sub(progress.restored);
@@ -141,20 +163,18 @@ fn tasks(out: &mut Text, shared: &Shared) {
         "Keys that a store has, each window of a key counted.",
     );
     // A task may be busy for a while: the others are not kept waiting for it.
-    let tasks: Vec<_> = {
-        let tasks = shared.tasks.lock();
-        tasks
-            .iter()
-            .map(|(id, task)| (*id, Arc::clone(task)))
-            .collect()
-    };
-    for (id, task) in tasks {
+    let copied = |tasks: &Mutex<BTreeMap<TaskId, Arc<Mutex<Task>>>>| tasks.lock().clone();
+    let own = copied(&shared.tasks).into_iter();
+    let global = copied(&shared.global_tasks).into_iter();
+    let all = own.map(|own| (own, false));
+    for ((id, task), global) in all.chain(global.map(|own| (own, true))) {
         let mut task = task.lock();
         for (reason, count) in task.counts().by_reason() {
             dropped.line(format_args!("{{task=\"{id}\",reason=\"{reason}\"}}"), count);
         }
         let watermark = task.watermark();
-        if watermark > i64::MIN {
+        // Those of global tables have none that means something.
+        if watermark > i64::MIN && !global {
             watermarks.line(format_args!("{{task=\"{id}\"}}"), watermark);
             behind.line(
                 format_args!("{{task=\"{id}\"}}"),
@@ -177,6 +197,12 @@ fn tasks(out: &mut Text, shared: &Shared) {
             bytes.line(&labels, store.bytes());
             keys.line(&labels, store.len());
         }
+    }
+    for (number, global) in shared.topology.globals.iter().enumerate() {
+        let (count, size) = (global.size)(shared.globals.any(number));
+        let labels = format!("{{store=\"{}\"}}", global.name);
+        bytes.line(&labels, size);
+        keys.line(&labels, count);
     }
     for family in [dropped, watermarks, behind, lags, waiting, bytes, keys] {
         out.put(family);

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::assignment::TaskId;
 use super::config::StreamsConfig;
 use super::metrics::Metrics;
+use super::setup::Begins;
 use super::task::{Task, TaskConfig};
 use crate::error::StreamsError;
 use crate::state::Globals;
@@ -26,16 +27,25 @@ pub(crate) struct Shared {
     /// How many partitions each topic has, by its name in the cluster, as far as is known.
     pub(crate) partitions: Mutex<HashMap<String, u32>>,
     pub(crate) fingerprint: u64,
+    /// Tells the instance's members from others of the group.
+    pub(crate) instance: u64,
     /// The application's own topics, by their names in the cluster.
     pub(crate) internal: BTreeSet<Arc<str>>,
     /// Tells snapshots of the changelogs that are there now from others.
     pub(crate) state: u64,
+    /// Where changelogs begin that other stores have written before.
+    pub(crate) begins: Begins,
+    /// By store: see [`store_hashes`].
+    pub(crate) store_hashes: Vec<u32>,
     /// How long nothing that is needed goes from the changelogs, in milliseconds.
     pub(crate) certain: i64,
     /// The global tables of the instance.
     pub(crate) globals: Globals,
     /// The tasks that run here.
     pub(crate) tasks: Mutex<BTreeMap<TaskId, Arc<Mutex<Task>>>>,
+    /// Those that fill the global tables: they are nobody's but the instance's, and every instance has
+    /// all of them.
+    pub(crate) global_tasks: Mutex<BTreeMap<TaskId, Arc<Mutex<Task>>>>,
     pub(crate) on_disk: Arc<Mutex<BTreeSet<TaskId>>>,
     pub(crate) stranger: Arc<Mutex<Option<String>>>,
     pub(crate) gone: Arc<Mutex<Option<String>>>,
@@ -46,12 +56,13 @@ pub(crate) struct Shared {
     pub(crate) closing: watch::Sender<bool>,
 }
 
-/// How far the restoring of a task has come.
+/// How far the restoring of a task has come, in offsets of its changelogs: there is at most one record
+/// for each, and fewer where compaction has taken some.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Changelog records that have been read.
+    /// Offsets that are behind it.
     pub restored: u64,
-    /// Changelog records that were to be read when it began.
+    /// Offsets that were to be read when it began.
     pub total: u64,
 }
 
@@ -77,9 +88,23 @@ impl Shared {
         changelog_topic(&self.config.application, &self.topology.stores[store].name)
     }
 
-    /// The store's name in few bytes.
+    /// The store's name and what it is, in few bytes.
     pub(crate) fn store_hash(&self, store: usize) -> u32 {
-        name_hash(&self.topology.stores[store].name)
+        self.store_hashes[store]
+    }
+
+    /// At which offset a store's changelog begins to be its own.
+    pub(crate) fn begin(&self, store: usize, partition: i32) -> i64 {
+        let begins = self.begins.get(&self.topology.stores[store].name);
+        let own = begins.and_then(|begins| begins.get(usize::try_from(partition).ok()?));
+        own.copied().unwrap_or(0)
+    }
+
+    /// So many more offsets are behind a task that is being restored.
+    pub(crate) fn note_restored(&self, id: TaskId, offsets: i64) {
+        if let Some(progress) = self.restoring.lock().get_mut(&id) {
+            progress.restored += offsets.max(0) as u64;
+        }
     }
 
     pub(crate) fn new_task(&self, id: TaskId) -> Task {
@@ -141,6 +166,15 @@ pub(crate) fn internal_topics(topology: &Topology, application: &str) -> BTreeSe
         .map(|topic| topic.resolve(application))
         .chain(changelogs)
         .collect()
+}
+
+/// What tells stores apart in commits and snapshots: their names and what they are. One that has become
+/// another one under its name has no part in what was kept for it.
+pub(crate) fn store_hashes(topology: &Topology) -> Vec<u32> {
+    let stores = topology.stores.iter().enumerate();
+    let words =
+        stores.map(|(at, store)| format!("{}: {}", store.name, topology.store_in_words(at)));
+    words.map(|words| name_hash(&words)).collect()
 }
 
 /// A changelog's name (Kafka: `ProcessorStateManager.storeChangelogTopic`).

@@ -1,15 +1,14 @@
 //! A worker: one member of the group, its consumer, and the tasks it has been given.
 
+mod budget;
+mod listener;
 pub(super) mod writer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_client::consumer::{
-    Consumer, ConsumerConfig, ConsumerError, Fetched, OffsetReset, RebalanceListener, Told,
-};
-use tidemark_client::{ErrorCode, TopicPartition};
+use tidemark_client::ErrorCode;
+use tidemark_client::consumer::{Consumer, ConsumerConfig, ConsumerError, Fetched, OffsetReset};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::assignment::{TaskAssignor, TaskId};
@@ -17,10 +16,11 @@ use super::commit;
 use super::config::StreamsConfig;
 use super::live::{Live, Tasks};
 use super::restore;
-use super::setup;
-use super::shared::{OUTBOX_BYTES, Progress, Shared};
+use super::shared::{OUTBOX_BYTES, Shared};
 use super::task::Order;
 use crate::error::StreamsError;
+use budget::Budget;
+use listener::Listener;
 use writer::{Current, Writer};
 
 /// How often a worker looks at the clock, at least.
@@ -50,8 +50,7 @@ pub(super) struct Worker {
     ticked_at: u64,
     /// What the clock on the wall said then.
     ticked_wall: i64,
-    /// How many bytes the stores of each task of the instance had when they were last looked at.
-    sizes: BTreeMap<TaskId, Vec<(usize, usize)>>,
+    budget: Budget,
     /// When records of repartition topics are to be deleted next.
     purge_at: u64,
 }
@@ -78,6 +77,7 @@ impl Worker {
         let assignor = TaskAssignor {
             sources,
             fingerprint: shared.fingerprint,
+            instance: shared.instance,
             on_disk: Arc::clone(&shared.on_disk),
             stranger: Arc::clone(&shared.stranger),
             gone: Arc::clone(&shared.gone),
@@ -108,7 +108,7 @@ impl Worker {
             busy: is_busy,
             ticked_at: 0,
             ticked_wall: 0,
-            sizes: BTreeMap::new(),
+            budget: Budget::default(),
             purge_at: 0,
         })
     }
@@ -189,12 +189,7 @@ impl Worker {
         let Some(input) = live.inputs.iter().position(|own| *own == fetched.partition) else {
             return Ok(());
         };
-        let records: i64 = fetched
-            .batches
-            .iter()
-            .map(|batch| i64::from(batch.header().records_count))
-            .sum();
-        self.shared.metrics.records_in.inc_by(records.max(0) as u64);
+        self.shared.metrics.count_in(&fetched);
         let caught_up = fetched.next_offset >= fetched.high_watermark;
         {
             let mut task = live.task.lock();
@@ -322,47 +317,7 @@ impl Worker {
                 member,
             });
         }
-        self.check_budget()
-    }
-
-    fn check_budget(&mut self) -> Result<(), StreamsError> {
-        let budget = self.shared.config.state_budget;
-        if budget == usize::MAX {
-            return Ok(());
-        }
-        let tasks = self.shared.tasks.lock().clone();
-        self.sizes.retain(|id, _| tasks.contains_key(id));
-        for (id, task) in &tasks {
-            // One that is busy counts as it was: nothing may wait here.
-            if let Some(mut task) = task.try_lock() {
-                let sizes = task.stores().map(|(number, store)| (number, store.bytes()));
-                self.sizes.insert(*id, sizes.collect());
-            }
-        }
-        let mut by_store: BTreeMap<usize, usize> = BTreeMap::new();
-        for (number, bytes) in self.sizes.values().flatten() {
-            *by_store.entry(*number).or_default() += bytes;
-        }
-        let topology = &self.shared.topology;
-        let stores = by_store.into_iter();
-        let stores = stores.map(|(number, bytes)| (&topology.stores[number].name, bytes));
-        let globals = topology.globals.iter().enumerate();
-        let globals = globals.map(|(number, global)| {
-            let (_, bytes) = (global.size)(self.shared.globals.any(number));
-            (&global.name, bytes)
-        });
-        let all: Vec<(&String, usize)> = stores.chain(globals).collect();
-        let bytes: usize = all.iter().map(|(_, bytes)| bytes).sum();
-        if bytes <= budget {
-            return Ok(());
-        }
-        let largest = all.into_iter().max_by_key(|(_, bytes)| *bytes);
-        let store = largest.map(|(name, _)| name.clone());
-        Err(StreamsError::StateTooLarge {
-            bytes,
-            budget,
-            store: store.unwrap_or_default(),
-        })
+        self.budget.check(&self.shared)
     }
 
     /// Lets tasks that have been restored run.
@@ -476,208 +431,6 @@ async fn quiet<T>(busy: &watch::Receiver<bool>, event: impl Future<Output = T>) 
     let result = event.await;
     let _ = busy.clone().wait_for(|busy| !*busy).await;
     result
-}
-
-/// As long as it lives, tasks are being handed over.
-struct Busy<'a>(&'a watch::Sender<bool>);
-
-impl<'a> Busy<'a> {
-    fn begin(busy: &'a watch::Sender<bool>) -> Self {
-        busy.send_replace(true);
-        Self(busy)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.send_replace(false);
-    }
-}
-
-/// Takes tasks over and gives them up.
-struct Listener {
-    busy: Arc<watch::Sender<bool>>,
-    shared: Arc<Shared>,
-    writer: Current,
-    tasks: Arc<Mutex<Tasks>>,
-}
-
-impl Listener {
-    fn by_task(&self, partitions: &[TopicPartition]) -> BTreeMap<TaskId, Vec<TopicPartition>> {
-        let mut tasks: BTreeMap<TaskId, Vec<TopicPartition>> = BTreeMap::new();
-        for partition in partitions {
-            if let Some(id) = self.shared.task_of(partition) {
-                tasks.entry(id).or_default().push(partition.clone());
-            }
-        }
-        tasks
-    }
-
-    /// Takes notice of partitions that their topics have been given since the start. Where there is no
-    /// state the application goes on with them; a task that gets one beside those that it has begins
-    /// again.
-    async fn follow(
-        &mut self,
-        consumer: &mut Consumer,
-        partitions: &[TopicPartition],
-    ) -> Result<(), StreamsError> {
-        let known = |topic: &str| self.shared.partition_count(topic).unwrap_or(0);
-        let mut grown: BTreeMap<Arc<str>, u32> = BTreeMap::new();
-        for partition in partitions {
-            let least = u32::try_from(partition.partition).unwrap_or(0) + 1;
-            if least > known(&partition.topic) {
-                let most = grown.entry(Arc::clone(&partition.topic)).or_default();
-                *most = least.max(*most);
-            }
-        }
-        if grown.is_empty() {
-            return Ok(());
-        }
-        let names = grown.keys().map(ToString::to_string);
-        let counts = setup::counts(&self.shared.admin, names).await?;
-        for (topic, least) in grown {
-            let before = known(&topic);
-            let now = counts.get(&*topic).copied().unwrap_or(0).max(least);
-            let id = self
-                .shared
-                .task_of(&TopicPartition::new(Arc::clone(&topic), 0));
-            let part = id.map(|id| &self.shared.topology.subtopologies[id.subtopology]);
-            if part.is_some_and(|part| !part.stores.is_empty()) {
-                return Err(StreamsError::SourceGrew {
-                    topic: topic.to_string(),
-                    before,
-                    now,
-                });
-            }
-            self.shared.note_partitions(&topic, now);
-        }
-        let mut again = Vec::new();
-        {
-            let tasks = self.tasks.lock().await;
-            for (id, mine) in self.by_task(partitions) {
-                if let Some(live) = tasks.live.get(&id)
-                    && mine.iter().any(|new| !live.inputs.contains(new))
-                {
-                    again.extend(live.inputs.iter().cloned());
-                }
-            }
-        }
-        if !again.is_empty() {
-            self.give_up(consumer, &again, true).await?;
-        }
-        Ok(())
-    }
-
-    async fn give_up(
-        &mut self,
-        consumer: &mut Consumer,
-        partitions: &[TopicPartition],
-        ours: bool,
-    ) -> Result<(), StreamsError> {
-        let busy = Arc::clone(&self.busy);
-        let _busy = Busy::begin(&busy);
-        let tasks = Arc::clone(&self.tasks);
-        let mut tasks = tasks.lock().await;
-        let gone: Vec<TaskId> = self.by_task(partitions).into_keys().collect();
-        for id in &gone {
-            if let Some(restore) = tasks.starting.remove(id) {
-                restore.abort();
-                // Nothing of it is to be written when somebody else has the task.
-                let _ = restore.await;
-            }
-        }
-        // With something broken nothing may be committed any more.
-        if ours && self.shared.failed.borrow().is_none() {
-            let live = tasks.live.iter_mut();
-            let live = live
-                .filter(|(id, _)| gone.contains(id))
-                .map(|(_, live)| live);
-            let writer = self.writer.get();
-            let done = commit::commit(&self.shared, &writer, consumer, live.collect()).await?;
-            if !done {
-                tracing::warn!("the last commit was refused: what is behind it is processed again");
-            }
-            // Behind a commit that was refused, state is not what was committed.
-            for id in gone.iter().filter(|_| done) {
-                if let Some(live) = tasks.live.get_mut(id) {
-                    commit::write_snapshot(&self.shared, live, true).await?;
-                }
-            }
-        }
-        for id in &gone {
-            tasks.live.remove(id);
-            self.shared.tasks.lock().remove(id);
-            self.shared.restoring.lock().remove(id);
-        }
-        if !ours {
-            self.writer.renew(&self.shared, consumer)?;
-        }
-        Ok(())
-    }
-}
-
-impl RebalanceListener for Listener {
-    fn assigned<'a>(
-        &'a mut self,
-        consumer: &'a mut Consumer,
-        partitions: &'a [TopicPartition],
-    ) -> Told<'a> {
-        Box::pin(async move {
-            if let Err(error) = self.follow(consumer, partitions).await {
-                return self.shared.fail(error);
-            }
-            let mut tasks = self.tasks.lock().await;
-            // A stay without tasks comes to its end without a word.
-            if let Err(error) = self.writer.renew(&self.shared, consumer) {
-                return self.shared.fail(error);
-            }
-            for (id, mine) in self.by_task(partitions) {
-                if tasks.live.contains_key(&id) || tasks.starting.contains_key(&id) {
-                    continue;
-                }
-                if let Err(error) = consumer.pause(&mine) {
-                    return self.shared.fail(error.into());
-                }
-                // An offset, so that the consumer does not look for one.
-                for partition in &mine {
-                    if let Err(error) = consumer.seek(partition, 0) {
-                        return self.shared.fail(error.into());
-                    }
-                }
-                // Whoever reads stores is told so from now on, not only when it is known how much it is.
-                let progress = Progress::default();
-                self.shared.restoring.lock().insert(id, progress);
-                let work = restore::restore(Arc::clone(&self.shared), self.writer.get(), id);
-                tasks.starting.insert(id, tokio::spawn(work));
-            }
-        })
-    }
-
-    fn revoked<'a>(
-        &'a mut self,
-        consumer: &'a mut Consumer,
-        partitions: &'a [TopicPartition],
-    ) -> Told<'a> {
-        Box::pin(async move {
-            if let Err(error) = self.give_up(consumer, partitions, true).await {
-                // Others may have them from now on.
-                self.writer.get().producer.abort();
-                self.shared.fail(error);
-            }
-        })
-    }
-
-    fn lost<'a>(
-        &'a mut self,
-        consumer: &'a mut Consumer,
-        partitions: &'a [TopicPartition],
-    ) -> Told<'a> {
-        Box::pin(async move {
-            if let Err(error) = self.give_up(consumer, partitions, false).await {
-                self.shared.fail(error);
-            }
-        })
-    }
 }
 
 /// Whether a commit was refused only because the group is being shared out anew: the next one says

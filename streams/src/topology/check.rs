@@ -117,10 +117,10 @@ fn origins<'a>(
 
 impl Topology {
     /// Checks the topology against the topics of a cluster; `count` gives the number of partitions
-    /// of a topic, `None` if there is no such topic. Topics that are joined have to have the same
-    /// number, and the same partitioner, as far as that is known. The application's own topics are
-    /// not looked for, nor those that are only written with Kafka's own partitioner: the cluster may
-    /// make them when they are first written to.
+    /// of a topic, `None` if there is no such topic. All that are read or written have to be there,
+    /// those for dead letters too: a cluster that makes a topic when it is first written to gives it
+    /// as many partitions as it likes. Topics that are joined have to have the same number, and the
+    /// same partitioner, as far as that is known. The application's own topics are not looked for.
     ///
     /// # Errors
     ///
@@ -130,25 +130,23 @@ impl Topology {
         count: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<(), StreamsError> {
         let mut problems = Vec::new();
-        let unknown =
-            |topic: &Topic| matches!(topic, Topic::External(name) if count(name).is_none());
         for node in self.nodes.iter() {
-            let name = &node.name;
-            match &node.kind {
-                NodeKind::Source { topics } => {
-                    for topic in topics.iter().filter(|topic| unknown(topic)) {
-                        problems.push(format!("{name}: topic \"{topic}\" does not exist"));
-                    }
+            let topics = match &node.kind {
+                NodeKind::Source { topics } => &topics[..],
+                NodeKind::Sink { topic } => std::slice::from_ref(topic),
+                _ => &[],
+            };
+            let external = topics.iter().filter_map(|topic| match topic {
+                Topic::External(name) => Some((name, "")),
+                Topic::Internal(_) => None,
+            });
+            let dead_letters = node.dead_letters.iter();
+            let dead_letters = dead_letters.map(|name| (name, " for its dead letters"));
+            for (topic, what) in external.chain(dead_letters) {
+                if count(topic).is_none() {
+                    let name = &node.name;
+                    problems.push(format!("{name}: topic {topic:?}{what} does not exist"));
                 }
-                NodeKind::Sink { topic } if unknown(topic) => {
-                    let way = node.end.as_ref().and_then(|end| end.partitioning.as_ref());
-                    if way.is_some_and(|way| *way != Partitioning::Keys) {
-                        problems.push(format!(
-                            "{name} partitions the topic {topic}, which does not exist, in its own way"
-                        ));
-                    }
-                }
-                _ => {}
             }
         }
         let sizes = self.internal_partitions(&|topic| count(topic).unwrap_or(1));
@@ -168,9 +166,10 @@ impl Topology {
                     what_happens(operator)
                 ));
             }
-            let ways = topics.iter().map(|topic| {
+            let ways = topics.iter().flat_map(|topic| {
                 let known = partitioners.get(*topic).cloned();
-                (*topic, known.unwrap_or(Partitioning::Keys))
+                let known = known.unwrap_or_else(|| vec![Partitioning::Keys]);
+                known.into_iter().map(move |way| (*topic, way))
             });
             if let Some(list) = disagreement(ways) {
                 problems.push(format!(
@@ -187,14 +186,16 @@ impl Topology {
     }
 
     /// How topics are partitioned, where that is known: by those who write them here, or as those who
-    /// read them were told.
-    fn partitioners(&self) -> BTreeMap<&Topic, Partitioning> {
+    /// read them were told. More than one way if these do not agree.
+    fn partitioners(&self) -> BTreeMap<&Topic, Vec<Partitioning>> {
         let way = |end: &Option<TopicEnd>| end.as_ref()?.partitioning.clone();
-        let told = reads(&self.nodes);
-        let written = writes(&self.nodes);
-        let all = told.chain(written);
-        all.filter_map(|(node, topic)| Some((topic, way(&node.end)?)))
-            .collect()
+        let mut all: BTreeMap<&Topic, Vec<Partitioning>> = BTreeMap::new();
+        for (node, topic) in reads(&self.nodes).chain(writes(&self.nodes)) {
+            let known = all.entry(topic).or_default();
+            known.extend(way(&node.end).filter(|way| !known.contains(way)));
+        }
+        all.retain(|_, ways| !ways.is_empty());
+        all
     }
 }
 

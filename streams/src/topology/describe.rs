@@ -1,8 +1,9 @@
 //! What a topology looks like: as text, and as pictures.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::{Edge, NodeKind, Topology};
+use super::{Edge, Node, NodeKind, Topology};
 
 impl std::fmt::Display for NodeKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,6 +34,23 @@ impl std::fmt::Display for NodeKind {
 }
 
 impl Topology {
+    /// What a store is, in words: what fills it, and what of. Who only looks things up in it does not
+    /// make it another one.
+    pub(crate) fn store_in_words(&self, store: usize) -> String {
+        let fills = |node: &&Node| node.stores.contains(&store) && !node.reads.contains(&store);
+        let keepers = self.nodes.iter().filter(fills);
+        let words = keepers.map(|node| match &node.kind {
+            NodeKind::WindowAggregate { windows } => format!("windows: {windows}"),
+            kind => format!("{kind:?}"),
+        });
+        let words: BTreeSet<String> = words.collect();
+        let words = Vec::from_iter(words).join(" and ");
+        match &self.stores[store].reads {
+            Some(reads) => format!("{words} of {} and {}", reads.key_type(), reads.value_type()),
+            None => words,
+        }
+    }
+
     /// Stores with changelogs and repartition topics whose names hold a number, because several
     /// operators do the same with the same stream. Their state goes by these names: before such
     /// operators are added, removed or put in another order, `named` and `materialized` give them names

@@ -19,15 +19,17 @@ impl Topology {
         names.into_iter().collect()
     }
 
-    /// The topics that are written and are not the application's own.
-    pub(crate) fn external_sinks(&self) -> Vec<Arc<str>> {
-        let external = self.nodes.iter().filter_map(|node| match &node.kind {
+    /// The topics that are written and are not the application's own, dead letters included.
+    pub(crate) fn external_outputs(&self) -> Vec<Arc<str>> {
+        let sinks = self.nodes.iter().filter_map(|node| match &node.kind {
             NodeKind::Sink {
                 topic: Topic::External(name),
-            } => Some(Arc::clone(name)),
+            } => Some(name),
             _ => None,
         });
-        let names: BTreeSet<Arc<str>> = external.collect();
+        let dead_letters = self.nodes.iter();
+        let dead_letters = dead_letters.filter_map(|node| node.dead_letters.as_ref());
+        let names: BTreeSet<Arc<str>> = sinks.chain(dead_letters).cloned().collect();
         names.into_iter().collect()
     }
 

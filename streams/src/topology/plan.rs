@@ -52,6 +52,7 @@ impl Node {
             passes_old: false,
             takes_old: false,
             global: false,
+            dead_letters: None,
             varies: false,
         }
     }
@@ -134,6 +135,12 @@ impl Node {
     /// The same records can make it do something else another time.
     pub(crate) fn varies_if(mut self, varies: bool) -> Self {
         self.varies = varies;
+        self
+    }
+
+    /// Records that it cannot take go to that topic.
+    pub(crate) fn dead_letters(mut self, topic: Option<Arc<str>>) -> Self {
+        self.dead_letters = topic;
         self
     }
 

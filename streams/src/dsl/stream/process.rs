@@ -84,7 +84,7 @@ impl<K: Data, V: Data> Stream<K, V> {
                 reads: None,
             })
         });
-        let own = stores.clone();
+        let (own, dead_letters) = (stores.clone(), policy.dead_letters());
         let operator = Make::Operator(Arc::new(move |cx| {
             let places = own.iter().map(|number| Place {
                 number: *number,
@@ -102,7 +102,8 @@ impl<K: Data, V: Data> Stream<K, V> {
         let mut new = Node::new("process", NodeKind::Process, operator)
             .input(self.from)
             .output::<L, W>()
-            .varies_if(by_wall_clock);
+            .varies_if(by_wall_clock)
+            .dead_letters(dead_letters);
         for store in stores.into_iter().chain(clock) {
             new = new.store(store);
         }
@@ -136,11 +137,12 @@ impl<K: Data, V: Data> Stream<K, V> {
         E: Into<Failure>,
     {
         let map = Arc::new(move |value: &V| map(value).map_err(Into::into));
+        let dead_letters = policy.dead_letters();
         let make = Make::Operator(Arc::new(move |cx| {
             let (map, policy) = (Arc::clone(&map), at_task(&policy, cx));
             Box::new(TryMap::<_, K, V, W>::new(map, cx.name.into(), policy))
         }));
-        let new = Node::new("try_map_values", NodeKind::Stateless, make);
+        let new = Node::new("try_map_values", NodeKind::Stateless, make).dead_letters(dead_letters);
         let node = self.plan.add(new.input(self.from).output::<K, W>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 }).with_key_changed(self.key_changed)
     }

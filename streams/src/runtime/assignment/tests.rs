@@ -8,6 +8,7 @@ fn assignor() -> TaskAssignor {
     TaskAssignor {
         sources: vec![vec!["a".into(), "b".into()], vec!["c".into()]],
         fingerprint: FINGERPRINT,
+        instance: 1,
         on_disk: Arc::default(),
         stranger: Arc::default(),
         gone: Arc::default(),

@@ -8,9 +8,10 @@ use tidemark_client::TopicPartition;
 use tidemark_client::consumer::CommittedOffset;
 
 use crate::error::StreamsError;
+use crate::runtime::shared::store_hashes;
 use crate::runtime::task::Position;
 use crate::state::StoreTime;
-use crate::topology::{Topology, name_hash};
+use crate::topology::Topology;
 
 /// The most bytes that an offset's metadata may have (Kafka: `offset.metadata.max.bytes`).
 const MOST_METADATA: usize = 4096;
@@ -152,11 +153,12 @@ pub(crate) fn check_stores(topology: &Topology) -> Result<(), StreamsError> {
     const ELSE: usize = 25;
     let most = (MOST_METADATA / 4 * 3 - ELSE) / EACH;
     let mut problems = Vec::new();
+    let hashes = store_hashes(topology);
     for part in topology.subtopologies.iter() {
         let mut names = BTreeMap::new();
         for store in &part.stores {
             let name = &topology.stores[*store].name;
-            if let Some(other) = names.insert(name_hash(name), name) {
+            if let Some(other) = names.insert(hashes[*store], name) {
                 problems.push(format!(
                     "stores {other:?} and {name:?}: their names have one hash: rename one"
                 ));

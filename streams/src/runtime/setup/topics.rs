@@ -125,8 +125,9 @@ pub(in crate::runtime) async fn counts(
                 found.insert(name, topic.partitions.len() as u32);
             }
             Err(ClientError::UnknownTopic { .. }) => {}
+            // Those that no topic can have the name of are not there either.
             Err(ClientError::Broker {
-                code: ErrorCode::UnknownTopicOrPartition,
+                code: ErrorCode::UnknownTopicOrPartition | ErrorCode::InvalidTopicException,
                 ..
             }) => {}
             Err(error) => return Err(error.into()),

@@ -7,6 +7,7 @@ use tidemark_client::consumer::{Consumer, Lease};
 use tidemark_client::producer::{Producer, ProducerConfig};
 
 use crate::error::StreamsError;
+use crate::runtime::metrics::Counter;
 use crate::runtime::shared::Shared;
 
 /// Bytes of records that the producer holds before a task has to wait.
@@ -18,6 +19,9 @@ const PRODUCER_BUFFER: usize = 64 << 20;
 #[derive(Clone)]
 pub(in crate::runtime) struct Writer {
     pub(in crate::runtime) producer: Producer,
+    /// Records for topics that the producer was given since the last commit, those for changelogs not
+    /// counted.
+    pub(in crate::runtime) handed: Arc<Counter>,
     lease: Lease,
 }
 
@@ -34,7 +38,11 @@ impl Writer {
             .batch_size(128 << 10)
             .lease(lease.clone());
         let producer = shared.client.producer(config)?;
-        Ok(Self { producer, lease })
+        Ok(Self {
+            producer,
+            handed: Arc::default(),
+            lease,
+        })
     }
 
     /// Whether the stay is over: its tasks are lost, what they have not written is not to be written,
