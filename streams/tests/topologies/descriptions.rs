@@ -171,7 +171,7 @@ fn topics_that_are_joined_have_one_number_of_partitions() {
     });
     let all = [("a", 4), ("b", 4), ("t", 6), ("out", 1), ("out2", 1)];
     assert!(problems(&topology, &all).is_empty());
-    let some = [("a", 4), ("b", 6), ("t", 2)];
+    let some = [("a", 4), ("b", 6), ("t", 2), ("out", 1), ("out2", 1)];
     assert_eq!(
         problems(&topology, &some),
         [
@@ -180,8 +180,11 @@ fn topics_that_are_joined_have_one_number_of_partitions() {
         ]
     );
     assert_eq!(
-        problems(&topology, &[("a", 4), ("b", 4)]),
-        ["t: topic \"t\" does not exist"]
+        problems(&topology, &[("a", 4), ("b", 4), ("out", 1)]),
+        [
+            "t: topic \"t\" does not exist",
+            "a.select_key-repartition.join_table.to: topic \"out2\" does not exist",
+        ]
     );
 }
 
