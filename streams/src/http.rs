@@ -10,13 +10,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use self::answers::{failed, json as answer};
@@ -40,6 +41,44 @@ const PAGES: &[&str] = &[
     "/stores/NAME/sessions?from=&to=&limit=&next=",
     "/stores/NAME/sessions/KEY?from=&to=&limit=&next=",
 ];
+
+/// So many answers are made at once out of tasks and stores. Each has what it tells in memory, and takes a
+/// thread; others wait their turn.
+const MOST_AT_ONCE: usize = 4;
+
+/// What answers are made of.
+#[derive(Clone)]
+struct Site {
+    shared: Arc<Shared>,
+    turns: Arc<Semaphore>,
+}
+
+impl FromRef<Site> for Arc<Shared> {
+    fn from_ref(site: &Site) -> Self {
+        Arc::clone(&site.shared)
+    }
+}
+
+impl Site {
+    /// Makes an answer where waiting is allowed: looking at a task takes as long as it is busy. Who does
+    /// not wait for it any more gives the turn back when it is made.
+    async fn look(self, answer: impl FnOnce(Arc<Shared>) -> Response + Send + 'static) -> Response {
+        let Ok(turn) = self.turns.acquire_owned().await else {
+            return failed(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "it is being closed".to_owned(),
+            );
+        };
+        let made = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            answer(self.shared)
+        });
+        match made.await {
+            Ok(response) => response,
+            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
 
 /// A port that is listened on.
 pub(crate) struct Bound {
@@ -83,7 +122,10 @@ pub(crate) fn serve(bound: Bound, shared: Arc<Shared>) -> Server {
         .fallback(nothing)
         .method_not_allowed_fallback(only_get)
         .layer(map_response(last_answer))
-        .with_state(shared);
+        .with_state(Site {
+            shared,
+            turns: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+        });
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(doors, routes).await {
             tracing::error!(%error, "HTTP has stopped");
@@ -143,17 +185,13 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
     answer(StatusCode::OK, &told)
 }
 
-async fn figures(State(shared): State<Arc<Shared>>) -> Response {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    blocking(move || ([(header::CONTENT_TYPE, kind)], metrics::text(&shared)).into_response()).await
-}
-
-/// Looking at a task takes as long as it is busy, so it is done where waiting is allowed.
-async fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Response {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(response) => response,
-        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-    }
+async fn figures(State(site): State<Site>) -> Response {
+    let kind = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    site.look(move |shared| (kind, metrics::text(&shared)).into_response())
+        .await
 }
 
 async fn topology(State(shared): State<Arc<Shared>>, pairs: Pairs) -> Response {
@@ -170,8 +208,9 @@ async fn topology(State(shared): State<Arc<Shared>>, pairs: Pairs) -> Response {
 }
 
 /// Where the tasks of this instance are.
-async fn tasks(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(move || answer(StatusCode::OK, &positions(&shared))).await
+async fn tasks(State(site): State<Site>) -> Response {
+    site.look(|shared| answer(StatusCode::OK, &positions(&shared)))
+        .await
 }
 
 fn positions(shared: &Shared) -> Value {

@@ -28,6 +28,7 @@ pub(crate) mod window_aggregate;
 
 use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::error::StreamsError;
+use crate::processor::SourceRecord;
 use crate::runtime::outbox::Outbox;
 use crate::state::Stores;
 
@@ -58,6 +59,8 @@ pub(crate) struct Context<'a> {
     /// The source partition whose records go through, by its number within the task; `None` if it is
     /// time that has moved on.
     pub(crate) input: Option<u32>,
+    /// The record that goes through, if there is an operator that asks for it.
+    pub(crate) source: Option<&'a SourceRecord>,
     /// Whether none of the task's source partitions has had anything for long enough.
     pub(crate) idle: bool,
     /// When so many rows lie in an output an operator that may have many more passes them on first: it

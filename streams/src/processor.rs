@@ -45,11 +45,14 @@ mod context;
 mod options;
 mod stores;
 
-pub use context::ProcessorContext;
+pub use context::{ProcessorContext, SourceRecord};
 pub use options::{OnError, Processing, Punctuation, Tick};
 pub(crate) use options::{Policy, Schedule};
 pub(crate) use stores::Place;
-pub use stores::{KeyValue, KeyValueView, StoreHandle, StoreKind, WindowValue, WindowValueView};
+pub use stores::{
+    KeyValue, KeyValueView, SessionValue, SessionValueView, StoreHandle, StoreKind, WindowValue,
+    WindowValueView,
+};
 
 use crate::record::Record;
 

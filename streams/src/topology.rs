@@ -61,6 +61,8 @@ pub(crate) struct Node {
     pub(crate) holds_back: i64,
     /// Whether it has to see every step of event time, so that records go through one by one.
     pub(crate) one_by_one: bool,
+    /// Whether it is told which record of a topic it works on.
+    pub(crate) with_source: bool,
     /// Whether it asks those that feed it for old values.
     pub(crate) wants_old: bool,
     /// Whether it gives old values on only if it is asked for them.

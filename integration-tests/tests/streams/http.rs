@@ -426,3 +426,64 @@ async fn figures_are_prometheus_text() {
     streams.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
 }
+
+/// However large values are, an answer has an end, and says where to go on; so many at once that not all
+/// are made together are all answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_come_in_parts() {
+    const LARGE: usize = 1_000_000;
+    let (_dir, broker, client) = started(&[("in", 2)]).await;
+    let builder = StreamsBuilder::new();
+    let grouped = builder.stream::<String, String>("in").group_by_key();
+    let double = |old: String, _| old;
+    let _ = grouped.reduce(double).materialized("all");
+    let minutes = TimeWindows::tumbling(Duration::from_secs(60));
+    let by_minute = grouped.windowed_by(minutes.allowed_lateness(Duration::from_secs(6000)));
+    let _ = by_minute.reduce(double).materialized("minutes");
+    let topology = builder.build().unwrap();
+    // One key by many minutes, and many keys.
+    let at = |at: i64| [("one".to_owned(), at * 60_000), (format!("key{at}"), 0)];
+    let values = (0..9).flat_map(at);
+    let values = values.map(|(key, at)| (key, "x".repeat(LARGE), at));
+    write(&client, "in", values).await;
+    let config = config(&broker, "large").http("127.0.0.1:0");
+    let streams = Streams::start(&topology, config).await.unwrap();
+    let minutes = streams.store("minutes").unwrap();
+    let minutes = minutes.windows::<String, String>().unwrap();
+    until("all that was written", || {
+        minutes.all(..).is_ok_and(|all| all.len() == 18)
+    })
+    .await;
+    for (path, expected) in [
+        ("/stores/all/range", 10),
+        ("/stores/minutes/windows", 18),
+        ("/stores/minutes/windows/one", 9),
+    ] {
+        let (mut places, mut next, mut most) = (BTreeSet::new(), String::new(), 0);
+        loop {
+            let (status, page) = ask(&streams, &format!("{path}?limit=100{next}")).await;
+            assert_eq!(status, 200);
+            let rows = page["rows"].as_array().unwrap();
+            most = most.max(rows.len());
+            for row in rows {
+                assert_eq!(row["value"].as_str().unwrap().len(), LARGE);
+                assert!(places.insert(format!("{} {}", row["key"], row["window"])));
+            }
+            match page["next"].as_str() {
+                Some(behind) => next = format!("&next={behind}"),
+                None => break,
+            }
+        }
+        // Four rows are a little less than 4 MiB, and the fifth goes beyond.
+        assert_eq!((places.len(), most), (expected, 5), "{path}");
+    }
+    let address = streams.http_address().unwrap().to_string();
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let address = address.clone();
+        asked.spawn_blocking(move || get(&address, "/stores/all/range").status);
+    }
+    assert_eq!(asked.join_all().await, [200; 20]);
+    streams.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}

@@ -4,6 +4,7 @@
     reason = "an answer is made once for a request, whatever it is"
 )]
 
+use std::fmt::Write;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::Site;
 use super::answers::{self, Refused};
 use super::parameters::{Pairs, Parameters};
 use crate::query::{
@@ -25,14 +27,15 @@ use crate::query::{
 use crate::runtime::shared::Shared;
 use crate::time::Window;
 
-/// An answer ends with the row that goes beyond so many bytes.
-const MOST_BYTES: usize = 16 << 20;
+/// An answer ends with the row with which its keys and values become larger than so many bytes. Nothing
+/// behind it is read.
+const MOST_BYTES: usize = 4 << 20;
 
-type Shares = State<Arc<Shared>>;
+type Sites = State<Site>;
 type Named = Result<Path<String>, PathRejection>;
 type NamedKey = Result<Path<(String, String)>, PathRejection>;
 
-pub(super) fn routes() -> Router<Arc<Shared>> {
+pub(super) fn routes() -> Router<Site> {
     Router::new()
         .route("/stores", get(stores))
         .route("/stores/{name}/keys/{key}", get(one))
@@ -43,8 +46,12 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/stores/{name}/sessions/{key}", get(sessions_of))
 }
 
-async fn read(work: impl FnOnce() -> Result<Response, Refused> + Send + 'static) -> Response {
-    super::blocking(|| work().unwrap_or_else(IntoResponse::into_response)).await
+async fn read(
+    site: Site,
+    work: impl FnOnce(Arc<Shared>) -> Result<Response, Refused> + Send + 'static,
+) -> Response {
+    let answer = |shared| work(shared).unwrap_or_else(IntoResponse::into_response);
+    site.look(answer).await
 }
 
 fn name(name: Named) -> Result<String, Refused> {
@@ -57,8 +64,8 @@ fn name_and_key(both: NamedKey) -> Result<(String, String), Refused> {
     Ok(both)
 }
 
-async fn stores(State(shared): Shares) -> Response {
-    read(move || {
+async fn stores(State(site): Sites) -> Response {
+    read(site, move |shared| {
         let stores = Access::Running(shared).stores();
         let stores = stores.iter().map(|store| {
             let tasks: Vec<String> = store.tasks.iter().map(ToString::to_string).collect();
@@ -107,41 +114,38 @@ impl Opened {
         Ok(key.map_err(|error| self.reader.bad(error))?)
     }
 
-    fn find(&self, query: &Query<'_>) -> Result<Page<Value>, QueryError> {
+    fn find(&self, query: &Query<'_>) -> Result<Page<String>, QueryError> {
         self.reader.json(&*self.reads, query)
     }
 
-    fn shown(&self, row: &Row<Value>) -> Value {
-        let mut shown = json!({
-            "key": self.reads.key_to_json(&row.key),
-            "value": row.value,
-            "timestamp": (row.timestamp > i64::MIN).then_some(row.timestamp),
-        });
+    /// A row, whose value is JSON already.
+    fn shown(&self, row: &Row<String>) -> String {
+        let key = self.reads.key_to_json(&row.key);
+        let mut shown = format!("{{\"key\":{key}");
+        let timestamp = (row.timestamp > i64::MIN).then_some(row.timestamp);
+        let _ = write!(shown, ",\"timestamp\":{}", json!(timestamp));
+        let _ = write!(shown, ",\"value\":{}", row.value);
         if let Some(window) = row.window {
-            shown["window"] = json!({ "start": window.start, "end": window.end });
+            let window = json!({ "start": window.start, "end": window.end });
+            let _ = write!(shown, ",\"window\":{window}");
         }
+        shown.push('}');
         shown
     }
 
     /// The rows, and where to go on if there are more behind them.
     fn rows(&self, query: &Query<'_>) -> Result<Response, Refused> {
-        let Page { rows, mut next } = self.find(query)?;
+        let Page { rows, next } = self.find(query)?;
         let mut text = format!("{{\"store\":{},\"rows\":[", json!(self.reader.name()));
-        let mut last = None;
-        for row in &rows {
-            if text.len() > MOST_BYTES {
-                next = last;
-                break;
-            }
-            if last.is_some() {
+        for (at, row) in rows.into_iter().enumerate() {
+            if at > 0 {
                 text.push(',');
             }
-            text.push_str(&self.shown(row).to_string());
-            last = Some((row.key.clone(), row.window));
+            text.push_str(&self.shown(&row));
         }
-        text.push_str(&format!("],\"more\":{}", next.is_some()));
+        let _ = write!(text, "],\"more\":{}", next.is_some());
         if next.is_some() {
-            text.push_str(&format!(",\"next\":{}", json!(to_text(&next))));
+            let _ = write!(text, ",\"next\":{}", json!(to_text(&next)));
         }
         text.push('}');
         Ok(answers::text(StatusCode::OK, text))
@@ -194,8 +198,8 @@ fn place(next: &Next) -> Option<Place<'_>> {
     })
 }
 
-async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
-    read(move || {
+async fn one(State(site): Sites, path: NamedKey, pairs: Pairs) -> Response {
+    read(site, move |shared| {
         let (name, text) = name_and_key(path)?;
         Parameters::of(pairs, &[]).map_err(Refused::bad)?;
         let store = Opened::new(shared, &name, Kind::KeyValue)?;
@@ -205,10 +209,11 @@ async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
             times: (i64::MIN, i64::MAX),
             after: None,
             limit: 1,
+            bytes: usize::MAX,
         };
         let found = store.find(&query)?.rows;
         match found.first() {
-            Some(row) => Ok(answers::json(StatusCode::OK, &store.shown(row))),
+            Some(row) => Ok(answers::text(StatusCode::OK, store.shown(row))),
             None => {
                 let reason = format!("store {name:?} has no key {text:?}");
                 Err(Refused {
@@ -221,8 +226,8 @@ async fn one(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
     .await
 }
 
-async fn range(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
-    read(move || {
+async fn range(State(site): Sites, path: Named, pairs: Pairs) -> Response {
+    read(site, move |shared| {
         let store = Opened::new(shared, &name(path)?, Kind::KeyValue)?;
         let known = ["from", "to", "after", "limit", "next"];
         let parameters = Parameters::of(pairs, &known).map_err(Refused::bad)?;
@@ -241,29 +246,36 @@ async fn range(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
             times: (i64::MIN, i64::MAX),
             after: place(&next),
             limit: parameters.limit().map_err(Refused::bad)?,
+            bytes: MOST_BYTES,
         })
     })
     .await
 }
 
-async fn windows(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
-    read(move || in_time(shared, &name(path)?, None, pairs, Kind::Windows)).await
+async fn windows(State(site): Sites, path: Named, pairs: Pairs) -> Response {
+    read(site, move |shared| {
+        in_time(shared, &name(path)?, None, pairs, Kind::Windows)
+    })
+    .await
 }
 
-async fn windows_of(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
-    read(move || {
+async fn windows_of(State(site): Sites, path: NamedKey, pairs: Pairs) -> Response {
+    read(site, move |shared| {
         let (name, key) = name_and_key(path)?;
         in_time(shared, &name, Some(&key), pairs, Kind::Windows)
     })
     .await
 }
 
-async fn sessions(State(shared): Shares, path: Named, pairs: Pairs) -> Response {
-    read(move || in_time(shared, &name(path)?, None, pairs, Kind::Sessions)).await
+async fn sessions(State(site): Sites, path: Named, pairs: Pairs) -> Response {
+    read(site, move |shared| {
+        in_time(shared, &name(path)?, None, pairs, Kind::Sessions)
+    })
+    .await
 }
 
-async fn sessions_of(State(shared): Shares, path: NamedKey, pairs: Pairs) -> Response {
-    read(move || {
+async fn sessions_of(State(site): Sites, path: NamedKey, pairs: Pairs) -> Response {
+    read(site, move |shared| {
         let (name, key) = name_and_key(path)?;
         in_time(shared, &name, Some(&key), pairs, Kind::Sessions)
     })
@@ -290,5 +302,6 @@ fn in_time(
         times: (from, to),
         after: place(&next),
         limit: parameters.limit().map_err(Refused::bad)?,
+        bytes: MOST_BYTES,
     })
 }

@@ -74,6 +74,7 @@ where
             places: &self.places,
             watermark: self.watermark,
             wall: self.wall,
+            source: cx.source,
         };
         call(&mut self.processor, &mut own)
     }

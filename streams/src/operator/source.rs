@@ -80,6 +80,9 @@ pub(crate) trait Source: Send {
         cx: &mut SourceContext<'_>,
     );
 
+    /// The offset of the record that was taken last.
+    fn last_taken(&self) -> i64;
+
     /// The offset of the next record that is to be processed.
     fn position(&self) -> i64;
 
@@ -121,6 +124,7 @@ pub(crate) struct PartitionSource<K, V> {
     ready: Vec<Record<K, V>>,
     offsets: Vec<i64>,
     taken: usize,
+    last_taken: i64,
     /// Offset behind everything decoded, skipped records included.
     decoded: i64,
     /// Records and bytes of batches that have not been opened.
@@ -165,6 +169,7 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
             ready: Vec::new(),
             offsets: Vec::new(),
             taken: 0,
+            last_taken: -1,
             decoded: 0,
             waiting_records: 0,
             waiting_bytes: 0,
@@ -405,6 +410,9 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
             .take(limit)
             .position(|row| row.timestamp > until);
         let count = late.unwrap_or(waiting.len().min(limit));
+        if let Some(last) = count.checked_sub(1) {
+            self.last_taken = self.offsets[self.taken + last];
+        }
         if self.taken == 0 && count == self.ready.len() && chunk.rows.is_empty() {
             std::mem::swap(&mut self.ready, &mut chunk.rows);
             self.offsets.clear();
@@ -417,6 +425,10 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
         self.generator
             .stamp(&mut chunk.rows, cx.watermark, cx.others);
         chunk.watermark = *cx.watermark;
+    }
+
+    fn last_taken(&self) -> i64 {
+        self.last_taken
     }
 
     fn position(&self) -> i64 {

@@ -1,10 +1,22 @@
 //! What a processor works with.
 
 use super::Failure;
+use tidemark_client::TopicPartition;
+
 use super::stores::{Place, StoreHandle, StoreKind};
 use crate::chunk::Chunk;
 use crate::record::Record;
 use crate::state::Stores;
+
+/// Where the record is from that a processor works on, or of which it was made (Kafka: `RecordMetadata`):
+/// a record of the topic that the task reads, which may be a repartition topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRecord {
+    /// Its topic and partition.
+    pub partition: TopicPartition,
+    /// Its offset.
+    pub offset: i64,
+}
 
 /// What a processor works with (Kafka: `ProcessorContext`): stores, time, and where records go on to.
 pub struct ProcessorContext<'a, L, W> {
@@ -13,6 +25,7 @@ pub struct ProcessorContext<'a, L, W> {
     pub(crate) places: &'a [Place],
     pub(crate) watermark: i64,
     pub(crate) wall: i64,
+    pub(crate) source: Option<&'a SourceRecord>,
 }
 
 impl<L, W> ProcessorContext<'_, L, W> {
@@ -36,6 +49,14 @@ impl<L, W> ProcessorContext<'_, L, W> {
     #[must_use]
     pub fn watermark(&self) -> i64 {
         self.watermark
+    }
+
+    /// The record of a topic that it is about, if [`super::Processing::with_source`] was asked for it.
+    /// `None` if it is time that has moved on. (The record's timestamp and headers are in
+    /// [`Record`].)
+    #[must_use]
+    pub fn source(&self) -> Option<&SourceRecord> {
+        self.source
     }
 
     /// The clock as the task was last told, in milliseconds since 1970 (UTC); 0 before that.

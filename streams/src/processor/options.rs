@@ -64,6 +64,7 @@ pub struct Processing {
     /// The number of the builder, and the store's.
     pub(crate) stores: Vec<(usize, usize)>,
     pub(crate) keeps_keys: bool,
+    pub(crate) with_source: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,14 @@ impl Processing {
     #[must_use]
     pub fn on_error(mut self, policy: OnError) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Has [`super::ProcessorContext::source`] tell which record of which topic it is about. All operators
+    /// between the same topics take records one by one for it.
+    #[must_use]
+    pub fn with_source(mut self) -> Self {
+        self.with_source = true;
         self
     }
 

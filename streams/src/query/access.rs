@@ -4,7 +4,6 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tidemark_client::producer::{DefaultPartitioner, Partitioner};
 
 use super::reads::{AnyReads, Keys, Query, Reads, Row, Rows, Scan, place};
@@ -61,6 +60,12 @@ pub struct StoreInfo {
     pub bytes: usize,
     /// The tasks that have it and run here; none for a global table, which every instance has.
     pub tasks: Vec<TaskId>,
+}
+
+/// How rows of one key are read, and how large they are then.
+pub(crate) struct Reading<'a, V> {
+    pub(crate) read: &'a dyn Fn(&dyn Any, &Query<'_>) -> Rows<V>,
+    pub(crate) size: fn(&Row<V>) -> usize,
 }
 
 /// Rows, and where there are more.
@@ -360,13 +365,17 @@ impl<'a> StoreReader<'a> {
         })
     }
 
-    /// As [`Self::rows`], for people.
+    /// As [`Self::rows`], for people: values as JSON.
     pub(crate) fn json(
         &self,
         reads: &dyn AnyReads,
         query: &Query<'_>,
-    ) -> Result<Page<Value>, QueryError> {
-        self.rows(reads, query, &|store, query| reads.json(store, query))
+    ) -> Result<Page<String>, QueryError> {
+        let reading = Reading {
+            read: &|store, query| reads.json(store, query),
+            size: Row::told_bytes,
+        };
+        self.rows(reads, query, &reading)
     }
 
     /// The rows of a query, those of all tasks that run here in one order. A range is looked for and
@@ -375,11 +384,11 @@ impl<'a> StoreReader<'a> {
         &self,
         reads: &dyn AnyReads,
         query: &Query<'_>,
-        read: &dyn Fn(&dyn Any, &Query<'_>) -> Rows<V>,
+        reading: &Reading<'_, V>,
     ) -> Result<Page<V>, QueryError> {
         let (mut rows, mut next) = match query.keys {
             Keys::One(key) => {
-                let read = |store: &dyn Any| read(store, query);
+                let read = |store: &dyn Any| (reading.read)(store, query);
                 let rows = match self.at {
                     At::Global(number) => {
                         let read = read(self.access.global(number));
@@ -392,15 +401,21 @@ impl<'a> StoreReader<'a> {
                 };
                 (rows, None)
             }
-            Keys::Range(..) => self.of_range(reads, query, read)?,
+            Keys::Range(..) => self.of_range(reads, query, reading)?,
         };
         rows.sort_by(|a, b| reads.order(a.place(), b.place()));
         if reads.kind() == Kind::Sessions {
             // What was two when it was looked for may be one.
             rows.dedup_by(|a, b| a.key == b.key && a.window == b.window);
         }
-        if rows.len() > query.limit {
-            rows.truncate(query.limit);
+        let mut bytes: usize = 0;
+        let large = rows.iter().position(|row| {
+            bytes = bytes.saturating_add((reading.size)(row));
+            bytes > query.bytes
+        });
+        let wanted = large.map_or(query.limit, |last| query.limit.min(last + 1));
+        if rows.len() > wanted {
+            rows.truncate(wanted);
             next = rows.last().map(|row| (row.key.clone(), row.window));
         }
         Ok(Page { rows, next })
@@ -410,7 +425,7 @@ impl<'a> StoreReader<'a> {
         &self,
         reads: &dyn AnyReads,
         query: &Query<'_>,
-        read: &dyn Fn(&dyn Any, &Query<'_>) -> Rows<V>,
+        reading: &Reading<'_, V>,
     ) -> Result<(Vec<Row<V>>, Next), QueryError> {
         /// So many rows are read in one step.
         const STEP: usize = 512;
@@ -432,7 +447,8 @@ impl<'a> StoreReader<'a> {
             .last()
             .filter(|_| more)
             .map(|(_, place)| place.clone());
-        let mut rows = Vec::with_capacity(found.len());
+        let mut rows = Vec::new();
+        let mut bytes: usize = 0;
         let mut rest = &found[..];
         while let Some((task, _)) = rest.first() {
             let own = rest
@@ -440,6 +456,8 @@ impl<'a> StoreReader<'a> {
                 .take(STEP)
                 .take_while(|(other, _)| other == task);
             let (step, behind) = rest.split_at(own.count());
+            // What is beyond the limit is not read, but for one row that tells of it.
+            let mut last = None;
             self.with(*task, &mut |store| {
                 for (_, (key, window)) in step {
                     // A session may have become longer.
@@ -455,11 +473,23 @@ impl<'a> StoreReader<'a> {
                         times,
                         after: None,
                         limit: usize::MAX,
+                        bytes: usize::MAX,
                     };
-                    rows.extend(read(store, &one)?);
+                    let read = (reading.read)(store, &one)?;
+                    let beyond = bytes > query.bytes && !read.is_empty();
+                    let sizes = read.iter().map(|row| (reading.size)(row));
+                    bytes = bytes.saturating_add(sizes.sum());
+                    rows.extend(read);
+                    if beyond {
+                        last = Some((key.clone(), *window));
+                        break;
+                    }
                 }
                 Ok(())
             })?;
+            if last.is_some() {
+                return Ok((rows, last));
+            }
             rest = behind;
         }
         Ok((rows, next))

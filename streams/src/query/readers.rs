@@ -3,6 +3,7 @@
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use super::access::Reading;
 use super::reads::{Keys, Query, Reads, Row, key_bytes};
 use super::{QueryError, StoreReader};
 use crate::data::{Data, decode_slice};
@@ -32,9 +33,14 @@ impl<K: Data, V: Data> Typed<'_, K, V> {
             times,
             after: None,
             limit: usize::MAX,
+            bytes: usize::MAX,
         };
-        let read = |store: &dyn std::any::Any, query: &Query<'_>| self.reads.rows(store, query);
-        Ok(self.store.rows(&*self.reads, &query, &read)?.rows)
+        let reading = Reading {
+            read: &|store, query| self.reads.rows(store, query),
+            // There is no limit.
+            size: |_| 0,
+        };
+        Ok(self.store.rows(&*self.reads, &query, &reading)?.rows)
     }
 
     fn of(&self, key: &K, times: (i64, i64)) -> Result<Vec<Row<V>>, QueryError> {

@@ -24,6 +24,8 @@ pub(crate) struct Query<'a> {
     pub(crate) after: Option<Place<'a>>,
     /// The first so many rows of that order.
     pub(crate) limit: usize,
+    /// Nothing is read behind the row with which what is told becomes larger than so many bytes.
+    pub(crate) bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,13 @@ pub(crate) struct Row<V> {
     pub(crate) window: Option<Window>,
     pub(crate) value: V,
     pub(crate) timestamp: i64,
+}
+
+impl Row<String> {
+    /// How large it is, as its value is told.
+    pub(crate) fn told_bytes(&self) -> usize {
+        self.key.len() + self.value.len()
+    }
 }
 
 /// The rows of one task.
@@ -105,8 +114,9 @@ pub(crate) trait AnyReads: Any + Send + Sync {
 
     fn key_to_json(&self, key: &[u8]) -> Value;
 
-    /// The rows as people are shown them.
-    fn json(&self, store: &dyn Any, query: &Query<'_>) -> Rows<Value>;
+    /// The rows of one key, their values as people are shown them: of those that are beyond the query's
+    /// limits no more than one, which tells that there are some.
+    fn json(&self, store: &dyn Any, query: &Query<'_>) -> Rows<String>;
 
     /// Finds some of the rows that a query for a range of keys asks for, without their values.
     fn scan(&self, store: &dyn Any, query: &Query<'_>, scan: &mut Scan) -> Result<(), DataError>;
@@ -123,6 +133,16 @@ pub(crate) struct Place<'a> {
 }
 
 impl<V> Row<V> {
+    /// The row with another value.
+    fn map<W>(self, map: impl FnOnce(V) -> W) -> Row<W> {
+        Row {
+            key: self.key,
+            window: self.window,
+            value: map(self.value),
+            timestamp: self.timestamp,
+        }
+    }
+
     pub(crate) fn place(&self) -> Place<'_> {
         Place {
             key: &self.key,
@@ -165,14 +185,16 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
         }
     }
 
-    fn json(&self, store: &dyn Any, query: &Query<'_>) -> Rows<Value> {
-        let rows = self.rows(store, query)?.into_iter().map(|row| Row {
-            value: row.value.to_json(),
-            key: row.key,
-            window: row.window,
-            timestamp: row.timestamp,
-        });
-        Ok(rows.collect())
+    fn json(&self, store: &dyn Any, query: &Query<'_>) -> Rows<String> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        self.visit(store, query, &mut |row| {
+            let within = bytes <= query.bytes && rows.len() < query.limit;
+            let row = row.map(|value| value.to_json().to_string());
+            bytes += row.told_bytes();
+            rows.push(row);
+            within
+        })?;
+        Ok(rows)
     }
 
     fn scan(&self, store: &dyn Any, query: &Query<'_>, scan: &mut Scan) -> Result<(), DataError> {
@@ -224,28 +246,50 @@ pub(crate) fn key_bytes<K: Data>(key: &K) -> Result<Vec<u8>, DataError> {
 impl<K: Data, V: Data> Reads<K, V> {
     /// The rows of one key.
     pub(crate) fn rows(&self, store: &dyn Any, query: &Query<'_>) -> Rows<V> {
+        let mut rows = Vec::new();
+        self.visit(store, query, &mut |row| {
+            rows.push(row.map(V::clone));
+            true
+        })?;
+        Ok(rows)
+    }
+
+    /// Shows each row of one key, as long as `each` says so.
+    fn visit(
+        &self,
+        store: &dyn Any,
+        query: &Query<'_>,
+        each: Each<'_, V>,
+    ) -> Result<(), DataError> {
         let Keys::One(key) = query.keys else {
             return Err(DataError::new(
                 "a range of keys is looked for before it is read",
             ));
         };
-        let mut rows = match self {
-            Self::KeyValue => latest(store, key).map(Ok),
+        let mut each = |row: Row<&V>| {
+            let behind = |after| order::<K>(row.place(), after).is_gt();
+            !query.after.is_none_or(behind) || each(row)
+        };
+        match self {
+            Self::KeyValue => latest(store, key, &mut each).map(Ok),
             Self::Windows { window, slices } => store.downcast_ref().map(|store| match slices {
-                None => Ok(windows(store, window, key, query.times)),
-                Some(slices) => sliced(store, window, slices, key, query.times),
+                None => {
+                    windows(store, window, key, query.times, &mut each);
+                    Ok(())
+                }
+                Some(slices) => sliced(store, window, slices, key, query.times, &mut each),
             }),
-            Self::Spans(kind) => store
-                .downcast_ref()
-                .map(|store| Ok(spans(store, *kind, key, query.times))),
+            Self::Spans(kind) => store.downcast_ref().map(|store: &SpanStore<V>| {
+                spans(store, *kind, key, query.times, &mut each);
+                Ok(())
+            }),
         }
-        .unwrap_or_else(|| Err(other_kind()))?;
-        if let Some(after) = query.after {
-            rows.retain(|row| order::<K>(row.place(), after).is_gt());
-        }
-        Ok(rows)
+        .unwrap_or_else(|| Err(other_kind()))
     }
 }
+
+/// What rows are shown to; it says whether it wants more.
+type Each<'a, V> = &'a mut dyn FnMut(Row<&V>) -> bool;
 
 /// A search for the rows of a range. It is done in steps, so that nobody waits for all of it: what is
 /// there all the time is found, what comes or goes meanwhile may be found or not.
@@ -462,23 +506,25 @@ fn in_spans<K: Data, V: Data, F: Fn(Place<'_>) -> bool>(
 }
 
 /// The latest value of a key, in whichever store has it.
-fn latest<V: Data>(store: &dyn Any, key: &[u8]) -> Option<Vec<Row<V>>> {
-    let row = |found: Option<(&V, i64)>| {
-        let row = found.map(|(value, timestamp)| Row {
-            key: key.to_vec(),
-            window: None,
-            value: value.clone(),
-            timestamp,
-        });
-        row.into_iter().collect()
+fn latest<V: Data>(store: &dyn Any, key: &[u8], each: Each<'_, V>) -> Option<()> {
+    let mut show = |found: Option<(&V, i64)>| {
+        if let Some((value, timestamp)) = found {
+            each(Row {
+                key: key.to_vec(),
+                window: None,
+                value,
+                timestamp,
+            });
+        }
     };
     if let Some(store) = store.downcast_ref::<KeyValueStore<V>>() {
-        return Some(row(store.get(key)));
+        show(store.get(key));
+    } else if let Some(store) = store.downcast_ref::<VersionedStore<V>>() {
+        show(store.get(key));
+    } else {
+        show(store.downcast_ref::<GlobalStore<V>>()?.read().get(key));
     }
-    if let Some(store) = store.downcast_ref::<VersionedStore<V>>() {
-        return Some(row(store.get(key)));
-    }
-    Some(row(store.downcast_ref::<GlobalStore<V>>()?.read().get(key)))
+    Some(())
 }
 
 fn windows<V: Data>(
@@ -486,21 +532,25 @@ fn windows<V: Data>(
     window: &EndOf,
     key: &[u8],
     (from, to): (i64, i64),
-) -> Vec<Row<V>> {
+    each: Each<'_, V>,
+) {
     let hash = store.hash(key);
     let starts = store.starts(from).take_while(|start| *start <= to);
-    let rows = starts
-        .filter(|start| store.keeps(*start))
-        .filter_map(|start| {
-            let (value, timestamp) = store.pane(start)?.get(hash, key)?;
-            Some(Row {
-                key: key.to_vec(),
-                window: Some(window(start)),
-                value: value.clone(),
-                timestamp,
-            })
-        });
-    rows.collect()
+    for start in starts.filter(|start| store.keeps(*start)) {
+        let found = store.pane(start).and_then(|pane| pane.get(hash, key));
+        let Some((value, timestamp)) = found else {
+            continue;
+        };
+        let row = Row {
+            key: key.to_vec(),
+            window: Some(window(start)),
+            value,
+            timestamp,
+        };
+        if !each(row) {
+            return;
+        }
+    }
 }
 
 /// The slices that there are of a window, from one on. Windows begin and end where slices do, so all
@@ -517,38 +567,50 @@ fn sliced<K: Data, V: Data>(
     slices: &Slices<K, V>,
     bytes: &[u8],
     (from, to): (i64, i64),
-) -> Rows<V> {
+    each: Each<'_, V>,
+) -> Result<(), DataError> {
     let key = decode_slice::<K>(Some(bytes))?;
     let hash = store.hash(bytes);
-    let mut rows = Vec::new();
     let mut next = next_window(store, Some(slices), from, to);
     while let Some(start) = next {
         let window = window(start);
         let across = slices.slices.across(start);
         let merged = across.of_key(store, hash, bytes, |a, b| (slices.merge)(&key, a, b));
-        if let Some((Some(value), timestamp)) = merged {
-            rows.push(Row {
+        if let Some((Some(value), timestamp)) = &merged {
+            let row = Row {
                 key: bytes.to_vec(),
                 window: Some(window),
                 value,
-                timestamp,
-            });
+                timestamp: *timestamp,
+            };
+            if !each(row) {
+                break;
+            }
         }
         let behind = start.checked_add(1).filter(|from| *from <= to);
         next = behind.and_then(|from| next_window(store, Some(slices), from, to));
     }
-    Ok(rows)
+    Ok(())
 }
 
-fn spans<V: Data>(store: &SpanStore<V>, kind: Kind, key: &[u8], times: (i64, i64)) -> Vec<Row<V>> {
-    let wanted = wanted_spans(store.of(key), kind, times);
-    let rows = wanted.map(|(window, value, timestamp)| Row {
-        key: key.to_vec(),
-        window: Some(window),
-        value: value.clone(),
-        timestamp,
-    });
-    rows.collect()
+fn spans<V: Data>(
+    store: &SpanStore<V>,
+    kind: Kind,
+    key: &[u8],
+    times: (i64, i64),
+    each: Each<'_, V>,
+) {
+    for (window, value, timestamp) in wanted_spans(store.of(key), kind, times) {
+        let row = Row {
+            key: key.to_vec(),
+            window: Some(window),
+            value,
+            timestamp,
+        };
+        if !each(row) {
+            return;
+        }
+    }
 }
 
 fn wanted_spans<V>(

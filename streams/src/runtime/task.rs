@@ -12,6 +12,7 @@ use crate::error::StreamsError;
 use crate::operator::repartition::{Read, told};
 use crate::operator::source::{Source, SourceContext};
 use crate::operator::{Counts, Output, Outputs, Target};
+use crate::processor::SourceRecord;
 use crate::state::{Entry, Globals, KeyValueStore, StoreId, StoreTime, Stores};
 use crate::time::{IdleTimer, combine};
 use crate::topology::{Make, MakeContext, NodeKind, Topology, held_back, old_values};
@@ -51,6 +52,8 @@ pub(crate) struct Task {
     /// By how much the watermark is held back where each store is.
     stores_held: Vec<i64>,
     chunk: usize,
+    /// Whether an operator asks for the record of a topic that it works on.
+    with_source: bool,
     watermark: i64,
     wall: i64,
     idle_after: Option<i64>,
@@ -183,6 +186,7 @@ impl Task {
                 counts: Counts::default(),
                 failed: None,
                 input: None,
+                source: None,
                 idle: false,
                 portion: config.chunk.max(1),
                 // Where order between ways matters, all that comes of a record comes at once.
@@ -196,6 +200,7 @@ impl Task {
             } else {
                 config.chunk.max(1)
             },
+            with_source: part.nodes.iter().any(|at| topology.nodes[*at].with_source),
             watermark: i64::MIN,
             wall: 0,
             idle_after: config.idle_after,
@@ -284,6 +289,12 @@ impl Task {
             return Ok(false);
         }
         input.idle.record();
+        if self.with_source {
+            self.graph.source = Some(SourceRecord {
+                partition: input.partition.clone(),
+                offset: input.source.last_taken(),
+            });
+        }
         let (node, mut chunk) = (
             input.node,
             std::mem::replace(
@@ -306,6 +317,7 @@ impl Task {
         self.graph.settle(self.watermark);
         if !self.graph.is_unfinished() {
             self.graph.input = None;
+            self.graph.source = None;
         }
         self.check()
     }

@@ -28,6 +28,8 @@ pub(crate) struct SpanStore<A> {
     changed: Vec<u32>,
     hasher: KeyHasher,
     times: SpanTimes,
+    /// Whether what comes out of it does so when the watermark closes its spans.
+    closes: bool,
     time: StoreTime,
     len: usize,
     /// The last end of all spans that there have been.
@@ -114,12 +116,31 @@ impl<A> SpanStore<A> {
             changed: Vec::new(),
             hasher: KeyHasher::new(seed),
             times,
+            closes: true,
             time: StoreTime::default(),
             len: 0,
             latest: i64::MIN,
             far: 0,
             far_values: FarValues::default(),
         }
+    }
+
+    /// One whose spans go with time, but without anything that comes out of them: a processor's.
+    pub(crate) fn of_processor(seed: u64, keep: i64) -> Self {
+        let times = SpanTimes {
+            fire: None,
+            keep,
+            length: None,
+        };
+        Self {
+            closes: false,
+            ..Self::new(seed, times)
+        }
+    }
+
+    /// Whether a span that ends there is kept, or would be.
+    pub(crate) fn keeps(&self, end: i64) -> bool {
+        end.saturating_add(self.times.keep) > self.time.closed
     }
 
     #[inline]
@@ -486,7 +507,8 @@ impl<A: Data> Store for SpanStore<A> {
     }
 
     fn horizon(&self) -> Option<i64> {
-        let ends = self.slots.iter().flat_map(|slot| &slot.spans);
+        let slots = self.slots.iter().filter(|_| self.closes);
+        let ends = slots.flat_map(|slot| &slot.spans);
         let last = ends.map(|span| span.end).max()?;
         Some(last.saturating_add(self.times.keep))
     }

@@ -48,6 +48,7 @@ impl Node {
             idle: None,
             holds_back: 0,
             one_by_one: false,
+            with_source: false,
             wants_old: false,
             passes_old: false,
             takes_old: false,
@@ -112,6 +113,12 @@ impl Node {
     pub(crate) fn one_by_one(mut self) -> Self {
         self.one_by_one = true;
         self
+    }
+
+    /// It is told which record of a topic it works on: one at a time, then.
+    pub(crate) fn with_source(mut self) -> Self {
+        self.with_source = true;
+        self.one_by_one()
     }
 
     /// It asks those that feed it for old values.

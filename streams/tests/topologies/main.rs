@@ -6,6 +6,7 @@ mod bounds;
 mod descriptions;
 mod joins;
 mod lookups;
+mod processor_stores;
 mod processors;
 mod queries;
 mod repartition;

@@ -62,6 +62,7 @@ impl<K: Data, V: Data> Stream<K, V> {
             schedules,
             stores,
             keeps_keys,
+            with_source,
         } = processing;
         if schedules.iter().any(|schedule| schedule.interval < 1) {
             plan.problem(format!(
@@ -109,6 +110,9 @@ impl<K: Data, V: Data> Stream<K, V> {
         }
         if by_watermark {
             new = new.keeps_time::<K, V>().one_by_one();
+        }
+        if with_source {
+            new = new.with_source();
         }
         let node = plan.add(new);
         Stream::new(plan.clone(), Edge { node, port: 0 })

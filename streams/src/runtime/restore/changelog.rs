@@ -95,3 +95,61 @@ pub(super) fn was_cut(error: &StreamsError) -> bool {
         StreamsError::Consume(ConsumerError::OffsetOutOfRange { .. })
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use tidemark_broker::Broker;
+    use tidemark_broker::config::BrokerConfig;
+    use tidemark_broker::environment::Environment;
+    use tidemark_client::admin::{Mode, NewTopic, RecordsBefore};
+    use tidemark_client::producer::{ProducerConfig, ProducerRecord};
+
+    use super::*;
+
+    /// What is not there any more is told from what cannot be read: it is begun anew then.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_log_that_is_cut_while_it_is_to_be_read_is_known() {
+        let options = [
+            ("listeners", "PLAINTEXT://127.0.0.1:0"),
+            ("tidemark.http.listener", "none"),
+            ("log.dirs", "/cut"),
+        ];
+        let config = BrokerConfig::from_pairs(options).unwrap();
+        let broker = Broker::start(config, Environment::in_memory())
+            .await
+            .unwrap();
+        let client = Client::connect(&broker.bootstrap()).unwrap();
+        let admin = client.admin();
+        let made = admin
+            .create_topics([NewTopic::new("log")], Mode::Apply)
+            .await;
+        made.unwrap().all().unwrap();
+        let producer = client.producer(ProducerConfig::new()).unwrap();
+        for _ in 0..10 {
+            let record = ProducerRecord::to("log").value("x");
+            producer.send(&record).await.unwrap().await.unwrap();
+        }
+        let log = TopicPartition::new("log", 0);
+        let read = async |from| {
+            let mut offsets = Vec::new();
+            let outcome = read_range(
+                &client,
+                &Clock::system(),
+                &log,
+                (from, Some(9)),
+                &mut |record| {
+                    offsets.push(record.offset);
+                    Ok(())
+                },
+            );
+            outcome.await.map(|()| offsets)
+        };
+        assert_eq!(read(Some(7)).await.unwrap(), [7, 8]);
+        let cut = [(log.clone(), RecordsBefore::Offset(5))];
+        admin.delete_records(cut).await.unwrap().all().unwrap();
+        let error = read(Some(2)).await.unwrap_err();
+        assert!(was_cut(&error), "{error}");
+        assert_eq!(read(None).await.unwrap(), [5, 6, 7, 8]);
+        broker.shutdown().await.unwrap();
+    }
+}

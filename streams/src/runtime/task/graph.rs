@@ -3,6 +3,7 @@
 use crate::chunk::AnyChunk;
 use crate::error::StreamsError;
 use crate::operator::{Context, Counts, Operator, Outputs, Target};
+use crate::processor::SourceRecord;
 use crate::runtime::outbox::Outbox;
 use crate::state::Stores;
 
@@ -15,6 +16,8 @@ pub(crate) struct Graph {
     pub(crate) failed: Option<StreamsError>,
     /// The source partition whose records go through.
     pub(crate) input: Option<u32>,
+    /// The record that goes through, if somebody asks for it.
+    pub(crate) source: Option<SourceRecord>,
     /// Whether all source partitions are idle.
     pub(crate) idle: bool,
     /// How many rows of many go on together.
@@ -66,6 +69,7 @@ impl Graph {
                 outbox: &mut self.outbox,
                 counts: &mut self.counts,
                 input: self.input,
+                source: self.source.as_ref(),
                 idle: self.idle,
                 portion: self.portion,
                 unfinished: &mut here.unfinished,
@@ -178,6 +182,7 @@ impl Graph {
                     outbox: &mut self.outbox,
                     counts: &mut self.counts,
                     input: self.input,
+                    source: self.source.as_ref(),
                     idle: self.idle,
                     portion: self.portion,
                     unfinished: &mut here.unfinished,
