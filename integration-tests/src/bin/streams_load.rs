@@ -80,6 +80,8 @@ struct Totals {
 json_data!(Event, Totals);
 
 fn topology(query: &str, topic: &str) -> Result<Topology> {
+    // It was made when the input was.
+    let out = format!("{topic}-out");
     let builder = StreamsBuilder::new();
     let seconds = Duration::from_secs;
     let records = || {
@@ -94,7 +96,7 @@ fn topology(query: &str, topic: &str) -> Result<Topology> {
             .windowed_by(windows)
             .count()
             .values()
-            .to("out")
+            .to(&out)
     };
     match query {
         "count" => windows(TimeWindows::tumbling(seconds(10))),
@@ -104,7 +106,7 @@ fn topology(query: &str, topic: &str) -> Result<Topology> {
         "sessions" => {
             let gap = SessionWindows::with_gap(Duration::from_millis(500));
             let sessions = records().group_by_key().windowed_by_session(gap).count();
-            sessions.values().to("out");
+            sessions.values().to(&out);
         }
         "json" => {
             // The topic's key is the event's type: no repartition topic is measured here.
@@ -123,7 +125,7 @@ fn topology(query: &str, topic: &str) -> Result<Topology> {
                     },
                 ))
                 .values()
-                .to("out");
+                .to(&out);
         }
         other => bail!("no query {other}"),
     }

@@ -132,17 +132,13 @@ mod tests {
         let log = TopicPartition::new("log", 0);
         let read = async |from| {
             let mut offsets = Vec::new();
-            let outcome = read_range(
-                &client,
-                &Clock::system(),
-                &log,
-                (from, Some(9)),
-                &mut |record| {
-                    offsets.push(record.offset);
-                    Ok(())
-                },
-            );
-            outcome.await.map(|()| offsets)
+            let (clock, range) = (Clock::system(), (from, Some(9)));
+            let outcome = read_range(&client, &clock, &log, range, &mut |record| {
+                offsets.push(record.offset);
+                Ok(())
+            })
+            .await;
+            outcome.map(|()| offsets)
         };
         assert_eq!(read(Some(7)).await.unwrap(), [7, 8]);
         let cut = [(log.clone(), RecordsBefore::Offset(5))];
