@@ -88,7 +88,7 @@ fn sessions_are_kept_by_processors() {
         .map(|(of, count)| (of.key.as_str(), of.window.start, *count))
         .collect();
     assert_eq!(all, [("a", 31, 2), ("b", 90, 1), ("a", 131, 1)]);
-    driver.pipe("in", "c".to_owned(), 1, 20).unwrap();
+    driver.pipe("in", "c".to_owned(), 1_i64, 20).unwrap();
     let late = driver.read::<String, String>("out").unwrap();
     assert_eq!(late[0].value, "20-20: 1, false");
 }
@@ -162,7 +162,7 @@ fn stores_of_processors_are_read_in_ranges() {
         .to("out");
     let mut driver = TestDriver::new(&builder.build().unwrap());
     for (key, value, at) in [
-        (6, "f", 3),
+        (6_i64, "f", 3),
         (-5, "a", 2),
         (7, "g", 2),
         (-6, "z", 1),
@@ -238,7 +238,6 @@ fn a_processor_is_told_where_its_record_is_from() {
         driver.feed_to("in", Some(1), &record).unwrap();
     }
     driver.run().unwrap();
-    driver.advance_wall(second).unwrap();
     driver.advance_wall(second).unwrap();
     let out = driver.read::<String, String>("told").unwrap();
     let out: Vec<_> = out.iter().map(|record| record.value.as_str()).collect();
