@@ -278,6 +278,11 @@ impl SnapshotReader {
         Ok(Some(reader))
     }
 
+    /// How large the file is.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        Ok(self.input.metadata()?.len())
+    }
+
     /// Tells all entries, some at a time. An error says that the file is not whole, whatever was told
     /// before.
     pub(crate) fn entries(

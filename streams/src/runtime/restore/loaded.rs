@@ -118,7 +118,7 @@ pub(super) fn load(
     let Some(reader) = SnapshotReader::open(path, state)? else {
         return Ok(None);
     };
-    let wall = reader.about.wall;
+    let (wall, bytes) = (reader.about.wall, reader.size()?);
     let certain = certain(wall);
     let known: HashSet<u32> = reader.about.ends.keys().copied().collect();
     let mut from = BTreeMap::new();
@@ -174,7 +174,6 @@ pub(super) fn load(
         }
         Ok(())
     })?;
-    let bytes = std::fs::metadata(path)?.len();
     Ok(Some(Loaded { from, bytes, wall }))
 }
 
