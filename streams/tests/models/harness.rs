@@ -79,10 +79,14 @@ pub(crate) fn input(topics: usize, from: i64) -> impl Strategy<Value = Input> {
     let step = (0..topics, 0..KEYS, null, -25..30_i64, any::<bool>());
     let events = prop::collection::vec(step, 1..40);
     let cuts = prop::collection::vec(0..40_usize, 0..4);
-    (events, cuts, 0..20_i64).prop_map(move |(steps, mut cuts, delay)| {
+    let delay = prop_oneof![0..4_i64, 0..20_i64];
+    // Small steps, so that times meet what they are measured by.
+    let small = any::<bool>();
+    (events, cuts, delay, small).prop_map(move |(steps, mut cuts, delay, small)| {
         let mut time = from;
         let mut events = Vec::new();
         for (at, (topic, key, null, step, stays)) in steps.into_iter().enumerate() {
+            let step = if small { step / 5 } else { step };
             // A record of the last millisecond of 1969 has no timestamp, as Kafka has it.
             let timestamp = if time + step == -1 { -2 } else { time + step };
             // Time goes on with about every second record.
