@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tidemark_streams::testing::TestDriver;
 use tidemark_streams::time::EventTime;
-use tidemark_streams::{Change, Consumed, StreamsBuilder, StreamsError};
+use tidemark_streams::{Change, Consumed, StreamsBuilder, StreamsError, Update};
 
 /// Feeds values of keys and gives what comes out at a topic.
 fn run(
@@ -123,5 +123,30 @@ fn a_join_in_the_order_of_time_finds_what_was_valid_then() -> Result<(), Streams
     assert_eq!(run(&mut driver, &[])?, out(&[(None, 5), (Some(200), 15)]));
     driver.advance_watermark(30)?;
     assert_eq!(run(&mut driver, &[])?, out(&[(Some(600), 25)]));
+    Ok(())
+}
+
+/// There is nothing to subtract from where there is no aggregate, as in Kafka.
+#[test]
+fn nothing_is_subtracted_from_nothing() -> Result<(), StreamsError> {
+    let builder = StreamsBuilder::new();
+    let table = builder.table::<String, i64>("in").materialized("kept");
+    let add = Update::new(|_: &String, value: i64, sum: &mut Option<i64>| {
+        *sum = (value != 0).then(|| sum.unwrap_or_default() + value);
+    });
+    let grouped = table.group_by(|_, value| ("all".to_owned(), *value));
+    let sums = grouped.aggregate(add, |_, value, sum: &mut Option<i64>| {
+        *sum = Some(sum.unwrap_or(100) - value);
+    });
+    sums.to_stream().to("out");
+    let mut driver = TestDriver::new(&builder.build()?);
+    let rows = [("a", Some(0), 9), ("a", Some(5), 7), ("a", Some(6), 8)];
+    let out = run(&mut driver, &rows)?;
+    // An aggregate that begins anew has the time of the record that it begins with.
+    let expected = [(None, 9), (Some(5), 7), (Some(6), 8)];
+    assert_eq!(
+        out,
+        expected.map(|(sum, time)| ("all".to_owned(), sum, time))
+    );
     Ok(())
 }

@@ -90,6 +90,8 @@ enum Stop {
     Commit,
     Restart,
     Crash,
+    /// A restart, and in the end all that is open is closed.
+    Finish,
 }
 
 /// A topology with `make` between the topics `in`, `out` and `late`.
@@ -130,6 +132,9 @@ pub(crate) fn run_of(
     topics: &[&str],
 ) -> Result<Output, TestCaseError> {
     let first = once(topology, input, topics, 1024, Stop::Commit);
+    let finished = once(topology, input, topics, 7, Stop::Finish);
+    prop_assert_eq!(sorted(first.rows.clone()), sorted(finished.rows));
+    prop_assert_eq!(sorted(first.late.clone()), sorted(finished.late));
     for (chunk, stop) in [
         (1, Stop::Commit),
         (7, Stop::Commit),
@@ -178,14 +183,17 @@ fn once(topology: &Topology, input: &Input, topics: &[&str], chunk: usize, stop:
             driver.run().unwrap();
             match stop {
                 Stop::Commit => driver.commit().unwrap(),
-                Stop::Restart => driver.restart().unwrap(),
+                Stop::Restart | Stop::Finish => driver.restart().unwrap(),
                 Stop::Crash if at % 2 == 0 => driver.commit().unwrap(),
                 Stop::Crash => driver.crash().unwrap(),
             }
         }
     }
     driver.run().unwrap();
-    driver.advance_watermark(i64::MAX).unwrap();
+    match stop {
+        Stop::Finish => driver.finish().unwrap(),
+        _ => driver.advance_watermark(i64::MAX).unwrap(),
+    }
     driver.commit().unwrap();
     let rows = driver.read::<Windowed<i64>, Option<i64>>("out").unwrap();
     let late = driver.read::<i64, Late<i64>>("late").unwrap();

@@ -29,14 +29,56 @@ impl Session {
     }
 }
 
-/// Sessions as plain lists that are searched from one end to the other.
-fn model(
-    input: &Input,
+/// What a session goes by.
+#[derive(Clone, Copy)]
+struct Rules {
     time: EventTime,
     emit: Emit,
     gap: i64,
     grace: i64,
-) -> (Vec<Row>, Vec<LateRow>) {
+    longest: i64,
+}
+
+/// The sessions that a record goes on with: the one that it is in; or those that are near enough in front
+/// of it and behind it, as many of them as do not get too long together, the one in front first.
+fn nearest(sessions: &[Session], t: i64, rules: &Rules) -> Vec<Session> {
+    if let Some(inside) = sessions.iter().find(|s| s.start <= t && t <= s.end) {
+        return vec![*inside];
+    }
+    let before = sessions
+        .iter()
+        .filter(|s| s.end < t && t - s.end <= rules.gap);
+    let before = before.max_by_key(|s| s.end).copied();
+    let behind = sessions
+        .iter()
+        .filter(|s| s.start > t && s.start - t <= rules.gap);
+    let behind = behind.min_by_key(|s| s.start).copied();
+    let fits = |found: &[Session]| {
+        let start = found.iter().map(|s| s.start).fold(t, i64::min);
+        let end = found.iter().map(|s| s.end).fold(t, i64::max);
+        end - start <= rules.longest
+    };
+    let both: Vec<Session> = before.into_iter().chain(behind).collect();
+    let all = [
+        both,
+        before.into_iter().collect(),
+        behind.into_iter().collect(),
+    ];
+    let mut fitting = all
+        .into_iter()
+        .filter(|found| !found.is_empty() && fits(found));
+    fitting.next().unwrap_or_default()
+}
+
+/// Sessions as plain lists that are searched from one end to the other.
+fn model(input: &Input, rules: &Rules) -> (Vec<Row>, Vec<LateRow>) {
+    let Rules {
+        time,
+        emit,
+        gap,
+        grace,
+        ..
+    } = *rules;
     let (mut rows, mut late) = (Vec::new(), Vec::new());
     let by_watermark = time == EventTime::Watermark;
     let reach = if by_watermark { (gap - 1).max(0) } else { gap };
@@ -79,10 +121,9 @@ fn model(
                 pass(&mut state, &mut rows, *now);
             }
             let sessions = state.entry(key).or_default();
-            let near = |s: &Session| s.start <= t + gap && t - gap <= s.end;
-            let open = |s: &Session| emit == Emit::Update || closes_at(s.end) > *now;
-            let found = sessions.iter().filter(|s| near(s) && open(s));
-            let found: Vec<Session> = found.copied().collect();
+            let open = |s: &&Session| emit == Emit::Update || closes_at(s.end) > *now;
+            let open: Vec<Session> = sessions.iter().filter(open).copied().collect();
+            let found = nearest(&open, t, rules);
             let start = found.iter().map(|s| s.start).fold(t, i64::min);
             let end = found.iter().map(|s| s.end).fold(t, i64::max);
             if closes_at(end) <= *now {
@@ -108,7 +149,7 @@ fn model(
                         rows.push((key, session.window(), None, at));
                     }
                 }
-                sessions.retain(|s| !(near(s) && open(s)));
+                sessions.retain(|s| !found.iter().any(|gone| gone.start == s.start));
                 let sum = value + found.iter().map(|s| s.sum).sum::<i64>();
                 let fired = emit == Emit::Close && by_watermark && fires_at(end) <= *now;
                 let new = Session {
@@ -150,15 +191,18 @@ proptest! {
         emit in emits(),
         gap in 0..15_i64,
         grace in 0..20_i64,
+        longest in prop_oneof![Just(i64::MAX), 0..40_i64],
     ) {
         let windows = SessionWindows::with_gap(ms(gap))
             .allowed_lateness(ms(grace))
+            .max_length(ms(longest))
             .event_time(time);
         let made = topology(&input, |grouped| {
             grouped.windowed_by_session(windows).emit(emit).reduce(|a, b| a + b)
         });
         let output = run(&made, &input)?;
-        let (rows, late) = model(&input, time, emit, gap, grace);
+        let rules = Rules { time, emit, gap, grace, longest };
+        let (rows, late) = model(&input, &rules);
         prop_assert_eq!(sorted(output.rows), sorted(rows));
         prop_assert_eq!(sorted(output.late), sorted(late));
     }
