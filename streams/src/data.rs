@@ -24,7 +24,8 @@ pub(crate) use windowed::split_window;
 ///
 /// There are implementations for `String`, `Bytes`, `Vec<u8>`, the integers and floats (big-endian
 /// as in Kafka's own serdes), `bool`, [`Json`], `Option` (null is `None`), and `()`, which ignores
-/// what it reads and writes null. [`crate::json_data!`] makes one for a serde type.
+/// what it reads and writes null. [`crate::json_data!`] makes one for a serde type. There is none for
+/// `usize` and `isize`: how many bytes these have is up to the machine.
 ///
 /// Equal values have to have equal bytes where they are keys: keys are grouped by their bytes.
 pub trait Data: Clone + Send + Sync + 'static {

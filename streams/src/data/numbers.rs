@@ -47,6 +47,7 @@ macro_rules! number {
 }
 
 number! {
+    i8, cmp, "a number of 1 byte"; u8, cmp, "a number of 1 byte";
     i16, cmp, "a number of 2 bytes"; u16, cmp, "a number of 2 bytes";
     i32, cmp, "a number of 4 bytes"; u32, cmp, "a number of 4 bytes";
     i64, cmp, "a number of 8 bytes"; u64, cmp, "a number of 8 bytes";

@@ -25,6 +25,8 @@ fn bytes_are_kafkas() {
     check(-2_i64, Some(&[255, 255, 255, 255, 255, 255, 255, 254]));
     check(7_i32, Some(&[0, 0, 0, 7]));
     check(1.5_f64, Some(&[0x3f, 0xf8, 0, 0, 0, 0, 0, 0]));
+    check(-2_i8, Some(&[254]));
+    check(254_u8, Some(&[254]));
     check(true, Some(&[1]));
     // Nothing to write, but a value that can be counted.
     assert_eq!(encode_vec(&()).unwrap(), None);
@@ -57,6 +59,7 @@ fn bytes_are_kafkas() {
 fn what_does_not_fit_is_refused() {
     refuse::<String>(None, "null where a string");
     refuse::<String>(Some(&[0xff]), "not UTF-8");
+    refuse::<u8>(Some(&[1, 2]), "2 bytes where a number of 1 byte");
     refuse::<i64>(Some(&[1]), "1 bytes where a number of 8 bytes");
     refuse::<bool>(Some(&[2]), "not a byte that is 0 or 1");
     refuse::<Json<i32>>(Some(b"{"), "not the JSON");
