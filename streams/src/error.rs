@@ -41,9 +41,15 @@ pub enum StreamsError {
         /// What it said.
         reason: String,
     },
-    /// A key cannot be written, so it cannot be grouped or joined by.
-    #[error("a key to group or join by: {0}")]
-    Key(DataError),
+    /// A key cannot be written or read, so nothing can be grouped or joined by it.
+    #[error("{operator}: a key: {error}")]
+    Key {
+        /// The operator. What it keeps by that key is in a store of its name, unless it has been given
+        /// another one.
+        operator: String,
+        /// What is wrong with the key.
+        error: DataError,
+    },
     /// A suppression has to hold more than it may, and is to fail then.
     #[error(
         "store {store:?} may not hold more updates back: it has {records} records, {bytes} bytes"
@@ -222,6 +228,15 @@ pub enum StreamsError {
 }
 
 impl StreamsError {
+    /// Says which operator it comes from, if that is not known yet.
+    pub(crate) fn name_operator(&mut self, name: &str) {
+        if let Self::Key { operator, .. } = self
+            && operator.is_empty()
+        {
+            name.clone_into(operator);
+        }
+    }
+
     /// The error of records that were not written.
     pub(crate) fn produce(last: Option<ProduceError>) -> Self {
         match last {

@@ -188,8 +188,11 @@ impl Counts {
     }
 }
 
-/// The error of a key that has no bytes.
+/// The error of a key that has no bytes. The graph adds the operator's name.
 #[cold]
 pub(crate) fn bad_key(error: crate::data::DataError) -> StreamsError {
-    StreamsError::Key(error)
+    StreamsError::Key {
+        operator: String::new(),
+        error,
+    }
 }

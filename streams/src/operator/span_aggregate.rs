@@ -326,7 +326,10 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> SpanAggregate<K, V, A> {
             },
             value: change,
             timestamp,
-            headers: row.headers.clone(),
+            headers: match self.emit {
+                Emit::Update => row.headers.clone(),
+                _ => Headers::default(),
+            },
             watermark: row.watermark,
         });
     }

@@ -31,7 +31,9 @@ use rolling::Rolling;
 use slices::Slice;
 pub(crate) use slices::Slices;
 
-/// When results of windows come out.
+/// When results of windows come out. With every record they have that record's headers, as in Kafka;
+/// what comes out because a window has closed is of many records, and has none, also when it comes out
+/// again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Emit {
     /// With every record: what the window has so far (Kafka: `EmitStrategy.onWindowUpdate`).
@@ -353,7 +355,10 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
                     },
                     value: change,
                     timestamp: if again { window.end - 1 } else { timestamp },
-                    headers: row.headers.clone(),
+                    headers: match again {
+                        true => Headers::default(),
+                        false => row.headers.clone(),
+                    },
                     watermark: row.watermark,
                 });
             }

@@ -168,6 +168,7 @@ impl Task {
                 told: i64::MIN,
             });
             nodes.push(GraphNode {
+                name: node.name.clone(),
                 operator,
                 outputs: Outputs {
                     ports: ports.collect(),

@@ -2,7 +2,61 @@ use std::time::Duration;
 
 use tidemark_streams::testing::TestDriver;
 use tidemark_streams::time::{TimeWindows, Windowed};
-use tidemark_streams::{Consumed, Record, StreamsBuilder, StreamsError, Update};
+use tidemark_streams::{
+    Consumed, Data, DataError, Payload, Record, Stream, StreamsBuilder, StreamsError, Update,
+};
+
+/// A key that can be read and not written.
+#[derive(Clone, Debug)]
+struct Unwritable;
+
+impl Data for Unwritable {
+    fn encode<'a>(&'a self, _scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        Err(DataError::new("a key that has no bytes"))
+    }
+
+    fn decode(_payload: Payload<'_>) -> Result<Self, DataError> {
+        Ok(Self)
+    }
+
+    fn format() -> std::borrow::Cow<'static, str> {
+        "".into()
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_written_tells_the_operator() -> Result<(), StreamsError> {
+    let windows = TimeWindows::tumbling(Duration::from_millis(10));
+    let fails = |build: &dyn Fn(&Stream<Unwritable, i64>)| -> Result<String, StreamsError> {
+        let builder = StreamsBuilder::new();
+        build(&builder.stream::<Unwritable, i64>("in"));
+        let mut driver = TestDriver::new(&builder.build()?);
+        let failed = driver.pipe("in", "k".to_owned(), 1_i64, 0);
+        Ok(failed
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default())
+    };
+    let count = fails(&|stream| drop(stream.group_by_key().count()))?;
+    assert_eq!(count, "in.count: a key: a key that has no bytes");
+    let windowed = fails(&|stream| {
+        let windowed = stream.group_by_key().windowed_by(windows);
+        let _ = windowed.count().named("by_minute");
+    })?;
+    assert_eq!(windowed, "by_minute: a key: a key that has no bytes");
+    let kept = fails(&|stream| {
+        let _ = stream.to_table().materialized("kept");
+    })?;
+    assert_eq!(kept, "in.to_table: a key: a key that has no bytes");
+    let sent = fails(&|stream| {
+        let _ = stream.repartition();
+    })?;
+    assert_eq!(
+        sent,
+        "topic \"test-in-repartition\": a key that has no bytes"
+    );
+    Ok(())
+}
 
 #[test]
 fn words_are_counted_across_a_repartition_topic() -> Result<(), StreamsError> {

@@ -4,7 +4,10 @@ use tidemark_streams::testing::TestDriver;
 use tidemark_streams::time::{
     EventTime, SessionWindows, SlidingWindows, TimeWindows, Window, Windowed,
 };
-use tidemark_streams::{Consumed, Emit, Late, StreamsBuilder, StreamsError, Topology};
+use tidemark_streams::{
+    Consumed, Emit, Fold, GroupedStream, Late, Record, StreamsBuilder, StreamsError, Topology,
+    WindowedTable,
+};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -175,6 +178,62 @@ fn stream_time_has_nothing_before_1970() -> Result<(), StreamsError> {
         assert_eq!(driver.read::<String, Late<i64>>("late")?, []);
         let counts = driver.counts();
         assert_eq!((counts.bad_timestamp, counts.late), (2, 0));
+    }
+    Ok(())
+}
+
+/// What comes out with a record has its headers; what comes out because a window has closed has none,
+/// also when a late record brings it out again.
+#[test]
+fn headers_are_those_of_the_record_or_none() -> Result<(), StreamsError> {
+    type Made = WindowedTable<String, i64, i64>;
+    let kinds: [fn(&GroupedStream<String, i64>, Emit) -> Made; 4] = [
+        |grouped, emit| {
+            let windows = TimeWindows::hopping(ms(10), ms(5)).allowed_lateness(ms(50));
+            grouped.windowed_by(windows).emit(emit).reduce(|a, b| a + b)
+        },
+        |grouped, emit| {
+            let windows = TimeWindows::hopping(ms(10), ms(5)).allowed_lateness(ms(50));
+            let sum = |_: &String, value: i64, sum: &mut i64| *sum += value;
+            let sum = Fold::new(|| 0, sum);
+            grouped.windowed_by(windows).emit(emit).aggregate(sum)
+        },
+        |grouped, emit| {
+            let windows = SlidingWindows::of(ms(10)).allowed_lateness(ms(50));
+            let windowed = grouped.windowed_by_sliding(windows);
+            windowed.emit(emit).reduce(|a, b| a + b)
+        },
+        |grouped, emit| {
+            let windows = SessionWindows::with_gap(ms(10)).allowed_lateness(ms(50));
+            let windowed = grouped.windowed_by_session(windows);
+            windowed.emit(emit).reduce(|a, b| a + b)
+        },
+    ];
+    for (kind, make) in kinds.iter().enumerate() {
+        for emit in [Emit::Update, Emit::Close, Emit::Final] {
+            let builder = StreamsBuilder::new();
+            let grouped = builder.stream::<String, i64>("in").group_by_key();
+            make(&grouped, emit).to_stream().to("out");
+            let mut driver = TestDriver::new(&builder.build()?);
+            // The last but one is late, and in time.
+            for timestamp in [1, 40, 2, 41] {
+                let mut record = Record::new("k".to_owned(), 1_i64, timestamp);
+                record.headers.add("from", "here");
+                driver.feed("in", &record)?;
+                driver.run()?;
+            }
+            let again = driver.read::<Windowed<String>, Option<i64>>("out")?;
+            driver.advance_watermark(1000)?;
+            let last = driver.read::<Windowed<String>, Option<i64>>("out")?;
+            // By session the record at 2 makes [1, 2] of [1, 1].
+            let two = again.iter().filter(|row| row.value == Some(2)).count();
+            assert_eq!(two > 0, emit != Emit::Final, "{kind} {emit:?}");
+            let updates = emit == Emit::Update;
+            assert_eq!(last.is_empty(), updates, "{kind} {emit:?}");
+            for row in again.iter().chain(&last) {
+                assert_eq!(row.headers.is_empty(), !updates, "{kind} {emit:?}");
+            }
+        }
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ pub(crate) struct Graph {
 }
 
 pub(crate) struct GraphNode {
+    pub(crate) name: String,
     /// `None` for sources: what comes out of them is made by the task.
     pub(crate) operator: Option<Box<dyn Operator>>,
     pub(crate) outputs: Outputs,
@@ -76,6 +77,9 @@ impl Graph {
                 failed: &mut self.failed,
             };
             work(&mut **operator, &mut cx);
+            if let Some(error) = &mut self.failed {
+                error.name_operator(&here.name);
+            }
         }
         self.pass_on(node);
     }
