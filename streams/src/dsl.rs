@@ -22,5 +22,5 @@ pub(crate) use source::Carried;
 pub use source::Consumed;
 pub use spans::{SessionWindowedStream, SlidingWindowedStream};
 pub use stream::{Branches, JoinedStream, Produced, Repartitioned, Stream};
-pub use table::{Suppress, Table};
+pub use table::{Suppress, Table, VersionedTable};
 pub use windowed::{TimeWindowedStream, WindowedStream, WindowedTable, Windowing};

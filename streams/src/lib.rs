@@ -44,7 +44,8 @@ pub use dsl::aggregator::{Aggregator, Count, Fold, Merging, NoMerge, Reduce, Upd
 pub use dsl::{
     Branches, CogroupedStream, Consumed, Contribution, GlobalTable, GroupedStream, GroupedTable,
     JoinedStream, Produced, Repartitioned, SessionWindowedStream, SlidingWindowedStream, Stream,
-    StreamsBuilder, Suppress, Table, TimeWindowedStream, WindowedStream, WindowedTable, Windowing,
+    StreamsBuilder, Suppress, Table, TimeWindowedStream, VersionedTable, WindowedStream,
+    WindowedTable, Windowing,
 };
 pub use error::StreamsError;
 pub use operator::Counts;

@@ -145,7 +145,10 @@ pub enum NodeKind {
     /// Leaves out records of a repartition topic that have been there before.
     Deduplicate,
     /// Looks at one record at a time: map, filter and their like.
-    Stateless,
+    Stateless {
+        /// Whether records are changes of a table.
+        table: bool,
+    },
     /// Sends each record to one of several streams.
     Branch,
     /// Makes one stream of several.
@@ -172,8 +175,8 @@ pub enum NodeKind {
     LookupJoin,
     /// Joins two tables.
     TableJoin,
-    /// Holds records, or updates of a table, back.
-    Suppress,
+    /// Holds records, or updates of a table, back until event time has come somewhere.
+    Wait,
 }
 
 /// A topic as a topology names it.

@@ -36,7 +36,7 @@ async fn all_topics_that_are_missing_are_named_at_once() {
         "there: topic \"not there\" does not exist",
         "there: topic \"bad\" for its dead letters does not exist",
         "there.try_map_values: topic \"refused\" for its dead letters does not exist",
-        "there.try_map_values.count.to_stream.to: topic \"out\" does not exist",
+        "there.try_map_values.count.values.to: topic \"out\" does not exist",
         "there.try_map_values.count.to: topic \"late\" does not exist",
     ];
     assert_eq!(problems, missing);

@@ -55,7 +55,7 @@ impl<K: Data, V: Data> Table<K, V> {
         let make = Make::Operator(Arc::new(move |_| {
             Box::new(TableGroup::<_, K, V, L, W>::new(Arc::clone(&group)))
         }));
-        let new = Node::new("group_by", NodeKind::Stateless, make)
+        let new = Node::new("group_by", NodeKind::Stateless { table: true }, make)
             .input(self.current())
             .output::<L, Change<W>>()
             .wants_old();

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub use suppress::Suppress;
+pub use versioned::VersionedTable;
 
 use super::stream::Stream;
 use super::view::View;
@@ -119,13 +120,15 @@ where
     /// `KTable.toStream`).
     #[must_use]
     pub fn to_stream(&self) -> Stream<K, Option<V>> {
-        self.each_change(|row, out| out.push(row.map_value(|_, change: Change<V>| change.new)))
+        self.each_change("to_stream", |row, out| {
+            out.push(row.map_value(|_, change: Change<V>| change.new));
+        })
     }
 
     /// The table's values as they come; keys that go do not show.
     #[must_use]
     pub fn values(&self) -> Stream<K, V> {
-        self.each_change(|row: Record<K, Change<V>>, out| {
+        self.each_change("values", |row: Record<K, Change<V>>, out| {
             let Record {
                 key,
                 value,
@@ -145,7 +148,7 @@ where
         })
     }
 
-    fn each_change<W, F>(&self, each: F) -> Stream<K, W>
+    fn each_change<W, F>(&self, operation: &str, each: F) -> Stream<K, W>
     where
         W: Clone + Send + 'static,
         F: Fn(Record<K, Change<V>>, &mut Vec<Record<K, W>>) + Send + Sync + 'static,
@@ -154,7 +157,7 @@ where
         let make = Make::Operator(Arc::new(move |_| {
             Box::new(Stateless::new(Arc::clone(&each)))
         }));
-        let new = Node::new("to_stream", NodeKind::Stateless, make);
+        let new = Node::new(operation, NodeKind::Stateless { table: true }, make);
         let node = self.plan.add(new.input(self.from).output::<K, W>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 })
     }
@@ -178,7 +181,8 @@ impl<K: Data, V: Data> Table<K, V> {
             let each = |row: Record<K, Change<V>>, out: &mut Vec<_>| out.push(row);
             Box::new(Stateless::new(Arc::new(each)))
         }));
-        let mut new = Node::new("changes", NodeKind::Stateless, make).input(self.from);
+        let mut new =
+            Node::new("changes", NodeKind::Stateless { table: true }, make).input(self.from);
         if old {
             self.keep_old();
             new = new.wants_old();

@@ -5,27 +5,31 @@ use std::marker::PhantomData;
 use super::{Context, Operator, bad_key};
 use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
+use crate::late::{Late, LateReason, LateWindow};
 use crate::record::{Change, Record};
-use crate::state::{StoreId, VersionedStore};
+use crate::state::{Store, StoreId, VersionedStore};
 
 /// The output of all changes.
 pub(crate) const ALL: usize = 0;
 /// The output of those that are not older than what is there.
 pub(crate) const LATEST: usize = 1;
+/// The output of those that are older than the history goes back.
+pub(crate) const LATE: usize = 2;
 
-/// Puts each change in by its timestamp. Those that are older than the history goes back are counted
-/// as late and left out.
+/// Puts each change in by its timestamp.
 pub(crate) struct KeepVersions<K, V> {
     store: StoreId,
+    history: i64,
     wants_old: bool,
     scratch: Vec<u8>,
     types: PhantomData<fn(K, V)>,
 }
 
 impl<K, V> KeepVersions<K, V> {
-    pub(crate) fn new(store: StoreId, wants_old: bool) -> Self {
+    pub(crate) fn new(store: StoreId, history: i64, wants_old: bool) -> Self {
         Self {
             store,
+            history,
             wants_old,
             scratch: Vec::new(),
             types: PhantomData,
@@ -52,6 +56,10 @@ impl<K: Data, V: Data> Operator for KeepVersions<K, V> {
             };
             let Some(put) = store.put(bytes, row.value.new.clone(), row.timestamp) else {
                 cx.counts.late += 1;
+                if cx.outputs.is_used(LATE) {
+                    let late = late(row, self.history, store.time().stream_time);
+                    cx.outputs.get::<K, Late<Option<V>>>(LATE).rows.push(late);
+                }
                 continue;
             };
             let change = Change {
@@ -75,4 +83,22 @@ impl<K: Data, V: Data> Operator for KeepVersions<K, V> {
             output.chunk.set_watermark(input.watermark);
         }
     }
+}
+
+/// A change that came when the table's largest timestamp was `now`.
+#[cold]
+fn late<K, V>(row: Record<K, Change<V>>, history: i64, now: i64) -> Record<K, Late<Option<V>>> {
+    let window = LateWindow {
+        start: row.timestamp,
+        end: row.timestamp.saturating_add(history),
+    };
+    row.map_value(|_, change| Late {
+        value: change.new,
+        window,
+        windows: 1,
+        watermark: now,
+        lateness: now.saturating_sub(window.end),
+        reason: LateReason::HistoryOver,
+        taken: false,
+    })
 }

@@ -342,9 +342,9 @@ where
         if !cx.outputs.is_used(port) {
             return;
         }
-        let grace = match reason {
-            LateReason::WindowClosed => self.windows.grace,
-            LateReason::GraceOver => self.windows.retention(side),
+        let grace = match self.windows.time {
+            EventTime::Watermark => self.windows.grace,
+            EventTime::StreamTime => self.windows.retention(side),
         };
         let value = Late {
             value: row.value.clone(),

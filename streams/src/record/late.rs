@@ -53,6 +53,8 @@ pub enum LateReason {
     WindowClosed,
     /// Stream time had passed the window's end and the grace period.
     GraceOver,
+    /// The largest timestamp of a versioned table had passed the record's and the history.
+    HistoryOver,
 }
 
 impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for Late<V> {

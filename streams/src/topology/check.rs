@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Node, NodeKind, Partitioning, Topic, TopicEnd, Topology};
+use super::{GlobalSpec, Node, NodeKind, Partitioning, StoreSpec, Topic, TopicEnd, Topology};
 use crate::error::StreamsError;
 
 /// What is wrong with how topics are read and written, whatever the cluster has.
@@ -35,6 +35,17 @@ pub(super) fn topics(nodes: &[Node]) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Names that are a store's and a global table's: whoever reads one by its name would not know which.
+pub(super) fn names(stores: &[StoreSpec], globals: &[GlobalSpec]) -> Vec<String> {
+    let names = stores.iter().map(|store| store.name.as_str());
+    names
+        .filter(|name| globals.iter().any(|global| global.name == *name))
+        .map(|name| {
+            format!("a store and a global table have the name {name:?}: give the store another one")
+        })
+        .collect()
 }
 
 /// Sources that keep a place in their topics, with each of those. Global tables are read as a whole

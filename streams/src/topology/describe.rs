@@ -17,7 +17,8 @@ impl std::fmt::Display for NodeKind {
             }
             Self::Sink { topic } => write!(f, "writes {topic}"),
             Self::Deduplicate => f.write_str("deduplication"),
-            Self::Stateless => f.write_str("stateless"),
+            Self::Stateless { table: false } => f.write_str("stateless"),
+            Self::Stateless { table: true } => f.write_str("stateless, of a table"),
             Self::Branch => f.write_str("branches"),
             Self::Merge => f.write_str("merge"),
             Self::Process => f.write_str("processor"),
@@ -28,7 +29,7 @@ impl std::fmt::Display for NodeKind {
             Self::StreamJoin { windows } => write!(f, "join of streams: {windows}"),
             Self::LookupJoin => f.write_str("join with a table"),
             Self::TableJoin => f.write_str("join of tables"),
-            Self::Suppress => f.write_str("suppression"),
+            Self::Wait => f.write_str("waits for event time"),
         }
     }
 }

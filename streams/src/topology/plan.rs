@@ -340,6 +340,7 @@ impl Plan {
         let mut state = self.0.lock();
         let mut problems = state.problems.clone();
         problems.extend(check::topics(&state.nodes));
+        problems.extend(check::names(&state.stores, &state.globals));
         if !problems.is_empty() {
             return Err(StreamsError::Topology(problems));
         }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use tidemark_streams::time::{JoinWindows, TimeWindows};
+use tidemark_streams::time::{EventTime, JoinWindows, TimeWindows};
 use tidemark_streams::{
-    Consumed, Produced, Repartitioned, StreamsBuilder, StreamsError, Topology, json_data,
+    Consumed, Produced, Repartitioned, StreamsBuilder, StreamsError, Suppress, Topology, json_data,
 };
 
 const fn ms(millis: u64) -> Duration {
@@ -53,13 +53,39 @@ orders.left_join.left-unmatched]
   orders.left_join.split.to-2: writes paid <- orders.left_join.split#1
   orders.left_join.to: writes late_orders <- orders.left_join#1
   orders.count: aggregate by windows: tumbling 500 ms <- orders [orders.count]
-  orders.count.to_stream: stateless <- orders.count#0
-  orders.count.to_stream.to: writes counts <- orders.count.to_stream
+  orders.count.values: stateless, of a table <- orders.count#0
+  orders.count.values.to: writes counts <- orders.count.values
 subtopology 1
   payments: reads payments
   payments.select_key: stateless <- payments
   payments.select_key.to: writes <application>-payments.select_key-repartition <- \
 payments.select_key [payments.select_key-repartition-written]
+",
+    );
+}
+
+#[test]
+fn operators_say_what_they_do() {
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream::<String, i64>("in");
+    let table = stream.in_order(ms(5), EventTime::Watermark).to_table();
+    let even = table.filter(|_, value| value % 2 == 0);
+    let held = even.suppress_until_time_limit(ms(10), Suppress::new());
+    held.to_stream().to("out");
+    check(
+        &builder.build().unwrap().describe(),
+        "\
+subtopology 0
+  in: reads in
+  in.in_order: waits for event time <- in [in.in_order]
+  in.in_order.to_table: table <- in.in_order
+  in.in_order.to_table.filter: stateless, of a table <- in.in_order.to_table
+  in.in_order.to_table.filter.suppress: waits for event time <- in.in_order.to_table.filter \
+[in.in_order.to_table.filter.suppress]
+  in.in_order.to_table.filter.suppress.to_stream: stateless, of a table <- \
+in.in_order.to_table.filter.suppress
+  in.in_order.to_table.filter.suppress.to_stream.to: writes out <- \
+in.in_order.to_table.filter.suppress.to_stream
 ",
     );
 }
@@ -91,8 +117,8 @@ fn as_a_flow_chart() {
     n3["the_text.select_key-repartition.read<br/>reads #lt;application#gt;-the_text.select_key-repartition"]
     n4["the_text.select_key-repartition<br/>deduplication"]
     n5["the_text.select_key-repartition.count<br/>aggregate"]
-    n6["the_text.select_key-repartition.count.to_stream<br/>stateless"]
-    n7["the_text.select_key-repartition.count.to_stream.to<br/>writes counts"]
+    n6["the_text.select_key-repartition.count.values<br/>stateless, of a table"]
+    n7["the_text.select_key-repartition.count.values.to<br/>writes counts"]
     st1[("the_text.select_key-repartition-read")]
     st2[("the_text.select_key-repartition.count")]
   end
@@ -337,6 +363,30 @@ fn a_topic_is_read_as_it_is_written() {
          reads them as i64; in.to writes values of the topic middle as i64, and middle reads them as \
          UTF-8 text"
     );
+}
+
+#[test]
+fn a_store_and_a_global_table_have_names_of_their_own() {
+    let one_name = "the topology cannot run: a store and a global table have the name \"prices\": \
+                    give the store another one";
+    let global_first = refusal(|builder| {
+        let _ = builder.global_table::<String, i64>("prices");
+        let stream = builder.stream::<String, i64>("in");
+        let _ = stream.group_by_key().count().materialized("prices");
+    });
+    assert_eq!(global_first, one_name);
+    let store_first = refusal(|builder| {
+        let stream = builder.stream::<String, i64>("in");
+        let _ = stream.group_by_key().count().materialized("prices");
+        let _ = builder.global_table::<String, i64>("prices");
+    });
+    assert_eq!(store_first, one_name);
+    let two = refusal(|builder| {
+        let stream = builder.stream::<String, i64>("in");
+        let _ = stream.group_by_key().count().materialized("counts");
+        let _ = builder.global_table::<String, i64>("prices");
+    });
+    assert_eq!(two, "");
 }
 
 #[test]

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use tidemark_streams::testing::TestDriver;
 use tidemark_streams::time::EventTime;
-use tidemark_streams::{Change, Consumed, StreamsBuilder, StreamsError, Update};
+use tidemark_streams::{
+    Change, Consumed, Late, LateReason, Record, StreamsBuilder, StreamsError, Update,
+};
 
 /// Feeds values of keys and gives what comes out at a topic.
 fn run(
@@ -87,6 +89,51 @@ fn records_without_a_key_are_counted_and_left_out() -> Result<(), StreamsError> 
     driver.pipe("stream", None::<String>, Some(1_i64), 0)?;
     assert_eq!(run(&mut driver, &[])?, []);
     assert_eq!(driver.counts().null_key, 2);
+    Ok(())
+}
+
+#[test]
+fn changes_from_before_the_history_are_told() -> Result<(), StreamsError> {
+    let builder = StreamsBuilder::new();
+    let table = builder.table::<String, i64>("in");
+    let table = table.versioned(Duration::from_millis(10));
+    table.to_stream().to("out");
+    table.late().to("late");
+    let mut driver = TestDriver::new(&builder.build()?);
+    // 10 is just not too late, 9 is, and the key that goes at 5 is by 5 milliseconds.
+    let rows = [
+        ("a", Some(1), 20),
+        ("b", Some(2), 10),
+        ("c", Some(3), 9),
+        ("a", None, 5),
+    ];
+    let taken = run(&mut driver, &rows)?.into_iter();
+    let taken: Vec<_> = taken.map(|(key, ..)| key).collect();
+    assert_eq!(taken, ["a", "b"]);
+    assert_eq!(driver.counts().late, 2);
+    driver.restart()?;
+    run(&mut driver, &[("d", Some(4), 9)])?;
+    let late = driver.read::<String, Late<Option<i64>>>("late")?;
+    let told = late.iter().map(|row| {
+        let Late { value, window, .. } = row.value;
+        let at = (window.start, window.end, row.value.lateness);
+        (row.key.as_str(), value, at)
+    });
+    let told: Vec<_> = told.collect();
+    let expected = [
+        ("c", Some(3), (9, 19, 1)),
+        ("a", None, (5, 15, 5)),
+        ("d", Some(4), (9, 19, 1)),
+    ];
+    assert_eq!(told, expected);
+    let of = |row: &Record<String, Late<Option<i64>>>| {
+        (row.value.reason, row.value.watermark, row.value.taken)
+    };
+    assert!(
+        late.iter()
+            .all(|row| of(row) == (LateReason::HistoryOver, 20, false))
+    );
+    assert_eq!(driver.counts().late, 1);
     Ok(())
 }
 

@@ -37,7 +37,7 @@ impl<K: Data, V: Data> Stream<K, V> {
             let operator = InOrder::<K, V>::new(name.clone(), wait, time, store);
             Box::new(InPortions::new(operator))
         }));
-        let mut new = Node::new("in_order", NodeKind::Suppress, make)
+        let mut new = Node::new("in_order", NodeKind::Wait, make)
             .input(self.from)
             .output::<K, V>()
             .store(store);

@@ -18,7 +18,7 @@ where
     ///
     /// The headers are decimal numbers, `tidemark.late.window.start`, `tidemark.late.window.end`,
     /// `tidemark.late.windows`, `tidemark.late.watermark`, `tidemark.late.by` (milliseconds), and the
-    /// words `tidemark.late.reason` (`window_closed` or `grace_over`) and `tidemark.late.taken` (`true`
+    /// words `tidemark.late.reason` (`window_closed`, `grace_over` or `history_over`) and `tidemark.late.taken` (`true`
     /// if another window took the record).
     #[must_use]
     pub fn in_headers(&self) -> Stream<K, V> {
@@ -27,7 +27,7 @@ where
                 |row: Record<K, Late<V>>, out: &mut Vec<Record<K, V>>| out.push(told_by(row)),
             )))
         }));
-        let new = Node::new("in_headers", NodeKind::Stateless, make);
+        let new = Node::new("in_headers", NodeKind::Stateless { table: false }, make);
         let node = self.plan.add(new.input(self.from).output::<K, V>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 }).with_key_changed(self.key_changed)
     }
@@ -53,6 +53,7 @@ fn told_by<K, V>(row: Record<K, Late<V>>) -> Record<K, V> {
     let reason = match reason {
         LateReason::WindowClosed => "window_closed",
         LateReason::GraceOver => "grace_over",
+        LateReason::HistoryOver => "history_over",
     };
     tell("tidemark.late.reason", reason.to_owned());
     tell("tidemark.late.taken", taken.to_string());

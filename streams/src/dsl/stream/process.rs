@@ -146,7 +146,8 @@ impl<K: Data, V: Data> Stream<K, V> {
             let (map, policy) = (Arc::clone(&map), at_task(&policy, cx));
             Box::new(TryMap::<_, K, V, W>::new(map, cx.name.into(), policy))
         }));
-        let new = Node::new("try_map_values", NodeKind::Stateless, make).dead_letters(dead_letters);
+        let new = Node::new("try_map_values", NodeKind::Stateless { table: false }, make)
+            .dead_letters(dead_letters);
         let node = self.plan.add(new.input(self.from).output::<K, W>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 }).with_key_changed(self.key_changed)
     }

@@ -25,7 +25,7 @@ where
         let make = Make::Operator(Arc::new(move |_| {
             Box::new(Stateless::new(Arc::clone(&each)))
         }));
-        let new = Node::new(operation, NodeKind::Stateless, make);
+        let new = Node::new(operation, NodeKind::Stateless { table: false }, make);
         let node = self.plan.add(new.input(self.from).output::<L, W>());
         Stream::new(self.plan.clone(), Edge { node, port: 0 })
             .with_key_changed(self.key_changed || changes_key)

@@ -52,7 +52,8 @@ impl<K: Data, V: Data> Table<K, V> {
             Box::new(TableMap::<_, K, V, W>::new(map, cx.gets_old, skip_absent))
         }));
         let add = |from| {
-            let mut new = Node::new(operation, NodeKind::Stateless, make.clone()).passes_old();
+            let mut new = Node::new(operation, NodeKind::Stateless { table: true }, make.clone())
+                .passes_old();
             if skip_absent {
                 new = new.takes_old();
             }

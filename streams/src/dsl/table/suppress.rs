@@ -139,7 +139,7 @@ impl<K: Data, V: Data> Table<K, V> {
             let operator = SuppressOperator::<_, K, V>::new(rules, cx.store(store));
             Box::new(InPortions::new(operator))
         }));
-        let mut new = Node::new("suppress", NodeKind::Suppress, make)
+        let mut new = Node::new("suppress", NodeKind::Wait, make)
             .input(self.from)
             .output::<K, Change<V>>()
             .store(store)

@@ -1,12 +1,15 @@
 //! Tables that know what was when.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Kept, Table};
 use crate::data::Data;
+use crate::dsl::stream::Stream;
 use crate::dsl::view::View;
-use crate::operator::keep_versions::{ALL, KeepVersions, LATEST};
+use crate::late::Late;
+use crate::operator::keep_versions::{ALL, KeepVersions, LATE, LATEST};
 use crate::query::Reads;
 use crate::record::Change;
 use crate::state::{Getter, VersionedStore};
@@ -20,8 +23,8 @@ impl<K: Data, V: Data> Table<K, V> {
     /// A stream that is joined with it finds the value that was valid at the record's time, as far as
     /// the history goes back behind the table's largest timestamp. Changes that are not the latest of
     /// their key show in [`Self::to_stream`], but neither in joins of tables nor in aggregates.
-    /// Changes from before the history are counted as late and left out. Tables that are filtered or
-    /// mapped from it have its history, too.
+    /// Changes from before the history are left out: they are records of [`VersionedTable::late`].
+    /// Tables that are filtered or mapped from it have its history, too.
     ///
     /// ```
     /// use std::time::Duration;
@@ -40,7 +43,7 @@ impl<K: Data, V: Data> Table<K, V> {
     /// # Ok::<(), tidemark_streams::StreamsError>(())
     /// ```
     #[must_use]
-    pub fn versioned(&self, history: Duration) -> Self {
+    pub fn versioned(&self, history: Duration) -> VersionedTable<K, V> {
         let plan = &self.plan;
         let history = millis(history);
         let name = format!("{}.versioned", plan.name(self.from.node));
@@ -51,12 +54,17 @@ impl<K: Data, V: Data> Table<K, V> {
             reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
         });
         let make = Make::Operator(Arc::new(move |cx| {
-            Box::new(KeepVersions::<K, V>::new(cx.store(store), cx.wants_old))
+            Box::new(KeepVersions::<K, V>::new(
+                cx.store(store),
+                history,
+                cx.wants_old,
+            ))
         }));
         let new = Node::new("versioned", NodeKind::Table, make)
             .input(self.from)
             .output::<K, Change<V>>()
             .output::<K, Change<V>>()
+            .output::<K, Late<Option<V>>>()
             .store(store);
         let node = plan.add(new);
         let view = View::new(
@@ -64,10 +72,61 @@ impl<K: Data, V: Data> Table<K, V> {
             move |cx| Getter::Versioned(cx.store(store)),
         );
         let edge = |port| Edge { node, port };
-        Self {
-            kept: Kept::Store(store),
-            latest: Some(edge(LATEST)),
-            ..Self::computed(plan.clone(), edge(ALL), Some(view))
+        VersionedTable {
+            table: Self {
+                kept: Kept::Store(store),
+                latest: Some(edge(LATEST)),
+                ..Self::computed(plan.clone(), edge(ALL), Some(view))
+            },
+            late: Stream::new(plan.clone(), edge(LATE)),
         }
+    }
+}
+
+/// A table with its history, and the changes that came too late for it. Made by [`Table::versioned`]. It
+/// derefs to the table.
+pub struct VersionedTable<K, V> {
+    table: Table<K, V>,
+    late: Stream<K, Late<Option<V>>>,
+}
+
+impl<K, V> Clone for VersionedTable<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            late: self.late.clone(),
+        }
+    }
+}
+
+impl<K, V> VersionedTable<K, V>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    /// Gives the operator that keeps the table a name of its own, as [`Table::named`] does.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self {
+            table: self.table.named(name),
+            ..self
+        }
+    }
+}
+
+impl<K, V> VersionedTable<K, V> {
+    /// Changes that were older than the history goes back, `None` for a key that was to go. Their
+    /// window is from when they were to be valid to as long behind as the history goes.
+    #[must_use]
+    pub fn late(&self) -> Stream<K, Late<Option<V>>> {
+        self.late.clone()
+    }
+}
+
+impl<K, V> Deref for VersionedTable<K, V> {
+    type Target = Table<K, V>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.table
     }
 }

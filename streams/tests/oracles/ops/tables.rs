@@ -16,7 +16,7 @@ fn kept(built: &mut Built, node: &Node, table: Table<Dyn, Dyn>) -> Outcome {
     let table = match node.int("history") {
         Some(history) => {
             let history = u64::try_from(history).unwrap_or_default();
-            table.versioned(Duration::from_millis(history))
+            (*table.versioned(Duration::from_millis(history))).clone()
         }
         None => table,
     };
