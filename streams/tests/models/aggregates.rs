@@ -6,10 +6,9 @@ use proptest::prelude::*;
 use tidemark_streams::time::{TimeWindows, Windowed};
 use tidemark_streams::{Contribution, Emit, Fold, StreamsBuilder};
 
-use crate::harness::{
-    ByKey, Event, Input, TOPICS, add_windows, check_windows, inputs, ms, push, read, run,
-};
+use crate::harness::{ByKey, Event, Input, TOPICS, inputs, ms, push, read, run};
 use crate::seed::cases;
+use crate::windows_behind::{add_windows, check_windows};
 
 /// Values in a row, as the tests' aggregates write them.
 fn append(list: &mut String, topic: usize, value: i64) {

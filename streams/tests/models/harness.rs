@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidemark_streams::testing::{DriverConfig, TestDriver};
-use tidemark_streams::time::{EventTime, TimeWindows, Windowed};
-use tidemark_streams::{Consumed, Data, Emit, Record, Stream, Topology};
+use tidemark_streams::time::EventTime;
+use tidemark_streams::{Consumed, Data, Record, Topology};
 
 /// The input's topics.
 pub(crate) const TOPICS: [&str; 2] = ["a", "b"];
@@ -231,7 +231,7 @@ pub(crate) fn run_to_the_end(
     if input.events.iter().all(|event| event.topic == 0) {
         // What comes out twice because of a crash is the same both times. With several topics there is
         // more to take turns with at once than there was when it came.
-        let crashed = once(topology, input, 7, Stop::Crash, End::Watermark);
+        let crashed = run_with_crashes(topology, input);
         for topic in outputs(&driver, &crashed) {
             let records = |driver: &TestDriver| -> BTreeSet<_> {
                 driver.bytes(&topic).concat().into_iter().collect()
@@ -245,6 +245,11 @@ pub(crate) fn run_to_the_end(
         }
     }
     Ok(driver)
+}
+
+/// Runs a topology over an input, with crashes in turn with commits.
+pub(crate) fn run_with_crashes(topology: &Topology, input: &Input) -> TestDriver {
+    once(topology, input, 7, Stop::Crash, End::Watermark)
 }
 
 /// The topics that have to be the same. With a restart a task forgets whom it has told of its watermark,
@@ -313,53 +318,4 @@ pub(crate) fn read<V: Data>(driver: &mut TestDriver, topic: &str) -> ByKey<V> {
 /// Adds what is to come out.
 pub(crate) fn push<V>(rows: &mut ByKey<V>, key: i64, value: V, timestamp: i64) {
     rows.entry(key).or_default().push((value, timestamp));
-}
-
-/// Tumbling windows of that size behind a stream of the input's values: each value in the sum of its window,
-/// or late.
-pub(crate) fn add_windows(stream: &Stream<i64, i64>, size: i64, grace: i64) {
-    let windows = TimeWindows::tumbling(ms(size)).allowed_lateness(ms(grace));
-    let windowed = stream.group_by_key().windowed_by(windows);
-    let sums = windowed.emit(Emit::Final).reduce(|a, b| a + b);
-    sums.values().to("windows");
-    sums.late().in_headers().to("late");
-}
-
-/// Checks that they have all values once, and that none is late that was not so for the task that took it
-/// first. `key` is what its key is there.
-pub(crate) fn check_windows(
-    driver: &mut TestDriver,
-    input: &Input,
-    (size, grace): (i64, i64),
-    key: impl Fn(&Event) -> i64,
-) -> Result<(), TestCaseError> {
-    let taken = input.taken(TOPICS.len());
-    let start = |event: &Event| event.timestamp.div_euclid(size) * size;
-    let mut in_windows = 0;
-    for row in driver.read::<Windowed<i64>, i64>("windows")? {
-        prop_assert_eq!(in_windows & row.value, 0);
-        in_windows |= row.value;
-        for event in taken.iter().flatten().map(|taken| taken.event) {
-            if row.value & event.value.unwrap() != 0 {
-                let place = (row.key.key, row.key.window.start);
-                prop_assert_eq!(place, (key(&event), start(&event)));
-            }
-        }
-    }
-    let mut late = 0;
-    for row in driver.read::<i64, i64>("late")? {
-        prop_assert_eq!((in_windows | late) & row.value, 0);
-        late |= row.value;
-    }
-    let all = taken
-        .iter()
-        .flatten()
-        .map(|taken| taken.event.value.unwrap());
-    prop_assert_eq!(in_windows | late, all.sum::<i64>());
-    for Taken { event, front, .. } in taken.iter().flatten() {
-        let in_time = start(event) + size - 1 + grace > *front;
-        let is_there = in_windows & event.value.unwrap() != 0;
-        prop_assert!(!in_time || is_there, "{:?} is late", event);
-    }
-    Ok(())
 }

@@ -4,11 +4,9 @@ use proptest::prelude::*;
 use tidemark_streams::StreamsBuilder;
 use tidemark_streams::time::EventTime;
 
-use crate::harness::{
-    ByKey, Event, TOPICS, Taken, add_windows, check_windows, event_time, inputs, ms, push, read,
-    run,
-};
+use crate::harness::{ByKey, Event, TOPICS, Taken, event_time, inputs, ms, push, read, run};
 use crate::seed::cases;
+use crate::windows_behind::{add_windows, check_windows};
 
 /// What comes out of one partition, in order.
 fn model(partition: &[Taken], wait: i64, time: EventTime) -> Vec<Event> {

@@ -11,6 +11,7 @@ mod processors;
 mod stream_joins;
 mod suppression;
 mod versions;
+mod windows_behind;
 
 #[path = "../seed/mod.rs"]
 mod seed;
