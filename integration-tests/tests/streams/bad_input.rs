@@ -110,6 +110,12 @@ async fn what_the_cluster_does_not_take_stops_it_or_is_left_out() {
         streams.metrics().contains("skipped_outputs_total 2")
     })
     .await;
+    // The others were written, and they alone count as that.
+    until("a commit", || {
+        let figures = streams.metrics();
+        figures.contains("tidemark_streams_records_out_total 5\n")
+    })
+    .await;
     streams.run_until_caught_up().await.unwrap();
     let values = |records: Vec<(String, String)>| {
         let values = records.into_iter().map(|(_, value)| value);

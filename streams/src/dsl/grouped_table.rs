@@ -69,6 +69,17 @@ impl<K: Data, V: Data> Table<K, V> {
 impl<K: Data, V: Data> GroupedTable<K, V> {
     /// Gives the grouping a name of its own, and with it the repartition topic and what is made of the
     /// groups, as [`Stream::named`] does (Kafka: `Grouped.as`).
+    ///
+    /// ```
+    /// # use tidemark_streams::StreamsBuilder;
+    /// let builder = StreamsBuilder::new();
+    /// let homes = builder.table::<String, String>("homes");
+    /// let towns = homes.group_by(|_, town| (town.clone(), ())).named("towns");
+    /// let _ = towns.count();
+    /// let described = builder.build()?.describe();
+    /// assert!(described.contains("<application>-towns-repartition"));
+    /// # Ok::<(), tidemark_streams::StreamsError>(())
+    /// ```
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.changes = self.changes.named(name);
