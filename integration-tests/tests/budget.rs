@@ -22,12 +22,17 @@ fn concatenate(before: String, value: String) -> String {
 }
 
 /// Each kind of store, filled through its operator.
-const KINDS: [(&str, Build); 9] = [
+const KINDS: [(&str, Build); 10] = [
     ("table", |_, left, _| {
         let _ = left.group_by_key().reduce(concatenate);
     }),
     ("windows", |_, left, _| {
         let windows = TimeWindows::tumbling(s(3600));
+        let _ = left.group_by_key().windowed_by(windows).reduce(concatenate);
+    }),
+    // Some have closed, and what they have in common is kept.
+    ("hopping", |_, left, _| {
+        let windows = TimeWindows::hopping(s(10), s(3));
         let _ = left.group_by_key().windowed_by(windows).reduce(concatenate);
     }),
     ("sessions", |_, left, _| {

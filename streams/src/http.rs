@@ -253,11 +253,11 @@ fn positions(shared: &Shared) -> Value {
         }));
     }
     let restoring = shared.restoring.lock().clone();
-    let restoring = restoring.iter().map(|(id, progress)| {
+    let restoring = restoring.iter().map(|(id, own)| {
         json!({
             "task": id.to_string(),
-            "restored": progress.restored,
-            "total": progress.total,
+            "restored": own.progress.restored,
+            "total": own.progress.total,
         })
     });
     let restoring: Vec<Value> = restoring.collect();

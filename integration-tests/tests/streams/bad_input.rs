@@ -237,6 +237,22 @@ async fn state_has_a_budget() {
         matches!(failed, StreamsError::StateTooLarge { budget: 1000, .. }),
         "{failed}"
     );
+    // Global tables are read before anything else: they have to fit by then.
+    let builder = StreamsBuilder::new();
+    let table = builder.global_table::<String, String>("text");
+    let words = builder.stream::<String, String>("word_counts");
+    let found = words.join_global(&table, |word, _| word.clone(), |_, line| line.clone());
+    found.peek(|_| ()).to("word_counts");
+    let reader = config(&broker, "reader").state_budget(1000);
+    let failed = Streams::start(&builder.build().unwrap(), reader).await;
+    assert!(
+        matches!(
+            failed,
+            Err(StreamsError::StateTooLarge { budget: 1000, .. })
+        ),
+        "{:?}",
+        failed.err()
+    );
     broker.shutdown().await.unwrap();
 }
 

@@ -174,7 +174,7 @@ impl<'a> Access<'a> {
             Self::Running(shared) => {
                 let all = shared.restoring.lock();
                 let own = all.iter().filter(|(id, _)| id.subtopology == subtopology);
-                own.map(|(id, progress)| (*id, *progress)).collect()
+                own.map(|(id, own)| (*id, own.progress)).collect()
             }
             Self::Driven(_) => BTreeMap::new(),
         }

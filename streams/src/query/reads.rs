@@ -1,6 +1,7 @@
 //! How rows are found in a store, whatever its kind.
 
 use std::any::{Any, type_name};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -109,6 +110,9 @@ pub(crate) trait AnyReads: Any + Send + Sync {
     fn key_type(&self) -> String;
     fn value_type(&self) -> String;
 
+    /// What the bytes of keys and values are, in words: types may be renamed.
+    fn formats(&self) -> String;
+
     /// The bytes of a key that a person has written.
     fn key_of_text(&self, text: &str) -> Result<Vec<u8>, DataError>;
 
@@ -172,6 +176,14 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
 
     fn value_type(&self) -> String {
         short_name(type_name::<V>())
+    }
+
+    fn formats(&self) -> String {
+        let named = |format: Cow<'static, str>| match format.is_empty() {
+            true => "bytes".into(),
+            false => format,
+        };
+        format!("{} and {}", named(K::format()), named(V::format()))
     }
 
     fn key_of_text(&self, text: &str) -> Result<Vec<u8>, DataError> {

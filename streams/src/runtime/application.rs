@@ -232,7 +232,9 @@ impl Streams {
     /// How far the tasks are that are being restored.
     #[must_use]
     pub fn restoring(&self) -> BTreeMap<TaskId, Progress> {
-        self.shared.restoring.lock().clone()
+        let restoring = self.shared.restoring.lock();
+        let each = restoring.iter().map(|(id, own)| (*id, own.progress));
+        each.collect()
     }
 }
 

@@ -14,7 +14,8 @@ use super::assignment::TaskId;
 use super::restore::NO_PROGRESS;
 use super::setup;
 use super::shared::Shared;
-use super::task::{Order, Task};
+use super::task::Task;
+use super::worker::budget::Budget;
 use crate::error::StreamsError;
 
 /// How often it is looked whether topics have been given more partitions.
@@ -43,6 +44,7 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, S
     left.retain(|partition, end| starts.get(partition).is_none_or(|start| *start < *end));
     let clock = &shared.config.clock;
     let mut tell_at = clock.deadline(TELL);
+    let mut budget = Budget::default();
     let mut at = BTreeMap::new();
     while let Some((waits, end)) = left.first_key_value() {
         let next = reader.consumer.recv_batches();
@@ -64,6 +66,7 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, S
             left.remove(&fetched.partition);
         }
         reader.take(shared, fetched)?;
+        budget.check(shared)?;
         if clock.now().millis >= tell_at {
             tell_at = clock.deadline(TELL);
             let partitions = left.len();
@@ -163,7 +166,7 @@ impl Reader {
         let mut task = task.lock();
         task.tell_end(0, fetched.high_watermark);
         task.push(0, fetched.batches, fetched.next_offset, true);
-        while task.step(Order::CaughtUp)? {}
+        while task.step()? {}
         Ok(())
     }
 

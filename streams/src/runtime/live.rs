@@ -51,8 +51,8 @@ pub(super) struct Live {
     pub(super) no_snapshot_before: i64,
     /// Inputs that are paused because too much waits for them.
     pub(super) paused: Vec<bool>,
-    /// Since when it waits for records of an empty partition.
-    pub(super) waits_since: Option<u64>,
+    /// By input: since when there is nothing of it.
+    pub(super) dry_since: Vec<Option<u64>>,
 }
 
 /// Records that are being handed to the producer.
@@ -200,8 +200,8 @@ impl Live {
             snapshot_bytes: restored.snapshot.bytes,
             snapshot_at: restored.snapshot.at,
             no_snapshot_before: i64::MIN,
+            dry_since: vec![None; paused.len()],
             paused,
-            waits_since: None,
         }
     }
 

@@ -121,7 +121,8 @@ pub(crate) fn text(shared: &Shared) -> String {
         "gauge",
         "Offsets of changelogs that are still to be read to restore a task; there is at most a record for each.",
     );
-    for (id, progress) in shared.restoring.lock().iter() {
+    for (id, task) in shared.restoring.lock().iter() {
+        let progress = task.progress;
         let left = progress.total.saturating_sub(progress.restored);
         restoring.line(format_args!("{{task=\"{id}\"}}"), left);
     }

@@ -15,7 +15,7 @@ use tidemark_client::producer::RecordParts;
 use super::assignment::TaskId;
 use super::config::BeginAt;
 use super::position::Committed;
-use super::shared::Shared;
+use super::shared::{Restoring, Shared};
 use super::task::Task;
 use super::worker::writer::Writer;
 use crate::error::StreamsError;
@@ -158,6 +158,15 @@ async fn restore_once(
         .await?;
     }
     let mut from: BTreeMap<usize, i64> = kept.iter().copied().zip(starts.iter().copied()).collect();
+    let total: i64 = kept
+        .iter()
+        .zip(&starts)
+        .map(|(store, start)| committed.changelogs[store] - start)
+        .sum();
+    if let Some(restoring) = shared.restoring.lock().get_mut(&id) {
+        *restoring = Restoring::default();
+        restoring.progress.total = total.max(0) as u64;
+    }
     let mut snapshot = Snapshot {
         bytes: 0,
         at: began,
@@ -169,20 +178,15 @@ async fn restore_once(
         if let Some(loaded) = loaded {
             let Loaded { bytes, wall, .. } = loaded;
             (snapshot.bytes, snapshot.at) = (bytes, wall);
+            let taken: i64 = loaded
+                .from
+                .iter()
+                .map(|(store, end)| end - from[store])
+                .sum();
+            shared.note_restored(id, taken);
             from.extend(loaded.from);
         }
     }
-    let total: i64 = kept
-        .iter()
-        .map(|store| committed.changelogs[store] - from[store])
-        .sum();
-    shared.restoring.lock().insert(
-        id,
-        super::shared::Progress {
-            restored: 0,
-            total: total.max(0) as u64,
-        },
-    );
     for (at, number) in kept.iter().enumerate() {
         let (begin, upto) = (from[number], committed.changelogs[number]);
         let name = shared.topology.stores[*number].name.clone();
@@ -204,6 +208,7 @@ async fn restore_once(
                 }
                 if record.offset - told >= TELL_EVERY {
                     shared.note_restored(id, record.offset - told);
+                    shared.note_size(id, *number, store.bytes());
                     told = record.offset;
                 }
                 let restored = store.restore(Entry { key, value });
@@ -215,6 +220,7 @@ async fn restore_once(
         )
         .await?;
         shared.note_restored(id, upto - told);
+        shared.note_size(id, *number, store.bytes());
     }
     // Compaction may have taken what was committed, if what hides it is old enough.
     let sure = age_is_certain(began, oldest, shared.certain);

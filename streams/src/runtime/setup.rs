@@ -98,7 +98,7 @@ pub(crate) async fn prepare(
         partitions,
         fingerprint,
         begins,
-        state: fnv(format!("{fingerprint} {state}").as_bytes()),
+        state: fnv(state.as_bytes()),
         certain,
     })
 }

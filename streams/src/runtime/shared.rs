@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) on_disk: Arc<Mutex<BTreeSet<TaskId>>>,
     pub(crate) stranger: Arc<Mutex<Option<String>>>,
     pub(crate) gone: Arc<Mutex<Option<String>>>,
-    pub(crate) restoring: Mutex<BTreeMap<TaskId, Progress>>,
+    pub(crate) restoring: Mutex<BTreeMap<TaskId, Restoring>>,
     pub(crate) metrics: Metrics,
     /// What has ended the instance.
     pub(crate) failed: watch::Sender<Option<StreamsError>>,
@@ -64,6 +64,14 @@ pub struct Progress {
     pub restored: u64,
     /// Offsets that were to be read when it began.
     pub total: u64,
+}
+
+/// A task that is being restored.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Restoring {
+    pub(crate) progress: Progress,
+    /// By store: how many bytes it has by now.
+    pub(crate) sizes: BTreeMap<usize, usize>,
 }
 
 impl Shared {
@@ -102,8 +110,15 @@ impl Shared {
 
     /// So many more offsets are behind a task that is being restored.
     pub(crate) fn note_restored(&self, id: TaskId, offsets: i64) {
-        if let Some(progress) = self.restoring.lock().get_mut(&id) {
-            progress.restored += offsets.max(0) as u64;
+        if let Some(restoring) = self.restoring.lock().get_mut(&id) {
+            restoring.progress.restored += offsets.max(0) as u64;
+        }
+    }
+
+    /// A store of a task that is being restored has so many bytes by now.
+    pub(crate) fn note_size(&self, id: TaskId, store: usize, bytes: usize) {
+        if let Some(restoring) = self.restoring.lock().get_mut(&id) {
+            restoring.sizes.insert(store, bytes);
         }
     }
 

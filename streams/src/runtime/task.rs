@@ -59,15 +59,6 @@ pub(crate) struct Task {
     idle_after: Option<i64>,
 }
 
-/// Which source partitions a task waits for before it takes the record that is next in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// All: an empty one may have an earlier record still to come.
-    All,
-    /// Those of which the broker has more.
-    CaughtUp,
-}
-
 /// One source partition of a task.
 struct Input {
     /// Where it is kept what has been read of a repartition topic's writers.
@@ -80,6 +71,8 @@ struct Input {
     idle: IdleTimer,
     /// Whether the broker has no more than what has come.
     caught_up: bool,
+    /// Whether it is waited for all the same: it may have an earlier record still to come.
+    awaited: bool,
     /// Where the partition ended when it was last looked at.
     end: Option<i64>,
 }
@@ -155,6 +148,7 @@ impl Task {
                                 chunk: node.outputs[0](),
                                 idle: IdleTimer::default(),
                                 caught_up: false,
+                                awaited: false,
                                 end: None,
                             });
                         }
@@ -241,6 +235,16 @@ impl Task {
         self.inputs[input].caught_up = caught_up;
     }
 
+    /// Whether there is nothing of a source partition, here and with the broker.
+    pub(crate) fn is_dry(&self, input: usize) -> bool {
+        self.inputs[input].caught_up && self.waiting(input).0 == 0
+    }
+
+    /// Says whether others wait for a source partition that is dry. Default: no.
+    pub(crate) fn set_awaited(&mut self, input: usize, awaited: bool) {
+        self.inputs[input].awaited = awaited;
+    }
+
     /// Records and bytes of a source partition that wait to be processed.
     pub(crate) fn waiting(&self, input: usize) -> (usize, usize) {
         self.inputs[input].source.waiting()
@@ -248,13 +252,13 @@ impl Task {
 
     /// Processes records of one source partition: those that are next in the order of time, the
     /// partition with the smaller number first where times are equal (Kafka: `PartitionGroup`).
-    /// `false` if there is nothing to process, or if a partition is empty that `order` says to wait
-    /// for.
+    /// `false` if there is nothing to process, or if a partition is empty that is waited for: the
+    /// broker has more of it, or it may still get something ([`Self::set_awaited`]).
     ///
     /// # Errors
     ///
     /// Whatever ends the task.
-    pub(crate) fn step(&mut self, order: Order) -> Result<bool, StreamsError> {
+    pub(crate) fn step(&mut self) -> Result<bool, StreamsError> {
         if self.go_on()? {
             return Ok(true);
         }
@@ -265,8 +269,9 @@ impl Task {
                 self.check()?;
                 match head {
                     Some(head) => heads.push((head, at)),
-                    None if !self.inputs[at].caught_up => return Ok(false),
-                    None if order == Order::All => return Ok(false),
+                    None if !self.inputs[at].caught_up || self.inputs[at].awaited => {
+                        return Ok(false);
+                    }
                     None => {}
                 }
             }
@@ -338,12 +343,6 @@ impl Task {
             self.settle()?;
         }
         Ok(true)
-    }
-
-    /// Whether there are records that wait for those of an empty partition.
-    pub(crate) fn waits(&self) -> bool {
-        let mut inputs = self.inputs.iter();
-        inputs.any(|input| input.source.waiting().0 > 0)
     }
 
     /// Sends a source's chunk to what is behind the source.

@@ -1,6 +1,6 @@
 //! A worker: one member of the group, its consumer, and the tasks it has been given.
 
-mod budget;
+pub(super) mod budget;
 mod listener;
 pub(super) mod writer;
 
@@ -17,7 +17,6 @@ use super::config::StreamsConfig;
 use super::live::{Live, Tasks};
 use super::restore;
 use super::shared::{OUTBOX_BYTES, Shared};
-use super::task::Order;
 use crate::error::StreamsError;
 use budget::Budget;
 use listener::Listener;
@@ -197,7 +196,7 @@ impl Worker {
             task.push(input, fetched.batches, fetched.next_offset, caught_up);
         }
         self.look_ahead(live);
-        self.process(live, false).await?;
+        self.process(live).await?;
         self.hold_back(live)
     }
 
@@ -217,26 +216,36 @@ impl Worker {
         }
     }
 
+    /// Has a task wait for source partitions of which there is nothing, for so long and no longer: one that
+    /// stays dry is waited for once, until it has something again (Kafka: `PartitionGroup`).
+    fn wait_for_dry(&self, live: &mut Live) {
+        let patience = millis(self.shared.config.task_idle);
+        if patience == 0 || live.inputs.len() < 2 {
+            return;
+        }
+        let now = self.shared.config.clock.now().millis;
+        let mut task = live.task.lock();
+        for (input, since) in live.dry_since.iter_mut().enumerate() {
+            *since = match (task.is_dry(input), *since) {
+                (true, None) => Some(now),
+                (true, since) => since,
+                (false, _) => None,
+            };
+            let awaited = since.is_none_or(|since| now < since.saturating_add(patience));
+            task.set_awaited(input, awaited);
+        }
+    }
+
     /// Processes what a task has, as far as the order of time allows.
-    async fn process(&self, live: &mut Live, tick: bool) -> Result<(), StreamsError> {
-        let clock = &self.shared.config.clock;
-        let patience = self.shared.config.task_idle;
+    async fn process(&self, live: &mut Live) -> Result<(), StreamsError> {
         let writer = self.writer.get();
         loop {
-            let order = match live.waits_since {
-                _ if patience.is_zero() => Order::CaughtUp,
-                Some(since)
-                    if tick && clock.now().millis >= since.saturating_add(millis(patience)) =>
-                {
-                    Order::CaughtUp
-                }
-                _ => Order::All,
-            };
+            self.wait_for_dry(live);
             let (more, full) = {
                 let mut task = live.task.lock();
                 let mut more = true;
                 while more && task.outbox().bytes() < OUTBOX_BYTES {
-                    more = task.step(order)?;
+                    more = task.step()?;
                 }
                 (more, task.outbox().len() > 0)
             };
@@ -248,14 +257,8 @@ impl Worker {
                 }
             }
             if !more {
-                let waits = live.task.lock().waits();
-                live.waits_since = match live.waits_since {
-                    Some(since) if waits => Some(since),
-                    _ => waits.then(|| clock.now().millis),
-                };
                 return Ok(());
             }
-            live.waits_since = None;
         }
     }
 
@@ -295,7 +298,7 @@ impl Worker {
             let blocked = late || live.paused.iter().any(|paused| *paused);
             live.task.lock().advance(wall, blocked)?;
             live.send_outputs(&self.shared, &writer).await?;
-            self.process(live, true).await?;
+            self.process(live).await?;
             self.hold_back(live)?;
         }
         if now.millis >= self.purge_at {

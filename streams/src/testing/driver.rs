@@ -15,7 +15,7 @@ use crate::record::{Headers, Record};
 use crate::runtime::TaskId;
 use crate::runtime::shared::changelog_topic;
 use crate::runtime::spent::Spent;
-use crate::runtime::task::{CHUNK, Order, Position, Task, TaskConfig};
+use crate::runtime::task::{CHUNK, Position, Task, TaskConfig};
 use crate::state::{Entry, Globals};
 use crate::topology::Topology;
 
@@ -636,7 +636,7 @@ impl Running {
     /// Processes what has come and writes what follows; whether there was something.
     fn work(&mut self, logs: &mut Logs, wall: i64) -> Result<bool, StreamsError> {
         let mut busy = self.give(logs);
-        while self.task.step(Order::CaughtUp)? {
+        while self.task.step()? {
             busy = true;
         }
         // Watermarks go on to the next tasks, as they do now and then in an application.

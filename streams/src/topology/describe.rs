@@ -47,7 +47,7 @@ impl Topology {
         let words: BTreeSet<String> = words.collect();
         let words = Vec::from_iter(words).join(" and ");
         match &self.stores[store].reads {
-            Some(reads) => format!("{words} of {} and {}", reads.key_type(), reads.value_type()),
+            Some(reads) => format!("{words} of {}", reads.formats()),
             None => words,
         }
     }

@@ -1,7 +1,8 @@
 //! A task's state in a file, so that a restart need not read whole changelogs.
 //!
-//! Layout, all numbers big-endian: the magic `TIDESNAP`, a version (u32), what topology and
-//! changelogs it is of (u64), when it was begun (i64, milliseconds since 1970), the number of changelogs (u32) and for each the store's hash (u32) and the offset (i64) up
+//! Layout, all numbers big-endian: the magic `TIDESNAP`, a version (u32), which changelog topics there
+//! were (u64), when it was begun (i64, milliseconds since 1970), the number of changelogs (u32) and for
+//! each the store's hash (u32), which has its name and what it is, and the offset (i64) up
 //! to which the file has it; then entries: the store's hash (u32), the lengths of key and value (u32
 //! each), key and value; a hash of `u32::MAX` with lengths 0 ends them, and the CRC-32 of everything
 //! before it ends the file. A file that is not exactly so is not used.
@@ -35,7 +36,7 @@ pub(crate) type Ends = BTreeMap<u32, i64>;
 /// What a snapshot is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct About {
-    /// The topology and the changelogs: [`super::super::shared::Shared::state`].
+    /// The changelogs: [`super::super::shared::Shared::state`].
     pub(crate) state: u64,
     /// When it was begun, in milliseconds since 1970.
     pub(crate) wall: i64,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::Undone;
+use super::{TELL_EVERY, Undone};
 use crate::data::DataError;
 use crate::error::StreamsError;
 use crate::runtime::assignment::TaskId;
@@ -80,10 +80,21 @@ pub(super) async fn load_snapshot(
     let wall = shared.config.clock.now().wall;
     let mut own_undone = std::mem::take(undone);
     let fresh = shared.new_task(id);
+    let sizes = Arc::clone(shared);
     let work = tokio::task::spawn_blocking(move || {
         let mut task = task;
+        let tell = |store, bytes| sizes.note_size(id, store, bytes);
         let certain = |then| age_is_certain(wall, then, certain);
-        match load(&path, state, &certain, &mut task, &fits, &mut own_undone) {
+        let loaded = load(
+            &path,
+            state,
+            &certain,
+            &mut task,
+            &fits,
+            &mut own_undone,
+            &tell,
+        );
+        match loaded {
             Ok(loaded) => (task, loaded, own_undone),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the snapshot is not used");
@@ -106,7 +117,7 @@ pub(super) struct Fit {
     pub(super) range: (i64, i64),
 }
 
-/// `fits` are the task's stores by their hashes.
+/// `fits` are the task's stores by their hashes. It is told now and then how many bytes a store has.
 pub(super) fn load(
     path: &Path,
     state: u64,
@@ -114,6 +125,7 @@ pub(super) fn load(
     task: &mut Task,
     fits: &HashMap<u32, Fit>,
     undone: &mut Undone,
+    tell: &dyn Fn(usize, usize),
 ) -> std::io::Result<Option<Loaded>> {
     let Some(reader) = SnapshotReader::open(path, state)? else {
         return Ok(None);
@@ -144,6 +156,7 @@ pub(super) fn load(
             stores.insert(*hash, (number, store));
         }
     }
+    let mut left = TELL_EVERY;
     reader.entries(&mut |entries| {
         for run in entries.chunk_by(|a, b| a.store == b.store) {
             let Some(first) = run.first() else { continue };
@@ -171,6 +184,11 @@ pub(super) fn load(
                 .collect();
             let restored = store.restore_all(&entries);
             restored.map_err(|error: DataError| std::io::Error::other(error.to_string()))?;
+            left -= run.len() as i64;
+            if left <= 0 {
+                left = TELL_EVERY;
+                tell(*number, store.bytes());
+            }
         }
         Ok(())
     })?;
@@ -212,7 +230,16 @@ mod tests {
         let fits = fits.map(|(store, range)| (7 + store as u32, Fit { store, range }));
         let fits = fits.collect();
         let mut undone = Undone::new();
-        let loaded = load(&path, 1, &certain, &mut task, &fits, &mut undone).unwrap();
+        let loaded = load(
+            &path,
+            1,
+            &certain,
+            &mut task,
+            &fits,
+            &mut undone,
+            &|_, _| {},
+        )
+        .unwrap();
         let from = loaded.map(|loaded| {
             assert_eq!((loaded.bytes, loaded.wall), (bytes, wall));
             loaded.from

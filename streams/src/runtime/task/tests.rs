@@ -95,7 +95,7 @@ fn what_closes_at_once_comes_out_in_portions() {
             records += task.outbox().len() as i64;
             task.outbox().clear();
         };
-        while task.step(Order::CaughtUp).unwrap() {
+        while task.step().unwrap() {
             take(&mut task);
         }
         task.set_watermark(i64::MAX / 2).unwrap();
@@ -112,4 +112,42 @@ fn what_closes_at_once_comes_out_in_portions() {
         assert!(portions > 3, "{name}: {portions}");
         assert!(most < LIMIT * 2, "{name}: {most}");
     }
+}
+
+/// A record of the other partition may be earlier: as long as it is awaited nothing goes on.
+#[test]
+fn a_task_waits_for_a_dry_partition_only_while_it_is_told_to() {
+    let mut task = task(|builder, stream| {
+        let other = builder.stream::<String, i64>("other");
+        stream.merge(&other).to("out");
+    });
+    let feed = |task: &mut Task, input: usize, offset: i64, timestamp: i64| {
+        let mut batch = BatchBuilder::new().base_offset(offset);
+        let value = 1_i64.to_be_bytes();
+        batch
+            .append(timestamp, Some(b"key"), Some(&value), &[])
+            .unwrap();
+        let batch = Batch::parse(batch.build().unwrap()).unwrap();
+        task.push(input, vec![batch], offset + 1, true);
+    };
+    task.push(1, Vec::new(), 0, true);
+    assert!(task.is_dry(1));
+    task.set_awaited(1, true);
+    feed(&mut task, 0, 0, 20);
+    assert!(
+        !task.step().unwrap(),
+        "nothing goes on without the other one"
+    );
+    feed(&mut task, 1, 0, 10);
+    assert!(!task.is_dry(1));
+    // The earlier record, and then it is dry again.
+    assert!(task.step().unwrap());
+    assert!(!task.step().unwrap());
+    assert_eq!((task.waiting(0).0, task.waiting(1).0), (1, 0));
+    task.set_awaited(1, false);
+    assert!(task.step().unwrap());
+    // It is not waited for once more with each record.
+    feed(&mut task, 0, 1, 30);
+    assert!(task.step().unwrap());
+    assert_eq!(task.waiting(0).0, 0);
 }

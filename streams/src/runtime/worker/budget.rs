@@ -8,13 +8,13 @@ use crate::runtime::shared::Shared;
 
 /// How many bytes the stores of each task of the instance had when they were last looked at.
 #[derive(Default)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     sizes: BTreeMap<TaskId, Vec<(usize, usize)>>,
 }
 
 impl Budget {
     /// Whether all state of the instance is within what it may take.
-    pub(super) fn check(&mut self, shared: &Shared) -> Result<(), StreamsError> {
+    pub(crate) fn check(&mut self, shared: &Shared) -> Result<(), StreamsError> {
         let budget = shared.config.state_budget;
         if budget == usize::MAX {
             return Ok(());
@@ -31,6 +31,14 @@ impl Budget {
         let mut by_store: BTreeMap<usize, usize> = BTreeMap::new();
         for (number, bytes) in self.sizes.values().flatten() {
             *by_store.entry(*number).or_default() += bytes;
+        }
+        // Those that are being restored grow, too.
+        for (id, restoring) in shared.restoring.lock().iter() {
+            if !tasks.contains_key(id) {
+                for (number, bytes) in &restoring.sizes {
+                    *by_store.entry(*number).or_default() += bytes;
+                }
+            }
         }
         let topology = &shared.topology;
         let stores = by_store.into_iter();

@@ -11,7 +11,7 @@ use super::writer::Current;
 use crate::error::StreamsError;
 use crate::runtime::assignment::TaskId;
 use crate::runtime::live::Tasks;
-use crate::runtime::shared::{Progress, Shared};
+use crate::runtime::shared::{Restoring, Shared};
 use crate::runtime::{commit, restore, setup};
 
 /// Takes tasks over and gives them up.
@@ -165,8 +165,8 @@ impl RebalanceListener for Listener {
                     }
                 }
                 // Whoever reads stores is told so from now on, not only when it is known how much it is.
-                let progress = Progress::default();
-                self.shared.restoring.lock().insert(id, progress);
+                let restoring = Restoring::default();
+                self.shared.restoring.lock().insert(id, restoring);
                 let work = restore::restore(Arc::clone(&self.shared), self.writer.get(), id);
                 tasks.starting.insert(id, tokio::spawn(work));
             }
