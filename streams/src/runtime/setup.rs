@@ -80,8 +80,10 @@ pub(crate) async fn prepare(
     let description = description::topic(application);
     wanted.push(OwnTopic::new(description, 1, Kept::ByKey));
     topics::make(&admin, config, &wanted).await?;
-    let state = topics::ids(&admin, &changelogs).await?;
-    let certain = topics::certain_of(topics::kept(&admin, &changelogs).await?);
+    let clock = &config.clock;
+    let state = topics::settled(clock, async || topics::ids(&admin, &changelogs).await).await?;
+    let kept = topics::settled(clock, async || topics::kept(&admin, &changelogs).await).await?;
+    let certain = topics::certain_of(kept);
     partitions.extend(
         wanted
             .into_iter()

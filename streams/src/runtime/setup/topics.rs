@@ -2,9 +2,10 @@
 //! are.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tidemark_client::admin::{ConfigQuery, ConfigResource, Mode, NewTopic};
-use tidemark_client::{Admin, ClientError, ErrorCode};
+use tidemark_client::{Admin, ClientError, Clock, ErrorCode};
 
 use crate::error::StreamsError;
 use crate::runtime::config::StreamsConfig;
@@ -124,16 +125,50 @@ pub(in crate::runtime) async fn counts(
             Ok(topic) => {
                 found.insert(name, topic.partitions.len() as u32);
             }
-            Err(ClientError::UnknownTopic { .. }) => {}
+            Err(error) if is_unknown(&error) => {}
             // Those that no topic can have the name of are not there either.
             Err(ClientError::Broker {
-                code: ErrorCode::UnknownTopicOrPartition | ErrorCode::InvalidTopicException,
+                code: ErrorCode::InvalidTopicException,
                 ..
             }) => {}
             Err(error) => return Err(error.into()),
         }
     }
     Ok(found)
+}
+
+/// For so long brokers may not know topics that have just been made: each learns of them by itself.
+const SETTLE: Duration = Duration::from_secs(30);
+/// How often they are asked again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Asks until brokers know the topics that they are asked for.
+pub(super) async fn settled<T>(
+    clock: &Clock,
+    ask: impl AsyncFn() -> Result<T, StreamsError>,
+) -> Result<T, StreamsError> {
+    let deadline = clock.deadline(SETTLE);
+    loop {
+        match ask().await {
+            Err(StreamsError::Client(error))
+                if is_unknown(&error) && clock.now().millis < deadline =>
+            {
+                clock.sleep(AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_unknown(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::UnknownTopic { .. }
+            | ClientError::Broker {
+                code: ErrorCode::UnknownTopicOrPartition,
+                ..
+            }
+    )
 }
 
 /// The topics' ids, in words.
@@ -209,7 +244,15 @@ pub(super) async fn make(
                 }
             }
         }
-        there = counts(admin, names()).await?;
+        there = settled(&config.clock, async || {
+            let there = counts(admin, names()).await?;
+            let mut names = names();
+            match names.find(|name| !there.contains_key(name)) {
+                Some(topic) => Err(ClientError::UnknownTopic { topic }.into()),
+                None => Ok(there),
+            }
+        })
+        .await?;
     }
     for own in wanted {
         let found = there.get(&own.name).copied();
