@@ -60,7 +60,8 @@ impl Streams {
             Some(address) => Some(http::bind(address).await?),
             None => None,
         };
-        let client = Client::new(config.client.clone())?;
+        // A topic that has been deleted must not come back as an empty one because it is asked for.
+        let client = Client::new(config.client.clone().auto_create_topics(false))?;
         let prepared = setup::prepare(&client, topology, &config).await?;
         let (lock, on_disk) = super::snapshot::open_state_dir(&config)?;
         let workers = config.workers;

@@ -94,7 +94,9 @@ impl Assignor for TaskAssignor {
             }
         }
         let mut sources = self.sources.iter().flatten();
-        if let Some(gone) = sources.find(|topic| !partitions.contains_key(*topic)) {
+        // The group's leader counts none for what it does not find.
+        let is_there = |topic: &Arc<str>| partitions.get(topic).is_some_and(|count| *count > 0);
+        if let Some(gone) = sources.find(|topic| !is_there(topic)) {
             *self.gone.lock() = Some(gone.to_string());
         }
         let tasks = self.tasks(partitions);

@@ -4,9 +4,10 @@
 pub(super) mod position;
 pub(super) mod snapshot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidemark_client::TopicPartition;
 use tidemark_client::admin::{OffsetSpec, RecordsBefore};
@@ -15,6 +16,7 @@ use tidemark_client::producer::{Producer, RecordParts};
 
 use super::config::OnProduceError;
 use super::live::Live;
+use super::setup;
 use super::shared::Shared;
 use super::worker::passes;
 use super::worker::writer::Writer;
@@ -24,6 +26,9 @@ use snapshot::{About, SnapshotWriter};
 
 /// So many changes are handed to the producer in one go.
 const CHANGES_AT_ONCE: usize = 2048;
+
+/// When a commit takes so long it is looked whether its topics are there.
+const LOOK_FOR_TOPICS: Duration = Duration::from_secs(1);
 
 /// No snapshot is written before so much has gone to the changelogs since the last one.
 const SNAPSHOT_AFTER: u64 = 64 << 20;
@@ -90,7 +95,15 @@ pub(super) async fn commit(
     if offsets.is_empty() {
         return Ok(true);
     }
-    match consumer.commit_offsets(offsets).await {
+    let sources: BTreeSet<String> = offsets
+        .iter()
+        .map(|(partition, _)| partition.topic.to_string())
+        .collect();
+    let done = tokio::select! {
+        done = consumer.commit_offsets(offsets) => done,
+        topic = gone(shared, &sources) => return Err(StreamsError::SourceGone { topic }),
+    };
+    match done {
         Ok(()) => {}
         Err(error) if passes(&error) => {
             tracing::info!(%error, "the commit waits for the group");
@@ -111,6 +124,22 @@ pub(super) async fn commit(
     let took = shared.config.clock.now().millis.saturating_sub(began);
     shared.metrics.commits.observe(took);
     Ok(true)
+}
+
+/// Waits until one of these topics does not exist any more. The client tries a commit for a topic that
+/// the coordinator does not know again and again, as it may be a new one (Kafka's does, too); a source
+/// that has been deleted would hold everything up.
+async fn gone(shared: &Shared, topics: &BTreeSet<String>) -> String {
+    loop {
+        shared.config.clock.sleep(LOOK_FOR_TOPICS).await;
+        // An error is the commit's to tell.
+        let Ok(known) = setup::counts(&shared.admin, topics.iter().cloned()).await else {
+            continue;
+        };
+        if let Some(topic) = topics.iter().find(|topic| !known.contains_key(*topic)) {
+            return topic.clone();
+        }
+    }
 }
 
 /// Writes what has changed to the changelogs.

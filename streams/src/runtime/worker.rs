@@ -16,6 +16,7 @@ use super::commit;
 use super::config::StreamsConfig;
 use super::live::{Live, Tasks};
 use super::restore;
+use super::setup;
 use super::shared::{OUTBOX_BYTES, Shared};
 use crate::error::StreamsError;
 use budget::Budget;
@@ -311,8 +312,14 @@ impl Worker {
             commit::purge(&self.shared, tasks.live.values_mut());
         }
         drop(tasks);
-        if let Some(topic) = self.shared.gone.lock().clone() {
-            return Err(StreamsError::SourceGone { topic });
+        let gone = self.shared.gone.lock().take();
+        if let Some(topic) = gone {
+            // If it has only just been made, and was not known yet, the group shares out again.
+            let names = std::iter::once(topic.clone());
+            let known = setup::counts(&self.shared.admin, names).await?;
+            if !known.contains_key(&topic) {
+                return Err(StreamsError::SourceGone { topic });
+            }
         }
         if let Some(member) = self.shared.stranger.lock().clone() {
             return Err(StreamsError::TwoApplications {
