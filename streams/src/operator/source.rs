@@ -30,8 +30,10 @@ pub enum OnBadRecord {
     /// The record is counted and left out.
     Skip,
     /// The record goes to that topic as it came, with headers that say where it was and why:
-    /// `tidemark.topic`, `tidemark.partition`, `tidemark.offset`, `tidemark.reason`. Not for global
-    /// tables.
+    /// `tidemark.topic`, `tidemark.partition`, `tidemark.offset`, `tidemark.reason`. If its timestamp is
+    /// what is bad, brokers would refuse it (`message.timestamp.after.max.ms`) or delete it at once
+    /// (`retention.ms`): it gets the time of writing, and has its own in `tidemark.timestamp`. Not for
+    /// global tables.
     DeadLetter(Arc<str>),
 }
 
@@ -323,14 +325,14 @@ fn refuse<K, V>(
     bad: Bad,
     cx: &mut SourceContext<'_>,
 ) {
-    let reason = match bad {
+    let (reason, absurd) = match bad {
         Bad::Undecodable(reason) => {
             cx.counts.undecodable += 1;
-            reason
+            (reason, false)
         }
         Bad::Timestamp(reason) => {
             cx.counts.bad_timestamp += 1;
-            reason
+            (reason, true)
         }
     };
     if spec.on_bad_record == OnBadRecord::Fail {
@@ -358,13 +360,21 @@ fn refuse<K, V>(
         tell("tidemark.partition", partition.partition.to_string());
         tell("tidemark.offset", record.offset.to_string());
         tell("tidemark.reason", reason);
+        let (first, last) = spec.bounds;
+        let sane = record.timestamp >= 0 && (first..=last).contains(&record.timestamp);
+        let timestamp = if absurd && !sane {
+            tell("tidemark.timestamp", record.timestamp.to_string());
+            cx.wall
+        } else {
+            record.timestamp
+        };
         let headers = Headers::new(list);
         cx.outbox.push(
             topic,
             None,
             record.key(),
             record.value(),
-            record.timestamp,
+            timestamp,
             headers,
         );
     }
