@@ -1,4 +1,6 @@
 //! What the tests in `tests/` share.
 
 pub mod allocations;
+pub mod applications;
 pub mod harness;
+pub mod rounds;

@@ -32,6 +32,7 @@ use integration_tests::harness::files::is_marked_clean;
 use integration_tests::harness::ports::free_port;
 use integration_tests::harness::process::{Launch, Running};
 use integration_tests::harness::wait::until;
+use integration_tests::rounds::Rounds;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -40,7 +41,7 @@ use tokio::runtime::Runtime;
 
 use group::Members;
 use ledger::Ledger;
-use plan::{Plan, Round};
+use plan::Round;
 use producers::Producers;
 use renewal::Renewal;
 use trigger::{Moment, Trigger};
@@ -59,11 +60,11 @@ const PARTITIONS: i32 = 2;
 
 #[test]
 fn acknowledged_records_and_commits_survive_kill_9() {
-    let plan = Plan::from_environment(DEFAULT_ROUNDS);
-    eprintln!("{}", plan.replay());
+    let rounds = Rounds::from_environment("crash", DEFAULT_ROUNDS);
+    eprintln!("{}", rounds.replay());
     let mut life = Life::new();
-    let mut random = plan.random();
-    for number in 0..plan.rounds {
+    let mut random = rounds.random();
+    for number in 0..rounds.count {
         let round = Round::choose(&mut random);
         eprintln!("round {number}: {round:?}");
         life.round(number, &round);

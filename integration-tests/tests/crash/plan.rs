@@ -1,62 +1,12 @@
-//! What the seed decides.
+//! What the seed decides of a round.
 
+use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{RngExt, SeedableRng};
-use tidemark_broker::environment::{Entropy, SystemEntropy};
 
 use super::trigger::Moment;
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
-
-/// A run. Dropped by a panic it says how to repeat it.
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) rounds: usize,
-}
-
-impl Plan {
-    /// A new seed each time, unless the environment names one.
-    pub(crate) fn from_environment(rounds: usize) -> Self {
-        Self {
-            seed: number("TIDEMARK_CRASH_SEED").unwrap_or_else(|| {
-                let mut bytes = [0; 8];
-                SystemEntropy.fill(&mut bytes);
-                u64::from_be_bytes(bytes)
-            }),
-            rounds: number("TIDEMARK_CRASH_ROUNDS").map_or(rounds, |rounds| rounds as usize),
-        }
-    }
-
-    /// What repeats the choices.
-    pub(crate) fn replay(&self) -> String {
-        let Self { seed, rounds } = self;
-        format!(
-            "TIDEMARK_CRASH_SEED={seed} TIDEMARK_CRASH_ROUNDS={rounds} \
-             cargo test -p integration-tests --test crash"
-        )
-    }
-
-    pub(crate) fn random(&self) -> StdRng {
-        StdRng::seed_from_u64(self.seed)
-    }
-}
-
-impl Drop for Plan {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("to repeat: {}", self.replay());
-        }
-    }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
-    )
-}
 
 /// One round.
 #[derive(Debug)]

@@ -1,113 +1,97 @@
-//! Instances that are stopped dead: state stays exact.
+//! Instances that end in every way, again and again, in the midst of their work: what comes out in the
+//! end is what plain loops find in the whole input.
+//!
+//! In one half of the tests an instance is a part of the test's process, and is dropped: whatever it was
+//! waiting for, that does not come back. In the other half it is a process of its own, and is killed by
+//! SIGKILL. Records are written meanwhile, so there is always something left to be done.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod instance;
+mod life;
 
+use integration_tests::applications::{
+    ALL, Application, COUNTS, HOPPING, LATE, MERGED_COUNTS, SESSION_UPDATES, SESSIONS, SLIDING,
+    STREAM_JOIN, SUPPRESSED, TABLE_JOIN,
+};
+use integration_tests::harness::cluster::{Cluster, for_each_cluster, unique};
+use integration_tests::rounds::Rounds;
 use tidemark_client::Client;
-use tidemark_streams::{Streams, StreamsBuilder};
 
-use crate::support::{broker, config, latest, lines, make, until, word_count, write};
+use crate::support::broker;
+use instance::Kind;
+use life::Life;
 
-/// Waits until an instance has read so many records: then it is in the midst of its work.
-async fn works_on(streams: &Streams, records: u64) {
-    until("it to work", || {
-        let metrics = streams.metrics();
-        let mut lines = metrics.lines();
-        let read = lines.find_map(|line| line.strip_prefix("tidemark_streams_records_in_total "));
-        read.unwrap().parse::<u64>().unwrap() >= records
-    })
-    .await;
-}
+/// How often an instance that is dropped ends, with state on disk and without.
+const DROPS: usize = 10;
+/// How often a process is killed, for each application.
+const KILLS: usize = 4;
+/// The same on Apache Kafka, which takes longer to see members come and go.
+const FEW_KILLS: usize = 2;
 
-/// An instance is dropped again and again while it works, without a last commit, some of its
-/// changelog written and some not. What is counted twice or not at all would show in the last counts.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counts_are_exact_however_often_it_dies() {
-    for (seed, on_disk) in [(5, false), (6, true)] {
-        let dir = tempfile::tempdir().unwrap();
-        let broker = broker(&dir.path().join("broker")).await;
-        let client = Client::connect(&broker.bootstrap()).unwrap();
-        make(&client, &[("text", 2), ("word_counts", 1)]).await;
-        let (records, expected) = lines(seed, 2000);
-        let mut parts = records.chunks(100);
-        for (round, part) in parts.by_ref().enumerate() {
-            write(&client, "text", part.to_vec()).await;
-            let mut config = config(&broker, "words")
-                .commit_interval(Duration::from_millis(1 + (round as u64 * 7) % 30))
-                .session_timeout(Duration::from_secs(6));
-            if on_disk {
-                config = config.state_dir(dir.path().join("state"));
-            }
-            let streams = Streams::start(&word_count(), config).await.unwrap();
-            works_on(&streams, 1 + (round as u64 * 13) % 90).await;
-            drop(streams);
-            // The member is gone without a word: another one must not wait for its session to end.
-            let _ = client.admin().remove_all_members("words", "it died").await;
-        }
-        let mut last = config(&broker, "words");
-        if on_disk {
-            last = last.state_dir(dir.path().join("state"));
-        }
-        let streams = Streams::start(&word_count(), last).await.unwrap();
-        streams.run_until_caught_up().await.unwrap();
-        assert_eq!(
-            latest::<String, i64>(&client, "word_counts").await,
-            expected
-        );
-        broker.shutdown().await.unwrap();
-    }
-}
-
-/// What several topics make of state comes in another order after a crash. On the way to the next task it
-/// is counted once all the same: every key says each of its counts once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_several_topics_make_is_counted_once_however_often_it_dies() {
-    let topology = || {
-        let builder = StreamsBuilder::new();
-        let a = builder.stream::<String, String>("a");
-        let b = builder.stream::<String, String>("b");
-        let counts = a.merge(&b).group_by_key().count().values();
-        let keys = counts.group_by(|_, count| *count).count();
-        keys.to_stream().to("keys");
-        builder.build().unwrap()
-    };
+/// Without state on disk, then with it.
+async fn dropped(application: &'static Application) {
+    let rounds = Rounds::from_environment("streams crash::", DROPS);
+    eprintln!("{}", rounds.replay());
     let dir = tempfile::tempdir().unwrap();
     let broker = broker(&dir.path().join("broker")).await;
     let client = Client::connect(&broker.bootstrap()).unwrap();
-    make(&client, &[("a", 2), ("b", 2), ("keys", 1)]).await;
-    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
-    for round in 0..20_u64 {
-        for (topic, seed) in [("a", 7), ("b", 8)] {
-            let (records, _) = lines(seed + round * 2, 60);
-            let records: Vec<_> = records
-                .into_iter()
-                .map(|(_, words, at)| {
-                    let key = words.split(' ').next().unwrap().to_owned();
-                    *counts.entry(key.clone()).or_default() += 1;
-                    (key, words, at)
-                })
-                .collect();
-            write(&client, topic, records).await;
-        }
-        let config = config(&broker, "merged")
-            .commit_interval(Duration::from_millis(1 + (round * 7) % 30))
-            .session_timeout(Duration::from_secs(6));
-        let streams = Streams::start(&topology(), config).await.unwrap();
-        works_on(&streams, 1 + (round * 13) % 110).await;
-        drop(streams);
-        let _ = client.admin().remove_all_members("merged", "it died").await;
+    for state in [None, Some(dir.path().join("state"))] {
+        let id = unique(application.name);
+        let mut life = Life::new(application, &id, &client, &broker.bootstrap(), state);
+        life.go_on(Kind::Here, &rounds, rounds.count).await;
+        life.end().await;
     }
-    let streams = Streams::start(&topology(), config(&broker, "merged"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
-    let most = counts.values().copied().max().unwrap();
-    let expected: BTreeMap<i64, i64> = (1..=most)
-        .map(|count| {
-            let keys = counts.values().filter(|all| **all >= count);
-            (count, keys.count() as i64)
-        })
-        .collect();
-    assert_eq!(latest::<i64, i64>(&client, "keys").await, expected);
     broker.shutdown().await.unwrap();
+}
+
+macro_rules! dropped {
+    ($($name:ident: $application:ident;)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            dropped(&$application).await;
+        })*
+    };
+}
+
+dropped! {
+    counts_are_exact_however_often_it_dies: COUNTS;
+    what_several_topics_make_is_counted_once_however_often_it_dies: MERGED_COUNTS;
+    late_records_stay_late_however_often_it_dies: LATE;
+    hopping_windows_are_exact_however_often_it_dies: HOPPING;
+    sliding_windows_are_exact_however_often_it_dies: SLIDING;
+    sessions_are_exact_however_often_it_dies: SESSIONS;
+    updates_of_sessions_are_exact_however_often_it_dies: SESSION_UPDATES;
+    what_is_held_back_is_exact_however_often_it_dies: SUPPRESSED;
+    joined_streams_are_exact_however_often_it_dies: STREAM_JOIN;
+    joined_tables_are_exact_however_often_it_dies: TABLE_JOIN;
+}
+
+/// Applications one after the other, each instance in a process of its own.
+async fn killed(cluster: &Cluster, applications: &[&'static Application], count: usize) {
+    let rounds = Rounds::from_environment("streams crash::", count);
+    eprintln!("{}", rounds.replay());
+    let client = Client::connect(&cluster.bootstrap()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (number, application) in applications.iter().enumerate() {
+        let id = unique(application.name);
+        let state = (number % 2 == 0).then(|| dir.path().join("state"));
+        let mut life = Life::new(application, &id, &client, &cluster.bootstrap(), state);
+        life.go_on(Kind::Process, &rounds, rounds.count).await;
+        life.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_takes_nothing_and_doubles_nothing() {
+    for_each_cluster(async |cluster| match cluster.is_kafka() {
+        false => killed(cluster, &ALL, KILLS).await,
+        true => {
+            killed(
+                cluster,
+                &[&HOPPING, &SESSIONS, &STREAM_JOIN, &TABLE_JOIN],
+                FEW_KILLS,
+            )
+            .await
+        }
+    })
+    .await;
 }

@@ -1,13 +1,13 @@
 //! A broker, its topics, and what is written and read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
 use integration_tests::harness::embedded::{self, Embedded};
 use tidemark_broker::environment::Environment;
-use tidemark_client::admin::{Mode, NewTopic};
-use tidemark_client::consumer::{ConsumerConfig, OffsetReset};
+use tidemark_client::admin::{Mode, NewTopic, OffsetSpec, OffsetsOf};
+use tidemark_client::consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_client::{Client, TopicPartition};
 use tidemark_streams::{Data, Payload, StreamsBuilder, StreamsConfig, Topology};
@@ -56,45 +56,95 @@ pub(crate) async fn write(
     assert_eq!(producer.close(Duration::from_secs(30)).await.failed, 0);
 }
 
-/// All records of a topic.
-pub(crate) async fn read<K: Data, V: Data>(client: &Client, topic: &str) -> Vec<(K, V)> {
-    let mut consumer = client
-        .consumer(ConsumerConfig::new().offset_reset(OffsetReset::Earliest))
-        .unwrap();
-    let described = client
-        .admin()
-        .describe_topics([topic])
-        .await
-        .unwrap()
-        .all()
-        .unwrap();
-    let count = described[topic].partitions.len() as i32;
-    let partitions: Vec<_> = (0..count)
-        .map(|at| TopicPartition::new(topic, at))
-        .collect();
-    let ends = partitions
-        .iter()
-        .cloned()
-        .map(|p| (p, tidemark_client::admin::OffsetSpec::Latest));
-    let isolation = tidemark_client::consumer::IsolationLevel::ReadUncommitted;
-    let ends = client
-        .admin()
-        .list_offsets(ends, isolation)
-        .await
-        .unwrap()
-        .all()
-        .unwrap();
-    let total: i64 = ends.values().map(|end| end.offset.unwrap()).sum();
+/// The partitions of topics.
+pub(crate) async fn partitions(client: &Client, topics: &[&str]) -> Vec<TopicPartition> {
+    let described = client.admin().describe_topics(topics.iter().copied()).await;
+    let described = described.unwrap().all().unwrap();
+    let mut partitions = Vec::new();
+    for topic in topics {
+        let count = described[*topic].partitions.len() as i32;
+        partitions.extend((0..count).map(|at| TopicPartition::new(*topic, at)));
+    }
+    partitions
+}
+
+/// Offsets of partitions, in their order.
+pub(crate) async fn offsets(
+    client: &Client,
+    partitions: &[TopicPartition],
+    spec: OffsetSpec,
+) -> Vec<i64> {
+    let wanted = partitions.iter().map(|partition| (partition.clone(), spec));
+    let isolation = IsolationLevel::ReadUncommitted;
+    let listed = client.admin().list_offsets(wanted, isolation).await;
+    let listed: HashMap<_, _> = listed.unwrap().all().unwrap().into_iter().collect();
+    let offset = |partition| listed[partition].offset.unwrap();
+    partitions.iter().map(offset).collect()
+}
+
+/// How many records of topics a group has committed, of all their partitions.
+pub(crate) async fn committed(client: &Client, group: &str, topics: &[impl AsRef<str>]) -> i64 {
+    let asked = [(group, OffsetsOf::All)];
+    let mut groups = client.admin().group_offsets(asked).await.unwrap();
+    let Some(Ok(offsets)) = groups.remove(group) else {
+        return 0;
+    };
+    let own = offsets.into_iter().filter(|(partition, _)| {
+        let mut topics = topics.iter();
+        topics.any(|topic| topic.as_ref() == &*partition.topic)
+    });
+    own.filter_map(|(_, offset)| Some(offset.unwrap()?.offset))
+        .sum()
+}
+
+/// A record as it lies in a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Raw {
+    pub(crate) partition: i32,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) timestamp: i64,
+}
+
+/// All records of a topic, as they lie there; those of a partition in their order.
+pub(crate) async fn read_raw(client: &Client, topic: &str) -> Vec<Raw> {
+    let config = ConsumerConfig::new().offset_reset(OffsetReset::Earliest);
+    let mut consumer = client.consumer(config).unwrap();
+    let partitions = partitions(client, &[topic]).await;
+    let ends = offsets(client, &partitions, OffsetSpec::Latest).await;
+    let starts = offsets(client, &partitions, OffsetSpec::Earliest).await;
+    let total = ends.iter().sum::<i64>() - starts.iter().sum::<i64>();
     consumer.assign(partitions).unwrap();
     let mut records = Vec::new();
     while (records.len() as i64) < total {
         let record = consumer.recv().await.unwrap();
-        let key = K::decode(Payload::new(record.key.as_deref())).unwrap();
-        let value = V::decode(Payload::new(record.value.as_deref())).unwrap();
-        records.push((key, value));
+        let header = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
+        records.push(Raw {
+            partition: record.partition,
+            key: record.key.map(|key| key.to_vec()),
+            value: record.value.map(|value| value.to_vec()),
+            headers: record
+                .headers
+                .iter()
+                .map(|(name, value)| (header(name), value.as_ref().map(|value| value.to_vec())))
+                .collect(),
+            timestamp: record.timestamp,
+        });
     }
     consumer.close().await.unwrap();
     records
+}
+
+/// Keys and values of a topic.
+pub(crate) async fn read<K: Data, V: Data>(client: &Client, topic: &str) -> Vec<(K, V)> {
+    let records = read_raw(client, topic).await.into_iter();
+    let decoded = records.map(|record| {
+        let key = K::decode(Payload::new(record.key.as_deref())).unwrap();
+        let value = V::decode(Payload::new(record.value.as_deref())).unwrap();
+        (key, value)
+    });
+    decoded.collect()
 }
 
 /// The last value of each key.
@@ -103,14 +153,23 @@ pub(crate) async fn latest<K: Data + Ord, V: Data>(client: &Client, topic: &str)
 }
 
 pub(crate) fn config(broker: &Embedded, application: &str) -> StreamsConfig {
-    StreamsConfig::new(application, &broker.bootstrap()).commit_interval(Duration::from_millis(50))
+    config_at(&broker.bootstrap(), application)
+}
+
+pub(crate) fn config_at(bootstrap: &str, application: &str) -> StreamsConfig {
+    StreamsConfig::new(application, bootstrap).commit_interval(Duration::from_millis(50))
 }
 
 /// Counts the words of a topic of lines.
 pub(crate) fn word_count() -> Topology {
+    word_count_of("text", "word_counts")
+}
+
+/// The same with other topics.
+pub(crate) fn word_count_of(text: &str, counts: &str) -> Topology {
     let builder = StreamsBuilder::new();
     builder
-        .stream::<(), String>("text")
+        .stream::<(), String>(text)
         .flat_map_values(|line| {
             let words = line.split_whitespace().map(str::to_owned);
             words.collect::<Vec<_>>()
@@ -118,7 +177,7 @@ pub(crate) fn word_count() -> Topology {
         .group_by(|_, word| word.clone())
         .count()
         .to_stream()
-        .to("word_counts");
+        .to(counts);
     builder.build().unwrap()
 }
 
@@ -160,6 +219,6 @@ pub(crate) async fn until_found<T>(what: &str, mut find: impl AsyncFnMut() -> Op
             return found;
         }
         assert!(clock.now().millis < deadline, "still waiting for {what}");
-        clock.sleep(Duration::from_millis(5)).await;
+        clock.sleep(Duration::from_millis(2)).await;
     }
 }
