@@ -1,15 +1,19 @@
 //! On good days.
 
+mod any_cluster;
+mod cuts;
+mod same_bytes;
+
 use std::time::Duration;
 
+use integration_tests::applications::records_in;
 use tidemark_client::admin::OffsetSpec;
-use tidemark_client::consumer::IsolationLevel;
 use tidemark_client::{Client, TopicPartition};
-use tidemark_streams::time::{JoinWindows, SessionWindows, SlidingWindows, TimeWindows, Windowed};
-use tidemark_streams::{BeginAt, Consumed, Streams, StreamsBuilder, StreamsError};
+use tidemark_streams::{BeginAt, Streams, StreamsBuilder, StreamsError};
 
 use crate::support::{
-    broker, config, latest, lines, make, read, started, until, until_found, word_count, write,
+    broker, config, latest, lines, make, offsets, read, started, until, until_found, word_count,
+    write,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,247 +99,6 @@ async fn a_restart_goes_on_where_it_was() {
     }
 }
 
-/// Windows close as event time goes on, and at the end of what there is.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn windows_close() {
-    let (_dir, broker, client) = started(&[("in", 1), ("out", 1), ("late", 1)]).await;
-    let builder = StreamsBuilder::new();
-    let counts = builder
-        .stream_with(["in"], Consumed::<String, String>::new())
-        .group_by_key()
-        .windowed_by(TimeWindows::tumbling(Duration::from_secs(10)))
-        .count();
-    counts.values().to("out");
-    counts.late().to("late");
-    let topology = builder.build().unwrap();
-    let record = |key: &str, at: i64| (key.to_owned(), "x".to_owned(), at);
-    let first = [
-        record("a", 1000),
-        record("b", 2000),
-        record("a", 12_000),
-        record("a", 3000),
-    ];
-    write(&client, "in", first).await;
-    let streams = Streams::start(&topology, config(&broker, "windows"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
-    write(&client, "in", [record("a", 15_000), record("a", 25_000)]).await;
-    let streams = Streams::start(&topology, config(&broker, "windows"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
-    let out = read::<Windowed<String>, i64>(&client, "out").await;
-    let out: Vec<_> = out
-        .iter()
-        .map(|(k, v)| (k.key.as_str(), k.window.start, *v))
-        .collect();
-    assert_eq!(
-        out,
-        [("a", 0, 1), ("b", 0, 1), ("a", 10_000, 1), ("a", 20_000, 1)]
-    );
-    let late = read::<String, tidemark_streams::Late<String>>(&client, "late").await;
-    let late: Vec<_> = late.iter().map(|(_, late)| late.window.start).collect();
-    assert_eq!(late, [0, 10_000]);
-    broker.shutdown().await.unwrap();
-}
-
-/// Instances that come and go share the tasks, and nothing is lost or counted twice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn instances_share_the_work() {
-    let (_dir, broker, client) = started(&[("text", 4), ("word_counts", 1)]).await;
-    let (records, expected) = lines(3, 900);
-    let mut parts = records.chunks(300);
-    let topology = word_count();
-    write(&client, "text", parts.next().unwrap().to_vec()).await;
-    let one = Streams::start(&topology, config(&broker, "words"))
-        .await
-        .unwrap();
-    until("all tasks to run", || one.tasks().len() == 8).await;
-    let two = Streams::start(&topology, config(&broker, "words"))
-        .await
-        .unwrap();
-    write(&client, "text", parts.next().unwrap().to_vec()).await;
-    until("the tasks to be shared", || {
-        one.tasks().len() == 4 && two.tasks().len() == 4
-    })
-    .await;
-    one.close(Duration::from_secs(60)).await.unwrap();
-    write(&client, "text", parts.next().unwrap().to_vec()).await;
-    until("one to have them all", || two.tasks().len() == 8).await;
-    let total: i64 = expected.values().sum();
-    let out = until_found("all counts", async || {
-        let out = read::<String, i64>(&client, "word_counts").await;
-        (out.len() as i64 >= total).then_some(out)
-    })
-    .await;
-    assert_eq!(out.len() as i64, total);
-    let last: std::collections::BTreeMap<_, _> = out.into_iter().collect();
-    assert_eq!(last, expected);
-    two.close(Duration::from_secs(60)).await.unwrap();
-    broker.shutdown().await.unwrap();
-}
-
-/// Changelogs of windows and repartition topics do not grow without end, and what is left of them is
-/// enough.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_nobody_reads_again_is_deleted() {
-    let (_dir, broker, client) = started(&[("in", 1), ("out", 1)]).await;
-    let builder = StreamsBuilder::new();
-    builder
-        .stream::<String, String>("in")
-        .group_by(|_, value| value.clone())
-        .windowed_by(TimeWindows::tumbling(Duration::from_secs(10)))
-        .count()
-        .values()
-        .to("out");
-    let topology = builder.build().unwrap();
-    let config = config(&broker, "spent");
-    let records = |from: i64| (0..20).map(move |at| (format!("k{at}"), "x".to_owned(), from + at));
-    let streams = Streams::start(&topology, config.clone()).await.unwrap();
-    let all = client.admin().list_topics().await.unwrap();
-    let ending = |end: &str| {
-        let found = all.iter().find(|topic| topic.name.ends_with(end));
-        found
-            .unwrap_or_else(|| panic!("{end} of {all:?}"))
-            .name
-            .clone()
-    };
-    let topics = [ending("-repartition"), ending(".count-changelog")];
-    let starts = async || {
-        let wanted = topics.each_ref().map(|topic| {
-            let partition = TopicPartition::new(topic.as_str(), 0);
-            (partition, OffsetSpec::Earliest)
-        });
-        let isolation = IsolationLevel::ReadUncommitted;
-        let listed = client.admin().list_offsets(wanted, isolation).await;
-        let listed = listed.unwrap().all().unwrap();
-        listed
-            .into_values()
-            .map(|at| at.offset.unwrap())
-            .min()
-            .unwrap()
-    };
-    // Window after window: what is deleted is what belongs to those that have closed.
-    let mut from = 0;
-    until_found("a cut", async || {
-        write(&client, "in", records(from)).await;
-        from += 10_000;
-        (starts().await > 0).then_some(())
-    })
-    .await;
-    streams.close(Duration::from_secs(60)).await.unwrap();
-    write(&client, "in", records(from)).await;
-    let streams = Streams::start(&topology, config).await.unwrap();
-    streams.run_until_caught_up().await.unwrap();
-    let out = read::<Windowed<String>, i64>(&client, "out").await;
-    let expected = (0..=from / 10_000).map(|at| (at * 10_000, 20));
-    let found: Vec<_> = out
-        .iter()
-        .map(|(k, count)| (k.window.start, *count))
-        .collect();
-    assert_eq!(found, expected.collect::<Vec<_>>());
-    broker.shutdown().await.unwrap();
-}
-
-/// Changelogs of sessions, sliding windows and joins are cut, too, and stay about as long as what is
-/// open; a restart from what is left of them goes on as if nothing had been deleted.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changelogs_of_sessions_sliding_windows_and_joins_are_cut() {
-    let topics = [("left", 1), ("right", 1), ("sessions", 1), ("sliding", 1)];
-    let (_dir, broker, client) = started(&topics).await;
-    make(&client, &[("joined", 1)]).await;
-    let ms = Duration::from_millis;
-    let builder = StreamsBuilder::new();
-    let left = builder.stream::<String, String>("left");
-    let right = builder.stream::<String, String>("right");
-    let grouped = left.group_by_key();
-    let sessions = grouped.windowed_by_session(SessionWindows::with_gap(ms(3000)));
-    sessions.count().values().to("sessions");
-    let sliding = grouped.windowed_by_sliding(SlidingWindows::of(ms(1000)));
-    sliding.count().values().to("sliding");
-    let show = |left: Option<&String>, right: Option<&String>| {
-        format!("{}:{}", left.is_some(), right.is_some())
-    };
-    let joined = left.outer_join(&right, show, JoinWindows::within(ms(1000)));
-    joined.to("joined");
-    let topology = builder.build().unwrap();
-    let config = config(&broker, "cut");
-    let streams = Streams::start(&topology, config.clone()).await.unwrap();
-    let all = client.admin().list_topics().await.unwrap();
-    let names = all.into_iter().map(|topic| topic.name);
-    let logs: Vec<String> = names.filter(|name| name.ends_with("-changelog")).collect();
-    // Sessions, sliding windows, two buffers and two stores of what has no partner.
-    assert_eq!(logs.len(), 6, "{logs:?}");
-    let offsets = async |spec: OffsetSpec| {
-        let wanted = logs
-            .iter()
-            .map(|topic| (TopicPartition::new(topic.as_str(), 0), spec));
-        let isolation = IsolationLevel::ReadUncommitted;
-        let listed = client.admin().list_offsets(wanted, isolation).await;
-        let listed = listed.unwrap().all().unwrap();
-        logs.iter()
-            .map(|topic| {
-                listed[&TopicPartition::new(topic.as_str(), 0)]
-                    .offset
-                    .unwrap()
-            })
-            .collect::<Vec<_>>()
-    };
-    let records = |from: i64, shift: i64| {
-        (0..20_i64).map(move |at| (format!("k{at}"), "x".to_owned(), from + at * 10 + shift))
-    };
-    let mut rounds = 0;
-    let more = async |rounds: &mut i64| {
-        let from = *rounds * 10_000;
-        write(&client, "left", records(from, 0)).await;
-        // Every other one is too far away to be joined.
-        let shift = if *rounds % 2 == 0 { 1 } else { 5000 };
-        write(&client, "right", records(from, shift)).await;
-        *rounds += 1;
-    };
-    let commits = || -> u64 {
-        let metrics = streams.metrics();
-        let mut lines = metrics.lines();
-        let count = lines
-            .find_map(|line| line.strip_prefix("tidemark_streams_commit_latency_seconds_count "));
-        count.unwrap().parse().unwrap()
-    };
-    // All of them are cut, and again and again: what is spent is deleted once in thirty commit intervals.
-    for _ in 0..2 {
-        let before = offsets(OffsetSpec::Earliest).await;
-        let cut = async || {
-            let now = offsets(OffsetSpec::Earliest).await;
-            now.iter().zip(&before).all(|(now, before)| now > before)
-        };
-        while !cut().await {
-            assert!(
-                rounds < 500,
-                "{logs:?}: {:?}",
-                offsets(OffsetSpec::Earliest).await
-            );
-            let seen = commits();
-            more(&mut rounds).await;
-            until("a commit of what was written", || commits() > seen).await;
-        }
-    }
-    streams.close(Duration::from_secs(60)).await.unwrap();
-    more(&mut rounds).await;
-    let streams = Streams::start(&topology, config).await.unwrap();
-    streams.run_until_caught_up().await.unwrap();
-    let sessions = read::<Windowed<String>, i64>(&client, "sessions").await;
-    assert_eq!(sessions.len() as i64, rounds * 20);
-    assert!(sessions.iter().all(|(_, count)| *count == 1));
-    let sliding = read::<Windowed<String>, i64>(&client, "sliding").await;
-    assert_eq!(sliding.len() as i64, rounds * 20);
-    let joined = read::<String, String>(&client, "joined").await;
-    let of = |what: &str| joined.iter().filter(|(_, value)| value == what).count() as i64;
-    let (even, odd) = ((rounds + 1) / 2 * 20, rounds / 2 * 20);
-    let found = (of("true:true"), of("true:false"), of("false:true"));
-    assert_eq!(found, (even, odd, odd));
-    broker.shutdown().await.unwrap();
-}
-
 /// What a crash left in a changelog behind the last commit is undone, and once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_crash_left_is_undone_once() {
@@ -352,13 +115,8 @@ async fn what_a_crash_left_is_undone_once() {
     let name =
         |topic: &&tidemark_client::admin::TopicListing| topic.name.ends_with(".count-changelog");
     let changelog = all.iter().find(name).unwrap().name.clone();
-    let end = async || {
-        let partition = TopicPartition::new(changelog.as_str(), 0);
-        let wanted = [(partition.clone(), OffsetSpec::Latest)];
-        let isolation = IsolationLevel::ReadUncommitted;
-        let listed = client.admin().list_offsets(wanted, isolation).await;
-        listed.unwrap().all().unwrap()[&partition].offset.unwrap()
-    };
+    let partition = [TopicPartition::new(changelog.as_str(), 0)];
+    let end = async || offsets(&client, &partition, OffsetSpec::Latest).await[0];
     let before = end().await;
     let now = tidemark_client::Clock::system().now().wall;
     let left = |keys: &[&str], at: i64| {
@@ -423,5 +181,46 @@ async fn a_full_disk_keeps_snapshots_away_and_nothing_else() {
     }
     let counts = latest::<String, i64>(&client, "word_counts").await;
     assert_eq!(counts, expected);
+    broker.shutdown().await.unwrap();
+}
+
+/// A task with several partitions takes records in the order of time, and for as long as it is told to
+/// waits for those of an empty one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_several_partitions_wait_for_one_another() {
+    let (_dir, broker, client) = started(&[("left", 1), ("right", 1), ("out", 1)]).await;
+    let builder = StreamsBuilder::new();
+    let left = builder.stream::<String, String>("left");
+    let right = builder.stream::<String, String>("right");
+    left.merge(&right).to("out");
+    let topology = builder.build().unwrap();
+    let records = |times: &[i64]| {
+        let record = |time: &i64| ("k".to_owned(), time.to_string(), *time);
+        times.iter().map(record).collect::<Vec<_>>()
+    };
+    let written = async |count: usize| {
+        until_found("what is written", async || {
+            let out = read::<String, String>(&client, "out").await;
+            (out.len() >= count).then(|| out.into_iter().map(|(_, value)| value))
+        })
+        .await
+        .collect::<Vec<_>>()
+    };
+    let patient = config(&broker, "merge").task_idle(Duration::from_secs(3600));
+    let streams = Streams::start(&topology, patient).await.unwrap();
+    write(&client, "left", records(&[10, 30, 50])).await;
+    until("the first to be read", || {
+        records_in(&streams.metrics()) == 3
+    })
+    .await;
+    write(&client, "right", records(&[20, 40, 60])).await;
+    // What comes behind the last one of the left may come before the last one of the right.
+    assert_eq!(written(5).await, ["10", "20", "30", "40", "50"]);
+    streams.close(Duration::from_secs(60)).await.unwrap();
+    // Without an end to its patience, 60 would wait for ever.
+    let hasty = config(&broker, "merge").task_idle(Duration::from_millis(50));
+    let streams = Streams::start(&topology, hasty).await.unwrap();
+    assert_eq!(written(6).await.last().unwrap(), "60");
+    streams.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidemark_client::Client;
 use tidemark_streams::{Streams, StreamsBuilder, StreamsConfig, Topology};
 
-use crate::support::{config, read, started, until, until_found, write};
+use crate::support::{committed, config, read, started, until, until_found, write};
 
 /// Holds a thread up, with all that runs on it.
 #[derive(Default)]
@@ -98,6 +98,11 @@ async fn who_has_lost_its_tasks_writes_nothing() {
         .await;
     };
     last("a: 2").await;
+    // What it has written comes again unless it is committed.
+    until_found("its commit", async || {
+        (committed(&client, "counts", &["in"]).await == 2).then_some(())
+    })
+    .await;
     let records = [record("k", "x"), record("k", "stop"), record("k", "x")];
     write(&client, "in", records).await;
     until("it to stand still", || gate.reached.load(Ordering::Acquire)).await;
