@@ -7,7 +7,6 @@ mod examples;
 mod globals;
 mod http;
 mod running;
-mod snapshots;
 mod start_checks;
 mod support;
 mod zombies;

@@ -3,6 +3,7 @@
 mod any_cluster;
 mod cuts;
 mod same_bytes;
+mod snapshots;
 
 use std::time::Duration;
 
