@@ -64,16 +64,17 @@ pub(crate) async fn restore(
     writer: Writer,
     id: TaskId,
 ) -> Result<Restored, StreamsError> {
-    for attempt in 1.. {
+    let mut attempts = 1;
+    loop {
         match restore_once(&shared, &writer, id).await {
             // What is spent may be deleted by its last owner until now. What is left begins further on.
-            Err(error) if changelog::was_cut(&error) && attempt < MOST_ATTEMPTS => {
+            Err(error) if changelog::was_cut(&error) && attempts < MOST_ATTEMPTS => {
                 tracing::info!(task = %id, %error, "a changelog was cut; the task is restored anew");
+                attempts += 1;
             }
             outcome => return outcome,
         }
     }
-    unreachable!("the last attempt has an outcome")
 }
 
 async fn restore_once(
