@@ -34,9 +34,6 @@ pub mod testing;
 pub mod time;
 mod topology;
 
-use dsl::aggregator;
-use record::{chunk, late};
-
 pub use data::{Data, DataError, Json, Payload};
 #[doc(hidden)]
 pub use data::{decode_json, encode_json, json_from_text, json_to_value};

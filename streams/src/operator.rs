@@ -26,10 +26,10 @@ pub(crate) mod table_map;
 pub(crate) mod try_map;
 pub(crate) mod window_aggregate;
 
-use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::error::StreamsError;
 use crate::processor::SourceRecord;
-use crate::runtime::outbox::Outbox;
+use crate::record::chunk::{AnyChunk, Chunk, typed};
+use crate::runtime::task::outbox::Outbox;
 use crate::state::Stores;
 
 /// An operator as the graph sees it: one call per chunk.

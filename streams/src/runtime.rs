@@ -15,9 +15,6 @@ pub(crate) mod spent;
 pub(crate) mod task;
 mod worker;
 
-use commit::{position, snapshot};
-pub(crate) use task::outbox;
-
 pub use application::Streams;
 pub use assignment::TaskId;
 pub use config::{BeginAt, OnProduceError, StreamsConfig};

@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use tidemark_client::TopicPartition;
 
-use crate::chunk::AnyChunk;
 use crate::data::Data;
 use crate::operator::Operator;
 use crate::operator::source::Source;
 use crate::query::AnyReads;
-use crate::runtime::outbox::{Outbox, TopicId};
+use crate::record::chunk::AnyChunk;
+use crate::runtime::task::outbox::{Outbox, TopicId};
 use crate::state::{GlobalStore, Globals, Store, StoreId};
 
 pub(crate) use plan::Plan;

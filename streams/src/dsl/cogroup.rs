@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::grouped::GroupedStream;
 use super::stream::Stream;
 use super::table::Table;
-use crate::aggregator::{Aggregator, Fold};
 use crate::data::{Data, DataError, Payload};
+use crate::dsl::aggregator::{Aggregator, Fold};
 
 /// Grouped streams whose values go into one aggregate (Kafka: `CogroupedKStream`). Made by
 /// [`GroupedStream::cogroup`]. It derefs to a grouped stream of [`Contribution`]s, so all that can be

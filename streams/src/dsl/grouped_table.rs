@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::stream::Stream;
 use super::table::{Table, key_value};
-use crate::aggregator::{Aggregator, Count, Reduce};
 use crate::data::Data;
+use crate::dsl::aggregator::{Aggregator, Count, Reduce};
 use crate::operator::table_aggregate::TableAggregate;
 use crate::operator::table_group::TableGroup;
 use crate::record::Change;

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::stream::Stream;
 use super::table::{Suppress, Table};
 use super::view::View;
-use crate::aggregator::{Aggregator, Count, Reduce};
 use crate::data::{Data, split_window};
-use crate::late::Late;
+use crate::dsl::aggregator::{Aggregator, Count, Reduce};
 use crate::operator::portions::InPortions;
 use crate::operator::window_aggregate::{
     Emit, LATE, RESULTS, WindowAggregate, holds_back, in_slices,
 };
 use crate::query::{Reads, Slices};
 use crate::record::Change;
+use crate::record::late::Late;
 use crate::state::{Getter, Stores, WindowStore};
 use crate::time::{AnyWindows, EventTime, Windowed};
 use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};

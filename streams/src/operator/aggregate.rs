@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator};
-use crate::aggregator::Aggregator;
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
+use crate::dsl::aggregator::Aggregator;
 use crate::record::Change;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::state::{KeyValueStore, StoreId};
 
 /// One aggregate per key. Records whose key or value is null are counted and left out.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Context, Operator};
-use crate::chunk::{AnyChunk, typed};
 use crate::record::Record;
+use crate::record::chunk::{AnyChunk, typed};
 
 /// A branch's condition: gives those of the rows that have no branch yet and meet it that branch. It is
 /// called once for a whole chunk.

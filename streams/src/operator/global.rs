@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::state::GlobalStore;
 
 /// Puts what comes into the store that all tasks of the instance share; nothing comes out. Records

@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
-use crate::late::{Late, LateReason, LateWindow};
+use crate::record::chunk::{AnyChunk, typed};
+use crate::record::late::{Late, LateReason, LateWindow};
 use crate::record::{Change, Record};
 use crate::state::{Store, StoreId, VersionedStore};
 

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::state::Getter;
 
 /// At most one result for each record. `G` gives the table's key for it.

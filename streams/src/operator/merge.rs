@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::{Context, Operator};
-use crate::chunk::{AnyChunk, typed};
+use crate::record::chunk::{AnyChunk, typed};
 
 /// Gives on whatever comes through any input.
 pub(crate) struct Merge<K, V>(PhantomData<fn(K, V)>);

@@ -4,9 +4,9 @@
 use std::vec::Drain;
 
 use super::{Context, Operator};
-use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::data::Data;
 use crate::record::Record;
+use crate::record::chunk::{AnyChunk, Chunk, typed};
 
 /// Whether all records have been taken. `Err` says that something is left for later, and has the record
 /// that is to be taken again, if the last one was not taken yet.

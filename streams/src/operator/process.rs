@@ -4,13 +4,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::processor::{
     Failure, Place, Policy, Processor, ProcessorContext, Punctuation, Schedule, Tick,
 };
 use crate::record::Record;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::state::{KeyValueStore, StoreId};
 
 /// A processor with its stores and schedules.

@@ -22,9 +22,9 @@ use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::{Data, DataError, Payload};
 use crate::record::Record;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::state::{KeyValueStore, StoreId};
 use crate::time::{GenerateWatermarks, combine};
 

@@ -4,11 +4,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::record::Record;
-use crate::runtime::outbox::TopicId;
+use crate::record::chunk::{AnyChunk, typed};
+use crate::runtime::task::outbox::TopicId;
 
 /// Chooses the partition of each row, given how many there are. It is called once for a whole chunk.
 pub(crate) type SinkPartitioner<K, V> =

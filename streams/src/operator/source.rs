@@ -9,12 +9,12 @@ use tidemark_client::consumer::{Batch, BatchReader, ConsumerError, RecordRef};
 
 use super::Counts;
 use super::repartition::Writer;
-use crate::chunk::{AnyChunk, typed};
 use crate::data::{Data, Payload};
 use crate::dsl::Carried;
 use crate::error::StreamsError;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::record::{Headers, Record};
-use crate::runtime::outbox::{Outbox, TopicId};
+use crate::runtime::task::outbox::{Outbox, TopicId};
 use crate::time::{TimestampExtractor, WatermarkGenerator, WatermarkStrategy};
 
 /// So many records are decoded ahead where several partitions are read in the order of time.
@@ -471,7 +471,7 @@ mod tests {
     use tidemark_protocol::records::BatchBuilder;
 
     use super::*;
-    use crate::chunk::Chunk;
+    use crate::record::chunk::Chunk;
     use crate::time::RecordTime;
 
     #[test]

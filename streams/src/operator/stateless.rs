@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator};
-use crate::chunk::{AnyChunk, typed};
 use crate::record::Record;
+use crate::record::chunk::{AnyChunk, typed};
 
 /// Calls a closure for each record; the closure puts what comes out into the vector.
 pub(crate) struct Stateless<F, K, V, L, W> {

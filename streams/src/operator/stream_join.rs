@@ -11,9 +11,9 @@ use smallvec::SmallVec;
 
 use super::portions::{Rest, Taken};
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, Chunk, typed};
 use crate::data::{Data, decode_slice};
-use crate::late::{Late, LateReason};
+use crate::record::chunk::{AnyChunk, Chunk, typed};
+use crate::record::late::{Late, LateReason};
 use crate::record::{Headers, Record};
 use crate::state::{JoinBuffer, StoreId, Unmatched};
 use crate::time::{EventTime, JoinWindows};

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::record::{Change, Record};
 use crate::state::{KeyValueStore, StoreId};
 

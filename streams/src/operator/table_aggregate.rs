@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator, bad_key};
-use crate::aggregator::Aggregator;
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
+use crate::dsl::aggregator::Aggregator;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::record::{Change, Record};
 use crate::state::{KeyValueStore, StoreId};
 

@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator, bad_key};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
+use crate::record::chunk::{AnyChunk, typed};
 use crate::record::{Change, Record};
 
 /// Sends on what each group loses and gains: one change where old and new value belong to one group,

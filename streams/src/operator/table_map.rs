@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Context, Operator};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
 use crate::record::Change;
+use crate::record::chunk::{AnyChunk, typed};
 
 /// Works new and old values out of new and old values.
 pub(crate) struct TableMap<F, K, V, W> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::process::refuse;
 use super::{Context, Operator};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
 use crate::processor::{Failure, Policy};
+use crate::record::chunk::{AnyChunk, typed};
 
 /// Values that the closure makes; what is done with the others is for the policy to say.
 pub(crate) struct TryMap<F, K, V, W> {

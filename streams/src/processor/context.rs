@@ -4,8 +4,8 @@ use super::Failure;
 use tidemark_client::TopicPartition;
 
 use super::stores::{Place, StoreHandle, StoreKind};
-use crate::chunk::Chunk;
 use crate::record::Record;
+use crate::record::chunk::Chunk;
 use crate::state::Stores;
 
 /// Where the record is from that a processor works on, or of which it was made (Kafka: `RecordMetadata`):

@@ -78,7 +78,7 @@ pub(crate) struct Schedule {
 pub(crate) enum Policy {
     Fail,
     Skip,
-    DeadLetter(crate::runtime::outbox::TopicId),
+    DeadLetter(crate::runtime::task::outbox::TopicId),
 }
 
 impl Processing {

@@ -36,7 +36,7 @@ pub struct Streams {
     workers: Vec<Supervised>,
     commands: Vec<mpsc::Sender<Command>>,
     /// Held as long as the instance uses its state directory.
-    _lock: Option<super::snapshot::Lock>,
+    _lock: Option<super::commit::snapshot::Lock>,
     /// The ends of the source topics when the instance was started.
     targets: BTreeMap<TopicPartition, i64>,
 }
@@ -55,7 +55,7 @@ impl Streams {
     /// - [`StreamsError::Client`]: the cluster cannot be asked.
     pub async fn start(topology: &Topology, config: StreamsConfig) -> Result<Self, StreamsError> {
         config.validate()?;
-        super::position::check_stores(topology)?;
+        super::commit::position::check_stores(topology)?;
         let bound = match &config.http {
             Some(address) => Some(http::bind(address).await?),
             None => None,
@@ -63,7 +63,7 @@ impl Streams {
         // A topic that has been deleted must not come back as an empty one because it is asked for.
         let client = Client::new(config.client.clone().auto_create_topics(false))?;
         let prepared = setup::prepare(&client, topology, &config).await?;
-        let (lock, on_disk) = super::snapshot::open_state_dir(&config)?;
+        let (lock, on_disk) = super::commit::snapshot::open_state_dir(&config)?;
         let workers = config.workers;
         let shared = Arc::new(Shared {
             topology: topology.clone(),

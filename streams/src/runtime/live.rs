@@ -9,13 +9,13 @@ use tidemark_client::producer::{ProduceError, Producer, RecordParts};
 use tokio::task::JoinHandle;
 
 use super::assignment::TaskId;
+use super::commit::position::Committed;
 use super::config::OnProduceError;
-use super::outbox::{Outbox, Outgoing as Record};
-use super::position::Committed;
 use super::restore::Restored;
 use super::shared::Shared;
 use super::spent::Spent;
 use super::task::Task;
+use super::task::outbox::{Outbox, Outgoing as Record};
 use super::worker::writer::Writer;
 use crate::error::StreamsError;
 

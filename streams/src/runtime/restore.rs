@@ -13,8 +13,8 @@ use tidemark_client::consumer::IsolationLevel;
 use tidemark_client::producer::RecordParts;
 
 use super::assignment::TaskId;
+use super::commit::position::Committed;
 use super::config::BeginAt;
-use super::position::Committed;
 use super::shared::{Restoring, Shared};
 use super::task::Task;
 use super::worker::writer::Writer;

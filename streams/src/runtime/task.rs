@@ -7,12 +7,12 @@ pub(crate) mod outbox;
 use tidemark_client::TopicPartition;
 use tidemark_client::consumer::Batch;
 
-use crate::chunk::AnyChunk;
 use crate::error::StreamsError;
 use crate::operator::repartition::{Read, told};
 use crate::operator::source::{Source, SourceContext};
 use crate::operator::{Counts, Output, Outputs, Target};
 use crate::processor::SourceRecord;
+use crate::record::chunk::AnyChunk;
 use crate::state::{Entry, Globals, KeyValueStore, StoreId, StoreTime, Stores};
 use crate::time::{IdleTimer, combine};
 use crate::topology::{Make, MakeContext, NodeKind, Topology, held_back, old_values};
@@ -305,7 +305,7 @@ impl Task {
             input.node,
             std::mem::replace(
                 &mut input.chunk,
-                Box::new(crate::chunk::Chunk::<(), ()>::default()),
+                Box::new(crate::record::chunk::Chunk::<(), ()>::default()),
             ),
         );
         self.graph.nodes[node].told = self.watermark;

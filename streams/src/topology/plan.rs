@@ -10,8 +10,8 @@ use super::{
     Edge, GlobalSpec, Make, MakeChunk, Node, NodeKind, StoreSpec, Topic, TopicEnd, Topology, check,
     subtopology,
 };
-use crate::chunk::{AnyChunk, Chunk};
 use crate::error::StreamsError;
+use crate::record::chunk::{AnyChunk, Chunk};
 
 /// What the handles of one builder share.
 #[derive(Clone, Default)]

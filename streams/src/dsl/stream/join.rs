@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Stream;
 use crate::data::Data;
-use crate::late::Late;
 use crate::operator::stream_join::{JoinStores, LATE, RESULTS, StreamJoin};
+use crate::record::late::Late;
 use crate::state::{JoinBuffer, Store, Unmatched};
 use crate::time::{EventTime, JoinWindows};
 use crate::topology::{Changelog, Edge, Make, Node, NodeKind, StoreSpec};

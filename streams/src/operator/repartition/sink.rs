@@ -13,13 +13,13 @@ use tidemark_client::producer::{DefaultPartitioner, Partitioner};
 
 use super::held::{Held, Written};
 use super::{HEAD, IDLE, Tag, put};
-use crate::chunk::{AnyChunk, typed};
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::operator::sink::SinkPartitioner;
 use crate::operator::{Context, Operator};
 use crate::record::Headers;
-use crate::runtime::outbox::TopicId;
+use crate::record::chunk::{AnyChunk, typed};
+use crate::runtime::task::outbox::TopicId;
 use crate::state::{KeyValueStore, StoreId};
 
 /// In place of a source partition: the series of what is held back.

@@ -1,8 +1,8 @@
 //! Sessions: a record goes on with the session that it is near enough to, or begins one.
 
 use super::{Row, SpanAggregate, Store, window};
-use crate::aggregator::Aggregator;
 use crate::data::Data;
+use crate::dsl::aggregator::Aggregator;
 use crate::operator::Context;
 use crate::record::Change;
 use crate::state::Span;

@@ -6,8 +6,8 @@
 use smallvec::SmallVec;
 
 use super::{Row, SpanAggregate, Store};
-use crate::aggregator::Aggregator;
 use crate::data::Data;
+use crate::dsl::aggregator::Aggregator;
 use crate::operator::Context;
 use crate::record::Change;
 use crate::state::Span;

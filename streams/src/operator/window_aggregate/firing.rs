@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{RESULTS, Store, WindowAggregate};
-use crate::aggregator::Aggregator;
 use crate::data::{Data, decode_slice};
+use crate::dsl::aggregator::Aggregator;
 use crate::error::StreamsError;
 use crate::operator::{Context, bad_key};
 use crate::record::Change;

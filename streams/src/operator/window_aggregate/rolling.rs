@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 
 use super::TOUCHED;
 use super::slices::Across;
-use crate::aggregator::{Merged, merge_all};
 use crate::data::{Data, DataError, decode_slice};
+use crate::dsl::aggregator::{Merged, merge_all};
 use crate::state::WindowStore;
 use crate::state::table::{Hash, Table};
 

@@ -4,8 +4,8 @@
 //! ([`super::rolling`]).
 
 use super::{Emit, Keyed, Missed, RESULTS, Store, WindowAggregate};
-use crate::aggregator::{Aggregator, Merged, merge_across};
 use crate::data::Data;
+use crate::dsl::aggregator::{Aggregator, Merged, merge_across};
 use crate::operator::{Context, bad_key};
 use crate::record::{Change, Headers, Record};
 use crate::state::WindowStore;

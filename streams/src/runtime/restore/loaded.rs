@@ -10,9 +10,9 @@ use super::{TELL_EVERY, Undone};
 use crate::data::DataError;
 use crate::error::StreamsError;
 use crate::runtime::assignment::TaskId;
-use crate::runtime::position::Committed;
+use crate::runtime::commit::position::Committed;
+use crate::runtime::commit::snapshot::{self, SnapshotReader};
 use crate::runtime::shared::Shared;
-use crate::runtime::snapshot::{self, SnapshotReader};
 use crate::runtime::task::Task;
 use crate::state::{Entry, Store};
 
@@ -199,7 +199,7 @@ pub(super) fn load(
 mod tests {
     use super::*;
     use crate::StreamsBuilder;
-    use crate::runtime::snapshot::{About, Ends, SnapshotWriter};
+    use crate::runtime::commit::snapshot::{About, Ends, SnapshotWriter};
 
     const CERTAIN: i64 = 1000;
 

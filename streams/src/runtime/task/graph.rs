@@ -1,10 +1,10 @@
 //! The operators of one task, and how chunks go from one to the next.
 
-use crate::chunk::AnyChunk;
 use crate::error::StreamsError;
 use crate::operator::{Context, Counts, Operator, Outputs, Target};
 use crate::processor::SourceRecord;
-use crate::runtime::outbox::Outbox;
+use crate::record::chunk::AnyChunk;
+use crate::runtime::task::outbox::Outbox;
 use crate::state::Stores;
 
 /// Operators in an order in which every one comes behind those that feed it.
