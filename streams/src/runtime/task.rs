@@ -14,7 +14,7 @@ use crate::operator::{Counts, Output, Outputs, Target};
 use crate::processor::SourceRecord;
 use crate::record::chunk::AnyChunk;
 use crate::state::{Entry, Globals, KeyValueStore, StoreId, StoreTime, Stores};
-use crate::time::{IdleTimer, combine};
+use crate::time::{IdleTimer, Seen, combine};
 use crate::topology::{Make, MakeContext, NodeKind, Topology, held_back, old_values};
 use graph::{Graph, GraphNode};
 use outbox::Outbox;
@@ -395,8 +395,12 @@ impl Task {
         self.wall = wall;
         if let Some(idle_after) = self.idle_after {
             for input in &mut self.inputs {
-                let quiet = !blocked && input.source.waiting().0 == 0 && input.caught_up;
-                input.idle.check(quiet, wall, idle_after);
+                let seen = match input.source.waiting().0 {
+                    0 if blocked || !input.caught_up => Seen::Blocked,
+                    0 => Seen::Nothing,
+                    _ => Seen::Records,
+                };
+                input.idle.check(seen, wall, idle_after);
             }
             self.let_time_pass()?;
         }

@@ -16,11 +16,25 @@ pub fn combine(partitions: impl Iterator<Item = (i64, bool)>) -> Option<i64> {
     busy.or(idle)
 }
 
+/// What is seen of a partition when the clock is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Records wait to be processed.
+    Records,
+    /// No record waits, and it is not known whether there are some: they could not come.
+    Blocked,
+    /// There are none.
+    Nothing,
+}
+
 /// Finds out whether a partition is idle: whether it has had nothing for long enough, though it could
 /// have had.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdleTimer {
-    since: Option<i64>,
+    /// For how many milliseconds there has been nothing.
+    spent: i64,
+    /// When that was last seen, if it was not otherwise since.
+    seen_at: Option<i64>,
     idle: bool,
     /// Whether a record has come since the last look at the clock.
     fresh: bool,
@@ -35,22 +49,78 @@ impl IdleTimer {
         };
     }
 
-    /// The clock says `wall`, in milliseconds. `quiet` says that no record waits, and that this is not
-    /// because none could come. Time counts from the first such call without a record
-    /// before it; more than `limit` milliseconds of it make a partition idle.
-    pub fn check(&mut self, quiet: bool, wall: i64, limit: i64) {
-        if !quiet || std::mem::take(&mut self.fresh) {
+    /// The clock says `wall`, in milliseconds. Time counts from the first look at which there is nothing,
+    /// without a record before it; more than `limit` milliseconds of it make a partition idle. Time in
+    /// which nothing could come does not count, and takes nothing from what has been counted (FLIP-471).
+    pub fn check(&mut self, seen: Seen, wall: i64, limit: i64) {
+        let fresh = std::mem::take(&mut self.fresh);
+        match seen {
             // It stays what it is: idle until a record is processed.
-            self.since = None;
-            return;
+            Seen::Records => (self.spent, self.seen_at) = (0, None),
+            Seen::Nothing if !fresh => {
+                let passed = self.seen_at.map_or(0, |at| wall.saturating_sub(at).max(0));
+                self.spent = self.spent.saturating_add(passed);
+                self.seen_at = Some(wall);
+                self.idle |= self.spent > limit;
+            }
+            Seen::Nothing | Seen::Blocked => self.seen_at = None,
         }
-        let since = *self.since.get_or_insert(wall);
-        self.idle |= wall.saturating_sub(since) > limit;
     }
 
     /// Whether it is.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: i64 = 100;
+
+    fn checked(timer: &mut IdleTimer, looks: impl IntoIterator<Item = (Seen, i64)>) -> bool {
+        for (seen, wall) in looks {
+            timer.check(seen, wall, LIMIT);
+        }
+        timer.is_idle()
+    }
+
+    #[test]
+    fn what_was_blocked_does_not_count_and_takes_nothing_away() {
+        use Seen::{Blocked, Nothing};
+        let mut timer = IdleTimer::default();
+        // 60 ms with nothing, an hour of which nothing is known, 40 more.
+        let long = 3_600_000;
+        assert!(!checked(&mut timer, [(Nothing, 0), (Nothing, 60)]));
+        assert!(!checked(&mut timer, [(Blocked, 70), (Blocked, 70 + long)]));
+        assert!(!checked(
+            &mut timer,
+            [(Nothing, 80 + long), (Nothing, 120 + long)]
+        ));
+        assert!(checked(&mut timer, [(Nothing, 121 + long)]));
+        // However short its rests are.
+        let mut timer = IdleTimer::default();
+        let mut looks = (0..60).map(|at| (if at % 3 == 2 { Blocked } else { Nothing }, at * 10));
+        assert!(checked(&mut timer, looks.by_ref()));
+    }
+
+    #[test]
+    fn a_record_begins_anew() {
+        let mut timer = IdleTimer::default();
+        assert!(checked(
+            &mut timer,
+            [(Seen::Nothing, 0), (Seen::Nothing, 101)]
+        ));
+        // One that waits ends nothing, one that has been processed does.
+        assert!(checked(&mut timer, [(Seen::Records, 110)]));
+        timer.record();
+        assert!(!checked(
+            &mut timer,
+            [(Seen::Nothing, 120), (Seen::Nothing, 130)]
+        ));
+        assert!(!checked(&mut timer, [(Seen::Nothing, 230)]));
+        assert!(checked(&mut timer, [(Seen::Nothing, 231)]));
     }
 }

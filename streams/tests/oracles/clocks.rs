@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidemark_streams::testing::TestDriver;
-use tidemark_streams::time::{IdleTimer, WatermarkStrategy, combine};
+use tidemark_streams::time::{IdleTimer, Seen, WatermarkStrategy, combine};
 use tidemark_streams::{Consumed, StreamsBuilder};
 
 use crate::case::Case;
@@ -75,7 +75,7 @@ fn generate(generator: &Value, steps: &[Value]) -> Result<(), String> {
         }
         wall += step["wall"].as_i64().unwrap_or_default();
         if let Some(wanted) = step.get("emit") {
-            idle.check(true, wall, limit);
+            idle.check(Seen::Nothing, wall, limit);
             check("the watermark", at, wanted, &said(driver.watermark()))?;
         }
         if let Some(wanted) = step.get("is_idle") {
