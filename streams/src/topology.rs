@@ -226,10 +226,29 @@ type MakeStore = Arc<dyn Fn(u64) -> Box<dyn Store> + Send + Sync>;
 pub(crate) struct StoreSpec {
     pub(crate) name: String,
     pub(crate) make: MakeStore,
+    /// What it keeps, in words: with other ones its changelog is of no use to it. See
+    /// [`StoreSpec::holds`].
+    pub(crate) holds: String,
     /// How its changelog is kept; `None` if it has none.
     pub(crate) changelog: Option<Changelog>,
     /// How it is read from outside; `None` if it holds nothing that means something to anybody else.
     pub(crate) reads: Option<Arc<dyn AnyReads>>,
+}
+
+impl StoreSpec {
+    /// A kind of store with such keys and values, in words. Types go by what their bytes are: they may be
+    /// renamed.
+    pub(crate) fn holds<K: Data, V: Data>(what: &str) -> String {
+        let named = |format: Cow<'static, str>| match format.is_empty() {
+            true => "bytes".into(),
+            false => format,
+        };
+        format!(
+            "{what} of {} and {}",
+            named(K::format()),
+            named(V::format())
+        )
+    }
 }
 
 /// A table that every instance of the application holds as a whole.

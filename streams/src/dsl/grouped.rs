@@ -81,6 +81,7 @@ impl<K: Data, V: Data> GroupedStream<K, V> {
         let store = plan.add_store(StoreSpec {
             name: plan.unused_name(&format!("{}.{operation}", plan.name(self.stream.from.node))),
             make: Arc::new(|seed| Box::new(KeyValueStore::<A::State>::new(seed))),
+            holds: StoreSpec::holds::<K, A::State>(operation),
             changelog: Some(Changelog::Keys),
             reads: Some(Arc::new(Reads::<K, A::State>::KeyValue)),
         });

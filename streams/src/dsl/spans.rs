@@ -77,6 +77,7 @@ fn add<K: Data, V: Data, A: Aggregator<K, V>>(
     let store = plan.add_store(StoreSpec {
         name: plan.unused_name(&format!("{name}.{operation}")),
         make: Arc::new(move |seed| Box::new(SpanStore::<A::State>::new(seed, times))),
+        holds: StoreSpec::holds::<K, A::State>(operation),
         changelog: Some(Changelog::Windows),
         reads: Some(Arc::new(Reads::<K, A::State>::Spans(spans.kind()))),
     });

@@ -255,6 +255,7 @@ pub(super) fn key_value<K: Data, V: Data>(name: String) -> StoreSpec {
     StoreSpec {
         name,
         make: Arc::new(|seed| Box::new(KeyValueStore::<V>::new(seed))),
+        holds: StoreSpec::holds::<K, V>("latest values"),
         changelog: Some(Changelog::Keys),
         reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
     }

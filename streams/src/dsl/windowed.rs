@@ -138,11 +138,17 @@ impl sealed::Aggregated for AnyWindows {
                 },
             )
         });
+        // Whole windows are no slices.
+        let parts = match slices {
+            Some(_) => format!("{operation} in slices"),
+            None => operation.to_owned(),
+        };
         let read_with = windows.clone();
         let reads = Reads::windows(move |start| read_with.window(start), slices);
         let store = plan.add_store(StoreSpec {
             name: plan.unused_name(&format!("{name}.{operation}")),
             make: Arc::new(move |seed| Box::new(WindowStore::<A::State>::new(seed, kept))),
+            holds: StoreSpec::holds::<K, A::State>(&parts),
             changelog: Some(Changelog::Windows),
             reads: Some(Arc::new(reads)),
         });

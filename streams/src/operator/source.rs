@@ -316,6 +316,9 @@ fn headers(record: &RecordRef<'_>, buffer: &bytes::Bytes) -> Headers {
     Headers::new(list.map(|h| (slice(h.key), h.value.map(slice))).collect())
 }
 
+/// When the year 2100 begins: dead letters have no later timestamps, unless the clock has.
+const YEAR_2100: i64 = 4_102_444_800_000;
+
 #[cold]
 fn refuse<K, V>(
     spec: &SourceSpec<K, V>,
@@ -325,14 +328,14 @@ fn refuse<K, V>(
     bad: Bad,
     cx: &mut SourceContext<'_>,
 ) {
-    let (reason, absurd) = match bad {
+    let reason = match bad {
         Bad::Undecodable(reason) => {
             cx.counts.undecodable += 1;
-            (reason, false)
+            reason
         }
         Bad::Timestamp(reason) => {
             cx.counts.bad_timestamp += 1;
-            (reason, true)
+            reason
         }
     };
     if spec.on_bad_record == OnBadRecord::Fail {
@@ -361,12 +364,14 @@ fn refuse<K, V>(
         tell("tidemark.offset", record.offset.to_string());
         tell("tidemark.reason", reason);
         let (first, last) = spec.bounds;
-        let sane = record.timestamp >= 0 && (first..=last).contains(&record.timestamp);
-        let timestamp = if absurd && !sane {
+        // What lies that far ahead brokers do not take (`message.timestamp.after.max.ms`).
+        let sane = (0..=cx.wall.max(YEAR_2100)).contains(&record.timestamp)
+            && (first..=last).contains(&record.timestamp);
+        let timestamp = if sane {
+            record.timestamp
+        } else {
             tell("tidemark.timestamp", record.timestamp.to_string());
             cx.wall
-        } else {
-            record.timestamp
         };
         let headers = Headers::new(list);
         cx.outbox.push(

@@ -1,7 +1,6 @@
 //! How rows are found in a store, whatever its kind.
 
 use std::any::{Any, type_name};
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -110,9 +109,6 @@ pub(crate) trait AnyReads: Any + Send + Sync {
     fn key_type(&self) -> String;
     fn value_type(&self) -> String;
 
-    /// What the bytes of keys and values are, in words: types may be renamed.
-    fn formats(&self) -> String;
-
     /// The bytes of a key that a person has written.
     fn key_of_text(&self, text: &str) -> Result<Vec<u8>, DataError>;
 
@@ -176,14 +172,6 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
 
     fn value_type(&self) -> String {
         short_name(type_name::<V>())
-    }
-
-    fn formats(&self) -> String {
-        let named = |format: Cow<'static, str>| match format.is_empty() {
-            true => "bytes".into(),
-            false => format,
-        };
-        format!("{} and {}", named(K::format()), named(V::format()))
     }
 
     fn key_of_text(&self, text: &str) -> Result<Vec<u8>, DataError> {
@@ -569,8 +557,8 @@ fn windows<V: Data>(
 /// that begin in it are of it.
 fn parts<V: Data>(store: &WindowStore<V>, from: i64, window: Window) -> impl Iterator<Item = i64> {
     store
-        .starts(from)
-        .take_while(move |slice| *slice < window.end)
+        .upto(from, window.end, window.end == i64::MAX)
+        .map(|(slice, _)| slice)
 }
 
 fn sliced<K: Data, V: Data>(

@@ -118,11 +118,11 @@ pub(super) async fn commit(
             live.note_spent();
         }
     }
+    let took = shared.config.clock.now().millis.saturating_sub(began);
+    shared.metrics.commits.observe(took);
     for live in tasks {
         write_snapshot(shared, live, false).await?;
     }
-    let took = shared.config.clock.now().millis.saturating_sub(began);
-    shared.metrics.commits.observe(took);
     Ok(true)
 }
 

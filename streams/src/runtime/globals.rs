@@ -44,11 +44,13 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, S
     left.retain(|partition, end| starts.get(partition).is_none_or(|start| *start < *end));
     let clock = &shared.config.clock;
     let mut tell_at = clock.deadline(TELL);
+    let mut patience = clock.deadline(NO_PROGRESS);
     let mut budget = Budget::default();
     let mut at = BTreeMap::new();
     while let Some((waits, end)) = left.first_key_value() {
         let next = reader.consumer.recv_batches();
-        let Some(fetched) = clock.timeout(NO_PROGRESS, next).await else {
+        let rest = Duration::from_millis(patience.saturating_sub(clock.now().millis));
+        let Some(fetched) = clock.timeout(rest, next).await else {
             return Err(StreamsError::NothingRead {
                 topic: waits.topic.to_string(),
                 partition: waits.partition,
@@ -58,6 +60,10 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, S
             });
         };
         let fetched = fetched?;
+        if left.contains_key(&fetched.partition) {
+            // What others bring is no progress here.
+            patience = clock.deadline(NO_PROGRESS);
+        }
         at.insert(fetched.partition.clone(), fetched.next_offset);
         let reached = left
             .get(&fetched.partition)

@@ -100,8 +100,9 @@ async fn restore_once(
     // What another store of that name has left in front of it is not there for this one.
     let begins = kept.iter().map(|store| shared.begin(*store, id.partition));
     let begins: Vec<i64> = begins.collect();
-    for (start, begin) in starts.iter_mut().zip(&begins) {
-        *start = (*start).max(*begin);
+    for ((start, begin), end) in starts.iter_mut().zip(&begins).zip(&ends) {
+        // Topics that have been deleted and made again have nothing of before.
+        *start = (*start).max((*begin).min(*end));
     }
     let (input_starts, input_ends) = ranges(shared, &inputs).await?;
     let fresh = committed.is_none();
@@ -132,7 +133,7 @@ async fn restore_once(
             starts[at]
         } else {
             let known = committed.changelogs.get(store).copied();
-            known.map_or(starts[at], |upto| upto.max(begins[at]))
+            known.map_or(starts[at], |upto| upto.max(begins[at].min(ends[at])))
         };
         if upto > ends[at] || upto < starts[at] {
             return Err(StreamsError::LostChangelog {

@@ -385,13 +385,19 @@ impl Task {
     }
 
     /// Tells the task what time it is. Source partitions that have had nothing for long enough do not
-    /// hold the watermark back any more; `blocked` says that the task was not given what there is, so
-    /// that this time does not count (FLIP-471).
+    /// hold the watermark back any more. That goes by `awake`, the milliseconds in which somebody has looked
+    /// whether there are records; `blocked` says that the task was not given what there is, so that this
+    /// time does not count (FLIP-471).
     ///
     /// # Errors
     ///
     /// Whatever ends the task.
-    pub(crate) fn advance(&mut self, wall: i64, blocked: bool) -> Result<(), StreamsError> {
+    pub(crate) fn advance(
+        &mut self,
+        wall: i64,
+        awake: i64,
+        blocked: bool,
+    ) -> Result<(), StreamsError> {
         self.wall = wall;
         if let Some(idle_after) = self.idle_after {
             for input in &mut self.inputs {
@@ -400,7 +406,7 @@ impl Task {
                     0 => Seen::Nothing,
                     _ => Seen::Records,
                 };
-                input.idle.check(seen, wall, idle_after);
+                input.idle.check(seen, awake, idle_after);
             }
             self.let_time_pass()?;
         }

@@ -48,8 +48,8 @@ pub(super) struct Worker {
     busy: watch::Receiver<bool>,
     /// When tasks were last told the time.
     ticked_at: u64,
-    /// What the clock on the wall said then.
-    ticked_wall: i64,
+    /// For how many milliseconds it has looked whether there are records.
+    awake: i64,
     budget: Budget,
     /// When records of repartition topics are to be deleted next.
     purge_at: u64,
@@ -107,7 +107,7 @@ impl Worker {
             commands,
             busy: is_busy,
             ticked_at: 0,
-            ticked_wall: 0,
+            awake: 0,
             budget: Budget::default(),
             purge_at: 0,
         })
@@ -284,20 +284,21 @@ impl Worker {
     async fn tick(&mut self) -> Result<(), StreamsError> {
         let now = self.shared.config.clock.now();
         let wall = now.wall;
-        // A worker that was busy elsewhere, or asleep, has not looked whether there are records. A clock
-        // that was set tells nothing of how long there were none.
-        let long = 3 * millis(TICK);
-        let late = now.millis.saturating_sub(self.ticked_at) > long
-            || wall.abs_diff(self.ticked_wall) > long;
+        // A worker that was busy elsewhere, or asleep, has not looked all the time whether there are
+        // records: most of that does not count.
+        let passed = now
+            .millis
+            .saturating_sub(self.ticked_at)
+            .min(3 * millis(TICK));
+        self.awake = self.awake.saturating_add_unsigned(passed);
         self.ticked_at = now.millis;
-        self.ticked_wall = wall;
         let tasks = Arc::clone(&self.tasks);
         let mut tasks = tasks.lock().await;
         let writer = self.writer.get();
         for live in tasks.live.values_mut() {
             self.look_ahead(live);
-            let blocked = late || live.paused.iter().any(|paused| *paused);
-            live.task.lock().advance(wall, blocked)?;
+            let blocked = live.paused.iter().any(|paused| *paused);
+            live.task.lock().advance(wall, self.awake, blocked)?;
             live.send_outputs(&self.shared, &writer).await?;
             self.process(live).await?;
             self.hold_back(live)?;
@@ -384,7 +385,7 @@ impl Worker {
         {
             let mut task = live.task.lock();
             task.committed()?;
-            task.advance(wall, true)?;
+            task.advance(wall, self.awake, true)?;
         }
         self.consumer.resume(&live.inputs)?;
         let task = Arc::clone(&live.task);

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use smallvec::SmallVec;
 
@@ -74,6 +75,22 @@ impl<A: Data> WindowStore<A> {
         before: i64,
     ) -> impl DoubleEndedIterator<Item = (i64, &Table<A>)> {
         let panes = self.panes.range(from..before.max(from));
+        panes.map(|(start, pane)| (*start, pane))
+    }
+
+    /// As [`Self::between`], and the pane that starts with the last number there is, if it reaches
+    /// `beyond` that.
+    pub(crate) fn upto(
+        &self,
+        from: i64,
+        before: i64,
+        beyond: bool,
+    ) -> impl DoubleEndedIterator<Item = (i64, &Table<A>)> {
+        let before = match beyond {
+            true => Bound::Unbounded,
+            false => Bound::Excluded(before.max(from)),
+        };
+        let panes = self.panes.range((Bound::Included(from), before));
         panes.map(|(start, pane)| (*start, pane))
     }
 

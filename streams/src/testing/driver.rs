@@ -229,7 +229,7 @@ impl TestDriver {
         self.wall = self.wall.saturating_add(by);
         self.start()?;
         for running in self.tasks.values_mut().map(Mutex::get_mut) {
-            running.task.advance(self.wall, false)?;
+            running.task.advance(self.wall, self.wall, false)?;
             while running.task.go_on()? {}
             running.write(&mut self.logs);
         }
@@ -596,7 +596,7 @@ impl TestDriver {
             }
         }
         task.committed()?;
-        task.advance(self.wall, false)?;
+        task.advance(self.wall, self.wall, false)?;
         while task.go_on()? {}
         self.tasks.insert(
             (subtopology, partition),
@@ -640,7 +640,7 @@ impl Running {
             busy = true;
         }
         // Watermarks go on to the next tasks, as they do now and then in an application.
-        self.task.advance(wall, false)?;
+        self.task.advance(wall, wall, false)?;
         while self.task.go_on()? {}
         Ok(busy | self.write(logs))
     }

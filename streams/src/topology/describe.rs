@@ -46,10 +46,7 @@ impl Topology {
         });
         let words: BTreeSet<String> = words.collect();
         let words = Vec::from_iter(words).join(" and ");
-        match &self.stores[store].reads {
-            Some(reads) => format!("{words} of {}", reads.formats()),
-            None => words,
-        }
+        format!("{words}: {}", self.stores[store].holds)
     }
 
     /// Stores with changelogs and repartition topics whose names hold a number, because several
@@ -195,5 +192,38 @@ fn list(text: &mut String, before: &str, items: impl Iterator<Item = String>) {
     for (at, item) in items.enumerate() {
         text.push_str(if at == 0 { before } else { ", " });
         text.push_str(&item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::time::TimeWindows;
+    use crate::{Emit, Fold, StreamsBuilder};
+
+    /// The words for the only store of hopping windows of 10 ms by 5 ms.
+    fn words(emit: Emit, merges: bool) -> String {
+        let builder = StreamsBuilder::new();
+        let windows = TimeWindows::hopping(Duration::from_millis(10), Duration::from_millis(5));
+        let grouped = builder.stream::<String, String>("in").group_by_key();
+        let windowed = grouped.windowed_by(windows).emit(emit);
+        let count = Fold::new(|| 0, |_: &String, _: String, count: &mut i64| *count += 1);
+        let _ = match merges {
+            true => windowed.aggregate(
+                count.merging(|_: &String, count: &mut i64, other: i64| *count += other),
+            ),
+            false => windowed.aggregate(count),
+        };
+        builder.build().unwrap().store_in_words(0)
+    }
+
+    /// Whoever reads slices as windows, or windows as slices, counts wrong.
+    #[test]
+    fn a_store_of_slices_is_another_one_than_a_store_of_windows() {
+        let windows = words(Emit::Update, true);
+        assert_eq!(windows, words(Emit::Close, false));
+        assert_eq!(words(Emit::Close, true), words(Emit::Final, true));
+        assert_ne!(windows, words(Emit::Close, true));
     }
 }

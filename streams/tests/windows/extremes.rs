@@ -4,7 +4,7 @@ use tidemark_streams::testing::TestDriver;
 use tidemark_streams::time::{
     EventTime, JoinWindows, SessionWindows, SlidingWindows, TimeWindows, Windowed,
 };
-use tidemark_streams::{Emit, GroupedStream, StreamsBuilder, WindowedTable};
+use tidemark_streams::{Emit, Fold, GroupedStream, StreamsBuilder, WindowedTable};
 
 use crate::harness::ms;
 
@@ -19,8 +19,13 @@ const TIMES: [i64; 8] = [
     i64::MAX,
 ];
 
-/// Runs to the end of time; what has come out, by key.
-fn run(make: impl Fn(&GroupedStream<i64, i64>) -> WindowedTable<i64, i64, i64>, what: &str) {
+type Result = (Windowed<i64>, Option<i64>, i64);
+
+/// Runs to the end of time; what has come out.
+fn run(
+    make: impl Fn(&GroupedStream<i64, i64>) -> WindowedTable<i64, i64, i64>,
+    what: &str,
+) -> Vec<Result> {
     let builder = StreamsBuilder::new();
     let table = make(&builder.stream::<i64, i64>("in").group_by_key());
     table.to_stream().to("out");
@@ -34,6 +39,9 @@ fn run(make: impl Fn(&GroupedStream<i64, i64>) -> WindowedTable<i64, i64, i64>, 
     driver.restart().unwrap();
     let rows = driver.read::<Windowed<i64>, Option<i64>>("out").unwrap();
     assert!(!rows.is_empty(), "{what}");
+    let rows = rows.into_iter();
+    rows.map(|row| (row.key, row.value, row.timestamp))
+        .collect()
 }
 
 #[test]
@@ -42,15 +50,18 @@ fn windows_of_all_kinds_end() {
         for emit in [Emit::Update, Emit::Close, Emit::Final] {
             for grace in [0, 7] {
                 let what = format!("{time:?}, {emit:?}, grace {grace}");
-                for (size, advance) in [(10, 10), (1, 1), (30, 10), (9, 6)] {
+                for (size, advance) in [(10, 10), (1, 1), (30, 10), (9, 6), (10, 1)] {
                     let windows = TimeWindows::hopping(ms(size), ms(advance));
                     let windows = windows.allowed_lateness(ms(grace)).event_time(time);
-                    // By slices, and one by one.
-                    run(|g| g.windowed_by(windows).emit(emit).count(), &what);
-                    run(
-                        |g| g.windowed_by(windows).emit(emit).reduce(|a, b| a + b),
-                        &what,
-                    );
+                    // By slices, and one by one: what cannot be merged has none.
+                    let what = format!("{what}, {size} by {advance}");
+                    let merged = run(|g| g.windowed_by(windows).emit(emit).count(), &what);
+                    let single = |g: &GroupedStream<i64, i64>| {
+                        let add = |_: &i64, _: i64, count: &mut i64| *count += 1;
+                        let count = Fold::new(|| 0, add);
+                        g.windowed_by(windows).emit(emit).aggregate(count)
+                    };
+                    assert_eq!(merged, run(single, &what), "{what}");
                 }
                 let windows = SessionWindows::with_gap(ms(10));
                 let windows = windows.allowed_lateness(ms(grace)).event_time(time);

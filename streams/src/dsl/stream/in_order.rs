@@ -29,6 +29,7 @@ impl<K: Data, V: Data> Stream<K, V> {
         let store = plan.add_store(StoreSpec {
             name: name.clone(),
             make: Arc::new(move |seed| Box::new(BufferStore::<V>::new(seed, by_watermark, false))),
+            holds: StoreSpec::holds::<K, V>("records"),
             changelog: Some(Changelog::Windows),
             reads: None,
         });

@@ -90,12 +90,14 @@ impl<K: Data, V: Data> Stream<K, V> {
             plan.add_store(StoreSpec {
                 name: format!("{name}.left"),
                 make: buffer::<V>(kept[0], time),
+                holds: StoreSpec::holds::<K, V>("records"),
                 changelog: Some(Changelog::Windows),
                 reads: None,
             }),
             plan.add_store(StoreSpec {
                 name: format!("{name}.right"),
                 make: buffer::<W>(kept[1], time),
+                holds: StoreSpec::holds::<K, W>("records"),
                 changelog: Some(Changelog::Windows),
                 reads: None,
             }),
@@ -104,19 +106,30 @@ impl<K: Data, V: Data> Stream<K, V> {
             let seen = windows.seen_from(side);
             seen.after.saturating_add(seen.grace)
         };
-        let waiting = |side: usize, suffix: &str, make: MakeStore| {
+        let waiting = |side: usize, suffix: &str, make: MakeStore, holds: String| {
             outer[side].then(|| {
                 plan.add_store(StoreSpec {
                     name: format!("{name}.{suffix}"),
                     make,
+                    holds,
                     changelog: Some(Changelog::Windows),
                     reads: None,
                 })
             })
         };
         let unmatched = [
-            waiting(0, "left-unmatched", unmatched::<V>(wait(0))),
-            waiting(1, "right-unmatched", unmatched::<W>(wait(1))),
+            waiting(
+                0,
+                "left-unmatched",
+                unmatched::<V>(wait(0)),
+                StoreSpec::holds::<K, V>("records without a partner"),
+            ),
+            waiting(
+                1,
+                "right-unmatched",
+                unmatched::<W>(wait(1)),
+                StoreSpec::holds::<K, W>("records without a partner"),
+            ),
         ];
         let joiner = Arc::new(joiner);
         let make = Make::Operator(Arc::new(move |cx| {

@@ -81,6 +81,7 @@ impl<K: Data, V: Data> Stream<K, V> {
             plan.add_store(StoreSpec {
                 name: format!("{name}.time"),
                 make: Arc::new(|seed| Box::new(KeyValueStore::<()>::new(seed))),
+                holds: "time".to_owned(),
                 changelog: None,
                 reads: None,
             })

@@ -133,6 +133,7 @@ fn send<K: Data, V: Data>(plan: &Plan, from: Edge, name: &str, produced: Produce
         plan.add_store(StoreSpec {
             name: format!("{name}-{end}"),
             make: Arc::new(make),
+            holds: StoreSpec::holds::<K, V>("numbers of records"),
             changelog: Some(Changelog::Keys),
             reads: None,
         })

@@ -119,6 +119,7 @@ impl<K: Data, V: Data> Table<K, V> {
             make: Arc::new(move |seed| {
                 Box::new(BufferStore::<V>::new(seed, by_watermark, counts_bytes))
             }),
+            holds: StoreSpec::holds::<K, V>("updates"),
             changelog: Some(Changelog::Windows),
             reads: None,
         });

@@ -50,6 +50,7 @@ impl<K: Data, V: Data> Table<K, V> {
         let store = plan.add_store(StoreSpec {
             name: plan.unused_name(&name),
             make: Arc::new(move |seed| Box::new(VersionedStore::<V>::new(seed, history))),
+            holds: StoreSpec::holds::<K, V>("versions"),
             changelog: Some(Changelog::Keys),
             reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
         });

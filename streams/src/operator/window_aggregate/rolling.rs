@@ -7,8 +7,14 @@
 //! begin in it at once, from the edge backwards; what it has behind the edge grows from window to window.
 //! So a slice is merged twice, and a window is two parts.
 //!
+//! All that begins in front of an edge is kept until it has passed. Where states hold memory of their own
+//! and grow by being merged that could be many times what the slices are, so there each window is merged
+//! by itself, in the same order.
+//!
 //! Edges are places in time, so the order of merges follows from slices alone: a restart in between
 //! changes no byte, even of sums of floating-point numbers.
+
+use std::mem::needs_drop;
 
 use smallvec::SmallVec;
 
@@ -57,6 +63,7 @@ impl<K, S> Default for Rolling<K, S> {
                 start: i64::MAX,
                 edge: i64::MIN,
                 end: i64::MIN,
+                beyond: false,
             },
             parts: Table::default(),
             fronts: Vec::new(),
@@ -75,16 +82,18 @@ impl<K: Data, S: Data> Rolling<K, S> {
         store: &WindowStore<S>,
         merge: &impl Fn(&K, &mut Option<S>, S),
     ) -> Result<(), DataError> {
-        let goes_on = window.edge == self.at.edge
+        let goes_on = !needs_drop::<S>()
+            && window.edge == self.at.edge
             && window.start > self.at.start
             && window.end >= self.at.end
             && self.unlisted <= self.fronts.len() / 2;
         if !goes_on {
             self.begin(window, store, merge)?;
         }
-        let merged = std::mem::replace(&mut self.at, window).end;
-        self.redo(merged, store, merge);
-        for (_, slice) in store.between(merged, window.end) {
+        let before = std::mem::replace(&mut self.at, window);
+        self.redo(&before, store, merge);
+        let beyond = window.beyond && !before.beyond;
+        for (_, slice) in store.upto(before.end, window.end, beyond) {
             each_near(slice, &mut self.parts, |parts, hash, key, state| {
                 let part = part(parts, hash, key)?.1;
                 let behind = part.behind.take();
@@ -111,6 +120,7 @@ impl<K: Data, S: Data> Rolling<K, S> {
         *self = Self {
             at: Across {
                 end: window.edge,
+                beyond: false,
                 ..window
             },
             parts: Table::with_room(room.unwrap_or(0)),
@@ -126,10 +136,11 @@ impl<K: Data, S: Data> Rolling<K, S> {
         Ok(())
     }
 
-    /// Merges again what keys have whose slices have changed: in this window up to `merged`.
+    /// Merges again what keys have whose slices have changed: in this window up to where the one before it
+    /// ended.
     fn redo(
         &mut self,
-        merged: i64,
+        before: &Across,
         store: &WindowStore<S>,
         merge: &impl Fn(&K, &mut Option<S>, S),
     ) {
@@ -153,7 +164,7 @@ impl<K: Data, S: Data> Rolling<K, S> {
                     put_in_front(&mut self.fronts, part, slice, own, merge);
                 }
             }
-            let behind = store.between(self.at.edge, merged);
+            let behind = store.upto(self.at.edge, before.end, before.beyond);
             let own = behind.filter_map(|(_, pane)| pane.get(hash, &key));
             let mut own = own.map(|(state, timestamp)| (Some(state.clone()), timestamp));
             let first = own.next();
@@ -176,7 +187,7 @@ impl<K: Data, S: Data> Rolling<K, S> {
     /// A key's slice has changed, which may have been merged already.
     #[inline]
     pub(super) fn changed(&mut self, slice: i64, hash: Hash, key: &[u8]) -> Result<(), DataError> {
-        if slice < self.at.end && slice >= self.at.start {
+        if (slice < self.at.end || self.at.beyond) && slice >= self.at.start {
             let (at, part) = part(&mut self.parts, hash, key)?;
             if !std::mem::replace(&mut part.stale, true) {
                 self.stale.push(at);
@@ -259,7 +270,13 @@ fn put_in_front<K, S: Clone>(
     own: Merged<S>,
     merge: &impl Fn(&K, &mut Option<S>, S),
 ) {
-    let next = part.front.and_then(|next| fronts.get(next as usize));
+    let mut next = part.front.and_then(|next| fronts.get_mut(next as usize));
+    if let (true, Some(next)) = (needs_drop::<S>(), next.as_mut()) {
+        let later = std::mem::replace(&mut next.merged, (None, i64::MIN));
+        next.merged = merge_all(own, [later], |a, b| merge(&part.key, a, b));
+        next.slice = slice;
+        return;
+    }
     let later = next.map(|next| next.merged.clone());
     let merged = merge_all(own, later, |a, b| merge(&part.key, a, b));
     let at = u32::try_from(fronts.len()).expect("a block has less than 2^32 states");

@@ -71,16 +71,17 @@ impl Slices {
 
     /// The slice that a timestamp is in.
     pub(super) fn slice(&self, timestamp: i64) -> Slice {
-        let (began, ended) = (
-            self.last(timestamp),
-            floor(timestamp, self.windows.advance, self.ends),
-        );
-        let next = began.min(ended).saturating_add(self.windows.advance);
-        let start = began.max(ended);
+        let advance = self.windows.advance;
+        let [last, ended] = [self.windows.offset, self.ends].map(|offset| {
+            // It may lie in front of the first number.
+            let past = (i128::from(timestamp) - i128::from(offset)).rem_euclid(advance.into());
+            i128::from(timestamp) - past
+        });
+        let clamped = |at: i128| at.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        let began = clamped(last);
         Slice {
-            start,
-            // Where numbers end a slice may be cut short.
-            end: next.max(start.saturating_add(1)),
+            start: clamped(last.max(ended)),
+            end: clamped(last.min(ended) + i128::from(advance)),
             first: self.windows.starts(timestamp).first().unwrap_or(began),
             last: began,
         }
@@ -88,13 +89,23 @@ impl Slices {
 
     /// The window that starts there, and where its parts meet.
     pub(crate) fn across(&self, start: i64) -> Across {
-        let end = self.windows.window(start).end;
+        let from_grid = i128::from(start) - i128::from(self.windows.offset);
+        let end = match from_grid.rem_euclid(self.windows.advance.into()) {
+            0 => self.windows.window(start).end,
+            // In front of the first window of all there is only what begins with the first number.
+            _ => self.slice(start).end,
+        };
         let block = floor(start, self.block, self.windows.offset);
         let edge = match block == start {
             true => start,
             false => block.saturating_add(self.block).min(end),
         };
-        Across { start, edge, end }
+        Across {
+            start,
+            edge,
+            end,
+            beyond: start.checked_add(self.windows.size).is_none(),
+        }
     }
 }
 
@@ -124,6 +135,8 @@ pub(crate) struct Across {
     pub(crate) start: i64,
     pub(crate) edge: i64,
     pub(crate) end: i64,
+    /// Whether it reaches beyond the last number there is.
+    pub(crate) beyond: bool,
 }
 
 impl Across {
@@ -140,7 +153,7 @@ impl Across {
             Some((Some(state.clone()), timestamp))
         };
         let front = store.between(self.start, self.edge).rev();
-        let behind = store.between(self.edge, self.end);
+        let behind = store.upto(self.edge, self.end, self.beyond);
         merge_across(front.filter_map(own), behind.filter_map(own), merge)
     }
 }
@@ -158,8 +171,14 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     /// The first window whose time is above `now`, whether there is something in it or not.
     fn first_after(&self, slices: &Slices, now: i64) -> i64 {
         let delay = slices.windows.size.saturating_add(self.fire);
-        let last = slices.last(now.saturating_sub(delay));
-        last.saturating_add(slices.windows.advance)
+        // In front of that no window has a time.
+        let Some(at) = now.checked_sub(delay) else {
+            return i64::MIN;
+        };
+        let advance = slices.windows.advance;
+        let past = (i128::from(at) - i128::from(slices.windows.offset)).rem_euclid(advance.into());
+        // Less than one advance behind a number.
+        i64::try_from(i128::from(at) - past + i128::from(advance)).unwrap_or(i64::MAX)
     }
 
     /// The first window with something in it whose time is above `now`.

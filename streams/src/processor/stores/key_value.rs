@@ -35,6 +35,7 @@ impl<K: Data, V: Data> private::Kind for KeyValue<K, V> {
         StoreSpec {
             name: self.name.clone(),
             make: Arc::new(|seed| Box::new(KeyValueStore::<V>::new(seed))),
+            holds: StoreSpec::holds::<K, V>("latest values"),
             changelog: Some(Changelog::Keys),
             reads: Some(Arc::new(Reads::<K, V>::KeyValue)),
         }

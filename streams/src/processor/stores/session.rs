@@ -41,6 +41,7 @@ impl<K: Data, V: Data> private::Kind for SessionValue<K, V> {
         StoreSpec {
             name: self.name.clone(),
             make: Arc::new(move |seed| Box::new(SpanStore::<V>::of_processor(seed, retention))),
+            holds: StoreSpec::holds::<K, V>("sessions"),
             changelog: Some(Changelog::Windows),
             reads: Some(Arc::new(Reads::<K, V>::Spans(Kind::Sessions))),
         }

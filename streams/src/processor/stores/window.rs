@@ -40,6 +40,7 @@ impl<K: Data, V: Data> private::Kind for WindowValue<K, V> {
         StoreSpec {
             name: self.name.clone(),
             make: Arc::new(move |seed| Box::new(WindowStore::<V>::of_processor(seed, retention))),
+            holds: StoreSpec::holds::<K, V>("windows"),
             changelog: Some(Changelog::Windows),
             reads: Some(Arc::new(Reads::<K, V>::windows(
                 |start| Window { start, end: start },

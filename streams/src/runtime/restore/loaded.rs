@@ -35,10 +35,14 @@ pub(super) fn age_is_certain(now: i64, then: i64, certain: i64) -> bool {
 }
 
 /// Where to go on in the changelog of a store that a snapshot has up to `end`, or why that cannot be. The
-/// changelog is there from `start` on, and belongs to the commit up to `upto`.
-fn usable(end: Option<i64>, (start, upto): (i64, i64), certain: bool) -> Result<i64, &'static str> {
+/// changelog is there from `start` on, and belongs to the commit up to `upto`. What lies in front of
+/// `begin` is another store's.
+fn usable(end: Option<i64>, fit: &Fit, certain: bool) -> Result<i64, &'static str> {
+    let ((start, upto), begin) = (fit.range, fit.begin);
     match end {
         None => Err("it does not have it"),
+        // One that begins there is empty: what has something up to there is what was there before.
+        Some(end) if begin > 0 && end <= begin => Err("it is of another store of that name"),
         Some(end) if end < start => Err("its changelog has been cut behind it"),
         Some(end) if end > upto => Err("it is not older than the commit"),
         Some(end) if end < upto && !certain => {
@@ -72,6 +76,7 @@ pub(super) async fn load_snapshot(
                 Fit {
                     store: *store,
                     range,
+                    begin: shared.begin(*store, id.partition),
                 },
             )
         })
@@ -115,6 +120,8 @@ pub(super) async fn load_snapshot(
 pub(super) struct Fit {
     pub(super) store: usize,
     pub(super) range: (i64, i64),
+    /// Where the store begins in it.
+    pub(super) begin: i64,
 }
 
 /// `fits` are the task's stores by their hashes. It is told now and then how many bytes a store has.
@@ -135,7 +142,7 @@ pub(super) fn load(
     let known: HashSet<u32> = reader.about.ends.keys().copied().collect();
     let mut from = BTreeMap::new();
     for (hash, fit) in fits {
-        match usable(reader.about.ends.get(hash).copied(), fit.range, certain) {
+        match usable(reader.about.ends.get(hash).copied(), fit, certain) {
             Ok(end) => {
                 from.insert(fit.store, end);
             }
@@ -227,7 +234,17 @@ mod tests {
         let bytes = writer.finish().unwrap();
         let certain = |then| age_is_certain(100_000, then, CERTAIN);
         let fits = ranges.into_iter().enumerate();
-        let fits = fits.map(|(store, range)| (7 + store as u32, Fit { store, range }));
+        let fits = fits.map(|(store, range)| {
+            let begin = 0;
+            (
+                7 + store as u32,
+                Fit {
+                    store,
+                    range,
+                    begin,
+                },
+            )
+        });
         let fits = fits.collect();
         let mut undone = Undone::new();
         let loaded = load(
@@ -264,6 +281,25 @@ mod tests {
         // The changelog has been cut, or ends in front of it.
         assert!(!used(now, (51, 60)));
         assert!(!used(now, (0, 49)));
+    }
+
+    /// What another store of its name has left is none of its own, whatever fits.
+    #[test]
+    fn what_lies_in_front_of_a_stores_beginning_is_not_taken() {
+        let fit = |begin| Fit {
+            store: 0,
+            range: (begin, 50),
+            begin,
+        };
+        assert_eq!(usable(Some(50), &fit(49), true), Ok(50));
+        assert!(usable(Some(50), &fit(50), true).is_err());
+        // One that has been there all the time may have nothing yet.
+        let new = Fit {
+            store: 0,
+            range: (0, 0),
+            begin: 0,
+        };
+        assert_eq!(usable(Some(0), &new, true), Ok(0));
     }
 
     /// A store of which the snapshot is of no use does not take the others with it.

@@ -171,18 +171,31 @@ pub(super) async fn write(
         described: described.clone(),
         begins,
     };
-    let text = serde_json::to_vec(&stored).unwrap_or_default();
+    put(client, config, &stored).await?;
+    // Of instances that are started together the first one counts: its tasks may run already.
+    let written = read(client, config, Some(behind)).await?;
+    let mut own = written.into_iter().map(|written| written.stored);
+    let first = own.find(|written| written.described == *described);
+    let Some(first) = first else {
+        return Ok(stored.begins);
+    };
+    if first.begins != stored.begins {
+        // The last one is what the next start finds.
+        put(client, config, &first).await?;
+    }
+    Ok(first.begins)
+}
+
+/// Writes to the topic.
+async fn put(client: &Client, config: &StreamsConfig, stored: &Stored) -> Result<(), StreamsError> {
+    let text = serde_json::to_vec(stored).unwrap_or_default();
     let producer = client.producer(ProducerConfig::new())?;
     let record = ProducerRecord::to(topic(&config.application))
         .key("topology")
         .value(text)
         .partition(0);
     producer.send(&record).await?.await?;
-    // Of instances that are started together the first one counts: its tasks may run already.
-    let written = read(client, config, Some(behind)).await?;
-    let mut own = written.into_iter().map(|written| written.stored);
-    let first = own.find(|written| written.described == *described);
-    Ok(first.map_or(stored.begins, |first| first.begins))
+    Ok(())
 }
 
 /// What the topic has from an offset on.
