@@ -51,6 +51,8 @@ const MOST_AT_ONCE: usize = 4;
 struct Site {
     shared: Arc<Shared>,
     turns: Arc<Semaphore>,
+    /// The turn of figures, so that readers of stores do not keep them from whoever watches.
+    figures: Arc<Semaphore>,
 }
 
 impl FromRef<Site> for Arc<Shared> {
@@ -63,7 +65,16 @@ impl Site {
     /// Makes an answer where waiting is allowed: looking at a task takes as long as it is busy. Who does
     /// not wait for it any more gives the turn back when it is made.
     async fn look(self, answer: impl FnOnce(Arc<Shared>) -> Response + Send + 'static) -> Response {
-        let Ok(turn) = self.turns.acquire_owned().await else {
+        let turns = Arc::clone(&self.turns);
+        self.look_in_turn(turns, answer).await
+    }
+
+    async fn look_in_turn(
+        self,
+        turns: Arc<Semaphore>,
+        answer: impl FnOnce(Arc<Shared>) -> Response + Send + 'static,
+    ) -> Response {
+        let Ok(turn) = turns.acquire_owned().await else {
             return failed(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "it is being closed".to_owned(),
@@ -125,6 +136,7 @@ pub(crate) fn serve(bound: Bound, shared: Arc<Shared>) -> Server {
         .with_state(Site {
             shared,
             turns: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            figures: Arc::new(Semaphore::new(1)),
         });
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(doors, routes).await {
@@ -190,8 +202,11 @@ async fn figures(State(site): State<Site>) -> Response {
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    site.look(move |shared| (kind, metrics::text(&shared)).into_response())
-        .await
+    let turns = Arc::clone(&site.figures);
+    site.look_in_turn(turns, move |shared| {
+        (kind, metrics::text(&shared)).into_response()
+    })
+    .await
 }
 
 async fn topology(State(shared): State<Arc<Shared>>, pairs: Pairs) -> Response {
