@@ -214,21 +214,3 @@ pub(crate) fn merge_all<A>(
     }
     (state, timestamp)
 }
-
-/// Merges what a window has in its slices in the one order in which that is done: in front of the
-/// window's edge from there backwards, behind it onwards, and both parts in the end.
-pub(crate) fn merge_across<A>(
-    backwards: impl Iterator<Item = Merged<A>>,
-    onwards: impl Iterator<Item = Merged<A>>,
-    merge: impl Fn(&mut Option<A>, A),
-) -> Option<Merged<A>> {
-    let front = backwards.fold(None, |later, own| Some(merge_all(own, later, &merge)));
-    let mut onwards = onwards;
-    let behind = onwards
-        .next()
-        .map(|first| merge_all(first, onwards, &merge));
-    match (front, behind) {
-        (Some(front), behind) => Some(merge_all(front, behind, &merge)),
-        (None, behind) => behind,
-    }
-}

@@ -4,6 +4,7 @@
 //! and nothing comes out before a window closes, a slice that all windows over it share.
 
 mod firing;
+mod one_key;
 mod panes;
 mod rolling;
 mod slices;
@@ -26,6 +27,7 @@ use crate::state::table::Hash;
 use crate::state::{StoreId, WindowStore};
 use crate::time::{AnyWindows, EventTime, Window, Windowed};
 use firing::Firing;
+pub(crate) use one_key::OneKey;
 use panes::Panes;
 use rolling::Rolling;
 use slices::Slice;

@@ -427,8 +427,6 @@ impl<'a> StoreReader<'a> {
         query: &Query<'_>,
         reading: &Reading<'_, V>,
     ) -> Result<(Vec<Row<V>>, Next), QueryError> {
-        /// So many rows are read in one step.
-        const STEP: usize = 512;
         // One more than is wanted tells whether there is one.
         let limit = query.limit.saturating_add(1);
         let mut found: Vec<(Option<TaskId>, (Vec<u8>, Option<Window>))> = Vec::new();
@@ -453,7 +451,7 @@ impl<'a> StoreReader<'a> {
         while let Some((task, _)) = rest.first() {
             let own = rest
                 .iter()
-                .take(STEP)
+                .take(reads.rows_in_a_step())
                 .take_while(|(other, _)| other == task);
             let (step, behind) = rest.split_at(own.count());
             // What is beyond the limit is not read, but for one row that tells of it.

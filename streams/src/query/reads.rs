@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Kind;
 use crate::data::{Data, DataError, decode_slice};
-use crate::operator::window_aggregate;
+use crate::operator::window_aggregate::{self, OneKey};
 use crate::state::table::Table;
 use crate::state::{GlobalStore, KeyValueStore, Span, SpanStore, VersionedStore, WindowStore};
 use crate::time::Window;
@@ -105,6 +105,9 @@ impl<K, V> Slices<K, V> {
 pub(crate) trait AnyReads: Any + Send + Sync {
     fn kind(&self) -> Kind;
 
+    /// How many rows are read at once, while the task waits.
+    fn rows_in_a_step(&self) -> usize;
+
     /// The types of keys and values, in words.
     fn key_type(&self) -> String;
     fn value_type(&self) -> String;
@@ -163,6 +166,16 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
             Self::KeyValue => Kind::KeyValue,
             Self::Windows { .. } => Kind::Windows,
             Self::Spans(kind) => *kind,
+        }
+    }
+
+    fn rows_in_a_step(&self) -> usize {
+        match self {
+            // Each is put together of as many slices as there are.
+            Self::Windows {
+                slices: Some(_), ..
+            } => 16,
+            _ => 512,
         }
     }
 
@@ -572,10 +585,15 @@ fn sliced<K: Data, V: Data>(
     let key = decode_slice::<K>(Some(bytes))?;
     let hash = store.hash(bytes);
     let mut next = next_window(store, Some(slices), from, to);
+    let reach = slices.slices.reach(to);
+    let mut own = OneKey::new(store, hash, bytes, next.unwrap_or(to), reach);
+    if own.is_empty() {
+        return Ok(());
+    }
     while let Some(start) = next {
         let window = window(start);
         let across = slices.slices.across(start);
-        let merged = across.of_key(store, hash, bytes, |a, b| (slices.merge)(&key, a, b));
+        let merged = own.window(&across, |a, b| (slices.merge)(&key, a, b));
         if let Some((Some(value), timestamp)) = &merged {
             let row = Row {
                 key: bytes.to_vec(),

@@ -2,7 +2,6 @@
 //! is that of this topology.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use tidemark_client::admin::MemberDescription;
 use tidemark_client::{Admin, Client};
@@ -49,10 +48,9 @@ pub(crate) async fn prepare(
              `named` or `materialized`, or state may go to another of them"
         );
     }
-    let external: Vec<Arc<str>> = topology.external_sources();
-    let mut partitions = counts(&admin, external.iter().map(|name| name.to_string())).await?;
-    let outputs = topology.external_outputs();
-    partitions.extend(counts(&admin, outputs.iter().map(|name| name.to_string())).await?);
+    let mut external = topology.external_sources();
+    external.extend(topology.external_outputs());
+    let mut partitions = topics::known(&admin, &config.clock, &external).await?;
     topology.check_partitions(&|name| partitions.get(name).copied())?;
     let count = |name: &str| partitions.get(name).copied().unwrap_or(1);
     let internal = topology.internal_partitions(&count);

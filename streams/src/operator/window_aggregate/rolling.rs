@@ -314,6 +314,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Emit;
+    use super::super::OneKey;
     use super::super::slices::Slices;
     use super::*;
     use crate::time::TimeWindows;
@@ -322,6 +323,29 @@ mod tests {
     fn merge(_: &i32, state: &mut Option<String>, other: String) {
         let own = state.take().unwrap_or_default();
         *state = Some(format!("({own}{other})"));
+    }
+
+    /// What a key has in a window: in front of the edge from there backwards, behind it onwards.
+    fn plainly(window: &Across, store: &WindowStore<String>, key: i32) -> Option<Merged<String>> {
+        let bytes = key.to_be_bytes();
+        let hash = store.hash(&bytes);
+        let of = |from, before| {
+            let slices = store.between(from, before).filter_map(|(_, slice)| {
+                let (state, timestamp) = slice.get(hash, &bytes)?;
+                Some((state.clone(), timestamp))
+            });
+            slices.collect::<Vec<_>>()
+        };
+        let both =
+            |(a, at): (String, i64), (b, bt): (String, i64)| (format!("({a}{b})"), at.max(bt));
+        let front = of(window.start, window.edge).into_iter().rev();
+        let front = front.reduce(|later, own| both(own, later));
+        let behind = of(window.edge, window.end).into_iter().reduce(both);
+        let all = match (front, behind) {
+            (Some(front), Some(behind)) => Some(both(front, behind)),
+            (front, behind) => front.or(behind),
+        };
+        all.map(|(text, at)| (Some(text), at))
     }
 
     proptest! {
@@ -370,14 +394,21 @@ mod tests {
                     let order = rolling.order().to_vec();
                     let found: Vec<_> =
                         order.iter().filter_map(|slot| rolling.result(*slot, &merge)).collect();
-                    let expected: Vec<_> = (0..4_i32)
+                    let keys = 0..4_i32;
+                    let expected: Vec<_> = keys
+                        .clone()
+                        .filter_map(|key| Some((key, plainly(&window, &store, key)?)))
+                        .collect();
+                    let single: Vec<_> = keys
                         .filter_map(|key| {
                             let bytes = key.to_be_bytes();
+                            let reach = (window.end, window.beyond);
                             let hash = store.hash(&bytes);
-                            let merged = window.of_key(&store, hash, &bytes, |a, b| merge(&key, a, b));
-                            Some((key, merged?))
+                            let mut own = OneKey::new(&store, hash, &bytes, start, reach);
+                            Some((key, own.window(&window, |a, b| merge(&key, a, b))?))
                         })
                         .collect();
+                    prop_assert_eq!(&single, &expected, "one key, window {}", start);
                     prop_assert_eq!(found, expected, "window {}", start);
                 }
             }

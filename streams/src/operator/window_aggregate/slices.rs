@@ -3,13 +3,13 @@
 //! "Efficient Window Aggregation with General Stream Slicing", EDBT 2019), nor does what a window costs
 //! ([`super::rolling`]).
 
-use super::{Emit, Keyed, Missed, RESULTS, Store, WindowAggregate};
+use super::{Emit, Keyed, Missed, OneKey, RESULTS, Store, WindowAggregate};
 use crate::data::Data;
-use crate::dsl::aggregator::{Aggregator, Merged, merge_across};
+use crate::dsl::aggregator::Aggregator;
 use crate::operator::{Context, bad_key};
 use crate::record::{Change, Headers, Record};
 use crate::state::WindowStore;
-use crate::state::table::{Hash, Table};
+use crate::state::table::Hash;
 use crate::time::{Starts, TimeWindows, Window, Windowed, floor};
 
 /// How windows share slices: they are cut where windows begin and where windows end, so there are at
@@ -62,6 +62,12 @@ impl Slices {
     /// The first window with something in it, from a window on.
     pub(super) fn next_from<S: Data>(&self, from: i64, store: &WindowStore<S>) -> Option<i64> {
         next_from(self, from, store)
+    }
+
+    /// Where the window that starts there would end, and whether that is beyond the last number there is.
+    pub(crate) fn reach(&self, start: i64) -> (i64, bool) {
+        let end = start.checked_add(self.windows.size);
+        (end.unwrap_or(i64::MAX), end.is_none())
     }
 
     /// The starts of the windows over a slice.
@@ -139,25 +145,6 @@ pub(crate) struct Across {
     pub(crate) beyond: bool,
 }
 
-impl Across {
-    /// What one key has in the window.
-    pub(crate) fn of_key<S: Data>(
-        &self,
-        store: &WindowStore<S>,
-        hash: Hash,
-        key: &[u8],
-        merge: impl Fn(&mut Option<S>, S),
-    ) -> Option<Merged<S>> {
-        let own = |(_, slice): (_, &Table<S>)| {
-            let (state, timestamp) = slice.get(hash, key)?;
-            Some((Some(state.clone()), timestamp))
-        };
-        let front = store.between(self.start, self.edge).rev();
-        let behind = store.upto(self.edge, self.end, self.beyond);
-        merge_across(front.filter_map(own), behind.filter_map(own), merge)
-    }
-}
-
 /// The first window with something in it, from a window on.
 fn next_from<S: Data>(slices: &Slices, from: i64, store: &WindowStore<S>) -> Option<i64> {
     // Windows from there on have no slices in front of it.
@@ -232,10 +219,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         };
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let olds = match self.wants_old {
-            true => again
-                .iter()
-                .map(|window| self.in_window(slices, *window, row.key, key, store))
-                .collect(),
+            true => self.in_windows(slices, &again, row.key, key, store),
             false => Vec::new(),
         };
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
@@ -254,10 +238,13 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             let kept = own.start.saturating_add(self.retention);
             self.due = self.due.min(self.fires_at(next)).min(kept);
         }
+        if again.is_empty() {
+            return;
+        }
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
+        let news = self.in_windows(slices, &again, row.key, key, store);
         let mut olds = olds.into_iter();
-        for window in again {
-            let store = cx.stores.get::<Store<K, V, A>>(self.store);
-            let new = self.in_window(slices, window, row.key, key, store);
+        for (window, new) in again.into_iter().zip(news) {
             let old = olds.next().flatten();
             let output = cx.outputs.get::<Windowed<K>, Change<A::State>>(RESULTS);
             output.rows.push(Record {
@@ -291,21 +278,27 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         fired.map(|start| self.windows.window(start)).collect()
     }
 
-    /// What one key has in a window.
+    /// What one key has in windows that follow one another.
     #[cold]
-    fn in_window(
+    fn in_windows(
         &self,
         slices: &Slices,
-        window: Window,
+        windows: &[Window],
         key: &K,
         (hash, bytes): (Hash, &[u8]),
         store: &Store<K, V, A>,
-    ) -> Option<A::State> {
-        let merged = slices
-            .across(window.start)
-            .of_key(store, hash, bytes, |a, b| {
-                self.aggregator.merge(key, a, b);
-            });
-        merged?.0
+    ) -> Vec<Option<A::State>> {
+        let across = |window: &Window| slices.across(window.start);
+        let (Some(first), Some(last)) = (windows.first(), windows.last().map(across)) else {
+            return Vec::new();
+        };
+        let mut own = OneKey::new(store, hash, bytes, first.start, (last.end, last.beyond));
+        let merge = |a: &mut Option<A::State>, b| {
+            self.aggregator.merge(key, a, b);
+        };
+        let merged = windows
+            .iter()
+            .map(|window| own.window(&across(window), merge)?.0);
+        merged.collect()
     }
 }

@@ -125,7 +125,7 @@ pub(super) async fn compare(
     config: &StreamsConfig,
     described: &Described,
 ) -> Result<Option<Before>, StreamsError> {
-    let before = read(client, config, None).await?.pop();
+    let before = first_of_last(read(client, config, None).await?);
     if let Some(before) = &before {
         let differences = described.differences(&before.stored.described);
         if !differences.is_empty() && !config.accept_changed_topology {
@@ -136,6 +136,18 @@ pub(super) async fn compare(
         }
     }
     Ok(before)
+}
+
+/// Of instances that were started together with one topology each may have written it: the first one
+/// counts, whose tasks may have run since.
+fn first_of_last(all: Vec<Before>) -> Option<Before> {
+    let last = all.last()?.offset;
+    let mut runs = all.chunk_by(|a, b| a.stored.described == b.stored.described);
+    let run = runs.next_back()?;
+    run.first().map(|first| Before {
+        stored: first.stored.clone(),
+        offset: last,
+    })
 }
 
 /// Writes it to the topic, unless it is there, and tells where stores begin. A store that is new, or

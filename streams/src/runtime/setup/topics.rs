@@ -2,6 +2,7 @@
 //! are.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_client::admin::{ConfigQuery, ConfigResource, Mode, NewTopic};
@@ -69,7 +70,7 @@ impl OwnTopic {
             configs.push(("retention.ms", "-1".to_owned()));
             configs.push(("retention.bytes", "-1".to_owned()));
         }
-        if matches!(self.kept, Kept::Changes(_)) {
+        if self.kept != Kept::UntilRead {
             configs.push((LAG, KEPT.to_string()));
             configs.push((TOMBSTONES, KEPT.to_string()));
         }
@@ -135,6 +136,26 @@ pub(in crate::runtime) async fn counts(
         }
     }
     Ok(found)
+}
+
+/// For so long a topic that is not known may be one that somebody has just made.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// As [`counts`], of topics that are to be there: somebody may have made them right in front of this.
+pub(super) async fn known(
+    admin: &Admin,
+    clock: &Clock,
+    names: &[Arc<str>],
+) -> Result<HashMap<String, u32>, StreamsError> {
+    let deadline = clock.deadline(PATIENCE);
+    loop {
+        let found = counts(admin, names.iter().map(|name| name.to_string())).await?;
+        let all = names.iter().all(|name| found.contains_key(&**name));
+        if all || clock.now().millis >= deadline {
+            return Ok(found);
+        }
+        clock.sleep(AGAIN).await;
+    }
 }
 
 /// For so long brokers may not know topics that have just been made: each learns of them by itself.
