@@ -1,7 +1,7 @@
 //! The topics that an application makes for itself: made if they are not there, and looked at if they
 //! are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,12 +111,13 @@ impl OwnTopic {
     }
 }
 
-/// The numbers of partitions of the topics that there are.
+/// The numbers of partitions of the topics that there are. What is read and written, or written twice,
+/// may be named more than once.
 pub(in crate::runtime) async fn counts(
     admin: &Admin,
     names: impl Iterator<Item = String>,
 ) -> Result<HashMap<String, u32>, StreamsError> {
-    let names: Vec<String> = names.collect();
+    let names: BTreeSet<String> = names.collect();
     if names.is_empty() {
         return Ok(HashMap::new());
     }
