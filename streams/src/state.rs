@@ -37,7 +37,7 @@ pub(crate) trait Store: Any + Send {
 
     /// Tells each key that has changed since the last call, with its value as it is now; `None` if it
     /// has gone. The order depends on nothing but what was done to the store. When `tell` says `false`
-    /// a store may stop, and tell the rest with the next call.
+    /// it stops, and tells the rest with the next call, whatever changes in between.
     ///
     /// # Errors
     ///
@@ -166,3 +166,6 @@ fn known<S: Store>(store: &mut dyn Any) -> &mut S {
         .downcast_mut()
         .expect("the DSL makes the stores that its operators ask for")
 }
+
+#[cfg(test)]
+mod tests;

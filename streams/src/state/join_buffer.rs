@@ -288,12 +288,12 @@ fn insert(list: &mut SmallVec<[u32; 2]>, place: usize, at: u32, far: &mut usize)
 }
 
 impl<V: Data> Part<V> {
-    /// Tells rows: the key's bytes, then the time and the number among equal ones; the value is a byte
+    /// Tells rows until `tell` says `false`: the key's bytes, then the time and the number among equal ones; the value is a byte
     /// that tells null from what is not, and its own bytes.
     fn tell<'a>(
         &'a self,
         rows: impl Iterator<Item = &'a Row<V>>,
-        tell: &mut dyn FnMut(Entry<'_>),
+        tell: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<(), DataError> {
         let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
@@ -306,10 +306,13 @@ impl<V: Data> Part<V> {
             let own = row.value.encode(&mut scratch)?;
             bytes.push(u8::from(own.is_some()));
             bytes.extend_from_slice(own.unwrap_or_default());
-            tell(Entry {
+            let entry = Entry {
                 key: &key,
                 value: Some(&bytes),
-            });
+            };
+            if !tell(entry) {
+                break;
+            }
         }
         Ok(())
     }
@@ -322,18 +325,24 @@ impl<V: Data> Store for JoinBuffer<V> {
 
     /// In the order in which records came, part by part.
     fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
-        let (mut written, mut count) = (0, 0);
+        let (mut written, mut count, mut go_on) = (0, 0, true);
         for part in self.parts.values_mut() {
-            let mut all = |entry: Entry<'_>| {
+            let mut told = 0;
+            let mut some = |entry: Entry<'_>| {
                 written += entry.value.map_or(0, <[u8]>::len);
-                count += 1;
-                tell(entry);
+                told += 1;
+                go_on = tell(entry);
+                go_on
             };
-            part.tell(part.rows[part.told..].iter(), &mut all)?;
-            for row in &mut part.rows[part.told..] {
+            part.tell(part.rows[part.told..].iter(), &mut some)?;
+            for row in &mut part.rows[part.told..][..told] {
                 row.value.detach();
             }
-            part.told = part.rows.len();
+            part.told += told;
+            count += told;
+            if !go_on {
+                break;
+            }
         }
         self.far_values.note::<V>(written, count);
         Ok(())
@@ -346,7 +355,11 @@ impl<V: Data> Store for JoinBuffer<V> {
                 let row = &part.rows[*at as usize];
                 (&part.keys[row.key as usize].bytes, row.time, row.nth)
             });
-            part.tell(order.iter().map(|at| &part.rows[*at as usize]), tell)?;
+            let mut all = |entry: Entry<'_>| {
+                tell(entry);
+                true
+            };
+            part.tell(order.iter().map(|at| &part.rows[*at as usize]), &mut all)?;
         }
         Ok(())
     }

@@ -26,6 +26,8 @@ pub(crate) struct SpanStore<A> {
     timers: BinaryHeap<Reverse<(i64, u32)>>,
     /// Slots that have changed since the changes were told, each once.
     changed: Vec<u32>,
+    /// Those of them that are being told, the next one last.
+    telling: Vec<u32>,
     hasher: KeyHasher,
     times: SpanTimes,
     /// Whether what comes out of it does so when the watermark closes its spans.
@@ -114,6 +116,7 @@ impl<A> SpanStore<A> {
             free: Vec::new(),
             timers: BinaryHeap::new(),
             changed: Vec::new(),
+            telling: Vec::new(),
             hasher: KeyHasher::new(seed),
             times,
             closes: true,
@@ -405,39 +408,34 @@ impl<A: Data> Store for SpanStore<A> {
         self
     }
 
+    /// In the order of keys, those of a key by their starts. What is changed in the midst of that comes
+    /// with its key if that one is still to be told, else behind all the others.
     fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
-        let mut changed = std::mem::take(&mut self.changed);
-        let key = |slot: &u32| &self.slots[*slot as usize].key;
-        changed.sort_unstable_by(|a, b| key(a).cmp(key(b)));
         let mut writer = Writer::new(self.times.length.is_some());
         let (mut written, mut count) = (0, 0);
-        for slot in changed {
-            let slot = slot as usize;
-            let here = &mut self.slots[slot];
-            here.changed = false;
-            let mut gone = std::mem::take(&mut here.gone);
-            // What has come back under the same start is told as it is now.
-            gone.retain(|start| here.spans.iter().all(|span| span.start != *start));
-            gone.sort_unstable();
-            gone.dedup();
-            let mut gone = gone.into_iter().peekable();
-            for span in &mut here.spans {
-                while let Some(start) = gone.next_if(|start| *start < span.start) {
-                    tell(writer.gone(&here.key, start));
-                }
-                if std::mem::take(&mut span.changed) {
-                    span.told = true;
-                    let entry = writer.span(&here.key, span)?;
-                    written += entry.value.map_or(0, <[u8]>::len);
-                    count += 1;
-                    tell(entry);
-                    span.value.detach();
-                }
+        let mut tell = |entry: Entry<'_>| {
+            written += entry.value.map_or(0, <[u8]>::len);
+            count += usize::from(entry.value.is_some());
+            tell(entry)
+        };
+        loop {
+            if self.telling.is_empty() {
+                self.telling = std::mem::take(&mut self.changed);
+                let key = |slot: &u32| &self.slots[*slot as usize].key;
+                self.telling.sort_unstable_by(|a, b| key(b).cmp(key(a)));
             }
-            for start in gone {
-                tell(writer.gone(&here.key, start));
+            let Some(slot) = self.telling.last() else {
+                break;
+            };
+            let slot = *slot as usize;
+            let go_on = self.slots[slot].tell(&mut writer, &mut tell)?;
+            if !self.slots[slot].changed {
+                self.telling.pop();
+                self.leave(slot);
             }
-            self.leave(slot);
+            if !go_on {
+                break;
+            }
         }
         self.far_values.note::<A>(written, count);
         Ok(())
@@ -525,7 +523,7 @@ impl<A: Data> Store for SpanStore<A> {
     }
 
     fn bytes(&self) -> usize {
-        let numbers = self.free.capacity() + self.changed.capacity();
+        let numbers = self.free.capacity() + self.changed.capacity() + self.telling.capacity();
         self.slots.capacity() * size_of::<Slot<A>>()
             + far::index(self.index.capacity())
             + self.timers.capacity() * size_of::<(i64, u32)>()
@@ -536,6 +534,48 @@ impl<A: Data> Store for SpanStore<A> {
 
     fn len(&self) -> usize {
         self.len
+    }
+}
+
+impl<A: Data> Slot<A> {
+    /// Tells what has changed of a key until `tell` says `false`; whether it did not. A slot of which
+    /// everything has been told counts as changed no more.
+    fn tell(
+        &mut self,
+        writer: &mut Writer,
+        tell: &mut dyn FnMut(Entry<'_>) -> bool,
+    ) -> Result<bool, DataError> {
+        self.gone.sort_unstable();
+        self.gone.dedup();
+        let (mut told, mut go_on) = (0, true);
+        for span in &mut self.spans {
+            while let Some(start) = self.gone.get(told).filter(|start| **start < span.start)
+                && go_on
+            {
+                go_on = tell(writer.gone(&self.key, *start));
+                told += 1;
+            }
+            if !go_on {
+                break;
+            }
+            if span.changed {
+                // What has come back under the same start is told as it is now.
+                told += usize::from(self.gone.get(told) == Some(&span.start));
+                go_on = tell(writer.span(&self.key, span)?);
+                (span.changed, span.told) = (false, true);
+                span.value.detach();
+            }
+        }
+        while let Some(start) = self.gone.get(told)
+            && go_on
+        {
+            go_on = tell(writer.gone(&self.key, *start));
+            told += 1;
+        }
+        self.gone.drain(..told);
+        let left = || !self.gone.is_empty() || self.spans.iter().any(|span| span.changed);
+        self.changed = !go_on && left();
+        Ok(go_on)
     }
 }
 

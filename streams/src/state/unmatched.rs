@@ -21,6 +21,8 @@ pub(crate) struct Unmatched<V> {
     fresh: Vec<Place>,
     /// Places that the changelog has and that have gone.
     gone: Vec<Place>,
+    /// Those of both that are being told, the next one last, each with whether it is of the second.
+    telling: Vec<(Place, bool)>,
     /// How long after its time a record waits, on the scale of the join's time.
     wait: i64,
     /// How many records there are.
@@ -45,6 +47,7 @@ impl<V: Data> Unmatched<V> {
             rows: BTreeMap::new(),
             fresh: Vec::new(),
             gone: Vec::new(),
+            telling: Vec::new(),
             wait,
             len: 0,
             far: 0,
@@ -105,6 +108,18 @@ impl<V: Data> Unmatched<V> {
         }
     }
 
+    /// Everything that has changed until now is to be told next.
+    fn list_changes(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh).into_iter();
+        let gone = std::mem::take(&mut self.gone).into_iter();
+        let fresh = fresh.map(|place| (place, false));
+        let mut all: Vec<_> = fresh.chain(gone.map(|place| (place, true))).collect();
+        // Of equal places that first of which the changelog knows.
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        all.dedup_by(|next, kept| next.0 == kept.0);
+        self.telling = all;
+    }
+
     fn uncount(&mut self, place: &Place, waiting: &Waiting<V>) {
         self.far -= far::key(&place.1) + far::list(&waiting.values);
         self.len -= waiting.values.len();
@@ -159,39 +174,43 @@ impl<V: Data> Store for Unmatched<V> {
         self
     }
 
+    /// In the order of places. What is changed in the midst of that comes at its place if that one is
+    /// still to be told, else behind all the others.
     fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
         let (mut key, mut bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
-        let mut changed = std::mem::take(&mut self.fresh);
-        let mut gone = std::mem::take(&mut self.gone);
-        gone.sort_unstable();
-        changed.extend(gone.iter().cloned());
-        changed.sort_unstable();
-        changed.dedup();
-        let (mut written, mut count) = (0, 0);
-        for place in &changed {
+        let (mut written, mut count, mut go_on) = (0, 0, true);
+        while go_on {
+            if self.telling.is_empty() {
+                self.list_changes();
+            }
+            let Some((place, was)) = self.telling.last() else {
+                break;
+            };
             name(place, &mut key);
             match self.rows.get_mut(place) {
-                Some(waiting) => {
-                    waiting.told = true;
-                    waiting.fresh = false;
+                Some(waiting) if waiting.fresh => {
                     write(&waiting.values, &mut bytes, &mut scratch)?;
+                    (waiting.told, waiting.fresh) = (true, false);
                     written += bytes.len();
                     count += waiting.values.len();
                     waiting.values.iter_mut().for_each(Data::detach);
-                    tell(Entry {
+                    go_on = tell(Entry {
                         key: &key,
                         value: Some(&bytes),
                     });
                 }
-                // What came and went between two commits is nobody's business.
-                None if gone.binary_search(place).is_ok() => {
-                    tell(Entry {
+                // It has gone and come back, and was told where it stood before.
+                Some(_) => {}
+                None if *was => {
+                    go_on = tell(Entry {
                         key: &key,
                         value: None,
                     });
                 }
+                // What came and went between two commits is nobody's business.
                 None => {}
             }
+            self.telling.pop();
         }
         self.far_values.note::<V>(written, count);
         Ok(())
@@ -259,6 +278,7 @@ impl<V: Data> Store for Unmatched<V> {
         let listed = self.fresh.capacity() + self.gone.capacity();
         far::tree::<(Place, Waiting<V>)>(self.rows.len())
             + listed * size_of::<Place>()
+            + self.telling.capacity() * size_of::<(Place, bool)>()
             + self.far
             + self.far_values.of(self.len)
     }

@@ -139,9 +139,16 @@ impl<A: Data> Store for WindowStore<A> {
     }
 
     fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
+        let mut go_on = true;
         for (start, pane) in &mut self.panes {
+            if !go_on {
+                break;
+            }
             if pane.has_changed() {
-                pane.changes(name(*start), tell)?;
+                pane.changes(name(*start), &mut |entry| {
+                    go_on = tell(entry);
+                    go_on
+                })?;
             }
         }
         Ok(())
