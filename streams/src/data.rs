@@ -11,6 +11,7 @@ mod windowed;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Bound;
 
 pub(crate) use json::JSON;
 pub use json::{Json, decode_json, encode_json, json_from_text, json_to_value};
@@ -107,6 +108,31 @@ impl DataError {
 /// Bytes of a value that has been read from a store or a changelog.
 pub(crate) fn decode_slice<T: Data>(bytes: Option<&[u8]>) -> Result<T, DataError> {
     T::decode(Payload::new(bytes))
+}
+
+/// Calls with the bytes of a key, which cannot be null.
+pub(crate) fn with_bytes<K: Data, R>(
+    key: &K,
+    call: impl FnOnce(&[u8]) -> R,
+) -> Result<R, DataError> {
+    let mut scratch = Vec::new();
+    let bytes = key.encode(&mut scratch)?;
+    Ok(call(bytes.ok_or_else(|| DataError::null("a key"))?))
+}
+
+/// Whether a key is in a range, in the order of keys.
+pub(crate) fn is_within<K: Data>(key: &[u8], from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    let behind = match from {
+        Bound::Unbounded => true,
+        Bound::Included(from) => K::order(key, from).is_ge(),
+        Bound::Excluded(from) => K::order(key, from).is_gt(),
+    };
+    behind
+        && match to {
+            Bound::Unbounded => true,
+            Bound::Included(to) => K::order(key, to).is_le(),
+            Bound::Excluded(to) => K::order(key, to).is_lt(),
+        }
 }
 
 /// Whether values of a type can be null.

@@ -7,7 +7,7 @@ mod window;
 use std::marker::PhantomData;
 
 use super::Failure;
-use crate::data::{Data, DataError};
+use crate::data::Data;
 use crate::state::{StoreId, Stores};
 use crate::topology::StoreSpec;
 
@@ -73,11 +73,4 @@ impl<S: StoreKind> StoreHandle<S> {
         let place = place.ok_or("the processor has not been given that store")?;
         Ok(S::view(stores, place.id))
     }
-}
-
-fn with_bytes<K: Data, R>(key: &K, call: impl FnOnce(&[u8]) -> R) -> Result<R, DataError> {
-    let mut scratch = Vec::new();
-    let bytes = key.encode(&mut scratch)?;
-    let bytes = bytes.ok_or_else(|| DataError::new("null where a key is expected"))?;
-    Ok(call(bytes))
 }

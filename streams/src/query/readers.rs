@@ -4,9 +4,9 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use super::access::Reading;
-use super::reads::{Keys, Query, Reads, Row, key_bytes};
+use super::reads::{Keys, Query, Reads, Row};
 use super::{QueryError, StoreReader};
-use crate::data::{Data, decode_slice};
+use crate::data::{Data, decode_slice, with_bytes};
 use crate::time::{Window, Windowed};
 
 /// What all readers are made of.
@@ -48,7 +48,7 @@ impl<K: Data, V: Data> Typed<'_, K, V> {
     }
 
     fn bytes(&self, key: &K) -> Result<Vec<u8>, QueryError> {
-        key_bytes(key).map_err(|error| self.store.bad(error))
+        with_bytes(key, <[u8]>::to_vec).map_err(|error| self.store.bad(error))
     }
 
     fn key(&self, bytes: &[u8]) -> Result<K, QueryError> {

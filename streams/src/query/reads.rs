@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Kind;
-use crate::data::{Data, DataError, decode_slice};
+use crate::data::{Data, DataError, decode_slice, is_within, with_bytes};
 use crate::operator::window_aggregate::{self, OneKey};
 use crate::state::table::Table;
 use crate::state::{GlobalStore, KeyValueStore, Span, SpanStore, VersionedStore, WindowStore};
@@ -188,7 +188,7 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
     }
 
     fn key_of_text(&self, text: &str) -> Result<Vec<u8>, DataError> {
-        key_bytes(&K::from_text(text)?)
+        with_bytes(&K::from_text(text)?, <[u8]>::to_vec)
     }
 
     fn key_to_json(&self, key: &[u8]) -> Value {
@@ -218,7 +218,7 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
             let behind = query
                 .after
                 .is_none_or(|after| order::<K>(place, after).is_gt());
-            behind && within::<K>(place.key, from, to)
+            behind && is_within::<K>(place.key, from, to)
         };
         let mut finds = Finds::<K, _> {
             scan,
@@ -248,12 +248,6 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
 
 fn other_kind() -> DataError {
     DataError::new("the store is of another kind")
-}
-
-pub(crate) fn key_bytes<K: Data>(key: &K) -> Result<Vec<u8>, DataError> {
-    let mut scratch = Vec::new();
-    let bytes = key.encode(&mut scratch)?.map(<[u8]>::to_vec);
-    bytes.ok_or_else(|| DataError::null("a key"))
 }
 
 impl<K: Data, V: Data> Reads<K, V> {
@@ -377,20 +371,6 @@ pub(crate) fn place((key, window): &(Vec<u8>, Option<Window>)) -> Place<'_> {
         key,
         window: *window,
     }
-}
-
-fn within<K: Data>(key: &[u8], from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
-    let behind = match from {
-        Bound::Unbounded => true,
-        Bound::Included(from) => K::order(key, from).is_ge(),
-        Bound::Excluded(from) => K::order(key, from).is_gt(),
-    };
-    behind
-        && match to {
-            Bound::Unbounded => true,
-            Bound::Included(to) => K::order(key, to).is_le(),
-            Bound::Excluded(to) => K::order(key, to).is_lt(),
-        }
 }
 
 /// Looks for keys in whichever store has the latest values.

@@ -71,6 +71,11 @@ impl<V: Data> KeyValueStore<V> {
         self.table.scan(upto, most, each)
     }
 
+    /// All keys with their values, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &V, i64)> {
+        self.table.iter()
+    }
+
     /// All keys with their values, in the order of the keys' bytes.
     pub(crate) fn sorted(&self) -> Vec<(&[u8], &V, i64)> {
         self.table.sorted()

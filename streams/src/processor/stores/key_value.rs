@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use super::{private, with_bytes};
-use crate::data::{Data, DataError, decode_slice};
+use super::private;
+use crate::data::{Data, DataError, decode_slice, is_within, with_bytes};
 use crate::query::Reads;
 use crate::state::{KeyValueStore, StoreId, Stores};
 use crate::topology::{Changelog, StoreSpec};
@@ -116,22 +116,16 @@ impl<K: Data, V: Data> KeyValueView<'_, K, V> {
             })
         };
         let (from, to) = (bytes(keys.start_bound())?, bytes(keys.end_bound())?);
-        let is_in = |key: &[u8]| {
-            let begun = match &from {
-                Bound::Included(from) => K::order(key, from).is_ge(),
-                Bound::Excluded(from) => K::order(key, from).is_gt(),
-                Bound::Unbounded => true,
-            };
-            begun
-                && match &to {
-                    Bound::Included(to) => K::order(key, to).is_le(),
-                    Bound::Excluded(to) => K::order(key, to).is_lt(),
-                    Bound::Unbounded => true,
-                }
-        };
-        let mut found = self.store.sorted();
-        found.retain(|(key, _, _)| is_in(key));
-        found.sort_by(|(a, _, _), (b, _, _)| K::order(a, b));
+        let (from, to) = (
+            from.as_ref().map(Vec::as_slice),
+            to.as_ref().map(Vec::as_slice),
+        );
+        let all = self.store.iter();
+        let mut found: Vec<_> = all
+            .filter(|(key, _, _)| is_within::<K>(key, from, to))
+            .collect();
+        // What is equal in the order of keys goes by its bytes.
+        found.sort_unstable_by(|(a, _, _), (b, _, _)| K::order(a, b).then_with(|| a.cmp(b)));
         decoded(found)
     }
 

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::{private, with_bytes};
-use crate::data::{Data, DataError, decode_slice};
+use super::private;
+use crate::data::{Data, DataError, decode_slice, with_bytes};
 use crate::query::{Kind, Reads};
 use crate::state::{Span, SpanStore, StoreId, Stores};
 use crate::time::{Window, millis};

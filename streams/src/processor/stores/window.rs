@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::{private, with_bytes};
-use crate::data::{Data, DataError, decode_slice};
+use super::private;
+use crate::data::{Data, DataError, decode_slice, with_bytes};
 use crate::query::Reads;
 use crate::state::{StoreId, Stores, WindowStore};
 use crate::time::{Window, millis};
@@ -70,10 +70,10 @@ impl<K: Data, V: Data> WindowValueView<'_, K, V> {
     ///
     /// [`DataError`] of a key that has no bytes.
     pub fn get(&self, key: &K, start: i64) -> Result<Option<V>, DataError> {
-        Ok(self
-            .between(key, start, start)?
-            .pop()
-            .map(|(_, value)| value))
+        with_bytes(key, |key| {
+            let (value, _) = self.store.pane(start)?.get(self.store.hash(key), key)?;
+            Some(value.clone())
+        })
     }
 
     /// The values of a key in windows that start from `from` to `to`, both included, the earliest
