@@ -5,6 +5,7 @@ mod listener;
 pub(super) mod writer;
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tidemark_client::ErrorCode;
@@ -144,13 +145,17 @@ impl Worker {
                 return Ok(());
             }
             self.start_restored().await?;
-            // A read in which tasks are being handed over is not given up: that would begin again.
+            // A read in which tasks are being handed over is not given up. The next one would begin with
+            // the handing over again, so nothing would be lost; but the commit and the snapshot would be
+            // made twice, and a task that is still being restored would not be waited for any more.
             let busy = self.busy.clone();
             tokio::select! {
                 biased;
                 _ = quiet(&busy, closing.changed()) => continue,
                 _ = failed.changed() => continue,
-                Some(command) = self.commands.recv() => self.obey(command).await?,
+                Some(command) = next_when_quiet(&busy, &mut self.commands) => {
+                    self.obey(command).await?;
+                }
                 fetched = self.consumer.recv_batches() => self.take(fetched?).await?,
                 () = quiet(&busy, clock.sleep_until(tick_at.min(commit_at))) => {}
             }
@@ -444,6 +449,22 @@ async fn quiet<T>(busy: &watch::Receiver<bool>, event: impl Future<Output = T>) 
     result
 }
 
+/// The next of what is to be received when no tasks are being handed over; as long as they are, it stays
+/// where it is. The end of that wakes nobody: whoever waits here has to wait for a time, too, with
+/// [`quiet`].
+async fn next_when_quiet<T>(
+    busy: &watch::Receiver<bool>,
+    receiver: &mut mpsc::Receiver<T>,
+) -> Option<T> {
+    std::future::poll_fn(|cx| {
+        if *busy.borrow() {
+            return Poll::Pending;
+        }
+        receiver.poll_recv(cx)
+    })
+    .await
+}
+
 /// Whether a commit was refused only because the group is being shared out anew: the next one says
 /// the same and more.
 pub(super) fn passes(error: &ConsumerError) -> bool {
@@ -460,4 +481,35 @@ pub(super) fn passes(error: &ConsumerError) -> bool {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_does_not_cut_a_hand_over_short() {
+        let (busy, is_busy) = watch::channel(false);
+        let (commands, mut receiver) = mpsc::channel(1);
+        let (done, mut handed_over) = oneshot::channel();
+        // What a read does in which tasks are handed over.
+        let mut read = std::pin::pin!(async {
+            busy.send_replace(true);
+            commands.send(7).await.unwrap();
+            tokio::task::yield_now().await;
+            busy.send_replace(false);
+            done.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+        let taken = loop {
+            tokio::select! {
+                biased;
+                taken = next_when_quiet(&is_busy, &mut receiver) => break taken,
+                () = &mut read => unreachable!("it goes on for ever"),
+                () = quiet(&is_busy, std::future::ready(())) => {}
+            }
+        };
+        assert_eq!(taken, Some(7));
+        assert!(handed_over.try_recv().is_ok());
+    }
 }
