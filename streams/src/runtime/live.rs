@@ -95,11 +95,27 @@ impl Drop for Tasks {
     }
 }
 
-/// What a worker has: tasks that run, and tasks that are being restored.
+/// What a worker has: tasks that run, and tasks that are to.
 #[derive(Default)]
 pub(super) struct Tasks {
     pub(super) live: BTreeMap<TaskId, Live>,
+    /// Those that are being restored.
     pub(super) starting: BTreeMap<TaskId, JoinHandle<Result<Restored, StreamsError>>>,
+    /// Those that have been, and whose first commit is still to be made.
+    pub(super) restored: BTreeMap<TaskId, Live>,
+}
+
+impl Tasks {
+    /// Whether it has a task, in whatever state.
+    pub(super) fn has(&self, id: TaskId) -> bool {
+        self.inputs(id).is_some() || self.starting.contains_key(&id)
+    }
+
+    /// The source partitions of a task that has been restored.
+    pub(super) fn inputs(&self, id: TaskId) -> Option<&[TopicPartition]> {
+        let live = self.live.get(&id).or_else(|| self.restored.get(&id))?;
+        Some(&live.inputs)
+    }
 }
 
 impl Outgoing {

@@ -16,7 +16,6 @@ use super::assignment::{TaskAssignor, TaskId};
 use super::commit;
 use super::config::StreamsConfig;
 use super::live::{Live, Tasks};
-use super::restore;
 use super::setup;
 use super::shared::{OUTBOX_BYTES, Shared};
 use crate::error::StreamsError;
@@ -52,6 +51,8 @@ pub(super) struct Worker {
     /// For how many milliseconds it has looked whether there are records.
     awake: i64,
     budget: Budget,
+    /// Before that time no first commit of a task is tried again.
+    first_commit_at: u64,
     /// When records of repartition topics are to be deleted next.
     purge_at: u64,
 }
@@ -110,6 +111,7 @@ impl Worker {
             ticked_at: 0,
             awake: 0,
             budget: Budget::default(),
+            first_commit_at: 0,
             purge_at: 0,
         })
     }
@@ -353,22 +355,33 @@ impl Worker {
             let restored = restore
                 .await
                 .map_err(|error| StreamsError::Internal(error.to_string()))?;
-            let writer = self.writer.get();
-            if writer.is_over() {
+            if self.writer.get().is_over() {
                 // It is lost, and may be given again.
                 continue;
             }
-            let restored = restored?;
-            let mut live = Live::new(id, restored);
+            tasks.restored.insert(id, Live::new(id, restored?));
+            self.first_commit_at = 0;
+        }
+        let clock = &self.shared.config.clock;
+        if tasks.restored.is_empty() || clock.now().millis < self.first_commit_at {
+            return Ok(());
+        }
+        let writer = self.writer.get();
+        while let Some((id, mut live)) = tasks.restored.pop_first() {
+            if writer.is_over() {
+                continue;
+            }
             // Where it begins has to be known before something of it is seen: it begins there again.
             let begins = vec![&mut live];
             let shared = &self.shared;
             if commit::commit(shared, &writer, &mut self.consumer, begins).await? {
                 self.begin(&live)?;
                 tasks.live.insert(id, live);
-            } else {
-                let again = restore::restore(Arc::clone(shared), writer, id);
-                tasks.starting.insert(id, tokio::spawn(again));
+            } else if !writer.is_over() {
+                // Nobody else has it meanwhile, so its state stays what was committed.
+                tasks.restored.insert(id, live);
+                self.first_commit_at = self.shared.config.clock.deadline(TICK);
+                break;
             }
         }
         Ok(())

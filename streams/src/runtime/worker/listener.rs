@@ -75,10 +75,10 @@ impl Listener {
         {
             let tasks = self.tasks.lock().await;
             for (id, mine) in self.by_task(partitions) {
-                if let Some(live) = tasks.live.get(&id)
-                    && mine.iter().any(|new| !live.inputs.contains(new))
+                if let Some(inputs) = tasks.inputs(id)
+                    && mine.iter().any(|new| !inputs.contains(new))
                 {
-                    again.extend(live.inputs.iter().cloned());
+                    again.extend(inputs.iter().cloned());
                 }
             }
         }
@@ -126,6 +126,7 @@ impl Listener {
         }
         for id in &gone {
             tasks.live.remove(id);
+            tasks.restored.remove(id);
             self.shared.tasks.lock().remove(id);
             self.shared.restoring.lock().remove(id);
         }
@@ -152,7 +153,7 @@ impl RebalanceListener for Listener {
                 return self.shared.fail(error);
             }
             for (id, mine) in self.by_task(partitions) {
-                if tasks.live.contains_key(&id) || tasks.starting.contains_key(&id) {
+                if tasks.has(id) {
                     continue;
                 }
                 if let Err(error) = consumer.pause(&mine) {
