@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidemark_client::producer::{DefaultPartitioner, Partitioner};
 
-use super::reads::{AnyReads, Keys, Query, Reads, Row, Rows, Scan, place};
+use super::reads::{AnyReads, Found, Keys, Query, Reads, Row, Rows, Scan, place, up_to_bytes};
 use super::{KeyValueReader, QueryError, SessionReader, WindowReader};
 use crate::data::{Data, DataError};
 use crate::runtime::shared::Shared;
@@ -429,17 +429,23 @@ impl<'a> StoreReader<'a> {
     ) -> Result<(Vec<Row<V>>, Next), QueryError> {
         // One more than is wanted tells whether there is one.
         let limit = query.limit.saturating_add(1);
-        let mut found: Vec<(Option<TaskId>, (Vec<u8>, Option<Window>))> = Vec::new();
+        let mut found: Vec<(Option<TaskId>, Found)> = Vec::new();
+        let mut more = false;
         for task in self.readable_tasks()? {
-            let mut scan = Scan::new(limit);
+            let mut scan = Scan::new(limit, query.bytes);
             while !scan.done {
                 self.with(task, &mut |store| reads.scan(store, query, &mut scan))?;
             }
             found.extend(scan.places.into_iter().map(|place| (task, place)));
+            found.sort_by(|a, b| reads.order(place(&a.1), place(&b.1)));
+            found.dedup();
+            // What a search has left out is behind this, too: with others between, keys become too large
+            // no later.
+            let most = up_to_bytes(&found, |(_, own)| own, query.bytes);
+            found.truncate(most.unwrap_or(limit).min(limit));
+            more |= scan.more || most.is_some();
         }
-        found.sort_by(|a, b| reads.order(place(&a.1), place(&b.1)));
-        found.dedup();
-        let more = found.len() > query.limit;
+        more |= found.len() > query.limit;
         found.truncate(query.limit);
         let next = found
             .last()

@@ -238,7 +238,11 @@ impl<K: Data, V: Data> AnyReads for Reads<K, V> {
                 .downcast_ref()
                 .map(|store| in_spans::<K, V, _>(store, *kind, query.times, &mut finds)),
         };
-        found.ok_or_else(other_kind)
+        found.ok_or_else(other_kind)?;
+        if finds.scan.done {
+            finds.cut();
+        }
+        Ok(())
     }
 
     fn order(&self, a: Place<'_>, b: Place<'_>) -> Ordering {
@@ -301,11 +305,16 @@ type Each<'a, V> = &'a mut dyn FnMut(Row<&V>) -> bool;
 /// A search for the rows of a range. It is done in steps, so that nobody waits for all of it: what is
 /// there all the time is found, what comes or goes meanwhile may be found or not.
 pub(crate) struct Scan {
-    /// What has been found, in no order: at least the first ones.
-    pub(crate) places: Vec<(Vec<u8>, Option<Window>)>,
+    /// What has been found: at least the first ones; in their order, each once, when it is done.
+    pub(crate) places: Vec<Found>,
     /// Whether all has been looked at.
     pub(crate) done: bool,
+    /// Whether there is more behind the last one, which has been left out because of its size.
+    pub(crate) more: bool,
     limit: usize,
+    bytes: usize,
+    /// Bytes of the keys that have been found.
+    held: usize,
     /// How many there were when they were last cut to those that are wanted, each once.
     kept: usize,
     /// Where to go on: a window's start, a part of it, and a slot.
@@ -318,12 +327,16 @@ impl Scan {
     /// So many slots are looked at in one step.
     const STEP: usize = 1 << 14;
 
-    /// A search for the first `limit` rows.
-    pub(crate) fn new(limit: usize) -> Self {
+    /// A search for the first `limit` rows, up to the one with whose key all keys become larger than
+    /// `bytes`: an answer that ends with so many bytes goes no further.
+    pub(crate) fn new(limit: usize, bytes: usize) -> Self {
         Self {
             places: Vec::new(),
             done: false,
+            more: false,
             limit,
+            bytes,
+            held: 0,
             kept: 0,
             window: None,
             part: None,
@@ -344,29 +357,61 @@ impl<K: Data, F: Fn(Place<'_>) -> bool> Finds<'_, K, F> {
         if !(self.wanted)(Place { key, window }) {
             return;
         }
-        self.scan.places.push((key.to_vec(), window));
+        let scan = &mut *self.scan;
+        scan.places.push((key.to_vec(), window));
+        scan.held = scan.held.saturating_add(key.len());
         // A key comes once for each slice of its window, so there can be many more than there are rows.
-        if self.scan.places.len() >= self.scan.kept.saturating_mul(2).saturating_add(1024) {
+        if scan.places.len() >= scan.kept.saturating_mul(2).saturating_add(1024)
+            || scan.held > scan.bytes.saturating_mul(2)
+        {
             self.cut();
         }
     }
 
     /// Leaves the first so many, each once.
     fn cut(&mut self) {
-        let Scan {
-            places,
-            limit,
-            kept,
-            ..
-        } = &mut *self.scan;
-        places.sort_unstable_by(|a, b| order::<K>(place(a), place(b)));
-        places.dedup();
-        places.truncate(*limit);
-        *kept = places.len();
+        let scan = &mut *self.scan;
+        scan.places
+            .sort_unstable_by(|a, b| order::<K>(place(a), place(b)));
+        scan.places.dedup();
+        scan.places.truncate(scan.limit);
+        // Where it was cut because of its size it is cut again: what has been left out is behind that.
+        if let Some(most) = up_to_bytes(&scan.places, |place| place, scan.bytes) {
+            scan.places.truncate(most);
+            scan.more = true;
+        }
+        scan.kept = scan.places.len();
+        scan.held = scan.places.iter().map(|(key, _)| key.len()).sum();
+    }
+
+    /// Whether nothing that is found behind all that there is can be wanted.
+    fn is_full(&mut self) -> bool {
+        if self.scan.places.len() >= self.scan.limit || self.scan.held > self.scan.bytes {
+            self.cut();
+        }
+        self.scan.more || self.scan.places.len() >= self.scan.limit
     }
 }
 
-pub(crate) fn place((key, window): &(Vec<u8>, Option<Window>)) -> Place<'_> {
+/// How many of these there are up to the one with whose key all of their keys become larger than so many
+/// bytes; `None` if there is nothing behind that one.
+pub(crate) fn up_to_bytes<T>(
+    found: &[T],
+    own: impl Fn(&T) -> &Found,
+    bytes: usize,
+) -> Option<usize> {
+    let mut sum: usize = 0;
+    let large = found.iter().position(|found| {
+        sum = sum.saturating_add(own(found).0.len());
+        sum > bytes
+    });
+    large.map(|at| at + 1).filter(|most| *most < found.len())
+}
+
+/// A row that has been found, by its key and window.
+pub(crate) type Found = (Vec<u8>, Option<Window>);
+
+pub(crate) fn place((key, window): &Found) -> Place<'_> {
     Place {
         key,
         window: *window,
@@ -444,11 +489,9 @@ fn in_windows<K: Data, V: Data, F: Fn(Place<'_>) -> bool>(
         }
         // The window has been looked through, and those behind it come later in the order.
         let next = start.checked_add(1).filter(|next| *next <= to);
-        if finds.scan.places.len() >= finds.scan.limit {
-            finds.cut();
-        }
+        let is_full = finds.is_full();
         match next {
-            Some(next) if finds.scan.places.len() < finds.scan.limit => {
+            Some(next) if !is_full => {
                 (finds.scan.window, finds.scan.part, finds.scan.slot) = (Some(next), None, None);
             }
             _ => {
@@ -638,3 +681,6 @@ fn short_name(name: &str) -> String {
     }
     short
 }
+
+#[cfg(test)]
+mod tests;
