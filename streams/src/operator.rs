@@ -24,6 +24,7 @@ pub(crate) mod table_group;
 pub(crate) mod table_join;
 pub(crate) mod table_map;
 pub(crate) mod try_map;
+mod waiting;
 pub(crate) mod window_aggregate;
 
 use crate::error::StreamsError;

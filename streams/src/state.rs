@@ -17,7 +17,7 @@ use std::any::Any;
 
 use crate::data::DataError;
 
-pub(crate) use buffer::{BufferStore, Held};
+pub(crate) use buffer::{BufferStore, Held, Popped};
 pub(crate) use global::{GlobalStore, Globals};
 pub(crate) use join_buffer::JoinBuffer;
 pub(crate) use kv::KeyValueStore;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Stream;
 use crate::data::Data;
-use crate::operator::in_order::InOrder;
+use crate::operator::in_order::in_order;
 use crate::operator::portions::InPortions;
 use crate::state::BufferStore;
 use crate::time::{EventTime, millis};
@@ -35,7 +35,7 @@ impl<K: Data, V: Data> Stream<K, V> {
         });
         let make = Make::Operator(Arc::new(move |cx| {
             let store = cx.store(store);
-            let operator = InOrder::<K, V>::new(name.clone(), wait, time, store);
+            let operator = in_order::<K, V>(name.clone(), wait, time, store);
             Box::new(InPortions::new(operator))
         }));
         let mut new = Node::new("in_order", NodeKind::Wait, make)

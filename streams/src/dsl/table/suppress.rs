@@ -7,7 +7,7 @@ use super::{Kept, Table};
 use crate::data::Data;
 use crate::dsl::view::View;
 use crate::operator::portions::InPortions;
-use crate::operator::suppress::{Rules, Suppress as SuppressOperator, WhenFull};
+use crate::operator::suppress::{Rules, WhenFull, suppress};
 use crate::record::Change;
 use crate::state::{BufferStore, Getter, Stores};
 use crate::time::{EventTime, Window, Windowed, millis};
@@ -137,7 +137,7 @@ impl<K: Data, V: Data> Table<K, V> {
         let holds_back = rules.holds_back();
         let make = Make::Operator(Arc::new(move |cx| {
             let rules = Arc::clone(&rules);
-            let operator = SuppressOperator::<_, K, V>::new(rules, cx.store(store));
+            let operator = suppress::<_, K, V>(rules, cx.store(store));
             Box::new(InPortions::new(operator))
         }));
         let mut new = Node::new("suppress", NodeKind::Wait, make)
