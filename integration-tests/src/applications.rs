@@ -10,15 +10,18 @@ mod tables;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tidemark_streams::Topology;
 
 pub use counts::{COUNTS, MERGED_COUNTS};
-pub use joins::STREAM_JOIN;
+pub use joins::{STREAM_JOIN, WITHIN};
 pub use tables::TABLE_JOIN;
-pub use windows::{HOPPING, LATE, SESSION_UPDATES, SESSIONS, SLIDING, SUPPRESSED};
+pub use windows::{
+    DIFFERENCE, GAP, HOPPING, LATE, SESSION_UPDATES, SESSIONS, SIZE, SLIDING, SUPPRESSED,
+};
 
 /// All of them.
 pub const ALL: [&Application; 10] = [
@@ -38,6 +41,10 @@ pub const ALL: [&Application; 10] = [
 const KEYS: i64 = 8;
 /// How many partitions each input has.
 pub const PARTITIONS: i32 = 2;
+
+/// An instance that dies without a word is a member of its group for so much longer, unless somebody removes
+/// it. Brokers take no less.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// One of them. Its topics' names begin with an id, so that it can run many times on one cluster.
 pub struct Application {
@@ -121,7 +128,7 @@ impl Application {
 /// Milliseconds from one record to the next one.
 const STEP: i64 = 20;
 /// Up to how many milliseconds records are out of order, unless an application says otherwise.
-const DISORDER: i64 = 200;
+pub const DISORDER: i64 = 200;
 
 impl Input {
     /// The key as it is written.

@@ -9,7 +9,7 @@ use tidemark_streams::{Consumed, StreamsBuilder};
 use super::{Application, DISORDER, as_it_is, by, records};
 
 /// How far apart what is joined may be, in milliseconds.
-const WITHIN: i64 = 401;
+pub const WITHIN: i64 = 401;
 
 /// Each record of either topic with all of the other one that are near, or alone.
 pub const STREAM_JOIN: Application = Application {

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tidemark_streams::time::{SessionWindows, SlidingWindows, TimeWindows, Windowed};
-use tidemark_streams::{Consumed, Emit, Fold, Stream, StreamsBuilder, Suppress};
+use tidemark_streams::{
+    Consumed, Emit, Fold, GroupedStream, Stream, StreamsBuilder, Suppress, Topology,
+};
 
 use super::{Application, DISORDER, Expected, Input, Outputs, PARTITIONS, as_it_is, by, records};
 
 /// Milliseconds of a window.
-const SIZE: i64 = 1000;
+pub const SIZE: i64 = 1000;
 /// Milliseconds from one hopping window to the next one.
 const ADVANCE: i64 = 250;
 /// Milliseconds that end a session. Timestamps are even: none is as far as just that from another one.
-const GAP: i64 = 151;
+pub const GAP: i64 = 151;
 /// Milliseconds that records in a sliding window may be apart.
-const DIFFERENCE: i64 = 301;
+pub const DIFFERENCE: i64 = 301;
 
 fn ms(millis: i64) -> Duration {
     Duration::from_millis(millis.unsigned_abs())
@@ -39,6 +41,17 @@ fn named(key: &str, start: i64, end: i64) -> String {
 fn rows(stream: &Stream<Windowed<String>, i64>, topic: &str) {
     let rows = stream.map(|key, value| (text(&key), value.to_string()));
     rows.to(topic);
+}
+
+/// A topology with one table of windows, of the records of "in" by their keys, whose results go to "counts".
+fn counting(
+    topic: &dyn Fn(&str) -> String,
+    counts: impl FnOnce(GroupedStream<String, String>) -> Stream<Windowed<String>, i64>,
+) -> Topology {
+    let builder = StreamsBuilder::new();
+    let grouped = events(&builder, &topic("in")).group_by_key();
+    rows(&counts(grouped), &topic("counts"));
+    builder.build().expect("a good topology")
 }
 
 /// Counts in tumbling windows, and the records that come too late for theirs.
@@ -144,12 +157,10 @@ pub const SLIDING: Application = Application {
     inputs: &["in"],
     outputs: &["counts"],
     topology: |topic| {
-        let builder = StreamsBuilder::new();
         let windows = SlidingWindows::of(ms(DIFFERENCE));
-        let grouped = events(&builder, &topic("in")).group_by_key();
-        let counts = grouped.windowed_by_sliding(windows).count();
-        rows(&counts.values(), &topic("counts"));
-        builder.build().expect("a good topology")
+        counting(topic, |grouped| {
+            grouped.windowed_by_sliding(windows).count().values()
+        })
     },
     record: as_it_is,
     expected: |all| {
@@ -178,12 +189,10 @@ pub const SESSIONS: Application = Application {
     inputs: &["in"],
     outputs: &["counts"],
     topology: |topic| {
-        let builder = StreamsBuilder::new();
         let windows = SessionWindows::with_gap(ms(GAP));
-        let grouped = events(&builder, &topic("in")).group_by_key();
-        let counts = grouped.windowed_by_session(windows).count();
-        rows(&counts.values(), &topic("counts"));
-        builder.build().expect("a good topology")
+        counting(topic, |grouped| {
+            grouped.windowed_by_session(windows).count().values()
+        })
     },
     record: as_it_is,
     expected: |all| [("counts", records(sessions(all)))].into(),
@@ -233,13 +242,12 @@ pub const SUPPRESSED: Application = Application {
     inputs: &["in"],
     outputs: &["counts"],
     topology: |topic| {
-        let builder = StreamsBuilder::new();
         let windows = TimeWindows::tumbling(ms(SIZE));
-        let grouped = events(&builder, &topic("in")).group_by_key();
-        let counts = grouped.windowed_by(windows).emit(Emit::Update).count();
-        let last = counts.suppress_until_window_closes(Suppress::new());
-        rows(&last.values(), &topic("counts"));
-        builder.build().expect("a good topology")
+        counting(topic, |grouped| {
+            let counts = grouped.windowed_by(windows).emit(Emit::Update).count();
+            let last = counts.suppress_until_window_closes(Suppress::new());
+            last.values()
+        })
     },
     record: as_it_is,
     expected: |all| {

@@ -10,7 +10,7 @@ use std::io::{BufRead, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use integration_tests::applications::{Application, records_in};
+use integration_tests::applications::{Application, SESSION_TIMEOUT, records_in};
 use tidemark_client::Clock;
 use tidemark_streams::{Streams, StreamsConfig};
 use tokio::sync::oneshot;
@@ -26,6 +26,7 @@ async fn main() -> Result<()> {
     };
     let application = Application::named(name).context("no such application")?;
     let mut config = StreamsConfig::new(id, bootstrap)
+        .session_timeout(SESSION_TIMEOUT)
         .commit_interval(Duration::from_millis(commit.parse()?))
         .workers(workers.parse()?)
         .chunk(chunk.parse()?);

@@ -7,12 +7,14 @@ mod sources;
 use std::time::Duration;
 
 use tidemark_client::Client;
-use tidemark_client::admin::{Mode, NewTopic};
+use tidemark_client::admin::NewTopic;
 use tidemark_streams::{
     Consumed, OnBadRecord, OnProduceError, Streams, StreamsBuilder, StreamsError,
 };
 
-use crate::support::{broker, config, lines, read, started, until, word_count, write};
+use crate::support::{
+    broker, catch_up, config, failure, lines, make_as, read, started, until, word_count, write,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_not_there_is_named_with_its_reader() {
@@ -50,17 +52,14 @@ async fn records_that_do_not_decode_stop_it_or_go_elsewhere() {
     let streams = Streams::start(&topology(OnBadRecord::Fail), config(&broker, "fails"))
         .await
         .unwrap();
-    let failed = streams.failed().await;
+    let failed = failure(&streams).await;
     assert!(
         matches!(failed, StreamsError::Decode { offset: 1, .. }),
         "{failed}"
     );
     assert!(streams.close(Duration::from_secs(60)).await.is_err());
     let policy = OnBadRecord::DeadLetter("dead".into());
-    let streams = Streams::start(&topology(policy), config(&broker, "diverts"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    catch_up(&topology(policy), config(&broker, "diverts")).await;
     let dead = read::<String, String>(&client, "dead").await;
     assert_eq!(dead, [("k".to_owned(), "short".to_owned())]);
     broker.shutdown().await.unwrap();
@@ -70,9 +69,7 @@ async fn records_that_do_not_decode_stop_it_or_go_elsewhere() {
 async fn make_choosy(client: &Client) {
     let narrow = NewTopic::new("narrow").config("max.message.bytes", "1000");
     let compacted = NewTopic::new("compacted").config("cleanup.policy", "compact");
-    let admin = client.admin();
-    let made = admin.create_topics([narrow, compacted], Mode::Apply).await;
-    made.unwrap().all().unwrap();
+    make_as(client, [narrow, compacted]).await;
 }
 
 /// A record that the cluster never takes stops the application, or is left out, and only it: it lies
@@ -97,7 +94,7 @@ async fn what_the_cluster_does_not_take_stops_it_or_is_left_out() {
     let streams = Streams::start(&topology, config(&broker, "fails"))
         .await
         .unwrap();
-    let failed = streams.failed().await;
+    let failed = failure(&streams).await;
     assert!(matches!(failed, StreamsError::Produce(_)), "{failed}");
     assert!(streams.close(Duration::from_secs(60)).await.is_err());
     let topics = ["narrow", "compacted"];
@@ -107,7 +104,7 @@ async fn what_the_cluster_does_not_take_stops_it_or_is_left_out() {
     let skips = config(&broker, "skips").on_produce_error(OnProduceError::Skip);
     let streams = Streams::start(&topology, skips).await.unwrap();
     until("both records are left out", || {
-        streams.metrics().contains("skipped_outputs_total 2")
+        streams.metrics().contains("skipped_outputs_total 2\n")
     })
     .await;
     // The others were written, and they alone count as that.
@@ -136,7 +133,7 @@ async fn state_has_a_budget() {
     let streams = Streams::start(&word_count(), config(&broker, "words").state_budget(1000))
         .await
         .unwrap();
-    let failed = streams.failed().await;
+    let failed = failure(&streams).await;
     assert!(
         matches!(failed, StreamsError::StateTooLarge { budget: 1000, .. }),
         "{failed}"
@@ -176,7 +173,7 @@ async fn a_panic_of_the_applications_code_ends_it() {
     let streams = Streams::start(&topology, config(&broker, "panics"))
         .await
         .unwrap();
-    let failed = streams.failed().await;
+    let failed = failure(&streams).await;
     assert!(
         failed.to_string().contains("no such value, please"),
         "{failed}"

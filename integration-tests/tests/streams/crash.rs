@@ -71,13 +71,15 @@ async fn killed(cluster: &Cluster, applications: &[&'static Application], count:
     eprintln!("{}", rounds.replay());
     let client = Client::connect(&cluster.bootstrap()).unwrap();
     let dir = tempfile::tempdir().unwrap();
+    let mut amid_work = 0;
     for (number, application) in applications.iter().enumerate() {
         let id = unique(application.name);
         let state = (number % 2 == 0).then(|| dir.path().join("state"));
         let mut life = Life::new(application, &id, &client, &cluster.bootstrap(), state);
-        life.go_on(Kind::Process, &rounds, rounds.count).await;
+        amid_work += life.go_on(Kind::Process, &rounds, rounds.count).await;
         life.end().await;
     }
+    assert!(amid_work > 0, "nothing was left undone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidemark_streams::{Consumed, OnBadRecord, Streams, StreamsBuilder, StreamsError};
 
-use crate::support::{config, read, started, until, write};
+use crate::support::{catch_up, config, failure, read, started, until, write};
 
 /// What cannot be read of a global table's topic is counted, at the start and later, and is no part of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,17 +44,14 @@ async fn bad_records_of_global_tables_are_counted() {
     assert_eq!(dropped(), 1);
     let figures = streams.metrics();
     assert!(
-        figures.contains("state_keys{store=\"names\"} 1"),
+        figures.contains("state_keys{store=\"names\"} 1\n"),
         "{figures}"
     );
     write(&client, "names", [record("c", "short, too")]).await;
     until("what came later", || dropped() == 2).await;
     write(&client, "in", ["a", "b", "c"].map(|key| record(key, "x"))).await;
     streams.close(Duration::from_secs(60)).await.unwrap();
-    let streams = Streams::start(&topology, config(&broker, "skips"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    catch_up(&topology, config(&broker, "skips")).await;
     let out = read::<String, String>(&client, "out").await;
     assert_eq!(out, [("a".to_owned(), "12345678".to_owned())]);
     broker.shutdown().await.unwrap();
@@ -75,7 +72,7 @@ async fn a_bad_record_of_a_global_table_stops_it() {
         .await
         .unwrap();
     write(&client, "names", [bad("a")]).await;
-    let failed = streams.failed().await;
+    let failed = failure(&streams).await;
     let is_it = |failed: &StreamsError| matches!(failed, StreamsError::Decode { topic, offset: 0, .. } if topic == "names");
     assert!(is_it(&failed), "{failed}");
     assert!(streams.close(Duration::from_secs(60)).await.is_err());

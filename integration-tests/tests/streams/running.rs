@@ -13,8 +13,8 @@ use tidemark_client::{Client, TopicPartition};
 use tidemark_streams::{BeginAt, Streams, StreamsBuilder, StreamsError};
 
 use crate::support::{
-    broker, config, latest, lines, make, offsets, read, started, until, until_found, word_count,
-    write,
+    broker, catch_up, config, failure, latest, lines, make, offsets, read, started, until,
+    until_found, word_count, write,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,10 +22,7 @@ async fn words_are_counted() {
     let (_dir, broker, client) = started(&[("text", 3), ("word_counts", 2)]).await;
     let (records, expected) = lines(1, 500);
     write(&client, "text", records).await;
-    let streams = Streams::start(&word_count(), config(&broker, "words"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    catch_up(&word_count(), config(&broker, "words")).await;
     assert_eq!(
         latest::<String, i64>(&client, "word_counts").await,
         expected
@@ -52,8 +49,7 @@ async fn what_is_there_already_can_be_left_out() {
     .await;
     streams.close(Duration::from_secs(60)).await.unwrap();
     write(&client, "text", ["new", "newer"].map(line)).await;
-    let streams = Streams::start(&word_count(), config()).await.unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    catch_up(&word_count(), config()).await;
     let mut words = read::<String, i64>(&client, "word_counts").await;
     words.sort();
     assert_eq!(words, [("new".to_owned(), 1), ("newer".to_owned(), 1)]);
@@ -75,8 +71,7 @@ async fn a_restart_goes_on_where_it_was() {
             if on_disk {
                 config = config.state_dir(dir.path().join("state"));
             }
-            let streams = Streams::start(&word_count(), config).await.unwrap();
-            streams.run_until_caught_up().await.unwrap();
+            catch_up(&word_count(), config).await;
         }
         let out = read::<String, i64>(&client, "word_counts").await;
         // Nothing twice: what was counted before a clean stop is not counted again.
@@ -108,8 +103,7 @@ async fn what_a_crash_left_is_undone_once() {
     let (records, expected) = lines(4, 300);
     let run = async |records: Vec<(String, String, i64)>| {
         write(&client, "text", records).await;
-        let streams = Streams::start(&word_count(), config.clone()).await.unwrap();
-        streams.run_until_caught_up().await.unwrap();
+        catch_up(&word_count(), config.clone()).await;
     };
     run(records[..200].to_vec()).await;
     let all = client.admin().list_topics().await.unwrap();
@@ -141,7 +135,7 @@ async fn what_a_crash_left_is_undone_once() {
     run(Vec::new()).await;
     write(&client, &changelog, left(&["newer"], 0)).await;
     let streams = Streams::start(&word_count(), config.clone()).await.unwrap();
-    let failed = streams.failed().await;
+    let failed = failure(&streams).await;
     assert!(matches!(failed, StreamsError::Position(_)), "{failed}");
     broker.shutdown().await.unwrap();
 }

@@ -6,7 +6,7 @@ use tidemark_streams::processor::OnError;
 use tidemark_streams::time::{TimeWindows, Windowed};
 use tidemark_streams::{Consumed, OnBadRecord, Produced, Streams, StreamsBuilder, StreamsError};
 
-use crate::support::{broker, config, latest, read, started, until, word_count, write};
+use crate::support::{broker, catch_up, config, latest, read, started, until, word_count, write};
 
 /// Whatever is read, written, or takes dead or late records has to be there, and all that is missing is
 /// told at once, with who wants it.
@@ -183,8 +183,7 @@ async fn a_changed_topology_waits_for_the_old_one_to_end() {
         "{refused}"
     );
     old.close(Duration::from_secs(60)).await.unwrap();
-    let old = Streams::start(&word_count(), own).await.unwrap();
-    old.run_until_caught_up().await.unwrap();
+    catch_up(&word_count(), own).await;
     broker.shutdown().await.unwrap();
 }
 
@@ -204,8 +203,7 @@ async fn catching_up_is_for_one_instance_alone() {
     let failed = streams.run_until_caught_up().await.unwrap_err();
     assert!(matches!(failed, StreamsError::NotAlone { .. }), "{failed}");
     other.close(Duration::from_secs(60)).await.unwrap();
-    let streams = Streams::start(&word_count(), own.workers(2)).await.unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    catch_up(&word_count(), own.workers(2)).await;
     assert_eq!(
         latest::<String, i64>(&client, "word_counts").await,
         expected

@@ -9,8 +9,13 @@ use tidemark_broker::environment::Environment;
 use tidemark_client::admin::{Mode, NewTopic, OffsetSpec, OffsetsOf};
 use tidemark_client::consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
-use tidemark_client::{Client, TopicPartition};
-use tidemark_streams::{Data, Payload, StreamsBuilder, StreamsConfig, Topology};
+use tidemark_client::{Client, Clock, ErrorCode, TopicPartition};
+use tidemark_streams::{
+    Data, Payload, Streams, StreamsBuilder, StreamsConfig, StreamsError, Topology,
+};
+
+/// After how long a test gives up. Not a demand on speed: what takes so long hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn broker(dir: &Path) -> Embedded {
     // Records are of 1970 here: nothing is to be deleted by time.
@@ -27,16 +32,40 @@ pub(crate) async fn started(topics: &[(&str, i32)]) -> (tempfile::TempDir, Embed
     (dir, broker, client)
 }
 
+/// Makes topics, and waits until they can be written to and read.
 pub(crate) async fn make(client: &Client, topics: &[(&str, i32)]) {
     let topics = topics
         .iter()
         .map(|(name, count)| NewTopic::new(*name).partitions(*count));
-    let made = client
-        .admin()
-        .create_topics(topics, Mode::Apply)
-        .await
-        .unwrap();
-    made.all().unwrap();
+    make_as(client, topics).await;
+}
+
+/// The same with more said of each.
+pub(crate) async fn make_as(client: &Client, topics: impl IntoIterator<Item = NewTopic>) {
+    let admin = client.admin();
+    let made = admin.create_topics(topics, Mode::Apply).await.unwrap();
+    let names: Vec<String> = made.all().unwrap().into_keys().collect();
+    // Who has made a topic may be ahead of who tells of it.
+    until_found("the topics to be known", async || {
+        let described = admin.describe_topics(&names).await.unwrap();
+        let unknown = [
+            ErrorCode::UnknownTopicOrPartition,
+            ErrorCode::LeaderNotAvailable,
+        ];
+        match described.all() {
+            Ok(topics) => {
+                let mut partitions = topics.values().flat_map(|topic| &topic.partitions);
+                let led = partitions.all(|partition| partition.leader.is_some());
+                led.then_some(())
+            }
+            Err(error) => {
+                let code = error.code();
+                assert!(code.is_some_and(|code| unknown.contains(&code)), "{error}");
+                None
+            }
+        }
+    })
+    .await;
 }
 
 /// Writes records; the key chooses the partition.
@@ -118,7 +147,8 @@ pub(crate) async fn read_raw(client: &Client, topic: &str) -> Vec<Raw> {
     consumer.assign(partitions).unwrap();
     let mut records = Vec::new();
     while (records.len() as i64) < total {
-        let record = consumer.recv().await.unwrap();
+        let what = format!("{topic}: {} of {total} records", records.len());
+        let record = in_the_end(&what, consumer.recv()).await.unwrap();
         let header = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
         records.push(Raw {
             partition: record.partition,
@@ -158,6 +188,17 @@ pub(crate) fn config(broker: &Embedded, application: &str) -> StreamsConfig {
 
 pub(crate) fn config_at(bootstrap: &str, application: &str) -> StreamsConfig {
     StreamsConfig::new(application, bootstrap).commit_interval(Duration::from_millis(50))
+}
+
+/// Starts an application, and has it process all that there is.
+pub(crate) async fn catch_up(topology: &Topology, config: StreamsConfig) {
+    let streams = Streams::start(topology, config).await.unwrap();
+    streams.run_until_caught_up().await.unwrap();
+}
+
+/// What ends an application that runs.
+pub(crate) async fn failure(streams: &Streams) -> StreamsError {
+    in_the_end("the application to fail", streams.failed()).await
 }
 
 /// Counts the words of a topic of lines.
@@ -205,6 +246,12 @@ pub(crate) fn lines(
     (lines, expected)
 }
 
+/// What something comes to, unless it never does.
+async fn in_the_end<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let ended = Clock::system().timeout(PATIENCE, work).await;
+    ended.unwrap_or_else(|| panic!("still waiting for {what}"))
+}
+
 /// Waits for something to be so.
 pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     until_found(what, async || so().then_some(())).await;
@@ -212,8 +259,8 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
 
 /// As [`until`], with what is asked of a cluster and found there.
 pub(crate) async fn until_found<T>(what: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
-    let clock = tidemark_client::Clock::system();
-    let deadline = clock.deadline(Duration::from_secs(60));
+    let clock = Clock::system();
+    let deadline = clock.deadline(PATIENCE);
     loop {
         if let Some(found) = find().await {
             return found;

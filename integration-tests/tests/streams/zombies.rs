@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidemark_client::Client;
 use tidemark_streams::{Streams, StreamsBuilder, StreamsConfig, Topology};
 
-use crate::support::{committed, config, read, started, until, until_found, write};
+use crate::support::{catch_up, committed, config, read, started, until, until_found, write};
 
 /// Holds a thread up, with all that runs on it.
 #[derive(Default)]
@@ -124,10 +124,7 @@ async fn who_has_lost_its_tasks_writes_nothing() {
     other.close(Duration::from_secs(60)).await.unwrap();
     let last = counting("c", None);
     write(&client, "in", [record("k", "x")]).await;
-    let last = Streams::start(&last, quick(config(&broker, "counts")))
-        .await
-        .unwrap();
-    last.run_until_caught_up().await.unwrap();
+    catch_up(&last, quick(config(&broker, "counts"))).await;
     let expected = [
         "a: 1", "a: 2", "b: 3", "b: 4", "b: 5", "b: 6", "b: 7", "b: 1", "c: 8",
     ];

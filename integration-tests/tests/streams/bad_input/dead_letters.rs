@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use integration_tests::harness::cluster::{for_each_cluster, unique};
 use tidemark_client::Client;
-use tidemark_client::admin::{Mode, NewTopic};
+use tidemark_client::admin::NewTopic;
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_streams::time::{TimeWindows, Windowed};
-use tidemark_streams::{Consumed, OnBadRecord, Streams, StreamsBuilder};
+use tidemark_streams::{Consumed, OnBadRecord, StreamsBuilder};
 
-use crate::support::{Raw, config_at, make, read, read_raw, write};
+use crate::support::{Raw, catch_up, config_at, make, make_as, read, read_raw, write};
 
 /// 2020 began.
 const EARLY: i64 = 1_577_836_800_000;
@@ -32,8 +32,7 @@ async fn absurd_timestamps_go_to_the_dead_letters_and_say_why() {
         let takes_all = NewTopic::new(&input)
             .partitions(1)
             .config("message.timestamp.after.max.ms", "9223372036854775807");
-        let made = client.admin().create_topics([takes_all], Mode::Apply).await;
-        made.unwrap().all().unwrap();
+        make_as(&client, [takes_all]).await;
         make(&client, &[(&fields, 1), (&counts, 1), (&dead, 1)]).await;
         let builder = StreamsBuilder::new();
         let consumed = || {
@@ -82,10 +81,7 @@ async fn absurd_timestamps_go_to_the_dead_letters_and_say_why() {
             values.map(|value| ("f".to_owned(), value, EARLY)),
         )
         .await;
-        let streams = Streams::start(&topology, config_at(&bootstrap, &id))
-            .await
-            .unwrap();
-        streams.run_until_caught_up().await.unwrap();
+        catch_up(&topology, config_at(&bootstrap, &id)).await;
 
         let mut found = read::<Windowed<String>, i64>(&client, &counts).await;
         found.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));

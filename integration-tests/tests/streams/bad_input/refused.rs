@@ -1,24 +1,33 @@
 //! Applications that may not start, as what they would go on from is not theirs.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use integration_tests::applications::{COUNTS, PARTITIONS};
+use integration_tests::harness::embedded::Embedded;
+use tidemark_client::Client;
 use tidemark_client::admin::{ConfigChange, ConfigResource, Mode, NewPartitions, NewTopic};
 use tidemark_streams::{Streams, StreamsBuilder, StreamsError};
 
-use crate::support::{config, latest, lines, read, started, until, word_count, write};
+use crate::support::{
+    catch_up, config, failure, latest, lines, make_as, read, started, until, until_found,
+    word_count, write,
+};
+
+/// A broker on which words have been counted.
+async fn counted() -> (tempfile::TempDir, Embedded, Client) {
+    let (dir, broker, client) = started(&[("text", 2), ("word_counts", 1)]).await;
+    let (records, _) = lines(4, 20);
+    write(&client, "text", records).await;
+    catch_up(&word_count(), config(&broker, "words")).await;
+    (dir, broker, client)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_topology_is_refused_with_what_differs() {
-    let (_dir, broker, client) = started(&[("text", 2), ("word_counts", 1)]).await;
-    let (records, _) = lines(4, 20);
-    write(&client, "text", records).await;
-    let streams = Streams::start(&word_count(), config(&broker, "words"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    let (_dir, broker, client) = counted().await;
     let builder = StreamsBuilder::new();
     builder
         .stream::<String, String>("text")
@@ -44,11 +53,8 @@ async fn another_topology_is_refused_with_what_differs() {
     );
     // More partitions: keys would go elsewhere.
     let grown = [("text", NewPartitions::increase_to(3))];
-    let _ = client
-        .admin()
-        .create_partitions(grown, tidemark_client::admin::Mode::Apply)
-        .await
-        .unwrap();
+    let done = client.admin().create_partitions(grown, Mode::Apply).await;
+    done.unwrap().all().unwrap();
     let failed = Streams::start(&word_count(), config(&broker, "words"))
         .await
         .err()
@@ -67,10 +73,7 @@ async fn another_topology_begins_with_empty_stores_if_that_is_meant() {
     let (_dir, broker, client) = started(&[("text", 1), ("word_counts", 1)]).await;
     let line = || [("line".to_owned(), "to be".to_owned(), 5)];
     write(&client, "text", line()).await;
-    let words = Streams::start(&word_count(), config(&broker, "words"))
-        .await
-        .unwrap();
-    words.run_until_caught_up().await.unwrap();
+    catch_up(&word_count(), config(&broker, "words")).await;
     write(&client, "text", line()).await;
     let builder = StreamsBuilder::new();
     builder
@@ -81,8 +84,7 @@ async fn another_topology_begins_with_empty_stores_if_that_is_meant() {
         .to("word_counts");
     let other = builder.build().unwrap();
     let accepts = config(&broker, "words").accept_changed_topology(true);
-    let by_line = Streams::start(&other, accepts).await.unwrap();
-    by_line.run_until_caught_up().await.unwrap();
+    catch_up(&other, accepts).await;
     // The topic goes on where it was, and what counts its lines knows nothing of the first one.
     let count = |text: &str, counts: &BTreeMap<String, i64>| counts.get(text).copied();
     let counts = latest::<String, i64>(&client, "word_counts").await;
@@ -92,16 +94,14 @@ async fn another_topology_begins_with_empty_stores_if_that_is_meant() {
     );
     // That is the topology from now on.
     write(&client, "text", line()).await;
-    let by_line = Streams::start(&other, config(&broker, "words"))
-        .await
-        .unwrap();
-    by_line.run_until_caught_up().await.unwrap();
+    catch_up(&other, config(&broker, "words")).await;
     let counts = latest::<String, i64>(&client, "word_counts").await;
     assert_eq!(count("line", &counts), Some(2));
+    let failed = Streams::start(&word_count(), config(&broker, "words")).await;
+    let failed = failed.err().unwrap();
     assert!(
-        Streams::start(&word_count(), config(&broker, "words"))
-            .await
-            .is_err()
+        matches!(failed, StreamsError::ChangedTopology { .. }),
+        "{failed}"
     );
     broker.shutdown().await.unwrap();
 }
@@ -133,19 +133,13 @@ async fn two_applications_cannot_have_one_id() {
 /// What is behind a commit that is not there any more is not taken for nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn state_without_offsets_is_refused() {
-    let (_dir, broker, client) = started(&[("text", 2), ("word_counts", 1)]).await;
-    let (records, _) = lines(4, 20);
-    write(&client, "text", records).await;
-    let streams = Streams::start(&word_count(), config(&broker, "words"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    let (_dir, broker, client) = counted().await;
     let gone = client.admin().delete_groups(["words"]).await.unwrap();
     gone.all().unwrap();
     let streams = Streams::start(&word_count(), config(&broker, "words"))
         .await
         .unwrap();
-    let failed = streams.failed().await;
+    let failed = failure(&streams).await;
     assert!(matches!(failed, StreamsError::Position(_)), "{failed}");
     broker.shutdown().await.unwrap();
 }
@@ -165,8 +159,7 @@ async fn own_topics_that_lose_records_are_refused() {
     let usual = NewTopic::new(&name)
         .partitions(2)
         .config("retention.ms", "604800000");
-    let made = client.admin().create_topics([usual], Mode::Apply).await;
-    made.unwrap().all().unwrap();
+    make_as(&client, [usual]).await;
     let failed = Streams::start(&topology, config(&broker, "words")).await;
     let failed = failed.err().unwrap().to_string();
     assert!(
@@ -182,10 +175,7 @@ async fn own_topics_that_lose_records_are_refused() {
         .incremental_alter_configs(mended, Mode::Apply)
         .await;
     done.unwrap().all().unwrap();
-    let streams = Streams::start(&topology, config(&broker, "words"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    catch_up(&topology, config(&broker, "words")).await;
     assert_eq!(
         latest::<String, i64>(&client, "word_counts").await,
         expected
@@ -208,16 +198,14 @@ async fn a_state_directory_belongs_to_one_process() {
         .arg(&state)
         .stdin(Stdio::piped())
         .stderr(Stdio::piped());
-    // It is a process of its own: a thread that may block waits for it.
-    let other = tokio::task::spawn_blocking(move || {
-        let mut other = other.spawn().unwrap();
-        // Held open: its end would end the process.
-        let _input = other.stdin.take();
-        other.wait_with_output().unwrap()
-    });
-    let other = other.await.unwrap();
-    assert_eq!(other.status.code(), Some(1));
-    let said = String::from_utf8(other.stderr).unwrap();
+    // It holds its input open: the end of that would end the process.
+    let mut other = other.spawn().unwrap();
+    let ended = async || other.try_wait().unwrap();
+    let status = until_found("the other process to end", ended).await;
+    assert_eq!(status.code(), Some(1));
+    let mut said = String::new();
+    let errors = other.stderr.as_mut().unwrap();
+    errors.read_to_string(&mut said).unwrap();
     let dir = state.join("counts");
     assert!(
         said.contains(dir.to_str().unwrap())
@@ -227,8 +215,7 @@ async fn a_state_directory_belongs_to_one_process() {
     // The one that has it is none the worse for it.
     write(&client, "counts-in", [("k".to_owned(), "v".to_owned(), 5)]).await;
     streams.close(Duration::from_secs(60)).await.unwrap();
-    let streams = Streams::start(&topology, config).await.unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    catch_up(&topology, config).await;
     let counts = read::<String, String>(&client, "counts-counts").await;
     assert_eq!(counts, [("v".to_owned(), "1".to_owned())]);
     broker.shutdown().await.unwrap();

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use integration_tests::harness::cluster::{for_each_cluster, unique};
-use tidemark_client::admin::{Mode, NewPartitions, NewTopic};
+use tidemark_client::admin::{Mode, NewPartitions};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_client::{Client, ClientConfig};
 use tidemark_streams::{Streams, StreamsBuilder, StreamsConfig, StreamsError};
 
 use crate::support::{
-    config, config_at, make, read, started, until, until_found, word_count, write,
+    catch_up, config, config_at, failure, make, read, started, until, until_found, word_count,
+    write,
 };
 
 /// A configuration whose client looks at topics often.
@@ -45,17 +46,14 @@ async fn partitions_that_are_added_while_it_runs() {
         .unwrap();
     until("it to run", || streams.tasks().len() == 2).await;
     grow(&client, "text", 2).await;
-    let failed = streams.failed().await;
+    let failed = failure(&streams).await;
     let StreamsError::SourceGrew { topic, before, now } = &failed else {
         panic!("{failed}");
     };
     assert_eq!((topic.as_str(), *before, *now), ("text", 1, 2));
     assert!(streams.close(Duration::from_secs(60)).await.is_err());
 
-    let topics = [("a", 1), ("b", 2), ("copies", 1)]
-        .map(|(name, count)| NewTopic::new(name).partitions(count));
-    let made = client.admin().create_topics(topics, Mode::Apply).await;
-    made.unwrap().all().unwrap();
+    make(&client, &[("a", 1), ("b", 2), ("copies", 1)]).await;
     let builder = StreamsBuilder::new();
     let a = builder.stream::<String, String>("a");
     let b = builder.stream::<String, String>("b");
@@ -66,13 +64,13 @@ async fn partitions_that_are_added_while_it_runs() {
         write_to(&client, topic, partition, &key, "first").await;
     }
     let copied = async |count: usize| {
-        let mut copies = until_found("copies", async || {
+        // Each at least once.
+        let copies = until_found("copies", async || {
             let copies = read::<String, String>(&client, "copies").await;
+            let copies: BTreeSet<_> = copies.into_iter().collect();
             (copies.len() >= count).then_some(copies)
-        })
-        .await;
-        copies.sort();
-        let copies = copies.into_iter();
+        });
+        let copies = copies.await.into_iter();
         copies.map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>()
     };
     let streams = Streams::start(&topology, watching(&broker.bootstrap(), "copy"))
@@ -97,10 +95,7 @@ async fn partitions_that_are_added_while_it_runs() {
     ];
     assert_eq!(copied(7).await, expected);
     streams.close(Duration::from_secs(60)).await.unwrap();
-    let streams = Streams::start(&topology, watching(&broker.bootstrap(), "copy"))
-        .await
-        .unwrap();
-    streams.run_until_caught_up().await.unwrap();
+    catch_up(&topology, watching(&broker.bootstrap(), "copy")).await;
     assert_eq!(copied(7).await, expected);
     broker.shutdown().await.unwrap();
 }
@@ -180,7 +175,7 @@ async fn a_source_that_is_deleted_while_it_runs() {
         found(&first).await;
         let deleted = client.admin().delete_topics([&*gone]).await;
         deleted.unwrap().all().unwrap();
-        let failed = streams.failed().await;
+        let failed = failure(&streams).await;
         let StreamsError::SourceGone { topic } = &failed else {
             panic!("{failed}");
         };
@@ -195,10 +190,7 @@ async fn a_source_that_is_deleted_while_it_runs() {
         make(&client, &[(&gone, 2)]).await;
         write(&client, &gone, [record("c", "3")]).await;
         write(&client, &other, [record("k", "x")]).await;
-        let streams = Streams::start(&topology, watching(&bootstrap, &id))
-            .await
-            .unwrap();
-        streams.run_until_caught_up().await.unwrap();
+        catch_up(&topology, watching(&bootstrap, &id)).await;
         found(&[&first[..], &[("c", "3"), ("k", "3")]].concat()).await;
     })
     .await;

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use integration_tests::applications::{Application, records_in};
+use integration_tests::applications::{Application, SESSION_TIMEOUT, records_in};
 use tidemark_client::Clock;
 use tidemark_streams::{Streams, StreamsConfig, StreamsError};
 
@@ -48,6 +48,7 @@ pub(crate) enum End {
 impl Setting {
     pub(crate) fn config(&self) -> StreamsConfig {
         let config = StreamsConfig::new(&self.id, &self.bootstrap)
+            .session_timeout(SESSION_TIMEOUT)
             .commit_interval(self.commit_interval)
             .workers(self.workers)
             .chunk(self.chunk);
@@ -57,15 +58,16 @@ impl Setting {
         }
     }
 
-    /// Starts an instance, calls `running` when it runs, and ends it.
-    pub(crate) async fn live(&self, kind: Kind, end: End, running: impl FnOnce()) {
+    /// Starts an instance, calls `running` when it runs, and ends it. Whether that was in the midst of its
+    /// work.
+    pub(crate) async fn live(&self, kind: Kind, end: End, running: impl FnOnce()) -> bool {
         match kind {
             Kind::Here => self.live_here(end, running).await,
             Kind::Process => self.live_in_a_process(end, running).await,
         }
     }
 
-    async fn live_here(&self, end: End, running: impl FnOnce()) {
+    async fn live_here(&self, end: End, running: impl FnOnce()) -> bool {
         let topology = self.application.topology(&self.id);
         let started = Streams::start(&topology, self.config());
         let clock = Clock::system();
@@ -74,7 +76,9 @@ impl Setting {
             _ => Some(started.await),
         };
         running();
-        let Some(streams) = streams else { return };
+        let Some(streams) = streams else {
+            return false;
+        };
         let streams = streams.unwrap();
         let work = async |records: u64| {
             let read = until("it to work", || records_in(&streams.metrics()) >= records);
@@ -84,25 +88,29 @@ impl Setting {
             }
         };
         match end {
-            End::Starting(_) => {}
-            End::Working(records) => work(records).await,
+            End::Starting(_) => false,
+            End::Working(records) => {
+                work(records).await;
+                true
+            }
             End::Closing(records, limit) => {
                 work(records).await;
-                let closed = streams.close(limit).await;
-                // It is given up when it takes too long.
-                assert!(
-                    matches!(closed, Ok(()) | Err(StreamsError::Internal(_))),
-                    "{closed:?}"
-                );
+                match streams.close(limit).await {
+                    Ok(()) => false,
+                    // It takes too long, and is given up.
+                    Err(StreamsError::Internal(why)) if why.starts_with("it did not stop") => true,
+                    Err(error) => panic!("{error}"),
+                }
             }
             End::Closed(records) => {
                 work(records).await;
                 streams.close(Duration::from_secs(60)).await.unwrap();
+                false
             }
         }
     }
 
-    async fn live_in_a_process(&self, end: End, running: impl FnOnce()) {
+    async fn live_in_a_process(&self, end: End, running: impl FnOnce()) -> bool {
         let mut process = Process::start(self);
         let clock = Clock::system();
         match end {
@@ -116,21 +124,23 @@ impl Setting {
                 process.until("it to work", read).await;
             }
         }
+        let mut ended = process.ended();
         match end {
-            End::Starting(_) | End::Working(_) => {}
+            End::Starting(_) | End::Working(_) => assert!(ended.is_none(), "it ended: {ended:?}"),
             End::Closing(_, limit) => {
                 process.close();
                 clock.sleep(limit).await;
+                ended = process.ended();
             }
             End::Closed(_) => {
                 process.close();
-                let ended = async || process.child.try_wait().unwrap();
-                let status = until_found("it to end", ended).await;
-                assert!(status.success(), "{status}");
+                ended = Some(until_found("it to end", async || process.ended()).await);
             }
         }
+        assert!(ended.is_none_or(|status| status.success()), "{ended:?}");
         // SIGKILL, unless it has ended.
         drop(process);
+        ended.is_none() && !matches!(end, End::Starting(_))
     }
 }
 
@@ -173,12 +183,17 @@ impl Process {
     /// Waits until it has said something.
     async fn until(&mut self, what: &str, so: impl Fn(&Said) -> bool) {
         until(what, || {
-            let ended = self.child.try_wait().unwrap();
+            let ended = self.ended();
             // What it says of it is in the standard error output.
             assert!(ended.is_none(), "it has ended: {ended:?}");
             so(&self.said)
         })
         .await;
+    }
+
+    /// How it ended, if it has.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Has it close in order.

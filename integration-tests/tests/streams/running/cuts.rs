@@ -8,12 +8,12 @@ use tidemark_client::{Client, TopicPartition};
 use tidemark_streams::time::{JoinWindows, SessionWindows, SlidingWindows, TimeWindows, Windowed};
 use tidemark_streams::{Streams, StreamsBuilder, Topology};
 
-use crate::support::{config_at, make, offsets, read, until, write};
+use crate::support::{catch_up, config_at, make, offsets, read, until, write};
 
 /// Rounds that are written at least: many more than may be left of a topic.
 const ROUNDS: i64 = 40;
-/// What is left of a topic right behind a cut has been written in so many rounds at most: the last one's
-/// windows are open, and the next one may have begun.
+/// A cut is good if what it has left has been written in so many rounds at most: the last one's windows are
+/// open, and the next one may have begun. One that comes when more has been written says nothing.
 const LEFT: i64 = 8;
 /// Event time from one round to the next one, in milliseconds: longer than any window is open.
 const APART: i64 = 10_000;
@@ -49,7 +49,7 @@ impl Rounds {
         own.map(|name| TopicPartition::new(name, 0)).collect()
     }
 
-    /// Writes rounds until all these have been cut twice, and have been bounded all the time.
+    /// Writes rounds until all these have been cut twice, each time down to the last rounds.
     async fn until_cut(&mut self, logs: &[TopicPartition], more: impl AsyncFn(&Client, i64)) {
         let commits = |streams: &Streams| -> u64 {
             let metrics = streams.metrics();
@@ -57,10 +57,14 @@ impl Rounds {
             let count = metrics.lines().find_map(|line| line.strip_prefix(count));
             count.unwrap().parse().unwrap()
         };
-        let mut cuts = vec![0; logs.len()];
+        let mut good = vec![0; logs.len()];
         let mut before = vec![0; logs.len()];
-        while self.written < ROUNDS || cuts.iter().any(|count| *count < 2) {
-            assert!(self.written < 500, "{logs:?} were cut {cuts:?} times");
+        let mut left = Vec::new();
+        while self.written < ROUNDS || good.iter().any(|count| *count < 2) {
+            assert!(
+                self.written < 500,
+                "{logs:?} had {good:?} good cuts, and have {left:?} rounds left"
+            );
             let seen = commits(&self.streams);
             more(&self.client, self.written).await;
             self.written += 1;
@@ -70,13 +74,12 @@ impl Rounds {
             .await;
             let starts = offsets(&self.client, logs, OffsetSpec::Earliest).await;
             let ends = offsets(&self.client, logs, OffsetSpec::Latest).await;
-            for (at, log) in logs.iter().enumerate() {
-                let (start, end) = (starts[at], ends[at]);
-                if start > before[at] {
-                    cuts[at] += 1;
-                    let left = end - start;
-                    let rounds = left * self.written / end;
-                    assert!(rounds <= LEFT, "{log} has {left} of {end}: {rounds} rounds");
+            left.clear();
+            for (at, (start, end)) in starts.iter().zip(ends).enumerate() {
+                let rounds = (end - start) * self.written / end.max(1);
+                left.push(rounds);
+                if *start > before[at] && rounds <= LEFT {
+                    good[at] += 1;
                 }
             }
             before = starts;
@@ -93,8 +96,7 @@ impl Rounds {
         self.streams.close(Duration::from_secs(60)).await.unwrap();
         more(&self.client, self.written).await;
         self.written += 1;
-        let streams = Streams::start(topology, config).await.unwrap();
-        streams.run_until_caught_up().await.unwrap();
+        catch_up(topology, config).await;
         (self.client, self.written)
     }
 }

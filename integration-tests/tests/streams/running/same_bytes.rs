@@ -2,12 +2,13 @@
 //! chunks, and restarts: which of it byte for byte, and which in what sense, see
 //! docs/decisions/0005-the-streams-librarys-own-rules.md ("The same input gives the same bytes").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use integration_tests::applications::{
-    Application, COUNTS, HOPPING, Input, LATE, MERGED_COUNTS, PARTITIONS, SESSION_UPDATES,
-    SESSIONS, SLIDING, STREAM_JOIN, SUPPRESSED, TABLE_JOIN,
+    Application, COUNTS, DIFFERENCE, DISORDER, GAP, HOPPING, Input, LATE, MERGED_COUNTS,
+    PARTITIONS, SESSION_UPDATES, SESSIONS, SIZE, SLIDING, STREAM_JOIN, SUPPRESSED, TABLE_JOIN,
+    WITHIN, records_in,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -18,10 +19,13 @@ use tidemark_streams::time::TimeWindows;
 use tidemark_streams::{Consumed, Repartitioned, Streams, StreamsBuilder, StreamsConfig, Topology};
 
 use crate::support::{
-    Raw, broker, committed, config_at, make, offsets, partitions, read_raw, until_found, write,
+    Raw, broker, catch_up, committed, config_at, make, offsets, partitions, read_raw, until,
+    until_found, write,
 };
 
 const RECORDS: usize = 800;
+/// The input comes in so many parts, with stops, starts and other instances between them.
+const PARTS: usize = 4;
 
 /// How an application is run.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +33,7 @@ struct Way {
     instances: usize,
     workers: usize,
     chunk: usize,
-    /// How often it is stopped in order and started again on the way.
+    /// How often it is stopped in order and started again amid the input.
     restarts: usize,
 }
 
@@ -73,45 +77,22 @@ type Row = (
 struct Found {
     /// All records.
     outputs: BTreeMap<String, Vec<Raw>>,
-    /// The changelogs while all that is open is still open.
-    open: BTreeMap<String, Log>,
-    /// And when it has been closed.
-    closed: BTreeMap<String, Log>,
+    /// What is wanted of changelogs when all of the input has been processed and nothing has been closed for
+    /// want of more: the last values.
+    open: BTreeMap<String, BTreeMap<Place, Vec<u8>>>,
 }
 
-/// A changelog.
-#[derive(Debug, Default)]
-struct Log {
-    /// By partition and key: the last value.
-    last: BTreeMap<Place, Vec<u8>>,
-    /// The partitions of which something has been deleted, as nobody wants it any more: when is a matter
-    /// of the clock.
-    cut: BTreeSet<i32>,
-}
+/// Partition and key of a changelog.
+type Place = (i32, Vec<u8>);
 
-type Place = (i32, Option<Vec<u8>>);
-
-impl Log {
-    /// What this one has and the other one has not, unless it has been deleted there, or has otherwise.
-    fn differences<'a>(&'a self, other: &'a Self) -> Vec<(&'a Place, &'a Vec<u8>)> {
-        let differs = |(place, value): &(&Place, &Vec<u8>)| match other.last.get(*place) {
-            Some(found) => found != *value,
-            None => !other.cut.contains(&place.0),
-        };
-        self.last.iter().filter(differs).collect()
-    }
-}
-
-fn same_logs(first: &BTreeMap<String, Log>, found: &BTreeMap<String, Log>, way: Way) {
-    assert!(first.keys().eq(found.keys()), "{way:?}");
-    for (topic, log) in first {
-        let other = &found[topic];
-        let differ = [log.differences(other), other.differences(log)];
-        assert!(
-            differ.iter().all(Vec::is_empty),
-            "{topic}, {way:?}: {differ:?}"
-        );
-    }
+/// The time of what a changelog has under such a key.
+fn time(key: &[u8]) -> i64 {
+    // It is behind the key of the record, which is a letter and a digit, or in front of it.
+    let time = match key.first() {
+        Some(b'k') => &key[2..10],
+        _ => &key[..8],
+    };
+    i64::from_be_bytes(time.try_into().unwrap())
 }
 
 /// An application with its topics.
@@ -123,6 +104,9 @@ struct Site<'a> {
     /// With the id.
     inputs: Vec<String>,
     outputs: Vec<String>,
+    /// What changelogs have of an earlier time is not wanted when all of the input has been processed. When
+    /// it goes is a matter of the clock.
+    wanted_from: Option<i64>,
 }
 
 impl Site<'_> {
@@ -133,10 +117,11 @@ impl Site<'_> {
             .commit_interval(Duration::from_millis(20))
     }
 
-    async fn start(&self, way: Way) -> Streams {
-        Streams::start(&self.topology, self.config(way))
-            .await
-            .unwrap()
+    /// An instance that is there while the input comes. In what order that is in several topics is only
+    /// known to who waits for it.
+    async fn begin(&self, way: Way) -> Streams {
+        let patient = self.config(way).task_idle(Duration::from_secs(3600));
+        Streams::start(&self.topology, patient).await.unwrap()
     }
 
     /// The topics of its own whose names end so, with the id and without.
@@ -151,88 +136,90 @@ impl Site<'_> {
         own.collect()
     }
 
-    /// How many records of these topics are not committed.
-    async fn behind(&self, topics: &[String]) -> i64 {
+    /// How many records have been written to these topics.
+    async fn written(&self, topics: &[String]) -> i64 {
         let names: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
         let partitions = partitions(self.client, &names).await;
         let ends = offsets(self.client, &partitions, OffsetSpec::Latest).await;
-        ends.iter().sum::<i64>() - committed(self.client, &self.id, topics).await
+        ends.iter().sum()
     }
 
-    /// Runs it over all that there is.
-    async fn run(&self, way: Way) -> Found {
-        for stop in 1..=way.restarts {
-            let streams = self.start(way).await;
-            let left = (RECORDS - RECORDS * stop / (way.restarts + 1)) as i64;
-            until_found("some of it to be committed", async || {
-                (self.behind(&self.inputs).await <= left).then_some(())
-            })
-            .await;
-            streams.close(Duration::from_secs(60)).await.unwrap();
-        }
-        let mut running = Vec::new();
-        for _ in 0..way.instances {
-            running.push(self.start(way).await);
-        }
-        if way.instances > 1 {
-            until_found("the tasks to be shared", async || {
-                running
-                    .iter()
-                    .all(|streams| !streams.tasks().is_empty())
-                    .then_some(())
-            })
-            .await;
-        }
-        let between: Vec<String> = self
-            .own("-repartition")
-            .await
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
-        let all = [&self.inputs[..], &between].concat();
-        until_found("all to be committed", async || {
-            (self.behind(&all).await == 0).then_some(())
+    /// Waits until all of them but so many are committed.
+    async fn until_committed(&self, topics: &[String], but: i64) {
+        until_found("its input to be committed", async || {
+            let committed = committed(self.client, &self.id, topics).await;
+            (self.written(topics).await - committed <= but).then_some(())
         })
         .await;
+    }
+
+    /// Runs it while its input comes, part after part, and over what is left in the end.
+    async fn run(&self, way: Way, feed: impl AsyncFn(usize)) -> Found {
+        let mut running = vec![self.begin(way).await];
+        feed(0).await;
+        for part in 1..PARTS {
+            let half = self.written(&self.inputs).await / part as i64 / 2;
+            self.until_committed(&self.inputs, half).await;
+            // The next part comes meanwhile: there is something to be read before and after it.
+            tokio::join!(feed(part), self.change(way, part, &mut running));
+        }
         for streams in running {
+            let read = records_in(&streams.metrics());
+            assert!(way.instances == 1 || read > 0, "{way:?}");
             streams.close(Duration::from_secs(60)).await.unwrap();
         }
+        let between = self.own("-repartition").await.into_iter();
+        let between: Vec<String> = between.map(|(name, _)| name).collect();
+        let all = [&self.inputs[..], &between].concat();
+        let start = async || {
+            Streams::start(&self.topology, self.config(way))
+                .await
+                .unwrap()
+        };
+        let streams = start().await;
+        self.until_committed(&all, 0).await;
+        streams.close(Duration::from_secs(60)).await.unwrap();
         let open = self.changelogs().await;
-        let streams = self.start(way).await;
-        streams.run_until_caught_up().await.unwrap();
+        catch_up(&self.topology, self.config(way)).await;
         let mut outputs = BTreeMap::new();
         for topic in &self.outputs {
             let name = topic[self.id.len() + 1..].to_owned();
             outputs.insert(name, read_raw(self.client, topic).await);
         }
-        let closed = self.changelogs().await;
-        Found {
-            outputs,
-            open,
-            closed,
-        }
+        Found { outputs, open }
     }
 
-    async fn changelogs(&self) -> BTreeMap<String, Log> {
+    /// Stops it and starts it again, or adds instances, as often as the way has it.
+    async fn change(&self, way: Way, part: usize, running: &mut Vec<Streams>) {
+        if part <= way.restarts {
+            for streams in running.drain(..) {
+                streams.close(Duration::from_secs(60)).await.unwrap();
+            }
+        }
+        while running.len() < way.instances {
+            running.push(self.begin(way).await);
+        }
+        until("all instances to have tasks", || {
+            running.iter().all(|streams| !streams.tasks().is_empty())
+        })
+        .await;
+    }
+
+    async fn changelogs(&self) -> BTreeMap<String, BTreeMap<Place, Vec<u8>>> {
         let mut changelogs = BTreeMap::new();
         for (topic, name) in self.own("-changelog").await {
-            let mut log = Log::default();
-            let partitions = partitions(self.client, &[&topic]).await;
-            let starts = offsets(self.client, &partitions, OffsetSpec::Earliest).await;
-            let cut = partitions
-                .iter()
-                .zip(starts)
-                .filter(|(_, start)| *start > 0);
-            log.cut
-                .extend(cut.map(|(partition, _)| partition.partition));
+            let mut last = BTreeMap::new();
             for record in read_raw(self.client, &topic).await {
-                let place = (record.partition, record.key);
+                let place = (record.partition, record.key.unwrap());
                 match record.value {
-                    Some(value) => log.last.insert(place, value),
-                    None => log.last.remove(&place),
+                    Some(value) => last.insert(place, value),
+                    None => last.remove(&place),
                 };
             }
-            changelogs.insert(name, log);
+            if let Some(from) = self.wanted_from {
+                last.retain(|(_, key), _| time(key) >= from);
+            }
+            changelogs.insert(name, last);
         }
         changelogs
     }
@@ -271,8 +258,13 @@ async fn feed(site: &Site<'_>, application: &Application, all: &[Input]) {
     assert_eq!(producer.close(Duration::from_secs(30)).await.failed, 0);
 }
 
-/// Runs an application in each way over the same input, and has `same` compare what comes out.
-async fn compare(application: &'static Application, same: impl Fn(&Found, &Found, Way)) {
+/// Runs an application in each way over the same input, and has `same` compare what comes out. `open` is how
+/// long after its time what is in its stores is wanted, in milliseconds, if it goes with time.
+async fn compare(
+    application: &'static Application,
+    open: Option<i64>,
+    same: impl Fn(&Found, &Found, Way),
+) {
     let dir = tempfile::tempdir().unwrap();
     let broker = broker(dir.path()).await;
     let (client, bootstrap) = (
@@ -281,6 +273,8 @@ async fn compare(application: &'static Application, same: impl Fn(&Found, &Found
     );
     let mut all = Vec::new();
     application.more(&mut StdRng::seed_from_u64(11), &mut all, RECORDS);
+    let parts: Vec<&[Input]> = all.chunks(RECORDS / PARTS).collect();
+    let last = all.iter().map(|input| input.timestamp).max().unwrap();
     let mut first: Option<Found> = None;
     for (number, way) in WAYS.into_iter().enumerate() {
         let id = format!("{}-{number}", application.name);
@@ -297,16 +291,17 @@ async fn compare(application: &'static Application, same: impl Fn(&Found, &Found
             inputs: topics(application.inputs),
             outputs: topics(application.outputs),
             id,
+            wanted_from: open.map(|open| last - DISORDER - open),
         };
         let inputs = site.inputs.iter().map(|topic| (&**topic, PARTITIONS));
         let outputs = site.outputs.iter().map(|topic| (&**topic, 1));
         make(&client, &inputs.chain(outputs).collect::<Vec<_>>()).await;
-        feed(&site, application, &all).await;
-        let found = site.run(way).await;
+        let feed = async |part: usize| feed(&site, application, parts[part]).await;
+        let found = site.run(way, feed).await;
         match &first {
             None => {
                 assert!(found.outputs.values().any(|records| records.len() > 20));
-                assert!(found.open.values().any(|log| !log.last.is_empty()));
+                assert!(found.open.values().any(|log| !log.is_empty()));
                 first = Some(found);
             }
             Some(first) => same(first, &found, way),
@@ -324,8 +319,7 @@ fn tasks_write_the_same(first: &Found, found: &Found, way: Way) {
             "{topic}, {way:?}"
         );
     }
-    same_logs(&first.open, &found.open, way);
-    same_logs(&first.closed, &found.closed, way);
+    assert_eq!(first.open, found.open, "{way:?}");
 }
 
 /// Behind a topic that several tasks write, these take turns as it comes: the results are the same, in
@@ -366,25 +360,25 @@ fn the_same_values(first: &Found, found: &Found, way: Way) {
 }
 
 macro_rules! compared {
-    ($($name:ident: $application:ident, $same:ident;)*) => {
+    ($($name:ident: $application:ident, $open:expr, $same:ident;)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            compare(&$application, $same).await;
+            compare(&$application, $open, $same).await;
         })*
     };
 }
 
 compared! {
-    late_records: LATE, tasks_write_the_same;
-    sliding_windows: SLIDING, tasks_write_the_same;
-    sessions: SESSIONS, tasks_write_the_same;
-    updates_of_sessions: SESSION_UPDATES, tasks_write_the_same;
-    what_is_held_back: SUPPRESSED, tasks_write_the_same;
-    joined_streams: STREAM_JOIN, tasks_write_the_same;
-    hopping_windows_behind_several_tasks: HOPPING, the_same_results;
-    counts_behind_several_tasks: COUNTS, the_same_values;
-    counts_of_counts: MERGED_COUNTS, the_same_values;
-    joined_tables: TABLE_JOIN, tables_end_the_same;
+    late_records: LATE, Some(SIZE), tasks_write_the_same;
+    sliding_windows: SLIDING, Some(DIFFERENCE), tasks_write_the_same;
+    sessions: SESSIONS, Some(GAP), tasks_write_the_same;
+    updates_of_sessions: SESSION_UPDATES, Some(GAP), tasks_write_the_same;
+    what_is_held_back: SUPPRESSED, Some(SIZE), tasks_write_the_same;
+    joined_streams: STREAM_JOIN, Some(WITHIN), tasks_write_the_same;
+    hopping_windows_behind_several_tasks: HOPPING, None, the_same_results;
+    counts_behind_several_tasks: COUNTS, None, the_same_values;
+    counts_of_counts: MERGED_COUNTS, None, the_same_values;
+    joined_tables: TABLE_JOIN, None, tables_end_the_same;
 }
 
 /// Each task's records are the same bytes in the same order; what several tasks count together comes to
@@ -411,16 +405,13 @@ async fn partitions_that_one_task_writes() {
         Client::connect(&broker.bootstrap()).unwrap(),
         broker.bootstrap(),
     );
-    make(&client, &[("events", 1), ("more", 1)]).await;
     let mut all = Vec::new();
     HOPPING.more(&mut StdRng::seed_from_u64(12), &mut all, RECORDS);
     let rows: Vec<_> = all
         .iter()
         .map(|input| (input.text(), input.number.to_string(), input.timestamp))
         .collect();
-    for topic in ["events", "more"] {
-        write(&client, topic, rows.clone()).await;
-    }
+    let parts: Vec<_> = rows.chunks(RECORDS / PARTS).collect();
     let partitions_of = |found: Found| {
         let mut partitions: BTreeMap<(String, i32), Vec<Row>> = BTreeMap::new();
         for (topic, records) in found.outputs {
@@ -434,8 +425,10 @@ async fn partitions_that_one_task_writes() {
     let mut first = None;
     for (number, way) in WAYS.into_iter().enumerate() {
         let id = format!("alone-{number}");
-        let outputs = ["counts", "windows"].map(|name| format!("{id}-{name}"));
-        make(&client, &[(&outputs[0], 3), (&outputs[1], 3)]).await;
+        let names = ["events", "more", "counts", "windows"];
+        let [events, more, counts, windows] = names.map(|name| format!("{id}-{name}"));
+        let topics = [(&*events, 1), (&more, 1), (&counts, 3), (&windows, 3)];
+        make(&client, &topics).await;
         let builder = StreamsBuilder::new();
         // Keys are text, so that they go to the same partitions of all topics.
         let grouped = |topic: &str| {
@@ -447,20 +440,26 @@ async fn partitions_that_one_task_writes() {
                 .repartition_with(Repartitioned::new().partitions(3))
                 .group_by_key()
         };
-        grouped("events").count().values().to(&outputs[0]);
-        let windows = TimeWindows::tumbling(Duration::from_secs(1));
-        let windows = grouped("more").windowed_by(windows).count().values();
-        let rows = windows.map(|key, count| (key.key, format!("{}: {count}", key.window.start)));
-        rows.to(&outputs[1]);
+        grouped(&events).count().values().to(&counts);
+        let seconds = TimeWindows::tumbling(Duration::from_secs(1));
+        let sums = grouped(&more).windowed_by(seconds).count().values();
+        sums.map(|key, count| (key.key, format!("{}: {count}", key.window.start)))
+            .to(&windows);
         let site = Site {
             client: &client,
             bootstrap: &bootstrap,
             topology: builder.build().unwrap(),
-            inputs: vec!["events".to_owned(), "more".to_owned()],
-            outputs: outputs.to_vec(),
+            inputs: vec![events, more],
+            outputs: vec![counts, windows],
             id,
+            wanted_from: None,
         };
-        let found = partitions_of(site.run(way).await);
+        let feed = async |part: usize| {
+            for topic in &site.inputs {
+                write(&client, topic, parts[part].to_vec()).await;
+            }
+        };
+        let found = partitions_of(site.run(way, feed).await);
         assert_eq!(found.len(), 6);
         assert_eq!(
             first.get_or_insert_with(|| found.clone()),
