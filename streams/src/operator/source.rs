@@ -122,10 +122,9 @@ pub(crate) struct PartitionSource<K, V> {
     generator: WatermarkGenerator<K, V>,
     input: VecDeque<Input>,
     reader: Option<Reading>,
-    /// Decoded records and their offsets, from `taken` on still to be processed.
-    ready: Vec<Record<K, V>>,
-    offsets: Vec<i64>,
-    taken: usize,
+    /// Decoded records that are still to be processed, and their offsets.
+    ready: VecDeque<Record<K, V>>,
+    offsets: VecDeque<i64>,
     last_taken: i64,
     /// Offset behind everything decoded, skipped records included.
     decoded: i64,
@@ -168,9 +167,8 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
             generator,
             input: VecDeque::new(),
             reader: None,
-            ready: Vec::new(),
-            offsets: Vec::new(),
-            taken: 0,
+            ready: VecDeque::new(),
+            offsets: VecDeque::new(),
             last_taken: -1,
             decoded: 0,
             waiting_records: 0,
@@ -189,17 +187,14 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
         limit: usize,
         cx: &mut SourceContext<'_>,
     ) {
-        if self.taken > 0 {
-            self.ready.drain(..self.taken);
-            self.offsets.drain(..self.taken);
-            self.taken = 0;
-        }
-        while self.ready.len() < limit && cx.failed.is_none() {
+        // There is nothing in it: that costs no more than the room that it has.
+        let mut ready = Vec::from(std::mem::take(&mut self.ready));
+        while ready.len() < limit && cx.failed.is_none() {
             let Some(reading) = &mut self.reader else {
                 match self.input.pop_front() {
                     Some(Input::Upto(offset)) => self.decoded = self.decoded.max(offset),
                     Some(Input::Batch(batch)) => self.open(batch, cx),
-                    None => return,
+                    None => break,
                 }
                 continue;
             };
@@ -218,8 +213,8 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
                     }
                     match read(&self.spec, times, &record, buffer, cx.wall) {
                         Ok(row) => {
-                            self.ready.push(row);
-                            self.offsets.push(record.offset);
+                            ready.push(row);
+                            self.offsets.push_back(record.offset);
                         }
                         Err(bad) => {
                             let dead = self.dead_letters;
@@ -237,6 +232,7 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
                 }
             }
         }
+        self.ready = ready.into();
     }
 
     fn open(&mut self, batch: Batch, cx: &mut SourceContext<'_>) {
@@ -396,16 +392,16 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
     }
 
     fn waiting(&self) -> (usize, usize) {
-        let ready = self.ready.len() - self.taken;
         let left = self.reader.as_ref().map_or(0, |reading| reading.left);
-        (self.waiting_records + left + ready, self.waiting_bytes)
+        let records = self.waiting_records + left + self.ready.len();
+        (records, self.waiting_bytes)
     }
 
     fn head(&mut self, cx: &mut SourceContext<'_>) -> Option<i64> {
-        if self.taken == self.ready.len() {
+        if self.ready.is_empty() {
             self.decode(DECODE_AHEAD, cx);
         }
-        Some(self.ready.get(self.taken)?.timestamp)
+        Some(self.ready.front()?.timestamp)
     }
 
     fn take(
@@ -416,26 +412,23 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
         cx: &mut SourceContext<'_>,
     ) {
         let chunk = typed::<K, V>(chunk);
-        if self.taken == self.ready.len() {
+        if self.ready.is_empty() {
             self.decode(limit, cx);
         }
-        let waiting = &self.ready[self.taken..];
-        let late = waiting
-            .iter()
-            .take(limit)
-            .position(|row| row.timestamp > until);
-        let count = late.unwrap_or(waiting.len().min(limit));
+        let mut waiting = self.ready.iter().take(limit);
+        let late = waiting.position(|row| row.timestamp > until);
+        let count = late.unwrap_or(self.ready.len().min(limit));
         if let Some(last) = count.checked_sub(1) {
-            self.last_taken = self.offsets[self.taken + last];
+            self.last_taken = self.offsets[last];
         }
-        if self.taken == 0 && count == self.ready.len() && chunk.rows.is_empty() {
-            std::mem::swap(&mut self.ready, &mut chunk.rows);
+        if count == self.ready.len() && chunk.rows.is_empty() {
+            let rows = Vec::from(std::mem::take(&mut self.ready));
+            self.ready = std::mem::replace(&mut chunk.rows, rows).into();
             self.offsets.clear();
         } else {
-            // Cheap to move one by one: runs are short where partitions take turns.
-            let run = self.taken..self.taken + count;
-            chunk.rows.extend(self.ready[run].iter().cloned());
-            self.taken += count;
+            // Runs are short where partitions take turns.
+            chunk.rows.extend(self.ready.drain(..count));
+            self.offsets.drain(..count);
         }
         self.generator
             .stamp(&mut chunk.rows, cx.watermark, cx.others);
@@ -447,10 +440,7 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
     }
 
     fn position(&self) -> i64 {
-        self.offsets
-            .get(self.taken)
-            .copied()
-            .unwrap_or(self.decoded)
+        self.offsets.front().copied().unwrap_or(self.decoded)
     }
 
     fn seek(&mut self, offset: i64, watermark: i64) {
@@ -473,15 +463,17 @@ impl<K: Data, V: Data> Source for PartitionSource<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use tidemark_protocol::records::BatchBuilder;
 
     use super::*;
+    use crate::data::DataError;
     use crate::record::chunk::Chunk;
     use crate::time::RecordTime;
 
-    #[test]
-    fn nothing_waits_behind_a_batch_that_is_read_from_its_middle() {
-        let spec = SourceSpec::<(), i64> {
+    fn source<V: Data>() -> PartitionSource<(), V> {
+        let spec = SourceSpec::<(), V> {
             decode: Arc::new(RecordTime),
             watermarks: WatermarkStrategy::BoundedOutOfOrderness(std::time::Duration::ZERO),
             on_bad_record: OnBadRecord::Fail,
@@ -489,28 +481,103 @@ mod tests {
             carried: None,
             skip_null_keys: false,
         };
-        let mut source =
-            PartitionSource::new(Arc::new(spec), TopicPartition::new("in", 0), None, 0);
+        PartitionSource::new(Arc::new(spec), TopicPartition::new("in", 0), None, 0)
+    }
+
+    /// Values that are their records' timestamps, too.
+    fn batch(values: Range<i64>) -> Batch {
         let mut builder = BatchBuilder::new();
-        for value in 0..5_i64 {
+        for value in values {
             let bytes = value.to_be_bytes();
             builder.append(value, None, Some(&bytes), &[]).unwrap();
         }
-        let batch = Batch::parse(builder.build().unwrap()).unwrap();
+        Batch::parse(builder.build().unwrap()).unwrap()
+    }
+
+    /// What a source works with.
+    struct Parts {
+        outbox: Outbox,
+        counts: Counts,
+        failed: Option<StreamsError>,
+        watermark: i64,
+    }
+
+    impl Default for Parts {
+        fn default() -> Self {
+            Self {
+                outbox: Outbox::default(),
+                counts: Counts::default(),
+                failed: None,
+                watermark: i64::MIN,
+            }
+        }
+    }
+
+    impl Parts {
+        fn cx(&mut self) -> SourceContext<'_> {
+            SourceContext {
+                outbox: &mut self.outbox,
+                counts: &mut self.counts,
+                failed: &mut self.failed,
+                wall: 0,
+                others: i64::MAX,
+                watermark: &mut self.watermark,
+            }
+        }
+    }
+
+    /// A value that is read once, and then only moved.
+    #[derive(Debug, PartialEq)]
+    struct Moved(i64);
+
+    impl Clone for Moved {
+        fn clone(&self) -> Self {
+            unreachable!("{} is copied", self.0)
+        }
+    }
+
+    impl Data for Moved {
+        fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+            self.0.encode(scratch)
+        }
+
+        fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+            i64::decode(payload).map(Self)
+        }
+    }
+
+    #[test]
+    fn records_of_partitions_that_take_turns_are_moved() {
+        let mut source = source::<Moved>();
+        source.add(vec![batch(0..7)], 7);
+        let mut parts = Parts::default();
+        let mut chunk = Chunk::<(), Moved>::default();
+        let mut taken = Vec::new();
+        while source.head(&mut parts.cx()) == Some(taken.len() as i64) {
+            assert_eq!(source.position(), taken.len() as i64);
+            // Times are those of the values: two at a time, and all that is left in the end.
+            let until = if taken.len() < 4 {
+                taken.len() as i64 + 1
+            } else {
+                i64::MAX
+            };
+            source.take(100, until, &mut chunk, &mut parts.cx());
+            taken.extend(chunk.rows.drain(..).map(|row| row.value.0));
+            assert_eq!(source.last_taken(), taken.len() as i64 - 1);
+            assert_eq!(source.waiting().0, 7 - taken.len());
+        }
+        assert_eq!(taken, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(source.position(), 7);
+    }
+
+    #[test]
+    fn nothing_waits_behind_a_batch_that_is_read_from_its_middle() {
+        let mut source = source::<i64>();
         source.seek(3, i64::MIN);
-        source.add(vec![batch.starting_at(3)], 5);
-        let (mut outbox, mut counts) = (Outbox::default(), Counts::default());
-        let (mut failed, mut watermark) = (None, i64::MIN);
-        let mut cx = SourceContext {
-            outbox: &mut outbox,
-            counts: &mut counts,
-            failed: &mut failed,
-            wall: 0,
-            others: i64::MAX,
-            watermark: &mut watermark,
-        };
+        source.add(vec![batch(0..5).starting_at(3)], 5);
+        let mut parts = Parts::default();
         let mut chunk = Chunk::<(), i64>::default();
-        source.take(100, i64::MAX, &mut chunk, &mut cx);
+        source.take(100, i64::MAX, &mut chunk, &mut parts.cx());
         let values: Vec<_> = chunk.rows.iter().map(|row| row.value).collect();
         assert_eq!(values, [3, 4]);
         assert_eq!((source.waiting(), source.position()), ((0, 0), 5));

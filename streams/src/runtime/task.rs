@@ -262,29 +262,32 @@ impl Task {
         if self.go_on()? {
             return Ok(true);
         }
-        let mut heads: Vec<(i64, usize)> = Vec::new();
+        // The partition with the earliest record, and the one behind it. Of equal times the partition with
+        // the smaller number is first.
+        let (mut first, mut second): (Option<(i64, usize)>, _) = (None, None);
         if self.inputs.len() > 1 {
             for at in 0..self.inputs.len() {
                 let head = self.with_source(at, |source, _, cx| source.head(cx));
                 self.check()?;
-                match head {
-                    Some(head) => heads.push((head, at)),
+                match head.map(|head| (head, at)) {
+                    Some(own) if first.is_none_or(|first| own < first) => {
+                        second = first.replace(own);
+                    }
+                    Some(own) if second.is_none_or(|second| own < second) => second = Some(own),
                     None if !self.inputs[at].caught_up || self.inputs[at].awaited => {
                         return Ok(false);
                     }
-                    None => {}
+                    _ => {}
                 }
             }
-            heads.sort_unstable();
         } else if !self.inputs.is_empty() {
-            heads.push((i64::MIN, 0));
+            first = Some((i64::MIN, 0));
         }
-        let Some((_, at)) = heads.first().copied() else {
+        let Some((_, at)) = first else {
             return Ok(false);
         };
-        let until = match heads.get(1) {
-            // Of equal times the partition with the smaller number is first.
-            Some((other, number)) => other.saturating_sub(i64::from(*number < at)),
+        let until = match second {
+            Some((other, number)) => other.saturating_sub(i64::from(number < at)),
             None => i64::MAX,
         };
         let limit = self.chunk;
@@ -301,18 +304,10 @@ impl Task {
                 offset: input.source.last_taken(),
             });
         }
-        let (node, mut chunk) = (
-            input.node,
-            std::mem::replace(
-                &mut input.chunk,
-                Box::new(crate::record::chunk::Chunk::<(), ()>::default()),
-            ),
-        );
-        self.graph.nodes[node].told = self.watermark;
+        self.graph.nodes[input.node].told = self.watermark;
         self.graph.input = Some(at as u32);
-        self.send(node, &mut *chunk);
-        chunk.clear();
-        self.inputs[at].chunk = chunk;
+        self.graph.pass_in(input.node, &mut *input.chunk);
+        input.chunk.clear();
         self.settle()?;
         Ok(true)
     }
@@ -343,13 +338,6 @@ impl Task {
             self.settle()?;
         }
         Ok(true)
-    }
-
-    /// Sends a source's chunk to what is behind the source.
-    fn send(&mut self, node: usize, chunk: &mut dyn AnyChunk) {
-        let targets = std::mem::take(&mut self.graph.nodes[node].outputs.ports[0].targets);
-        self.graph.send(&targets, chunk);
-        self.graph.nodes[node].outputs.ports[0].targets = targets;
     }
 
     fn with_source<R>(

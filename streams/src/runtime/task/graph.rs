@@ -137,8 +137,15 @@ impl Graph {
         self.nodes[node].outputs = outputs;
     }
 
+    /// Sends a source's chunk to what is behind the source.
+    pub(crate) fn pass_in(&mut self, source: usize, chunk: &mut dyn AnyChunk) {
+        let targets = std::mem::take(&mut self.nodes[source].outputs.ports[0].targets);
+        self.send(&targets, chunk);
+        self.nodes[source].outputs.ports[0].targets = targets;
+    }
+
     /// Sends a chunk to all of these.
-    pub(crate) fn send(&mut self, targets: &[Target], chunk: &mut dyn AnyChunk) {
+    fn send(&mut self, targets: &[Target], chunk: &mut dyn AnyChunk) {
         if let Some((last, others)) = targets.split_last() {
             for other in others {
                 let mut copy = chunk.boxed_clone();
