@@ -267,9 +267,15 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         });
     }
 
-    /// Puts a record into its windows.
+    /// Puts a record into its windows; event time has come to `now`.
     #[inline]
-    fn add(&mut self, row: Record<K, V>, key: Option<(&[u8], Hash)>, cx: &mut Context<'_>) {
+    fn add(
+        &mut self,
+        row: Record<K, V>,
+        key: Option<(&[u8], Hash)>,
+        now: i64,
+        cx: &mut Context<'_>,
+    ) {
         let Some((bytes, hash)) = key else {
             cx.counts.null_key += 1;
             return;
@@ -288,8 +294,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
             watermark: row.watermark,
         };
         match self.slice {
-            Some(slices) => self.add_to_slice(&slices, keyed, cx),
-            None => self.add_to_windows(keyed, cx),
+            Some(slices) => self.add_to_slice(&slices, keyed, now, cx),
+            None => self.add_to_windows(keyed, now, cx),
         }
     }
 
@@ -306,9 +312,8 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
     }
 
     #[inline]
-    fn add_to_windows(&mut self, row: Keyed<'_, K, V>, cx: &mut Context<'_>) {
+    fn add_to_windows(&mut self, row: Keyed<'_, K, V>, now: i64, cx: &mut Context<'_>) {
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
-        let now = store.time().closed;
         let mut missed = Missed::new();
         let mut starts = self.windows.starts(row.timestamp).peekable();
         let mut value = Some(row.value);
@@ -419,23 +424,29 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
 }
 
 impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
+    /// Takes a record in. `closed` is the watermark that the store has: it need not be asked for its
+    /// types with each record.
     #[inline]
     fn take_keyed(
         &mut self,
         row: Record<K, V>,
         key: Option<(&[u8], Hash)>,
+        closed: &mut i64,
         cx: &mut Context<'_>,
     ) -> Taken<K, V> {
         let stamp = row.watermark;
         match self.time {
             EventTime::Watermark => {
-                if !self.advance(stamp, i64::MIN, cx) {
-                    return Err(Some(row));
+                if stamp > *closed {
+                    *closed = stamp;
+                    if !self.advance(stamp, i64::MIN, cx) {
+                        return Err(Some(row));
+                    }
                 }
-                self.add(row, key, cx);
+                self.add(row, key, *closed, cx);
             }
             // What is left out does not move Kafka's stream time.
-            EventTime::StreamTime if key.is_none() => self.add(row, key, cx),
+            EventTime::StreamTime if key.is_none() => self.add(row, key, *closed, cx),
             EventTime::StreamTime => {
                 let store = cx.stores.get::<Store<K, V, A>>(self.store);
                 let time = store.time_mut();
@@ -444,7 +455,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
                 // Stream time counts for the record itself, but its own results come first.
                 let before = time.closed;
                 time.closed = now;
-                self.add(row, key, cx);
+                self.add(row, key, now, cx);
                 cx.stores
                     .get::<Store<K, V, A>>(self.store)
                     .time_mut()
@@ -464,8 +475,9 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
 impl<K: Data, V: Data, A: Aggregator<K, V>> Portions<K, V> for WindowAggregate<K, V, A> {
     fn take(&mut self, rows: &mut Drain<'_, Record<K, V>>, cx: &mut Context<'_>) -> Taken<K, V> {
         let mut keys = std::mem::take(&mut self.keys);
-        let hasher = cx.stores.get::<Store<K, V, A>>(self.store).hasher();
-        if let Err(error) = keys.read(rows.as_slice(), hasher) {
+        let store = cx.stores.get::<Store<K, V, A>>(self.store);
+        let mut closed = store.time().closed;
+        if let Err(error) = keys.read(rows.as_slice(), store.hasher()) {
             cx.fail(bad_key(error));
             return Ok(());
         }
@@ -474,7 +486,7 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> Portions<K, V> for WindowAggregate<K
             if at.is_multiple_of(TOUCHED) {
                 self.touch(row.timestamp, keys.hashes(at, TOUCHED), cx);
             }
-            taken = self.take_keyed(row, key, cx);
+            taken = self.take_keyed(row, key, &mut closed, cx);
             if taken.is_err() || cx.failed.is_some() {
                 break;
             }

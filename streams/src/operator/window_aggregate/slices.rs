@@ -186,10 +186,9 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         &mut self,
         slices: &Slices,
         row: Keyed<'_, K, V>,
+        now: i64,
         cx: &mut Context<'_>,
     ) {
-        let store = cx.stores.get::<Store<K, V, A>>(self.store);
-        let now = store.time().closed;
         let own = self.find_slice(slices, row.timestamp);
         let taken = self.closes_at(own.last) > now;
         if self.closes_at(own.first) <= now {
@@ -217,11 +216,11 @@ impl<K: Data, V: Data, A: Aggregator<K, V>> WindowAggregate<K, V, A> {
         } else {
             Missed::new()
         };
-        let store = cx.stores.get::<Store<K, V, A>>(self.store);
-        let olds = match self.wants_old {
-            true => self.in_windows(slices, &again, row.key, key, store),
-            false => Vec::new(),
-        };
+        let mut olds = Vec::new();
+        if self.wants_old && !again.is_empty() {
+            let store = cx.stores.get::<Store<K, V, A>>(self.store);
+            olds = self.in_windows(slices, &again, row.key, key, store);
+        }
         let store = cx.stores.get::<Store<K, V, A>>(self.store);
         let pane = store.pane_mut(own.start);
         let is_new = pane.slots() == 0;
