@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
+use tidemark_client::producer::ProducerRecord;
 use tidemark_streams::Topology;
 
 pub use counts::{COUNTS, MERGED_COUNTS};
@@ -116,6 +117,18 @@ impl Application {
             };
             all.push((self.record)(random, input));
             time += STEP;
+        }
+    }
+
+    /// A record of its input as it is written.
+    pub fn written(&self, id: &str, input: &Input) -> ProducerRecord {
+        let record = ProducerRecord::to(self.topic(id, input.topic))
+            .partition(input.partition())
+            .key(input.text())
+            .timestamp(input.timestamp);
+        match &input.value {
+            Some(value) => record.value(value.clone()),
+            None => record,
         }
     }
 

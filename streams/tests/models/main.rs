@@ -13,5 +13,7 @@ mod suppression;
 mod versions;
 mod windows_behind;
 
+#[path = "../recent/mod.rs"]
+mod recent;
 #[path = "../seed/mod.rs"]
 mod seed;

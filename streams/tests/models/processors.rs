@@ -10,6 +10,7 @@ use tidemark_streams::processor::{
 use tidemark_streams::{Record, StreamsBuilder};
 
 use crate::harness::{ByKey, TOPICS, Taken, inputs, ms, push, read, run, run_to_the_end};
+use crate::recent::Recent;
 use crate::seed::cases;
 
 /// Sums by key; when time has come it tells all sums and begins anew.
@@ -65,27 +66,6 @@ fn told(partition: &[Taken], interval: i64, by: Punctuation, rows: &mut ByKey<i6
     }
     if by == Punctuation::Watermark {
         tick(&mut sums, i64::MAX);
-    }
-}
-
-/// How many records of a key there have been with times up to 9 ms before a record's.
-struct Recent {
-    counts: StoreHandle<WindowValue<i64, i64>>,
-}
-
-impl Processor<i64, i64, i64, i64> for Recent {
-    fn process(
-        &mut self,
-        record: Record<i64, i64>,
-        cx: &mut ProcessorContext<'_, i64, i64>,
-    ) -> Result<(), Failure> {
-        let mut counts = cx.store(&self.counts)?;
-        let here = counts.get(&record.key, record.timestamp)?.unwrap_or(0);
-        counts.put(&record.key, record.timestamp, here + 1)?;
-        let last = counts.between(&record.key, record.timestamp - 9, record.timestamp)?;
-        let sum = last.into_iter().map(|(_, count)| count).sum();
-        cx.forward(Record::new(record.key, sum, record.timestamp));
-        Ok(())
     }
 }
 

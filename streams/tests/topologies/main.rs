@@ -16,5 +16,7 @@ mod table_properties;
 mod tables;
 mod windows;
 
+#[path = "../recent/mod.rs"]
+mod recent;
 #[path = "../seed/mod.rs"]
 mod seed;

@@ -7,6 +7,8 @@ use tidemark_streams::processor::{
 use tidemark_streams::testing::{DriverConfig, TestDriver};
 use tidemark_streams::{Record, StreamsBuilder, StreamsError, Topology};
 
+use crate::recent::Recent;
+
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -171,27 +173,6 @@ fn maps_that_fail() -> Result<(), StreamsError> {
     let dead = driver.read::<String, String>("dead")?;
     assert_eq!((&*dead[0].key, &*dead[0].value), ("b", "seven"));
     Ok(())
-}
-
-/// How many records of a key came within the last 10 ms.
-struct Recent {
-    counts: StoreHandle<WindowValue<String, i64>>,
-}
-
-impl Processor<String, i64, String, i64> for Recent {
-    fn process(
-        &mut self,
-        record: Record<String, i64>,
-        cx: &mut ProcessorContext<'_, String, i64>,
-    ) -> Result<(), Failure> {
-        let mut counts = cx.store(&self.counts)?;
-        let here = counts.get(&record.key, record.timestamp)?.unwrap_or(0);
-        counts.put(&record.key, record.timestamp, here + 1)?;
-        let last = counts.between(&record.key, record.timestamp - 9, record.timestamp)?;
-        let sum = last.into_iter().map(|(_, count)| count).sum();
-        cx.forward(Record::new(record.key, sum, record.timestamp));
-        Ok(())
-    }
 }
 
 #[test]

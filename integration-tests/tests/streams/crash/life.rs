@@ -10,7 +10,7 @@ use integration_tests::rounds::Rounds;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
-use tidemark_client::producer::{Producer, ProducerConfig, ProducerRecord};
+use tidemark_client::producer::{Producer, ProducerConfig};
 use tidemark_client::{Client, ErrorCode};
 use tokio::sync::Notify;
 
@@ -161,13 +161,7 @@ impl Life {
         } = &self.setting;
         for some in inputs.chunks(AT_ONCE) {
             for input in some {
-                let mut record = ProducerRecord::to(application.topic(id, input.topic))
-                    .partition(input.partition())
-                    .key(input.text())
-                    .timestamp(input.timestamp);
-                if let Some(value) = &input.value {
-                    record = record.value(value.clone());
-                }
+                let record = application.written(id, input);
                 drop(producer.send(&record).await.unwrap());
             }
             producer.flush().await;

@@ -14,12 +14,12 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tidemark_client::Client;
 use tidemark_client::admin::OffsetSpec;
-use tidemark_client::producer::{ProducerConfig, ProducerRecord};
+use tidemark_client::producer::ProducerConfig;
 use tidemark_streams::time::TimeWindows;
 use tidemark_streams::{Consumed, Repartitioned, Streams, StreamsBuilder, StreamsConfig, Topology};
 
 use crate::support::{
-    Raw, broker, catch_up, committed, config_at, make, offsets, partitions, read_raw, until,
+    Raw, catch_up, committed, config_at, make, offsets, partitions, read_raw, started, until,
     until_found, write,
 };
 
@@ -246,13 +246,7 @@ fn by_task(records: &[Raw]) -> BTreeMap<i32, Vec<Row>> {
 async fn feed(site: &Site<'_>, application: &Application, all: &[Input]) {
     let producer = site.client.producer(ProducerConfig::new()).unwrap();
     for input in all {
-        let mut record = ProducerRecord::to(application.topic(&site.id, input.topic))
-            .partition(input.partition())
-            .key(input.text())
-            .timestamp(input.timestamp);
-        if let Some(value) = &input.value {
-            record = record.value(value.clone());
-        }
+        let record = application.written(&site.id, input);
         drop(producer.send(&record).await.unwrap());
     }
     assert_eq!(producer.close(Duration::from_secs(30)).await.failed, 0);
@@ -265,12 +259,8 @@ async fn compare(
     open: Option<i64>,
     same: impl Fn(&Found, &Found, Way),
 ) {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let (client, bootstrap) = (
-        Client::connect(&broker.bootstrap()).unwrap(),
-        broker.bootstrap(),
-    );
+    let (_dir, broker, client) = started(&[]).await;
+    let bootstrap = broker.bootstrap();
     let mut all = Vec::new();
     application.more(&mut StdRng::seed_from_u64(11), &mut all, RECORDS);
     let parts: Vec<&[Input]> = all.chunks(RECORDS / PARTS).collect();
@@ -399,12 +389,8 @@ fn tables_end_the_same(first: &Found, found: &Found, way: Way) {
 /// Where one task writes to a partition, that is the same byte for byte, also behind a repartition topic.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partitions_that_one_task_writes() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = broker(dir.path()).await;
-    let (client, bootstrap) = (
-        Client::connect(&broker.bootstrap()).unwrap(),
-        broker.bootstrap(),
-    );
+    let (_dir, broker, client) = started(&[]).await;
+    let bootstrap = broker.bootstrap();
     let mut all = Vec::new();
     HOPPING.more(&mut StdRng::seed_from_u64(12), &mut all, RECORDS);
     let rows: Vec<_> = all
