@@ -29,6 +29,7 @@ pub mod processor;
 pub mod query;
 mod record;
 mod runtime;
+pub mod serving;
 mod state;
 pub mod testing;
 pub mod time;

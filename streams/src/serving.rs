@@ -1,0 +1,27 @@
+//! The Lambda side: views of topics that are computed twice, by a batch job over the whole log and by a
+//! topology over what is newer, and merged into one answer that is exact by Kafka's offsets.
+
+pub mod aggregate;
+mod batch;
+mod coverage;
+mod folder;
+mod kept;
+mod loaded;
+mod merged;
+mod place;
+#[cfg(test)]
+mod simulation;
+mod snapshot;
+mod speed;
+mod view;
+
+pub use aggregate::Aggregate;
+pub use batch::{Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, PlanError};
+pub use coverage::{BadCoverage, Coverage, MOST_PARTITIONS, Missing};
+pub use merged::{QueryError, Unfit};
+pub use place::Place;
+pub use snapshot::{
+    BadManifest, EventsFile, Manifest, SnapshotError, Snapshots, Source, SourcePartition, StateFile,
+};
+pub use speed::Tally;
+pub use view::{BadView, Keyed, View};

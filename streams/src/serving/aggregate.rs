@@ -1,0 +1,63 @@
+//! What a view keeps of each key: commutative monoids.
+
+use crate::data::DataError;
+use crate::serving::Place;
+
+/// What a view keeps of the events of a key (Algebird: `MonoidAggregator`).
+///
+/// The events of a key come in pieces, in no certain order: a snapshot has some, the speed layer others,
+/// each partition its own. So states have to form a commutative monoid:
+///
+/// - [`Self::merge`] is associative and commutative, and [`Self::empty`] changes nothing;
+/// - [`Self::add`] is merging with the state of that one event;
+/// - states of the same events have the same bytes ([`State`]).
+///
+/// [`laws::check`] tests that. What depends on the order of events is no such aggregate: "the newest
+/// event wins" by arrival is not, [`Last`] by (time, topic, partition, offset) is. Sums of floats depend
+/// on the order, too: [`Sum`] takes integers and [`Decimal`]s.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no aggregate of a view",
+    label = "is not known to be a commutative monoid",
+    note = "snapshots and the speed layer each aggregate a part of the events, in no certain order: what \
+            depends on the order of events (`Fold`, `Reduce`, closures) cannot be merged exactly. Use the \
+            aggregates of `serving::aggregate`, or implement `Aggregate` and test it with `laws::check`"
+)]
+pub trait Aggregate: Send + Sync + 'static {
+    /// What a record is read as.
+    type Event: Send + Sync + 'static;
+    /// What is kept for a key.
+    type State: State;
+    /// What an answer has.
+    type Value: serde::Serialize;
+
+    /// What this is, in a few words: states of aggregates that are not the same are never mixed. Has to
+    /// change when the states or their bytes do.
+    fn describe(&self) -> String;
+
+    /// The state without an event.
+    fn empty(&self) -> Self::State;
+
+    /// Adds an event that is at `at`.
+    fn add(&self, event: &Self::Event, at: Place, state: &mut Self::State);
+
+    /// Puts the events of `other` into `state`.
+    fn merge(&self, state: &mut Self::State, other: Self::State);
+
+    /// What people are shown of a state.
+    fn value(&self, state: &Self::State) -> Self::Value;
+}
+
+/// A state, which knows its bytes: they are all that is kept of it, in changelogs and in snapshots. What is
+/// needed to read them stands in them.
+pub trait State: Clone + Send + Sync + 'static {
+    /// Appends its bytes. Equal states have equal bytes.
+    fn encode(&self, into: &mut Vec<u8>);
+
+    /// Reads a state from the front of `bytes` and moves them behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if there is no such state. Bytes from a file may be anything: it must neither panic
+    /// nor set aside more memory than there are bytes.
+    fn decode(bytes: &mut &[u8]) -> Result<Self, DataError>;
+}

@@ -1,0 +1,179 @@
+//! What a batch run has read of one partition and not yet written.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemark_client::TopicPartition;
+use tidemark_client::consumer::{Batch, RecordRef};
+
+use crate::data::{Data, DataError, Payload};
+use crate::record::Headers;
+use crate::serving::Tally;
+use crate::serving::aggregate::Aggregate;
+use crate::serving::kept::Kept;
+use crate::serving::snapshot::Event;
+use crate::serving::view::{Raw, Scratch, View};
+use crate::state::table::{KeyHasher, Table};
+
+/// States of a range of a partition.
+pub(crate) struct Delta<K, A: Aggregate> {
+    view: Arc<View<K, A>>,
+    topic: usize,
+    partition: TopicPartition,
+    hasher: KeyHasher,
+    states: Table<Kept<A::State>>,
+    scratch: Scratch<K, A::Event>,
+    /// What has gone into it.
+    pub(crate) tally: Tally,
+    /// About how many bytes states take beside the table: as many as they have when they are written.
+    beside: usize,
+    bytes: Vec<u8>,
+}
+
+impl<K: Data, A: Aggregate> Delta<K, A> {
+    /// Of that partition of the view's topic with that number.
+    pub(crate) fn new(
+        view: Arc<View<K, A>>,
+        topic: usize,
+        partition: TopicPartition,
+        seed: u64,
+    ) -> Self {
+        Self {
+            view,
+            topic,
+            partition,
+            hasher: KeyHasher::new(seed),
+            states: Table::default(),
+            scratch: Scratch::default(),
+            tally: Tally::default(),
+            beside: 0,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Takes a record in; gives the time of its first event, or else its timestamp: the day that it is of.
+    pub(crate) fn add(&mut self, record: &RecordRef<'_>, buffer: &Bytes) -> i64 {
+        let raw = Raw {
+            partition: self.partition.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: Payload::within(record.key(), buffer),
+            value: Payload::within(record.value(), buffer),
+            headers: headers(record, buffer),
+        };
+        let mut first = None;
+        let aggregate = self.view.aggregate();
+        let (states, tally, hasher) = (&mut self.states, &mut self.tally, &self.hasher);
+        tally.record(record.offset);
+        let read = self
+            .view
+            .read(self.topic, &raw, &mut self.scratch, |key, place, event| {
+                first.get_or_insert(place.time);
+                tally.time(place.time);
+                let slot = states.slot(hasher.hash(key), key);
+                states.change(slot, |slot| {
+                    slot.stamp(place.time);
+                    let state = &mut slot.value;
+                    let state = state.get_or_insert_with(|| Kept(aggregate.empty()));
+                    aggregate.add(event, place, &mut state.0);
+                });
+            });
+        if read.is_err() {
+            tally.bad();
+        }
+        first.unwrap_or(record.timestamp)
+    }
+
+    /// About how many bytes all of it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.states.bytes() + self.beside
+    }
+
+    /// Looks how large states are that hold more than the table knows of.
+    pub(crate) fn measure(&mut self) {
+        const SAMPLE: usize = 256;
+        if !std::mem::needs_drop::<A::State>() || self.states.len() == 0 {
+            return;
+        }
+        let every = (self.states.len() / SAMPLE).max(1);
+        let (mut sum, mut count) = (0, 0);
+        for (_, state, _) in self.states.iter().step_by(every) {
+            self.bytes.clear();
+            crate::serving::aggregate::State::encode(&state.0, &mut self.bytes);
+            (sum, count) = (sum + self.bytes.len(), count + 1);
+        }
+        self.beside = sum / count * self.states.len();
+    }
+
+    /// How many states there are.
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// All states in the order of their keys, and nothing is left here.
+    pub(crate) fn take_sorted(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let states = std::mem::take(&mut self.states);
+        self.beside = 0;
+        let mut all: Vec<_> = states
+            .iter()
+            .map(|(key, state, _)| {
+                let mut bytes = Vec::new();
+                crate::serving::aggregate::State::encode(&state.0, &mut bytes);
+                (key.to_vec(), bytes)
+            })
+            .collect();
+        all.sort_unstable_by(|a, b| self.view.order(&a.0, &b.0));
+        all
+    }
+}
+
+/// A record as files of events keep it.
+pub(crate) fn event(partition: i32, record: &RecordRef<'_>, buffer: &Bytes) -> Event {
+    let slice = |bytes: &[u8]| match bytes {
+        [] => Bytes::new(),
+        _ => buffer.slice_ref(bytes),
+    };
+    Event {
+        partition,
+        offset: record.offset,
+        timestamp: record.timestamp,
+        key: record.key().map(slice),
+        value: record.value().map(slice),
+        headers: record
+            .headers()
+            .map(|header| (slice(header.key), header.value.map(slice)))
+            .collect(),
+    }
+}
+
+fn headers(record: &RecordRef<'_>, buffer: &Bytes) -> Headers {
+    match record.header_count() {
+        0 => Headers::default(),
+        _ => Headers::new(event(0, record, buffer).headers),
+    }
+}
+
+/// Tells the records of batches with offsets in `[from, to)`.
+pub(crate) fn records(
+    partition: &TopicPartition,
+    batches: &[Batch],
+    (from, to): (i64, i64),
+    mut tell: impl FnMut(&RecordRef<'_>, &Bytes) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    for batch in batches {
+        let failed = |error: &dyn std::fmt::Display| {
+            DataError::new(format!(
+                "{partition} at offset {}: {error}",
+                batch.first_offset()
+            ))
+        };
+        let mut reader = batch.reader(partition).map_err(|error| failed(&error))?;
+        while let Some(next) = reader.next() {
+            let (record, buffer) = next.map_err(|error| failed(&error))?;
+            if (from..to).contains(&record.offset) {
+                tell(&record, buffer)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,523 @@
+//! A run from its plan to its manifest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tidemark_client::{Client, Clock};
+use tokio::task::JoinSet;
+
+use super::partition::Run;
+use super::plan::{Plan, Range, plan};
+use super::progress::{Done, RUN, Unfinished};
+use super::{BatchConfig, BatchError, BatchOutcome, KafkaLog, Log, retention};
+use crate::data::Data;
+use crate::serving::aggregate::Aggregate;
+use crate::serving::folder::Lock;
+use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, Source, SourcePartition};
+use crate::serving::view::View;
+use crate::serving::{Coverage, Tally};
+
+/// Makes snapshots of a view.
+pub struct Batch<K, A: Aggregate> {
+    view: Arc<View<K, A>>,
+    client: Arc<Client>,
+    clock: Clock,
+    snapshots: Snapshots,
+    /// The folder, if it is on the local disk: of several runs at once one is let in.
+    folder: Option<PathBuf>,
+    config: BatchConfig,
+}
+
+/// So many snapshots in a row may be unreadable before a run gives up.
+const MOST_CORRUPT: usize = 8;
+
+impl<K: Data, A: Aggregate> Batch<K, A> {
+    /// With snapshots on the local disk, in a folder below `snapshots` that has the view's name.
+    ///
+    /// # Errors
+    ///
+    /// If the view cannot be used, or the folder cannot be made.
+    pub fn local(
+        view: Arc<View<K, A>>,
+        client: Arc<Client>,
+        clock: Clock,
+        snapshots: &Path,
+        config: BatchConfig,
+    ) -> Result<Self, BatchError> {
+        view.check()?;
+        let store = Snapshots::local(snapshots, view.name())?;
+        let folder = Some(snapshots.join(view.name()));
+        Ok(Self {
+            view,
+            client,
+            clock,
+            snapshots: store,
+            folder,
+            config,
+        })
+    }
+
+    /// With snapshots in any object store. If two runs are at work at once, the one that is done first has
+    /// made the snapshot, and the other one fails.
+    ///
+    /// # Errors
+    ///
+    /// If the view cannot be used.
+    pub fn new(
+        view: Arc<View<K, A>>,
+        client: Arc<Client>,
+        clock: Clock,
+        snapshots: Snapshots,
+        config: BatchConfig,
+    ) -> Result<Self, BatchError> {
+        view.check()?;
+        Ok(Self {
+            view,
+            client,
+            clock,
+            snapshots,
+            folder: None,
+            config,
+        })
+    }
+
+    /// Where its snapshots are.
+    #[must_use]
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    /// Makes a snapshot that ends at `cut`, which has to be one that the view's speed layer has announced;
+    /// without one at the end of the log, which is for views that have no speed layer yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError`]; the next run takes up what this one has done.
+    pub async fn run(&self, cut: Option<&Coverage>) -> Result<BatchOutcome, BatchError> {
+        let _lock = match &self.folder {
+            Some(folder) => Some(lock(folder)?),
+            None => None,
+        };
+        let log = Arc::new(KafkaLog {
+            client: Arc::clone(&self.client),
+            clock: self.clock.clone(),
+        });
+        let name = format!("{:08x}", self.clock.random() as u32);
+        let job = Job {
+            view: &self.view,
+            snapshots: &self.snapshots,
+            config: &self.config,
+            name,
+            created: self.clock.now().wall,
+            seed: self.clock.random(),
+        };
+        job.run(&log, cut).await
+    }
+}
+
+fn lock(folder: &Path) -> Result<Lock, BatchError> {
+    match Lock::take(folder) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(BatchError::Locked {
+            folder: folder.display().to_string(),
+        }),
+        Err(error) => Err(BatchError::write(&folder.display().to_string(), &error)),
+    }
+}
+
+/// One run, on whatever log.
+pub(crate) struct Job<'a, K, A: Aggregate> {
+    pub(crate) view: &'a Arc<View<K, A>>,
+    pub(crate) snapshots: &'a Snapshots,
+    pub(crate) config: &'a BatchConfig,
+    /// What the run is called: no other one has this name.
+    pub(crate) name: String,
+    pub(crate) created: i64,
+    /// Chance for the hashes of keys.
+    pub(crate) seed: u64,
+}
+
+impl<K: Data, A: Aggregate> Job<'_, K, A> {
+    /// Makes a snapshot.
+    pub(crate) async fn run<L: Log>(
+        &self,
+        log: &Arc<L>,
+        cut: Option<&Coverage>,
+    ) -> Result<BatchOutcome, BatchError> {
+        let (mut corrupt, mut again) = (BTreeSet::new(), 1);
+        loop {
+            let history = self.history(&mut corrupt).await?;
+            let parent = history.parent.as_ref().map(|parent| parent.snapshot);
+            let states = history.parent.iter().flat_map(|parent| &parent.states);
+            let states: BTreeSet<String> = states
+                .map(|file| self.snapshots.shown(&file.path))
+                .collect();
+            let failed = match self.attempt(log, cut, history).await {
+                // A run that was taken up again ends where it was to end.
+                Ok((BatchOutcome::Published(manifest), true))
+                    if cut.is_none_or(|cut| !manifest.coverage().includes(cut)) =>
+                {
+                    continue;
+                }
+                Ok((outcome, _)) => return Ok(outcome),
+                Err(BatchError::Snapshot(error)) => error,
+                Err(other) => return Err(other),
+            };
+            let path = match &failed {
+                SnapshotError::Corrupt { path, .. } | SnapshotError::Missing { path } => path,
+                _ => return Err(failed.into()),
+            };
+            let work = self.snapshots.shown("work/");
+            if path.starts_with(&work) && again > 0 {
+                tracing::warn!(%failed, "what a run has left cannot be read: it is done anew");
+                again -= 1;
+                self.clear_work().await?;
+                continue;
+            }
+            let Some(parent) = parent.filter(|_| states.contains(path)) else {
+                return Err(failed.into());
+            };
+            tracing::warn!(snapshot = parent, %failed, "going on from the snapshot in front of it");
+            corrupt.insert(parent);
+            if corrupt.len() > MOST_CORRUPT {
+                return Err(failed.into());
+            }
+        }
+    }
+
+    /// The snapshots that a run goes on from.
+    async fn history(&self, corrupt: &mut BTreeSet<u64>) -> Result<History, BatchError> {
+        let numbers = self.snapshots.numbers().await?;
+        let mut history = History {
+            last: numbers.last().copied().unwrap_or(0),
+            newest: None,
+            parent: None,
+        };
+        let fingerprint = self.view.fingerprint();
+        for number in numbers.into_iter().rev() {
+            let manifest = match self.snapshots.manifest(number).await {
+                Ok(manifest) => manifest,
+                Err(SnapshotError::Store { path, reason }) => {
+                    return Err(SnapshotError::Store { path, reason }.into());
+                }
+                Err(error) => {
+                    tracing::warn!(snapshot = number, %error, "it is left out");
+                    if corrupt.insert(number) && corrupt.len() > MOST_CORRUPT {
+                        return Err(error.into());
+                    }
+                    continue;
+                }
+            };
+            let fits = manifest.fingerprint == fingerprint && !corrupt.contains(&number);
+            history.newest.get_or_insert_with(|| manifest.clone());
+            if self.config.from_scratch {
+                break;
+            }
+            if fits {
+                history.parent = Some(manifest);
+                break;
+            }
+            if manifest.fingerprint != fingerprint {
+                // What was made before that was made of yet another view, or is outdated.
+                tracing::info!(
+                    snapshot = number,
+                    was = %manifest.definition,
+                    is = %self.view.definition(),
+                    "the view has changed: it is computed from the beginning"
+                );
+                break;
+            }
+        }
+        Ok(history)
+    }
+
+    /// Tries once; says whether it has taken up a run that was not done.
+    async fn attempt<L: Log>(
+        &self,
+        log: &Arc<L>,
+        cut: Option<&Coverage>,
+        history: History,
+    ) -> Result<(BatchOutcome, bool), BatchError> {
+        let topics: Vec<String> = self.view.topics().map(str::to_owned).collect();
+        let bounds = log.bounds(&topics).await?;
+        let mut planned = plan(
+            &bounds,
+            history.parent.as_ref(),
+            history.newest.as_ref(),
+            &self.view.fingerprint(),
+            cut,
+        )?;
+        planned.snapshot = history.last + 1;
+        let mut name = self.name.clone();
+        let (mut done, mut again) = (BTreeMap::new(), false);
+        match self.unfinished(&history, &planned).await? {
+            Some((unfinished, parts)) => {
+                tracing::info!(run = %unfinished.run, "a run that was not done is taken up again");
+                (name, planned, done) = (unfinished.run, unfinished.plan, parts);
+                again = true;
+                self.sweep(&history, &done).await?;
+            }
+            None if planned.is_empty() => {
+                let snapshot = history.last;
+                return Ok((BatchOutcome::NothingNew { snapshot }, false));
+            }
+            None => {
+                let unfinished = Unfinished {
+                    run: name.clone(),
+                    fingerprint: self.view.fingerprint(),
+                    plan: planned.clone(),
+                };
+                let json = serde_json::to_vec(&unfinished);
+                let json = json.map_err(|error| BatchError::write(RUN, &error))?;
+                self.snapshots.put(RUN, json).await?;
+            }
+        }
+        let parts = self
+            .partitions(log, &planned, &name, &history, done)
+            .await?;
+        let manifest = self.manifest(&planned, name, &history, &parts);
+        match self.snapshots.publish(&manifest).await {
+            Ok(()) => {}
+            Err(error @ SnapshotError::Taken { .. }) => {
+                self.give_up(&manifest).await?;
+                return Err(error.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.clear_work().await?;
+        retention::apply(self.snapshots, self.config.keep, &manifest).await?;
+        Ok((BatchOutcome::Published(Box::new(manifest)), again))
+    }
+
+    /// What a run that was not done has left, if this one can take it up. What cannot be is cleared away.
+    async fn unfinished(
+        &self,
+        history: &History,
+        planned: &Plan,
+    ) -> Result<Option<(Unfinished, BTreeMap<(String, i32), Done>)>, BatchError> {
+        let left = match self.snapshots.read(RUN, None).await {
+            Ok(bytes) => serde_json::from_slice::<Unfinished>(&bytes).ok(),
+            Err(SnapshotError::Missing { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let usable = left.filter(|left| {
+            left.fingerprint == self.view.fingerprint()
+                && left.plan.snapshot == planned.snapshot
+                && left.plan.parent == planned.parent
+                && fits(&left.plan, planned)
+        });
+        let Some(left) = usable else {
+            let files = self.snapshots.list("work").await?;
+            if !files.is_empty() {
+                self.sweep(history, &BTreeMap::new()).await?;
+                self.clear_work().await?;
+            }
+            return Ok(None);
+        };
+        let mut done = BTreeMap::new();
+        for (topic, range) in left.plan.ranges() {
+            let path = Done::path(topic, range.partition);
+            let part = match self.snapshots.read(&path, None).await {
+                Ok(bytes) => serde_json::from_slice::<Done>(&bytes).ok(),
+                Err(SnapshotError::Missing { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(part) = part.filter(|part| part.run == left.run) {
+                done.insert((topic.to_owned(), range.partition), part);
+            }
+        }
+        Ok(Some((left, done)))
+    }
+
+    /// Deletes files of raw events that no snapshot has and no run that goes on: a run that was killed
+    /// has left them, and those who read the folder would see their events twice.
+    async fn sweep(
+        &self,
+        history: &History,
+        done: &BTreeMap<(String, i32), Done>,
+    ) -> Result<(), BatchError> {
+        let kept = done.values().flat_map(|done| &done.events);
+        let kept: BTreeSet<&str> = kept.map(|file| &*file.path).collect();
+        for (path, _) in self.snapshots.list("events").await? {
+            let Some((topic, partition, from)) = retention::parse_events(&path) else {
+                continue;
+            };
+            let newest = history.newest.as_ref();
+            let covered = newest.and_then(|newest| newest.partition(topic, partition));
+            let archived = covered.map_or(i64::MIN, |own| own.archived);
+            if from >= archived && !kept.contains(&*path) {
+                self.snapshots.delete(&path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn clear_work(&self) -> Result<(), BatchError> {
+        // The plan last: as long as it is there the rest is known to be left over.
+        let mut files = self.snapshots.list("work").await?;
+        files.sort_by_key(|(path, _)| path == RUN);
+        for (path, _) in files {
+            self.snapshots.delete(&path).await?;
+        }
+        Ok(())
+    }
+
+    /// Another run has published the snapshot: this one's files go, but for those that the other one has,
+    /// too.
+    async fn give_up(&self, own: &Manifest) -> Result<(), BatchError> {
+        let winner = self.snapshots.manifest(own.snapshot).await?;
+        let kept = winner.events.iter().map(|file| &file.path);
+        let kept = kept.chain(winner.states.iter().map(|file| &file.path));
+        let kept: BTreeSet<&String> = kept.collect();
+        let prefix = format!("state/{:020}-{}/", own.snapshot, own.run);
+        let states = own.states.iter().map(|file| &file.path);
+        let states = states.filter(|path| path.starts_with(&prefix));
+        let events = own.events.iter().map(|file| &file.path);
+        for path in states.chain(events).filter(|path| !kept.contains(path)) {
+            self.snapshots.delete(path).await?;
+        }
+        self.clear_work().await
+    }
+
+    /// All partitions of a run.
+    async fn partitions<L: Log>(
+        &self,
+        log: &Arc<L>,
+        planned: &Plan,
+        name: &str,
+        history: &History,
+        mut done: BTreeMap<(String, i32), Done>,
+    ) -> Result<BTreeMap<(String, i32), Done>, BatchError> {
+        let total = planned.ranges().map(|(_, range)| range.to - range.from);
+        let run = Arc::new(Run {
+            view: Arc::clone(self.view),
+            snapshots: self.snapshots.clone(),
+            config: self.config.clone(),
+            name: name.to_owned(),
+            snapshot: planned.snapshot,
+            parent: history.parent.clone(),
+            seed: self.seed,
+            read: AtomicU64::new(0),
+            total: u64::try_from(total.sum::<i64>()).unwrap_or(0),
+            states: AtomicU64::new(0),
+        });
+        let mut waiting = Vec::new();
+        for (number, topic) in planned.topics.iter().enumerate() {
+            for range in &topic.ranges {
+                let key = (topic.topic.clone(), range.partition);
+                let part = done.remove(&key).unwrap_or_else(|| Done {
+                    run: name.to_owned(),
+                    position: range.from,
+                    ..Done::default()
+                });
+                waiting.push((number, topic.topic.clone(), *range, part));
+            }
+        }
+        waiting.reverse();
+        let mut working = JoinSet::new();
+        let mut finished = BTreeMap::new();
+        loop {
+            while working.len() < self.config.workers
+                && let Some((number, topic, range, part)) = waiting.pop()
+            {
+                let (run, log) = (Arc::clone(&run), Arc::clone(log));
+                working.spawn(async move {
+                    let done = run.partition(&*log, number, &topic, &range, part).await;
+                    done.map(|done| ((topic, range.partition), done))
+                });
+            }
+            match working.join_next().await {
+                None => return Ok(finished),
+                Some(Ok(done)) => {
+                    let (key, done) = done?;
+                    finished.insert(key, done);
+                }
+                Some(Err(error)) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        }
+    }
+
+    fn manifest(
+        &self,
+        planned: &Plan,
+        run: String,
+        history: &History,
+        parts: &BTreeMap<(String, i32), Done>,
+    ) -> Manifest {
+        let parent = history.parent.as_ref();
+        let sources = planned.topics.iter().map(|topic| {
+            let partitions = topic.ranges.iter().map(|range: &Range| {
+                let key = (topic.topic.clone(), range.partition);
+                let before = parent.and_then(|it| it.partition(&topic.topic, range.partition));
+                let mut tally = before.map_or(Tally::default(), |before| before.tally);
+                if let Some(part) = parts.get(&key) {
+                    tally.add(&part.tally);
+                }
+                SourcePartition {
+                    partition: range.partition,
+                    begin: range.begin,
+                    from: range.from,
+                    to: range.to,
+                    archived: match self.config.archive {
+                        true => range.archived.max(range.to),
+                        false => range.archived,
+                    },
+                    log_start: range.log_start,
+                    leader_epoch: range.epoch,
+                    tally,
+                }
+            });
+            Source {
+                topic: topic.topic.clone(),
+                id: topic.id.clone(),
+                partitions: partitions.collect(),
+            }
+        });
+        let all = || parts.values();
+        let states = all().flat_map(|part| part.states.iter().flatten().cloned());
+        Manifest {
+            format: Manifest::FORMAT,
+            view: self.view.name().to_owned(),
+            fingerprint: self.view.fingerprint(),
+            definition: self.view.definition(),
+            snapshot: planned.snapshot,
+            parent: planned.parent,
+            run,
+            created: self.created,
+            isolation: "read_committed".to_owned(),
+            sources: sources.collect(),
+            states: states.collect(),
+            events: all().flat_map(|part| part.events.iter().cloned()).collect(),
+        }
+    }
+}
+
+/// What there is already.
+struct History {
+    /// The largest number of a snapshot, readable or not.
+    last: u64,
+    /// The newest snapshot.
+    newest: Option<Manifest>,
+    /// The one to go on from.
+    parent: Option<Manifest>,
+}
+
+/// Whether a plan that was made before can still be carried out: the topics are the same, and what is still
+/// to be read is still there.
+fn fits(old: &Plan, new: &Plan) -> bool {
+    let old_topics = old.topics.iter().map(|topic| (&topic.topic, &topic.id));
+    let new_topics = new.topics.iter().map(|topic| (&topic.topic, &topic.id));
+    old_topics.eq(new_topics)
+        && old.ranges().all(|(topic, range)| {
+            let mut now = new.ranges();
+            now.any(|(other, now)| {
+                let same = other == topic && now.partition == range.partition;
+                same && now.from == range.from && now.log_start <= range.from.max(range.log_start)
+            })
+        })
+}

@@ -1,0 +1,140 @@
+//! The log that a batch run reads: a cluster's, or one in memory for simulation.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_client::admin::OffsetSpec;
+use tidemark_client::consumer::{Batch, Consumer, ConsumerConfig, IsolationLevel, OffsetReset};
+use tidemark_client::{Client, Clock, TopicPartition};
+
+use super::BatchError;
+use super::plan::{PartitionBounds, TopicBounds};
+
+/// A partition that goes on and brings nothing for so long cannot be read.
+const NO_PROGRESS: Duration = Duration::from_secs(120);
+
+/// Source topics as a batch run sees them.
+pub(crate) trait Log: Send + Sync + 'static {
+    /// What reads a partition.
+    type Reader: Reader;
+
+    /// What there is of these topics.
+    fn bounds(
+        &self,
+        topics: &[String],
+    ) -> impl Future<Output = Result<Vec<TopicBounds>, BatchError>> + Send;
+
+    /// Reads the committed records of a partition from an offset on.
+    fn read(&self, partition: TopicPartition, from: i64) -> Result<Self::Reader, BatchError>;
+}
+
+/// Reads a partition.
+pub(crate) trait Reader: Send {
+    /// What comes next, and the offset behind it. Waits until there is something.
+    fn next(&mut self) -> impl Future<Output = Result<(Vec<Batch>, i64), BatchError>> + Send;
+}
+
+/// The log of a cluster.
+pub(crate) struct KafkaLog {
+    pub(crate) client: Arc<Client>,
+    pub(crate) clock: Clock,
+}
+
+impl Log for KafkaLog {
+    type Reader = KafkaReader;
+
+    async fn bounds(&self, topics: &[String]) -> Result<Vec<TopicBounds>, BatchError> {
+        let admin = self.client.admin();
+        let mut described = admin.describe_topics(topics.iter().cloned()).await?;
+        let mut found = Vec::new();
+        for topic in topics {
+            let described = match described.remove(topic) {
+                Some(Ok(described)) => described,
+                Some(Err(error)) => return Err(BatchError::topic(topic, &error)),
+                None => return Err(BatchError::topic(topic, &"nobody tells of it")),
+            };
+            let epochs: Vec<(i32, i32)> = described
+                .partitions
+                .iter()
+                .map(|own| (own.index, own.leader_epoch))
+                .collect();
+            let list = async |spec| {
+                let wanted = epochs.iter();
+                let wanted =
+                    wanted.map(|(partition, _)| (TopicPartition::new(&**topic, *partition), spec));
+                let listed = admin.list_offsets(wanted, IsolationLevel::ReadCommitted);
+                Ok::<_, BatchError>(listed.await?.all()?)
+            };
+            // The end first: what is cut in between is found out by the reading.
+            let ends = list(OffsetSpec::Latest).await?;
+            let starts = list(OffsetSpec::Earliest).await?;
+            let mut partitions = Vec::new();
+            for (partition, epoch) in &epochs {
+                let key = TopicPartition::new(&**topic, *partition);
+                let offset = |listed: &tidemark_client::admin::ListedOffset| listed.offset;
+                let (Some(start), Some(end)) = (
+                    starts.get(&key).and_then(offset),
+                    ends.get(&key).and_then(offset),
+                ) else {
+                    return Err(BatchError::topic(
+                        topic,
+                        &format!("nobody tells where {key} ends"),
+                    ));
+                };
+                partitions.push(PartitionBounds {
+                    partition: *partition,
+                    start,
+                    end: end.max(start),
+                    epoch: *epoch,
+                });
+            }
+            partitions.sort_unstable_by_key(|own| own.partition);
+            found.push(TopicBounds {
+                topic: topic.clone(),
+                id: format!("{:?}", described.id),
+                partitions,
+            });
+        }
+        Ok(found)
+    }
+
+    fn read(&self, partition: TopicPartition, from: i64) -> Result<KafkaReader, BatchError> {
+        let config = ConsumerConfig::new()
+            .offset_reset(OffsetReset::Error)
+            .isolation_level(IsolationLevel::ReadCommitted)
+            .max_partition_bytes(8 << 20);
+        let mut consumer = self.client.consumer(config)?;
+        consumer.assign([partition.clone()])?;
+        consumer.seek(&partition, from)?;
+        Ok(KafkaReader {
+            consumer,
+            clock: self.clock.clone(),
+            partition,
+            position: from,
+        })
+    }
+}
+
+/// Reads a partition of a cluster.
+pub(crate) struct KafkaReader {
+    consumer: Consumer,
+    clock: Clock,
+    partition: TopicPartition,
+    position: i64,
+}
+
+impl Reader for KafkaReader {
+    async fn next(&mut self) -> Result<(Vec<Batch>, i64), BatchError> {
+        let next = self
+            .clock
+            .timeout(NO_PROGRESS, self.consumer.recv_batches());
+        let fetched = next.await.ok_or_else(|| BatchError::NothingRead {
+            partition: self.partition.clone(),
+            offset: self.position,
+            waited: NO_PROGRESS,
+        })??;
+        self.position = fetched.next_offset;
+        Ok((fetched.batches, fetched.next_offset))
+    }
+}

@@ -1,0 +1,340 @@
+//! One partition of a run: reads its range, puts aside what is too much, and writes its states.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidemark_client::TopicPartition;
+use tidemark_client::consumer::Batch;
+
+use super::archive::Archive;
+use super::delta::{Delta, event, records};
+use super::merge::{Merge, Sorted};
+use super::plan::Range;
+use super::progress::{BatchProgress, Done};
+use super::{BatchConfig, BatchError, Log, Reader};
+use crate::data::Data;
+use crate::serving::aggregate::Aggregate;
+use crate::serving::snapshot::{Manifest, Row, Snapshots, StateFile, States, StatesWriter};
+use crate::serving::view::View;
+
+/// A file of states is ended when it has about so many bytes.
+const FILE: u64 = 128 << 20;
+/// So many states are merged in one go.
+const STEP: usize = 16_384;
+
+/// What all partitions of a run have in common.
+pub(super) struct Run<K, A: Aggregate> {
+    pub(super) view: Arc<View<K, A>>,
+    pub(super) snapshots: Snapshots,
+    pub(super) config: BatchConfig,
+    pub(super) name: String,
+    pub(super) snapshot: u64,
+    pub(super) parent: Option<Manifest>,
+    pub(super) seed: u64,
+    pub(super) read: AtomicU64,
+    pub(super) total: u64,
+    pub(super) states: AtomicU64,
+}
+
+/// What is read of a partition and is in memory.
+struct Work<K, A: Aggregate> {
+    delta: Delta<K, A>,
+    archive: Option<Archive>,
+}
+
+impl<K: Data, A: Aggregate> Work<K, A> {
+    /// Takes batches in.
+    fn add(
+        &mut self,
+        partition: &TopicPartition,
+        batches: &[Batch],
+        (from, to): (i64, i64),
+        archived: i64,
+    ) -> Result<(), BatchError> {
+        let Self { delta, archive } = self;
+        records(partition, batches, (from, to), |record, buffer| {
+            let time = delta.add(record, buffer);
+            if let Some(archive) = archive.as_mut().filter(|_| record.offset >= archived) {
+                let event = event(partition.partition, record, buffer);
+                let added = archive.add(time, event);
+                added.map_err(|error| crate::data::DataError::new(error.to_string()))?;
+            }
+            Ok(())
+        })?;
+        delta.measure();
+        match archive {
+            Some(archive) => archive
+                .trim()
+                .map_err(|error| BatchError::write(&format!("raw events of {partition}"), &error)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<K: Data, A: Aggregate> Run<K, A> {
+    /// Does what is left to do of a partition; gives what has been done.
+    pub(super) async fn partition<L: Log>(
+        &self,
+        log: &L,
+        number: usize,
+        topic: &str,
+        range: &Range,
+        mut done: Done,
+    ) -> Result<Done, BatchError> {
+        if done.states.is_some() {
+            self.tell(range.to - range.from, 0);
+            return Ok(done);
+        }
+        let partition = TopicPartition::new(topic, range.partition);
+        let parent = self.parent_states(topic, range.partition);
+        if range.from == range.to && self.parent.is_some() {
+            // Nothing is new: the files are those of the parent.
+            done.states = Some(parent);
+            return Ok(done);
+        }
+        let mut work = Work {
+            delta: Delta::new(Arc::clone(&self.view), number, partition.clone(), self.seed),
+            archive: self.config.archive.then(|| Archive::new(partition.clone())),
+        };
+        self.tell(done.position - range.from, 0);
+        if done.position < range.to {
+            let mut reader = log.read(partition.clone(), done.position)?;
+            let mut since = 0;
+            while done.position < range.to {
+                let (batches, next) = reader.next().await?;
+                let before = work.delta.tally.records;
+                work = self.add(work, &partition, batches, &done, range).await?;
+                since += work.delta.tally.records - before;
+                self.tell(next.min(range.to) - done.position, 0);
+                done.position = next.min(range.to);
+                self.write_events(&mut work, &mut done).await?;
+                let full = work.delta.bytes() > self.config.memory / self.config.workers;
+                if done.position < range.to && (full || since >= self.config.checkpoint) {
+                    self.put_aside(&mut work, &partition, &mut done).await?;
+                    since = 0;
+                }
+            }
+        }
+        if let Some(archive) = &mut work.archive {
+            let ended = archive.end_all();
+            ended.map_err(|error| BatchError::write("raw events", &error))?;
+        }
+        self.write_events(&mut work, &mut done).await?;
+        done.tally.add(&std::mem::take(&mut work.delta.tally));
+        let states = self
+            .write_states(work.delta, &partition, &parent, &done)
+            .await?;
+        done.states = Some(states);
+        self.note(&partition, &done).await?;
+        Ok(done)
+    }
+
+    /// The parent's files of a partition.
+    fn parent_states(&self, topic: &str, partition: i32) -> Vec<StateFile> {
+        let files = self.parent.iter().flat_map(|parent| &parent.states);
+        files
+            .filter(|file| file.topic == topic && file.partition == partition)
+            .cloned()
+            .collect()
+    }
+
+    fn tell(&self, read: i64, states: u64) {
+        self.read
+            .fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+        self.states.fetch_add(states, Ordering::Relaxed);
+        if let Some(told) = &self.config.told {
+            told(&BatchProgress {
+                read: self.read.load(Ordering::Relaxed),
+                total: self.total,
+                states: self.states.load(Ordering::Relaxed),
+            });
+        }
+    }
+
+    /// Takes batches in where nobody waits.
+    async fn add(
+        &self,
+        mut work: Work<K, A>,
+        partition: &TopicPartition,
+        batches: Vec<Batch>,
+        done: &Done,
+        range: &Range,
+    ) -> Result<Work<K, A>, BatchError> {
+        let (partition, bounds) = (partition.clone(), (done.position, range.to));
+        let archived = range.archived;
+        blocking(move || {
+            work.add(&partition, &batches, bounds, archived)?;
+            Ok(work)
+        })
+        .await
+    }
+
+    async fn write_events(&self, work: &mut Work<K, A>, done: &mut Done) -> Result<(), BatchError> {
+        let ended = work.archive.as_mut().map(Archive::take).unwrap_or_default();
+        for (file, bytes) in ended {
+            self.snapshots.put(&file.path, bytes).await?;
+            // One that was written before a crash is written again.
+            done.events.retain(|other| other.path != file.path);
+            done.events.push(file);
+        }
+        Ok(())
+    }
+
+    /// Puts aside what has been read, so that memory is free, and a crash does not take it.
+    async fn put_aside(
+        &self,
+        work: &mut Work<K, A>,
+        partition: &TopicPartition,
+        done: &mut Done,
+    ) -> Result<(), BatchError> {
+        if let Some(archive) = &mut work.archive {
+            let ended = archive.end_all();
+            ended.map_err(|error| BatchError::write("raw events", &error))?;
+        }
+        self.write_events(work, done).await?;
+        let (topic, number) = (&partition.topic, partition.partition);
+        let path = format!(
+            "work/{}/{topic}-{number}-{}.parquet",
+            self.name,
+            done.aside.len()
+        );
+        let states = work.delta.take_sorted();
+        let failed = |error: parquet::errors::ParquetError| BatchError::write(&path, &error);
+        let written = {
+            let view = Arc::clone(&self.view);
+            blocking(move || write_aside(&view, &states)).await
+        };
+        let (bytes, rows) = written.map_err(failed)?;
+        done.aside.push(StateFile {
+            path: path.clone(),
+            topic: topic.to_string(),
+            partition: number,
+            bytes: bytes.len() as u64,
+            crc32: crc32fast::hash(&bytes),
+            rows,
+        });
+        self.snapshots.put(&path, bytes).await?;
+        done.tally.add(&std::mem::take(&mut work.delta.tally));
+        self.note(partition, done).await
+    }
+
+    async fn note(&self, partition: &TopicPartition, done: &Done) -> Result<(), BatchError> {
+        let path = Done::path(&partition.topic, partition.partition);
+        let json = serde_json::to_vec(done).map_err(|error| BatchError::write(&path, &error))?;
+        Ok(self.snapshots.put(&path, json).await?)
+    }
+
+    /// Writes all states of a partition: the parent's, those that were put aside and those in memory.
+    async fn write_states(
+        &self,
+        mut delta: Delta<K, A>,
+        partition: &TopicPartition,
+        parent: &[StateFile],
+        done: &Done,
+    ) -> Result<Vec<StateFile>, BatchError> {
+        let mut sources = Vec::new();
+        let mut states = States::default();
+        for file in parent {
+            states = self.snapshots.states(file, states).await?;
+        }
+        sources.push(Sorted::File(Arc::new(states)));
+        for file in &done.aside {
+            let states = self.snapshots.states(file, States::default()).await?;
+            sources.push(Sorted::File(Arc::new(states)));
+        }
+        let sorted = blocking(move || Ok::<_, BatchError>(delta.take_sorted())).await?;
+        sources.push(Sorted::Memory(sorted));
+        let mut merge = Merge::new(Arc::clone(&self.view), sources);
+        let mut files = Vec::new();
+        let (topic, number) = (&partition.topic, partition.partition);
+        let mut goes_on = true;
+        while goes_on {
+            let part = files.len();
+            let path = format!(
+                "state/{:020}-{}/{topic}-{number}-{part}.parquet",
+                self.snapshot, self.name
+            );
+            let failed = |error: &dyn std::fmt::Display| BatchError::write(&path, error);
+            let windowed = self.view.windows().is_some();
+            let footer = self.footer(partition);
+            let mut writer =
+                StatesWriter::new(windowed, &footer).map_err(|error| failed(&error))?;
+            let mut upload = self.snapshots.upload(&path).await?;
+            let mut size = 0;
+            while goes_on && size < FILE {
+                let stepped = blocking(move || {
+                    let goes_on = merge.step(STEP, &mut writer)?;
+                    let bytes = writer.take()?;
+                    Ok::<_, super::merge::MergeError>((merge, writer, goes_on, bytes))
+                });
+                let bytes;
+                (merge, writer, goes_on, bytes) = stepped.await.map_err(|error| failed(&error))?;
+                size += bytes.len() as u64;
+                if !bytes.is_empty() {
+                    upload.write(bytes).await?;
+                }
+            }
+            let rows = writer.rows();
+            let rest = writer.finish().map_err(|error| failed(&error))?;
+            upload.write(rest).await?;
+            let (bytes, crc32) = upload.finish().await?;
+            self.tell(0, rows);
+            files.push(StateFile {
+                path,
+                topic: topic.to_string(),
+                partition: number,
+                bytes,
+                crc32,
+                rows,
+            });
+        }
+        Ok(files)
+    }
+
+    /// What the footers of files of states say.
+    fn footer(&self, partition: &TopicPartition) -> Vec<(&'static str, String)> {
+        vec![
+            ("tidemark.view", self.view.name().to_owned()),
+            ("tidemark.fingerprint", self.view.fingerprint()),
+            ("tidemark.snapshot", self.snapshot.to_string()),
+            ("tidemark.topic", partition.topic.to_string()),
+            ("tidemark.partition", partition.partition.to_string()),
+        ]
+    }
+}
+
+/// A file of states that are put aside. Nobody is shown them.
+fn write_aside<K: Data, A: Aggregate>(
+    view: &View<K, A>,
+    states: &[(Vec<u8>, Vec<u8>)],
+) -> Result<(Vec<u8>, u64), parquet::errors::ParquetError> {
+    let mut writer = StatesWriter::new(view.windows().is_some(), &[])?;
+    for (key, state) in states {
+        let (key, window) = view.split(key);
+        writer.push(&Row {
+            key,
+            shown: "",
+            window,
+            state,
+            value: "",
+        })?;
+    }
+    let rows = writer.rows();
+    Ok((writer.finish()?, rows))
+}
+
+/// Does what takes a while where nobody waits for it.
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is being shut down, and this with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,231 @@
+//! What a batch run is to read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::serving::{Coverage, Manifest, SourcePartition};
+
+/// A source topic as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TopicBounds {
+    pub(crate) topic: String,
+    pub(crate) id: String,
+    /// In the order of their numbers.
+    pub(crate) partitions: Vec<PartitionBounds>,
+}
+
+/// A source partition as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartitionBounds {
+    pub(crate) partition: i32,
+    /// Where the log begins.
+    pub(crate) start: i64,
+    /// Its last stable offset: all transactions in front of it have ended.
+    pub(crate) end: i64,
+    /// The leader's epoch, -1 if it is not known.
+    pub(crate) epoch: i32,
+}
+
+/// What a run reads, and what it goes on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// The number that the snapshot is to have.
+    pub(crate) snapshot: u64,
+    /// The snapshot whose states it goes on from.
+    pub(crate) parent: Option<u64>,
+    pub(crate) topics: Vec<TopicPlan>,
+}
+
+/// What is read of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TopicPlan {
+    pub(crate) topic: String,
+    pub(crate) id: String,
+    pub(crate) ranges: Vec<Range>,
+}
+
+/// What is read of a partition: `[from, to)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Range {
+    pub(crate) partition: i32,
+    /// Where the snapshot's coverage begins.
+    pub(crate) begin: i64,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) log_start: i64,
+    pub(crate) epoch: i32,
+    /// Events in front of this offset are in files of earlier snapshots.
+    pub(crate) archived: i64,
+}
+
+/// Why a run cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Records behind the last snapshot are not in the log any more.
+    #[error(
+        "{topic}-{partition}: snapshot {snapshot} ends at offset {covered}, and the log begins at \
+         {log_start} only: the records between are lost to this view (retention is shorter than the time \
+         between batch runs). Compute it anew from what there is (--from-scratch): answers will then say \
+         that they begin at {log_start}"
+    )]
+    Hole {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The snapshot.
+        snapshot: u64,
+        /// Where it ends.
+        covered: i64,
+        /// Where the log begins.
+        log_start: i64,
+    },
+    /// The topic is not the one that the last snapshot was made of.
+    #[error(
+        "topic {topic} has been made again since snapshot {snapshot}: its offsets mean other records. \
+         Compute the view anew (--from-scratch)"
+    )]
+    OtherTopic {
+        /// The topic.
+        topic: String,
+        /// The snapshot.
+        snapshot: u64,
+    },
+    /// The log is shorter than it was.
+    #[error(
+        "{topic}-{partition} ends at offset {end}, in front of where snapshot {snapshot} ends, {covered}: \
+         the log has lost records that the snapshot has. Compute the view anew (--from-scratch)"
+    )]
+    Shrunk {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The snapshot.
+        snapshot: u64,
+        /// Where it ends.
+        covered: i64,
+        /// Where the log ends.
+        end: i64,
+    },
+}
+
+impl Plan {
+    /// Whether there is nothing to be read that the parent has not.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parent.is_some() && self.ranges().all(|(_, range)| range.from == range.to)
+    }
+
+    /// All ranges, with their topics' names.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (&str, &Range)> {
+        let topics = self.topics.iter();
+        topics.flat_map(|own| own.ranges.iter().map(|range| (&*own.topic, range)))
+    }
+}
+
+/// Plans a run: from where `parent` ends up to `cut`, or up to the end of what is not in the cut. `newest` is
+/// the newest snapshot there is, of whatever definition: files of raw events go on from there. What has the
+/// view's `fingerprint` is not gone back behind.
+pub(crate) fn plan(
+    bounds: &[TopicBounds],
+    parent: Option<&Manifest>,
+    newest: Option<&Manifest>,
+    fingerprint: &str,
+    cut: Option<&Coverage>,
+) -> Result<Plan, PlanError> {
+    let mut topics = Vec::new();
+    for own in bounds {
+        let topic = &own.topic;
+        if let Some(parent) = parent
+            && let Some(source) = parent.sources.iter().find(|source| source.topic == *topic)
+            && source.id != own.id
+        {
+            return Err(PlanError::OtherTopic {
+                topic: topic.clone(),
+                snapshot: parent.snapshot,
+            });
+        }
+        let newest_of = of_topic(own, newest);
+        // What is computed anew does not end in front of what is there.
+        let same = newest.is_some_and(|newest| newest.fingerprint == fingerprint);
+        let mut ranges = Vec::new();
+        for now in &own.partitions {
+            let PartitionBounds {
+                partition,
+                start,
+                end,
+                epoch,
+            } = *now;
+            let before = parent.and_then(|parent| {
+                let before = parent.partition(topic, partition)?;
+                Some((parent.snapshot, before))
+            });
+            let (begin, from) = match before {
+                Some((_, before)) => (before.begin, before.to),
+                None => (start, start),
+            };
+            if let Some((snapshot, before)) = before {
+                if end < before.to {
+                    return Err(PlanError::Shrunk {
+                        topic: topic.clone(),
+                        partition,
+                        snapshot,
+                        covered: before.to,
+                        end,
+                    });
+                }
+                if start > before.to {
+                    return Err(PlanError::Hole {
+                        topic: topic.clone(),
+                        partition,
+                        snapshot,
+                        covered: before.to,
+                        log_start: start,
+                    });
+                }
+            }
+            let wanted = match cut {
+                Some(cut) => cut.get(topic, partition).min(end),
+                None => end,
+            };
+            let newest = newest_of.get(&partition);
+            let least = newest
+                .filter(|_| same)
+                .map_or(from, |newest| newest.to.min(end));
+            ranges.push(Range {
+                partition,
+                begin,
+                from,
+                to: wanted.max(from).max(least),
+                log_start: start,
+                epoch,
+                archived: newest.map_or(start, |newest| newest.archived),
+            });
+        }
+        topics.push(TopicPlan {
+            topic: topic.clone(),
+            id: own.id.clone(),
+            ranges,
+        });
+    }
+    Ok(Plan {
+        snapshot: newest.map_or(1, |newest| newest.snapshot + 1),
+        parent: parent.map(|parent| parent.snapshot),
+        topics,
+    })
+}
+
+/// What the newest snapshot has of a topic's partitions.
+fn of_topic<'a>(
+    own: &TopicBounds,
+    newest: Option<&'a Manifest>,
+) -> BTreeMap<i32, &'a SourcePartition> {
+    let sources = newest.into_iter().flat_map(|newest| &newest.sources);
+    let same = sources.filter(|source| source.topic == own.topic && source.id == own.id);
+    let partitions = same.flat_map(|source| &source.partitions);
+    partitions.map(|own| (own.partition, own)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Coverage: how far the log is in an answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tidemark_client::TopicPartition;
+
+/// By source partition, the offset of the first record that is *not* in an answer, a snapshot or a cut.
+///
+/// JSON: `{"user_events": {"0": 120, "1": 98}}`. Text: `user_events:0:120,user_events:1:98`, in the order
+/// of topics and partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Coverage(BTreeMap<(String, i32), i64>);
+
+/// The most partitions that a coverage that is read may name: as many as a cluster of brokers should have.
+pub const MOST_PARTITIONS: usize = 200_000;
+
+/// Text that is no coverage.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCoverage {
+    /// A part that is not `topic:partition:offset`.
+    #[error(
+        "{part:?} is no part of a coverage: write topic:partition:offset, several separated by commas, \
+         with an offset of 0 or more"
+    )]
+    Part {
+        /// The part.
+        part: String,
+    },
+    /// A partition that is named twice.
+    #[error("{topic}-{partition} is named twice: name each partition once")]
+    Twice {
+        /// Its topic.
+        topic: String,
+        /// Its number.
+        partition: i32,
+    },
+    /// More partitions than there can be.
+    #[error("more than {MOST_PARTITIONS} partitions: name those that matter")]
+    TooLong,
+}
+
+impl Coverage {
+    /// Nothing of anything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How far that partition is covered: 0 if it is not named.
+    #[must_use]
+    pub fn get(&self, topic: &str, partition: i32) -> i64 {
+        // Looked up by a borrowed name: there are few topics, and their partitions lie together.
+        self.find(topic, partition).unwrap_or(0)
+    }
+
+    /// As [`Self::get`], `None` if the partition is not named.
+    #[must_use]
+    pub fn find(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.0.get(&(topic.to_owned(), partition)).copied()
+    }
+
+    /// Sets how far a partition is covered.
+    pub fn set(&mut self, topic: &str, partition: i32, offset: i64) {
+        self.0.insert((topic.to_owned(), partition), offset);
+    }
+
+    /// The partitions with their offsets, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, i32, i64)> {
+        let all = self.0.iter();
+        all.map(|((topic, partition), offset)| (&**topic, *partition, *offset))
+    }
+
+    /// How many partitions are named.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no partition is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this covers everything that `other` does.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        self.missing(other).next().is_none()
+    }
+
+    /// The partitions of `other` that this does not cover as far, with what is covered and what is asked
+    /// for.
+    pub fn missing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Missing> + 'a {
+        other.iter().filter_map(|(topic, partition, wanted)| {
+            let covered = self.get(topic, partition);
+            (covered < wanted).then(|| Missing {
+                partition: TopicPartition::new(topic, partition),
+                covered,
+                wanted,
+            })
+        })
+    }
+
+    /// How many offsets this is ahead of `other`, over all partitions.
+    #[must_use]
+    pub fn ahead_of(&self, other: &Self) -> u64 {
+        let parts = self.iter().map(|(topic, partition, offset)| {
+            let behind = other.get(topic, partition);
+            u64::try_from(offset.saturating_sub(behind)).unwrap_or(0)
+        });
+        parts.fold(0, u64::saturating_add)
+    }
+
+    /// The farther one of both for each partition.
+    pub fn extend(&mut self, other: &Self) {
+        for (topic, partition, offset) in other.iter() {
+            if self
+                .find(topic, partition)
+                .is_none_or(|covered| covered < offset)
+            {
+                self.set(topic, partition, offset);
+            }
+        }
+    }
+}
+
+/// A partition that is not covered as far as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// How far it is covered.
+    pub covered: i64,
+    /// How far it should be.
+    pub wanted: i64,
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (topic, partition, offset)) in self.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma}{topic}:{partition}:{offset}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Coverage {
+    type Err = BadCoverage;
+
+    /// Reads either form.
+    fn from_str(text: &str) -> Result<Self, BadCoverage> {
+        if text.trim_start().starts_with('{') {
+            return serde_json::from_str(text).map_err(|error| BadCoverage::Part {
+                part: format!("{text} ({error})"),
+            });
+        }
+        let mut coverage = Self::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            // Topics have no colons.
+            let bad = || BadCoverage::Part {
+                part: part.chars().take(200).collect(),
+            };
+            let mut words = part.trim().split(':');
+            let (Some(topic), Some(partition), Some(offset), None) =
+                (words.next(), words.next(), words.next(), words.next())
+            else {
+                return Err(bad());
+            };
+            coverage.put(topic, partition, offset.parse().map_err(|_| bad())?)?;
+        }
+        Ok(coverage)
+    }
+}
+
+impl Coverage {
+    fn put(&mut self, topic: &str, partition: &str, offset: i64) -> Result<(), BadCoverage> {
+        let number: Result<i32, _> = partition.parse();
+        let number = number.ok().filter(|number| *number >= 0 && offset >= 0);
+        let Some(number) = number.filter(|_| !topic.is_empty()) else {
+            return Err(BadCoverage::Part {
+                part: format!("{topic}:{partition}:{offset}"),
+            });
+        };
+        if self.len() >= MOST_PARTITIONS {
+            return Err(BadCoverage::TooLong);
+        }
+        match self.0.insert((topic.to_owned(), number), offset) {
+            None => Ok(()),
+            Some(_) => Err(BadCoverage::Twice {
+                topic: topic.to_owned(),
+                partition: number,
+            }),
+        }
+    }
+}
+
+impl Serialize for Coverage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut topics: BTreeMap<&str, BTreeMap<i32, i64>> = BTreeMap::new();
+        for (topic, partition, offset) in self.iter() {
+            topics.entry(topic).or_default().insert(partition, offset);
+        }
+        topics.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Coverage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let topics: BTreeMap<String, BTreeMap<String, i64>> =
+            Deserialize::deserialize(deserializer)?;
+        let mut coverage = Self::default();
+        for (topic, partitions) in &topics {
+            for (partition, offset) in partitions {
+                let put = coverage.put(topic, partition, *offset);
+                put.map_err(D::Error::custom)?;
+            }
+        }
+        Ok(coverage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn coverage(text: &str) -> Coverage {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn both_forms_are_read() {
+        let text = "clicks:0:7,clicks:10:9,user_events:2:0";
+        let json = r#"{"clicks":{"0":7,"10":9},"user_events":{"2":0}}"#;
+        assert_eq!(coverage(text), coverage(json));
+        assert_eq!(coverage(json).to_string(), text);
+        assert_eq!(serde_json::to_string(&coverage(text)).unwrap(), json);
+        assert_eq!(coverage(""), Coverage::new());
+        assert_eq!(coverage("{}"), Coverage::new());
+    }
+
+    #[test]
+    fn what_is_no_coverage_is_told() {
+        let bad = [
+            "a",
+            "a:0",
+            "a:0:x",
+            "a:x:0",
+            "a:0:-1",
+            "a:-1:0",
+            ":0:0",
+            "a:0:1:2",
+            "a:99999999999:0",
+            "{",
+            r#"{"a":3}"#,
+            r#"{"a":{"x":3}}"#,
+            r#"{"a":{"0":-3}}"#,
+            r#"{"":{"0":3}}"#,
+        ];
+        for text in bad {
+            let error = text.parse::<Coverage>().unwrap_err();
+            assert!(matches!(error, BadCoverage::Part { .. }), "{text}: {error}");
+        }
+        let twice = "a:0:1,a:0:2".parse::<Coverage>().unwrap_err();
+        assert_eq!(
+            twice.to_string(),
+            "a-0 is named twice: name each partition once"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_both_numbers() {
+        let (have, want) = (coverage("a:0:5,a:1:9"), coverage("a:0:7,a:1:9,b:0:1"));
+        let missing: Vec<_> = have.missing(&want).collect();
+        let expected =
+            [("a", 0, 5, 7), ("b", 0, 0, 1)].map(|(topic, number, covered, wanted)| Missing {
+                partition: TopicPartition::new(topic, number),
+                covered,
+                wanted,
+            });
+        assert_eq!(missing, expected);
+        assert!(!have.includes(&want));
+        assert_eq!((have.ahead_of(&want), want.ahead_of(&have)), (0, 3));
+        let mut both = have.clone();
+        both.extend(&want);
+        assert!(both.includes(&have) && both.includes(&want));
+        assert_eq!(both, want);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(parts in proptest::collection::btree_map(
+            ("[a-z._-]{1,5}", 0_i32..50), 0_i64.., 0..20,
+        )) {
+            let mut written = Coverage::new();
+            for ((topic, partition), offset) in &parts {
+                written.set(topic, *partition, *offset);
+            }
+            prop_assert_eq!(&coverage(&written.to_string()), &written);
+            prop_assert_eq!(&coverage(&serde_json::to_string(&written).unwrap()), &written);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,40}") {
+            let _ = text.parse::<Coverage>();
+        }
+    }
+}

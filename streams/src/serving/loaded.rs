@@ -1,0 +1,75 @@
+//! A snapshot in memory.
+
+use std::collections::BTreeMap;
+
+use super::aggregate::Aggregate;
+use super::kept;
+use super::snapshot::{Manifest, SnapshotError, Snapshots, States};
+use super::view::View;
+use crate::data::{Data, DataError};
+
+/// A source partition: the topic's number among those of the view, and its own.
+pub(crate) type Part = (usize, i32);
+
+/// A snapshot whose files have all been read and checked.
+pub(crate) struct Loaded {
+    pub(crate) manifest: Manifest,
+    parts: BTreeMap<Part, States>,
+}
+
+impl Loaded {
+    /// Reads all files of a snapshot.
+    pub(crate) async fn read<K: Data, A: Aggregate>(
+        view: &View<K, A>,
+        snapshots: &Snapshots,
+        manifest: Manifest,
+    ) -> Result<Self, SnapshotError> {
+        let mut parts = BTreeMap::new();
+        for (number, topic) in view.topics().enumerate() {
+            let files = manifest.states.iter().filter(|file| file.topic == topic);
+            for file in files {
+                let part = (number, file.partition);
+                let before = parts.remove(&part).unwrap_or_default();
+                parts.insert(part, snapshots.states(file, before).await?);
+            }
+        }
+        Ok(Self { manifest, parts })
+    }
+
+    /// Where its coverage of a partition ends; `None` if it has nothing of it, because there was no such
+    /// partition.
+    pub(crate) fn end(&self, topic: &str, partition: i32) -> Option<i64> {
+        Some(self.manifest.partition(topic, partition)?.to)
+    }
+
+    /// The states of a partition; `None` if there are none.
+    pub(crate) fn states(&self, part: Part) -> Option<&States> {
+        self.parts.get(&part)
+    }
+
+    /// The state of a key.
+    pub(crate) fn get<K: Data, A: Aggregate>(
+        &self,
+        view: &View<K, A>,
+        part: Part,
+        key: &[u8],
+    ) -> Result<Option<A::State>, DataError> {
+        let Some(states) = self.states(part) else {
+            return Ok(None);
+        };
+        match states.find(|own| view.order(own, key)) {
+            Ok(at) => kept::read(states.states.get(at)).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parts.values().map(States::size).sum()
+    }
+
+    /// How many states it has.
+    pub(crate) fn len(&self) -> usize {
+        self.parts.values().map(|states| states.keys.len()).sum()
+    }
+}

@@ -1,0 +1,298 @@
+//! The merge of a snapshot with what is newer, partition by partition.
+
+mod answer;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use super::Coverage;
+use super::aggregate::Aggregate;
+use super::kept::Kept;
+use super::loaded::{Loaded, Part};
+use super::speed::segments::{Fit, Segments};
+use super::view::View;
+use crate::data::Data;
+
+pub use answer::QueryError;
+pub(crate) use answer::{Ask, Merged};
+
+/// What the speed layer has of a partition. It is written by the partition's task, and read by whoever asks.
+pub(crate) struct Live<S> {
+    pub(crate) segments: RwLock<Segments<Kept<S>>>,
+    /// When the task last knew that there is no more in the log, by the wall clock; or the time of the last
+    /// record that it has read, as long as there is.
+    pub(crate) fresh: std::sync::atomic::AtomicI64,
+}
+
+/// What an instance answers with: snapshots, and the segments of those partitions whose tasks it has.
+pub(crate) struct Site<K, A: Aggregate> {
+    pub(crate) view: Arc<View<K, A>>,
+    current: ArcSwapOption<Loaded>,
+    /// The last ones, which callers may still ask for; the current one is the last of them.
+    held: Mutex<Vec<Arc<Loaded>>>,
+    /// All that somebody may still read with.
+    known: Mutex<Vec<Weak<Loaded>>>,
+    hold: usize,
+    /// Segments behind it stay.
+    floor: Mutex<Option<Coverage>>,
+    parts: RwLock<BTreeMap<Part, Arc<Live<A::State>>>>,
+    /// How many partitions each topic has.
+    counts: RwLock<Vec<i32>>,
+    /// Told when something has been read, or a snapshot is there.
+    pub(crate) changed: Notify,
+    /// One switch at a time.
+    switch: Mutex<()>,
+}
+
+/// Why a snapshot cannot be read with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// The records between are in neither.
+    #[error(
+        "{topic}-{partition}: the snapshot ends at offset {end}, and the speed layer begins at {begin} only: \
+         the records between are in neither. A newer snapshot closes the gap"
+    )]
+    Hole {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where the snapshot ends.
+        end: i64,
+        /// Where the speed layer begins.
+        begin: i64,
+    },
+    /// It does not end at a cut.
+    #[error(
+        "{topic}-{partition}: the snapshot ends at offset {end}, amid the segment that begins at {from}: it \
+         was not made at a cut that this speed layer has announced"
+    )]
+    Amid {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where the snapshot ends.
+        end: i64,
+        /// Where the segment begins.
+        from: i64,
+    },
+    /// It is older than the one that is used.
+    #[error("snapshot {snapshot} is not newer than snapshot {current}, which is used already")]
+    NotNewer {
+        /// The snapshot.
+        snapshot: u64,
+        /// The one that is used.
+        current: u64,
+    },
+    /// Another view's.
+    #[error("it is a snapshot of {found}, and the view is {wanted}")]
+    OtherView {
+        /// What it is a snapshot of.
+        found: String,
+        /// What the view is.
+        wanted: String,
+    },
+}
+
+impl<K: Data, A: Aggregate> Site<K, A> {
+    /// Without a snapshot and without partitions. Callers may ask for the last `hold` snapshots.
+    pub(crate) fn new(view: Arc<View<K, A>>, hold: usize) -> Self {
+        Self {
+            view,
+            current: ArcSwapOption::empty(),
+            held: Mutex::default(),
+            known: Mutex::default(),
+            hold: hold.max(1),
+            floor: Mutex::default(),
+            parts: RwLock::default(),
+            counts: RwLock::default(),
+            changed: Notify::new(),
+            switch: Mutex::default(),
+        }
+    }
+
+    /// Tells how many partitions each topic has: an answer has all of them, or is none.
+    pub(crate) fn set_counts(&self, counts: Vec<i32>) {
+        *self.counts.write() = counts;
+    }
+
+    /// A partition's task is here from now on.
+    pub(crate) fn enter(
+        &self,
+        part: Part,
+        live: Arc<Live<A::State>>,
+        wall: i64,
+    ) -> Result<(), Unfit> {
+        let _one = self.switch.lock();
+        let fits = match self.current.load_full() {
+            Some(loaded) => self.reach(part, &live, &loaded, wall),
+            None => Ok(()),
+        };
+        self.parts.write().insert(part, live);
+        fits
+    }
+
+    /// A partition's task has gone.
+    pub(crate) fn leave(&self, part: Part, live: &Arc<Live<A::State>>) {
+        let mut parts = self.parts.write();
+        // Another one may have come in the meantime.
+        if parts
+            .get(&part)
+            .is_some_and(|known| Arc::ptr_eq(known, live))
+        {
+            parts.remove(&part);
+        }
+    }
+
+    fn topic(&self, number: usize) -> &str {
+        self.view.topics().nth(number).unwrap_or_default()
+    }
+
+    fn reach(
+        &self,
+        part: Part,
+        live: &Live<A::State>,
+        loaded: &Loaded,
+        wall: i64,
+    ) -> Result<(), Unfit> {
+        let (topic, partition) = (self.topic(part.0), part.1);
+        let Some(end) = loaded.end(topic, partition) else {
+            return Ok(());
+        };
+        let mut segments = live.segments.write();
+        let reached = segments.reach(end, wall);
+        reached.map_err(|fit| unfit(topic, partition, end, fit, segments.begin()))
+    }
+
+    /// Reads with that snapshot from now on. Whoever is reading goes on with the one that it has begun with.
+    ///
+    /// # Errors
+    ///
+    /// If it does not fit to what the speed layer has; then everything stays as it is.
+    ///
+    /// Segments behind `floor` stay, too: where the snapshot in front of this one ends, so that a restart can
+    /// go back to that one if this one's files should be damaged.
+    pub(crate) fn switch(
+        &self,
+        loaded: Loaded,
+        floor: Option<Coverage>,
+        wall: i64,
+    ) -> Result<Arc<Loaded>, Unfit> {
+        let _one = self.switch.lock();
+        if loaded.manifest.fingerprint != self.view.fingerprint() {
+            return Err(Unfit::OtherView {
+                found: loaded.manifest.definition.clone(),
+                wanted: self.view.definition(),
+            });
+        }
+        if let Some(current) = self.current.load_full() {
+            let (snapshot, current) = (loaded.manifest.snapshot, current.manifest.snapshot);
+            if snapshot <= current {
+                return Err(Unfit::NotNewer { snapshot, current });
+            }
+        }
+        let loaded = Arc::new(loaded);
+        let parts = self.parts();
+        // No record comes between finding out that it fits everywhere and reading with it. Tasks and readers
+        // hold one of these locks at a time, and switches take turns.
+        let mut locked = Vec::new();
+        for (part, live) in &parts {
+            let (topic, partition) = (self.topic(part.0), part.1);
+            let Some(end) = loaded.end(topic, partition) else {
+                continue;
+            };
+            let segments = live.segments.write();
+            let fit = segments.fit(end);
+            if matches!(fit, Fit::Hole | Fit::Amid { .. }) {
+                return Err(unfit(topic, partition, end, fit, segments.begin()));
+            }
+            locked.push((segments, end));
+        }
+        for (segments, end) in &mut locked {
+            let reached = segments.reach(*end, wall);
+            debug_assert_eq!(reached, Ok(()), "it fitted under the same lock");
+        }
+        self.current.store(Some(Arc::clone(&loaded)));
+        drop(locked);
+        self.known.lock().push(Arc::downgrade(&loaded));
+        *self.floor.lock() = floor;
+        {
+            let mut held = self.held.lock();
+            held.push(Arc::clone(&loaded));
+            let old = held.len().saturating_sub(self.hold);
+            held.drain(..old);
+        }
+        self.drop_unused(&parts);
+        self.changed.notify_waiters();
+        Ok(loaded)
+    }
+
+    /// Drops segments that no snapshot needs which anybody can still read with.
+    pub(crate) fn sweep(&self) {
+        let _one = self.switch.lock();
+        self.drop_unused(&self.parts());
+    }
+
+    fn drop_unused(&self, parts: &[(Part, Arc<Live<A::State>>)]) {
+        let used: Vec<Arc<Loaded>> = {
+            let mut known = self.known.lock();
+            known.retain(|loaded| loaded.strong_count() > 0);
+            known.iter().filter_map(Weak::upgrade).collect()
+        };
+        let floor = self.floor.lock().clone();
+        for (part, live) in parts {
+            let (topic, partition) = (self.topic(part.0), part.1);
+            let ends = used.iter().map(|loaded| loaded.end(topic, partition));
+            let floor = floor.iter().map(|floor| floor.find(topic, partition));
+            // A snapshot without the partition needs everything.
+            let Some(Some(lowest)) = ends.chain(floor).min() else {
+                continue;
+            };
+            let gone = live.segments.write().drop_below(lowest);
+            drop(gone);
+        }
+    }
+
+    /// The snapshot that is read with.
+    pub(crate) fn current(&self) -> Option<Arc<Loaded>> {
+        self.current.load_full()
+    }
+
+    /// The snapshots that can be asked for, the oldest first.
+    pub(crate) fn held(&self) -> Vec<u64> {
+        let held = self.held.lock();
+        held.iter().map(|loaded| loaded.manifest.snapshot).collect()
+    }
+
+    /// The partitions that are here.
+    pub(crate) fn parts(&self) -> Vec<(Part, Arc<Live<A::State>>)> {
+        let parts = self.parts.read();
+        parts
+            .iter()
+            .map(|(part, live)| (*part, Arc::clone(live)))
+            .collect()
+    }
+}
+
+fn unfit(topic: &str, partition: i32, end: i64, fit: Fit, begin: i64) -> Unfit {
+    let topic = topic.to_owned();
+    match fit {
+        Fit::Amid { from } => Unfit::Amid {
+            topic,
+            partition,
+            end,
+            from,
+        },
+        _ => Unfit::Hole {
+            topic,
+            partition,
+            end,
+            begin,
+        },
+    }
+}

@@ -1,0 +1,171 @@
+//! Answers: the state of a key, put together of its parts.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tidemark_client::TopicPartition;
+
+use super::{Loaded, Part, Site};
+use crate::data::{Data, DataError};
+use crate::serving::Coverage;
+use crate::serving::aggregate::Aggregate;
+
+/// What a caller asks for beside a key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ask {
+    /// The snapshot to read with, instead of the newest.
+    pub(crate) snapshot: Option<u64>,
+}
+
+/// A state, and what it is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Merged<S> {
+    /// What the snapshot has; `None` if it has nothing of the key.
+    pub(crate) batch: Option<S>,
+    /// What is newer.
+    pub(crate) speed: Option<S>,
+    /// Where the answer's coverage begins.
+    pub(crate) begin: Coverage,
+    /// The first offsets that are not in it.
+    pub(crate) coverage: Coverage,
+    /// The snapshot; `None` if there is none yet.
+    pub(crate) snapshot: Option<u64>,
+    /// When the oldest of its parts was known to be up to date, in milliseconds since 1970.
+    pub(crate) fresh: i64,
+}
+
+impl<S: Clone> Merged<S> {
+    /// The whole state.
+    pub(crate) fn whole<A: Aggregate<State = S>>(&self, aggregate: &A) -> Option<S> {
+        match (self.batch.clone(), self.speed.clone()) {
+            (Some(mut batch), Some(speed)) => {
+                aggregate.merge(&mut batch, speed);
+                Some(batch)
+            }
+            (batch, speed) => batch.or(speed),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// A partition's task is on another instance, or nowhere yet.
+    #[error(
+        "{0} is not read by this instance (or not yet): an answer without it would have a gap. Ask again, or \
+         ask the instance that reads it"
+    )]
+    Elsewhere(TopicPartition),
+    /// What the speed layer has does not begin where the snapshot ends.
+    #[error(
+        "{partition}: snapshot {snapshot} ends at offset {end}, and the speed layer has no segment that \
+         begins there: an answer would have a gap. It is there again with the next snapshot"
+    )]
+    Gap {
+        /// The partition.
+        partition: TopicPartition,
+        /// The snapshot.
+        snapshot: u64,
+        /// Where it ends.
+        end: i64,
+    },
+    /// The snapshot cannot be asked for.
+    #[error("snapshot {asked} cannot be read with: {held:?} can")]
+    NoSnapshot {
+        /// The one that was asked for.
+        asked: u64,
+        /// Those that can be.
+        held: Vec<u64>,
+    },
+    /// A state cannot be read.
+    #[error("a state of the snapshot cannot be read: {0}")]
+    State(DataError),
+}
+
+impl<K: Data, A: Aggregate> Site<K, A> {
+    /// The snapshot that is to be read with.
+    pub(crate) fn pinned(&self, ask: &Ask) -> Result<Option<Arc<Loaded>>, QueryError> {
+        let Some(asked) = ask.snapshot else {
+            return Ok(self.current());
+        };
+        let held = self.held.lock();
+        let found = held.iter().find(|loaded| loaded.manifest.snapshot == asked);
+        match found {
+            Some(found) => Ok(Some(Arc::clone(found))),
+            None => Err(QueryError::NoSnapshot {
+                asked,
+                held: held.iter().map(|loaded| loaded.manifest.snapshot).collect(),
+            }),
+        }
+    }
+
+    /// The state of a key, from its bytes.
+    pub(crate) fn get(&self, key: &[u8], ask: &Ask) -> Result<Merged<A::State>, QueryError> {
+        let loaded = self.pinned(ask)?;
+        let aggregate = self.view.aggregate();
+        let mut merged = Merged {
+            batch: None,
+            speed: None,
+            begin: Coverage::new(),
+            coverage: Coverage::new(),
+            snapshot: loaded.as_ref().map(|loaded| loaded.manifest.snapshot),
+            fresh: i64::MAX,
+        };
+        let counts = self.counts.read().clone();
+        for (number, topic) in self.view.topics().enumerate() {
+            for partition in 0..counts.get(number).copied().unwrap_or(0) {
+                let part = (number, partition);
+                if let Some(loaded) = &loaded {
+                    let state = loaded.get(&self.view, part, key);
+                    let state = state.map_err(QueryError::State)?;
+                    add(aggregate, &mut merged.batch, state);
+                }
+                self.add_speed(topic, part, loaded.as_deref(), key, &mut merged)?;
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Adds what is newer than the snapshot.
+    fn add_speed(
+        &self,
+        topic: &str,
+        part: Part,
+        loaded: Option<&Loaded>,
+        key: &[u8],
+        merged: &mut Merged<A::State>,
+    ) -> Result<(), QueryError> {
+        let partition = || TopicPartition::new(topic, part.1);
+        let live = self.parts.read().get(&part).cloned();
+        let live = live.ok_or_else(|| QueryError::Elsewhere(partition()))?;
+        let segments = live.segments.read();
+        let own = loaded.and_then(|loaded| loaded.manifest.partition(topic, part.1));
+        let (begin, end) = own.map_or((segments.begin(), segments.begin()), |own| {
+            (own.begin, own.to)
+        });
+        let Some(run) = segments.behind(end) else {
+            return Err(QueryError::Gap {
+                partition: partition(),
+                snapshot: loaded.map_or(0, |loaded| loaded.manifest.snapshot),
+                end,
+            });
+        };
+        let hash = segments.hash(key);
+        for segment in run.iter() {
+            let state = segment.get(hash, key).map(|state| state.0.clone());
+            add(self.view.aggregate(), &mut merged.speed, state);
+        }
+        merged.begin.set(topic, part.1, begin);
+        merged.coverage.set(topic, part.1, run.to);
+        merged.fresh = merged.fresh.min(live.fresh.load(Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+fn add<A: Aggregate>(aggregate: &A, sum: &mut Option<A::State>, state: Option<A::State>) {
+    match (sum.as_mut(), state) {
+        (Some(sum), Some(state)) => aggregate.merge(sum, state),
+        (None, state) => *sum = state,
+        (Some(_), None) => {}
+    }
+}

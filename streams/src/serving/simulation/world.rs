@@ -1,0 +1,675 @@
+//! What happens, step by step, and what has to be so after each.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use parking_lot::RwLock;
+
+use super::log::{MemoryLog, Partition, TOPIC};
+use super::mortal::Mortal;
+use super::places::{Free, Places};
+use crate::data::Payload;
+use crate::record::{Headers, Record};
+use crate::serving::batch::{BatchConfig, BatchError, BatchOutcome, Job, PlanError};
+use crate::serving::kept::Kept;
+use crate::serving::loaded::Loaded;
+use crate::serving::merged::{Ask, Live, QueryError, Site};
+use crate::serving::snapshot::Snapshots;
+use crate::serving::speed::cut_rule::CutRule;
+use crate::serving::speed::segments::Segments;
+use crate::serving::view::{Raw, Scratch, View};
+use crate::serving::{Coverage, Keyed};
+use crate::state::Entry;
+
+const KEYS: u8 = 4;
+const CUT: CutRule = CutRule {
+    every: 0,
+    records: 0,
+};
+
+type Key = Bytes;
+
+/// How often what has happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    answers: u64,
+    with_both: u64,
+    gaps: u64,
+    switches: u64,
+    unfit: u64,
+    ahead: u64,
+    published: u64,
+    died: u64,
+    resumed: u64,
+    holes: u64,
+    crashes: u64,
+    lost_races: u64,
+}
+
+impl Seen {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.answers += other.answers;
+        self.with_both += other.with_both;
+        self.gaps += other.gaps;
+        self.switches += other.switches;
+        self.unfit += other.unfit;
+        self.ahead += other.ahead;
+        self.published += other.published;
+        self.died += other.died;
+        self.resumed += other.resumed;
+        self.holes += other.holes;
+        self.crashes += other.crashes;
+        self.lost_races += other.lost_races;
+    }
+
+    /// Each of it has happened, and often enough.
+    pub(super) fn check(&self, schedules: u64) {
+        assert!(self.answers > schedules * 50, "{self:?}");
+        assert!(self.with_both > schedules * 10, "{self:?}");
+        assert!(self.answers > self.gaps * 10, "{self:?}");
+        let each = [
+            self.switches,
+            self.unfit,
+            self.ahead,
+            self.published,
+            self.died,
+            self.resumed,
+            self.holes,
+            self.crashes,
+            self.lost_races,
+        ];
+        assert!(each.iter().all(|count| *count > schedules / 10), "{self:?}");
+    }
+}
+
+/// Small, and the same everywhere (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+
+    fn within(&mut self, range: Range<i64>) -> i64 {
+        range.start + self.below((range.end - range.start).max(1) as u64) as i64
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// What of a partition has been committed: its changelog and its position.
+#[derive(Clone, Default)]
+struct Durable {
+    told: BTreeMap<Vec<u8>, Vec<u8>>,
+    position: i64,
+    /// The cuts that have been announced.
+    cuts: Vec<i64>,
+}
+
+/// A partition's task.
+struct Task {
+    live: Arc<Live<Places>>,
+    position: i64,
+    node: usize,
+}
+
+pub(super) struct World {
+    seed: u64,
+    chance: Chance,
+    log: Arc<MemoryLog>,
+    view: Arc<View<Key, Free>>,
+    nodes: Vec<Arc<Site<Key, Free>>>,
+    durable: Vec<Durable>,
+    tasks: Vec<Task>,
+    store: Arc<Mortal>,
+    snapshots: Snapshots,
+    runs: u64,
+    seen: Seen,
+    /// What has been done, for whoever reads a failure.
+    story: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut chance = Chance(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x1234_5678);
+        let partitions = 1 + chance.below(3) as usize;
+        let log = Arc::new(MemoryLog::default());
+        *log.0.lock() = vec![Partition::default(); partitions];
+        let view = View::new("places", 1, Free).source(TOPIC, |record: Record<Key, Key>| {
+            [Keyed::new(record.key, ())]
+        });
+        let view = Arc::new(view);
+        let nodes = (0..1 + chance.below(2)).map(|_| site(&view, partitions));
+        let nodes = nodes.collect();
+        let store = Arc::new(Mortal::default());
+        let snapshots = Snapshots::new(Arc::<Mortal>::clone(&store), Path::default(), "places");
+        let mut world = Self {
+            seed,
+            chance,
+            log,
+            view,
+            nodes,
+            durable: vec![Durable::default(); partitions],
+            tasks: Vec::new(),
+            store,
+            snapshots: snapshots.unwrap(),
+            runs: 0,
+            seen: Seen::default(),
+            story: Vec::new(),
+        };
+        for partition in 0..partitions {
+            let task = world.restored(partition, 0);
+            world.tasks.push(task);
+        }
+        world.enter_all();
+        world
+    }
+
+    /// A task as it is after a start, on that node.
+    fn restored(&self, partition: usize, node: usize) -> Task {
+        let durable = &self.durable[partition];
+        let mut segments = Segments::new(0, self.seed, 0);
+        for (key, value) in &durable.told {
+            let value = Some(&value[..]);
+            segments.restore(Entry { key, value }).unwrap();
+        }
+        segments.restored();
+        // Where it has never been it begins with what is there.
+        let start = self.log.start(partition as i32);
+        if durable.told.is_empty() {
+            segments.begin_at(start);
+        }
+        assert!(durable.position >= start || durable.told.is_empty());
+        Task {
+            position: durable.position.max(start),
+            live: Arc::new(Live {
+                segments: RwLock::new(segments),
+                fresh: AtomicI64::new(0),
+            }),
+            node,
+        }
+    }
+
+    fn enter_all(&mut self) {
+        for partition in 0..self.tasks.len() {
+            self.enter(partition);
+        }
+    }
+
+    fn enter(&mut self, partition: usize) {
+        let task = &self.tasks[partition];
+        let live = Arc::clone(&task.live);
+        if self.nodes[task.node]
+            .enter((0, partition as i32), live, 0)
+            .is_err()
+        {
+            self.seen.unfit += 1;
+        }
+    }
+
+    /// Does so many things, and looks at the answers after each.
+    pub(super) async fn run(mut self, steps: usize) -> Seen {
+        for step in 0..steps {
+            let what = self.chance.below(100);
+            self.story.push(format!("{step}: {what}"));
+            match what {
+                0..22 => self.append(),
+                22..30 => self.settle_transactions(),
+                30..58 => self.read(),
+                58..68 => self.commit(),
+                68..74 => self.cut(),
+                74..79 => self.crash().await,
+                79..83 => self.rebalance(),
+                83..90 => self.batch().await,
+                90..97 => self.load().await,
+                97..98 => self.truncate().await,
+                _ => self.nodes.iter().for_each(|node| node.sweep()),
+            }
+            self.look();
+        }
+        self.settle().await;
+        self.seen
+    }
+
+    fn partition(&mut self) -> usize {
+        self.chance.below(self.tasks.len() as u64) as usize
+    }
+
+    fn append(&mut self) {
+        let partition = self.partition();
+        for _ in 0..1 + self.chance.below(6) {
+            let nothing = self.chance.one_in(6);
+            let key = self.chance.below(u64::from(KEYS)) as u8;
+            let mut log = self.log.0.lock();
+            log[partition].entries.push((!nothing).then_some(key));
+        }
+        if !self.chance.one_in(4) {
+            let mut log = self.log.0.lock();
+            log[partition].stable = log[partition].entries.len() as i64;
+        }
+    }
+
+    fn settle_transactions(&mut self) {
+        let partition = self.partition();
+        let abort = self.chance.one_in(3);
+        let mut log = self.log.0.lock();
+        let own = &mut log[partition];
+        if abort {
+            let stable = own.stable as usize;
+            own.entries[stable..]
+                .iter_mut()
+                .for_each(|entry| *entry = None);
+        }
+        own.stable = own.entries.len() as i64;
+    }
+
+    fn read(&mut self) {
+        let partition = self.partition();
+        self.read_of(partition);
+    }
+
+    /// A task reads on.
+    fn read_of(&mut self, partition: usize) {
+        let task = &mut self.tasks[partition];
+        let stable = self.log.stable(partition as i32);
+        let to = stable.min(task.position + 1 + self.chance.below(8) as i64);
+        let mut scratch = Scratch::default();
+        let mut segments = task.live.segments.write();
+        for (offset, key) in self.log.records(partition as i32, task.position, to) {
+            let key = [key];
+            let raw = Raw {
+                partition: partition as i32,
+                offset,
+                timestamp: offset * 1_000,
+                key: Payload::new(Some(&key)),
+                value: Payload::new(Some(b"v")),
+                headers: Headers::default(),
+            };
+            segments.record(offset, |adding| {
+                let read = self.view.read(0, &raw, &mut scratch, |key, place, event| {
+                    use crate::serving::aggregate::Aggregate;
+                    adding.add(key, place.time, |state| {
+                        let state = state.get_or_insert_with(|| Kept(Free.empty()));
+                        Free.add(event, place, &mut state.0);
+                    });
+                });
+                read.unwrap();
+            });
+        }
+        task.position = task.position.max(to);
+        segments.pass(task.position);
+    }
+
+    fn cut(&mut self) {
+        let partition = self.partition();
+        let mut segments = self.tasks[partition].live.segments.write();
+        segments.cut_if_due(&CUT, 0);
+    }
+
+    /// What has changed and the position are saved together; then the cuts are announced.
+    fn commit(&mut self) {
+        let partition = self.partition();
+        self.commit_of(partition);
+    }
+
+    fn commit_of(&mut self, partition: usize) {
+        let task = &self.tasks[partition];
+        let durable = &mut self.durable[partition];
+        let mut segments = task.live.segments.write();
+        segments
+            .take_changes(&mut |entry| {
+                let value = entry.value.unwrap().to_vec();
+                durable.told.insert(entry.key.to_vec(), value);
+                true
+            })
+            .unwrap();
+        durable.position = task.position;
+        durable.cuts = segments.cuts();
+    }
+
+    /// A node is gone with all that it had not saved; another one takes its tasks, or it comes back.
+    async fn crash(&mut self) {
+        self.seen.crashes += 1;
+        let node = self.chance.below(self.nodes.len() as u64) as usize;
+        if self.chance.one_in(2) {
+            // The process itself: it begins with the newest snapshot.
+            self.nodes[node] = site(&self.view, self.tasks.len());
+            let back = usize::from(self.chance.one_in(4));
+            self.load_on(node, back).await;
+        }
+        for partition in 0..self.tasks.len() {
+            if self.tasks[partition].node != node {
+                continue;
+            }
+            let old = Arc::clone(&self.tasks[partition].live);
+            self.nodes[node].leave((0, partition as i32), &old);
+            let other = self.chance.below(self.nodes.len() as u64) as usize;
+            self.tasks[partition] = self.restored(partition, other);
+            self.enter(partition);
+        }
+    }
+
+    /// A task moves, saved.
+    fn rebalance(&mut self) {
+        let partition = self.partition();
+        self.commit_of(partition);
+        let old = &self.tasks[partition];
+        self.nodes[old.node].leave((0, partition as i32), &old.live);
+        let other = self.chance.below(self.nodes.len() as u64) as usize;
+        self.tasks[partition] = self.restored(partition, other);
+        self.enter(partition);
+    }
+
+    /// A batch run, which may die at any step.
+    async fn batch(&mut self) {
+        let mut cut = Coverage::new();
+        for (partition, durable) in self.durable.iter().enumerate() {
+            // Mostly the last cut; a run that was slow has an older one.
+            let back = self.chance.below(3) as usize;
+            let cuts = &durable.cuts;
+            let at = cuts.len().saturating_sub(1 + back.min(1));
+            cut.set(TOPIC, partition as i32, cuts.get(at).copied().unwrap_or(0));
+        }
+        let cut = (!self.chance.one_in(8)).then_some(cut);
+        let scratch = self.chance.one_in(6);
+        let limit = self.chance.one_in(3).then(|| self.chance.below(14));
+        let twice = self.chance.one_in(4);
+        self.store.live(limit);
+        let result = self.batch_of(cut.as_ref(), scratch).await;
+        match result {
+            Ok(BatchOutcome::Published(_)) => self.seen.published += 1,
+            Ok(BatchOutcome::NothingNew { .. }) => {}
+            Err(BatchError::Plan(PlanError::Hole { .. })) => {
+                assert!(!scratch);
+                self.seen.holes += 1;
+            }
+            Err(error) => {
+                assert!(limit.is_some(), "{error}");
+                self.seen.died += 1;
+            }
+        }
+        self.store.live(None);
+        if limit.is_some() && self.chance.one_in(2) {
+            let before = self.store.unfinished().await;
+            match self.batch_of(cut.as_ref(), scratch).await {
+                Ok(_) => self.seen.resumed += u64::from(before),
+                Err(BatchError::Plan(PlanError::Hole { .. })) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        if twice {
+            self.race().await;
+        }
+        self.check_files().await;
+    }
+
+    async fn batch_of(
+        &mut self,
+        cut: Option<&Coverage>,
+        from_scratch: bool,
+    ) -> Result<BatchOutcome, BatchError> {
+        self.runs += 1;
+        let config = BatchConfig::new()
+            .workers(1 + self.chance.below(2) as usize)
+            .checkpoint(1 + self.chance.below(20))
+            .keep(2)
+            .from_scratch(from_scratch);
+        let job = Job {
+            view: &self.view,
+            snapshots: &self.snapshots,
+            config: &config,
+            name: format!("{:08x}", self.runs),
+            created: self.runs as i64,
+            seed: self.seed,
+        };
+        job.run(&self.log, cut).await
+    }
+
+    /// Two runs at once: another one publishes while this one is at work.
+    async fn race(&mut self) {
+        (0..4).for_each(|_| self.append());
+        let numbers = self.snapshots.numbers().await.unwrap();
+        let next = numbers.last().map_or(1, |last| last + 1);
+        let Some(last) = numbers.last() else {
+            return;
+        };
+        let mut other = self.snapshots.manifest(*last).await.unwrap();
+        other.parent = Some(*last);
+        (other.snapshot, other.run, other.events) = (next, "other".to_owned(), Vec::new());
+        for source in &mut other.sources {
+            source
+                .partitions
+                .iter_mut()
+                .for_each(|own| own.from = own.to);
+        }
+        self.store.before_manifest(next, other.to_json());
+        match self.batch_of(None, false).await {
+            Err(BatchError::Snapshot(error)) => {
+                assert!(error.to_string().contains("is there already"), "{error}");
+                self.seen.lost_races += 1;
+            }
+            Ok(BatchOutcome::NothingNew { .. }) | Err(BatchError::Plan(_)) => {}
+            other => panic!("{other:?}"),
+        }
+        self.store.calm();
+    }
+
+    /// Files of raw events have every record up to the newest snapshot once, those of runs that died not
+    /// counted; and no file is there that nobody knows.
+    async fn check_files(&mut self) {
+        let numbers = self.snapshots.numbers().await.unwrap();
+        let mut rows: BTreeMap<i32, u64> = BTreeMap::new();
+        let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
+        for number in &numbers {
+            let manifest = self.snapshots.manifest(*number).await.unwrap();
+            for file in &manifest.events {
+                *rows.entry(file.partition).or_default() += file.rows;
+                let before = ends.insert(file.partition, file.to);
+                assert!(
+                    before.is_none_or(|before| file.from >= before),
+                    "{manifest:?}"
+                );
+            }
+        }
+        let Some(last) = numbers.last() else {
+            return;
+        };
+        let manifest = self.snapshots.manifest(*last).await.unwrap();
+        for own in &manifest.sources[0].partitions {
+            // Day by day files of one range overlap, but here all events are of one day.
+            let records = self.log.records(own.partition, 0, own.to).len() as u64;
+            let archived = rows.get(&own.partition).copied().unwrap_or(0);
+            assert!(archived <= records);
+            let tally = self.log.records(own.partition, own.begin, own.to);
+            assert_eq!(own.tally.records, tally.len() as u64);
+        }
+    }
+
+    /// A node reads with a snapshot, mostly the newest.
+    async fn load(&mut self) {
+        let node = self.chance.below(self.nodes.len() as u64) as usize;
+        let back = if self.chance.one_in(4) { 1 } else { 0 };
+        self.load_on(node, back).await;
+    }
+
+    async fn load_on(&mut self, node: usize, back: usize) {
+        let numbers = self.snapshots.numbers().await.unwrap();
+        let Some(at) = numbers.len().checked_sub(1 + back) else {
+            return;
+        };
+        let manifest = self.snapshots.manifest(numbers[at]).await.unwrap();
+        let floor = match at.checked_sub(1) {
+            Some(before) => Some(self.snapshots.manifest(numbers[before]).await.unwrap()),
+            None => None,
+        };
+        let floor = floor.map(|floor| floor.coverage());
+        let loaded = match Loaded::read(&self.view, &self.snapshots, manifest).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                // Its states have gone: two newer ones are kept.
+                assert!(at + 2 < numbers.len(), "{error}");
+                return;
+            }
+        };
+        let ahead = self.nodes[node]
+            .parts()
+            .iter()
+            .any(|((_, partition), live)| {
+                let applied = live.segments.read().applied();
+                loaded
+                    .end(TOPIC, *partition)
+                    .is_some_and(|end| end > applied)
+            });
+        match self.nodes[node].switch(loaded, floor, 0) {
+            Ok(_) => {
+                self.seen.switches += 1;
+                self.seen.ahead += u64::from(ahead);
+            }
+            Err(_) => self.seen.unfit += 1,
+        }
+    }
+
+    /// The log loses its beginning: as far as all have saved what they have read of it, and mostly not what
+    /// the newest snapshot has not.
+    async fn truncate(&mut self) {
+        let partition = self.partition();
+        let saved = self.durable[partition].position;
+        let start = self.log.start(partition as i32);
+        let to = self.chance.within(start..saved + 1);
+        let mut log = self.log.0.lock();
+        log[partition].start = log[partition].start.max(to.min(log[partition].stable));
+    }
+
+    /// Every answer has exactly the records of its coverage, each once.
+    fn look(&mut self) {
+        for node in 0..self.nodes.len() {
+            for key in 0..KEYS {
+                self.look_at(node, key);
+            }
+        }
+    }
+
+    fn look_at(&mut self, node: usize, key: u8) {
+        let site = &self.nodes[node];
+        let held = site.held();
+        let pinned = self.chance.one_in(4);
+        let ask = Ask {
+            snapshot: held.first().copied().filter(|_| pinned),
+        };
+        let merged = match site.get(&[key], &ask) {
+            Ok(merged) => merged,
+            Err(QueryError::Elsewhere(partition)) => {
+                let task = &self.tasks[partition.partition as usize];
+                assert_ne!(task.node, node, "{partition} is here");
+                return;
+            }
+            Err(QueryError::Gap { .. }) => {
+                self.seen.gaps += 1;
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        self.seen.answers += 1;
+        self.seen.with_both += u64::from(merged.batch.is_some() && merged.speed.is_some());
+        let mut expected = BTreeMap::new();
+        for partition in 0..self.tasks.len() as i32 {
+            let (begin, to) = (
+                merged.begin.get(TOPIC, partition),
+                merged.coverage.get(TOPIC, partition),
+            );
+            assert!(begin <= to && to <= self.log.stable(partition));
+            for (offset, own) in self.log.records(partition, begin, to) {
+                if own == key {
+                    expected.insert((0, partition, offset), 1);
+                }
+            }
+        }
+        let found = merged.whole(&Free).unwrap_or_default().0;
+        assert_eq!(found, expected, "{self} node {node} key {key} {merged:?}");
+    }
+
+    /// When all is quiet and a run has been made at a cut, every node that has all partitions answers with
+    /// everything up to the end.
+    async fn settle(&mut self) {
+        let node = site(&self.view, self.tasks.len());
+        self.nodes = vec![Arc::clone(&node)];
+        {
+            let mut log = self.log.0.lock();
+            log.iter_mut()
+                .for_each(|own| own.stable = own.entries.len() as i64);
+        }
+        for partition in 0..self.tasks.len() {
+            self.tasks[partition] = self.restored(partition, 0);
+            while self.tasks[partition].position < self.log.stable(partition as i32) {
+                self.read_of(partition);
+            }
+            self.tasks[partition]
+                .live
+                .segments
+                .write()
+                .cut_if_due(&CUT, 0);
+            self.commit_of(partition);
+        }
+        let mut cut = Coverage::new();
+        for (partition, durable) in self.durable.iter().enumerate() {
+            let last = durable.cuts.last().copied().unwrap_or(0);
+            cut.set(TOPIC, partition as i32, last);
+        }
+        self.store.live(None);
+        if let Err(error) = self.batch_of(Some(&cut), false).await {
+            assert!(
+                matches!(error, BatchError::Plan(PlanError::Hole { .. })),
+                "{error}"
+            );
+            self.batch_of(Some(&cut), true).await.unwrap();
+        }
+        self.load_on(0, 0).await;
+        self.enter_all();
+        for key in 0..KEYS {
+            let merged = node.get(&[key], &Ask::default());
+            let shapes = node.parts().into_iter().map(|(part, live)| {
+                let segments = live.segments.read();
+                (part, segments.shape(), segments.applied())
+            });
+            let shapes: Vec<_> = shapes.collect();
+            let merged =
+                merged.unwrap_or_else(|error| panic!("{self}: {error}; cut {cut}; {shapes:?}"));
+            assert_eq!(
+                merged.snapshot,
+                self.snapshots.numbers().await.unwrap().last().copied()
+            );
+            for partition in 0..self.tasks.len() as i32 {
+                let stable = self.log.stable(partition);
+                assert_eq!(merged.coverage.get(TOPIC, partition), stable);
+            }
+            self.look_at(0, key);
+        }
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}: {}", self.seed, self.story.join(", "))
+    }
+}
+
+fn site(view: &Arc<View<Key, Free>>, partitions: usize) -> Arc<Site<Key, Free>> {
+    let site = Site::new(Arc::clone(view), 2);
+    site.set_counts(vec![partitions as i32]);
+    Arc::new(site)
+}

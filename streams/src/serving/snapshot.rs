@@ -1,0 +1,24 @@
+//! Snapshots: what a batch run has made, in immutable files.
+//!
+//! Of each view, below the snapshots' folder:
+//!
+//! | path | what it is |
+//! |---|---|
+//! | `VIEW/manifests/ID.json` | a snapshot: it is one when this is there, and this is written last |
+//! | `VIEW/state/ID-RUN/TOPIC-PARTITION-PART.parquet` | its states, in the order of their keys |
+//! | `VIEW/events/topic=../year=../month=../day=../part-P-FROM-TO.parquet` | raw events, by the day (UTC) of their time |
+//!
+//! The folder of events has all that has ever been written there; which files count the manifests say.
+
+mod columns;
+mod events_file;
+mod manifest;
+mod states_file;
+mod store;
+
+pub(crate) use events_file::{Day, Event, EventsWriter, path as events_path};
+pub(crate) use states_file::{Row, States, StatesWriter};
+pub(crate) use store::is_name;
+
+pub use manifest::{BadManifest, EventsFile, Manifest, Source, SourcePartition, StateFile};
+pub use store::{SnapshotError, Snapshots};

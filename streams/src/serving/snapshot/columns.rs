@@ -1,0 +1,161 @@
+//! Columns of Parquet files, filled row by row and written group by group.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::{ColumnPath, TypePtr};
+
+/// Who is said to have written a file.
+const CREATED_BY: &str = concat!("tidemark version ", env!("CARGO_PKG_VERSION"));
+
+/// A schema as it is written in Parquet's own words.
+pub(super) fn schema(message: &str) -> TypePtr {
+    Arc::new(parse_message_type(message).expect("the schemas here are right"))
+}
+
+/// How files are written: zstd, with what belongs to the whole file in the footer. `plain` columns differ
+/// from row to row, so that a dictionary of them would not pay.
+pub(super) fn properties(footer: &[(&str, String)], plain: &[&str]) -> WriterPropertiesPtr {
+    let footer = footer
+        .iter()
+        .map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone()));
+    let level = ZstdLevel::try_new(1).expect("zstd has level 1");
+    let mut builder = WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(Compression::ZSTD(level))
+        .set_key_value_metadata(Some(footer.collect()));
+    for column in plain {
+        let path = ColumnPath::from(*column);
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::PLAIN);
+    }
+    Arc::new(builder.build())
+}
+
+/// A file that is being written to memory.
+pub(super) type Writer = SerializedFileWriter<Vec<u8>>;
+
+/// What of a file has been written and not been taken yet.
+pub(super) fn take_written(writer: &mut Writer) -> Result<Vec<u8>, ParquetError> {
+    writer.flush()?;
+    Ok(std::mem::take(writer.inner_mut()))
+}
+
+/// One column of a row group, with its levels where values may be missing or repeat.
+#[derive(Default)]
+pub(super) struct Column<T> {
+    pub(super) values: Vec<T>,
+    pub(super) defined: Vec<i16>,
+    pub(super) repeated: Vec<i16>,
+}
+
+impl<T> Column<T> {
+    /// A value of a column in which none is missing.
+    pub(super) fn push(&mut self, value: T) {
+        self.values.push(value);
+    }
+
+    /// A value, or none, of a column in which some are missing.
+    pub(super) fn push_optional(&mut self, value: Option<T>) {
+        self.defined.push(i16::from(value.is_some()));
+        self.values.extend(value);
+    }
+
+    /// Writes the next column of a group, and empties this one.
+    pub(super) fn write<D>(
+        &mut self,
+        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    ) -> Result<(), ParquetError>
+    where
+        D: DataType<T = T>,
+    {
+        let missing = || ParquetError::General("a column more than the schema has".to_owned());
+        let mut column = group.next_column()?.ok_or_else(missing)?;
+        let defined = (!self.defined.is_empty()).then_some(&self.defined[..]);
+        let repeated = (!self.repeated.is_empty()).then_some(&self.repeated[..]);
+        column
+            .typed::<D>()
+            .write_batch(&self.values, defined, repeated)?;
+        column.close()?;
+        self.values.clear();
+        self.defined.clear();
+        self.repeated.clear();
+        Ok(())
+    }
+}
+
+/// A column of bytes or of text.
+#[derive(Default)]
+pub(super) struct Blobs {
+    column: Column<ByteArray>,
+    /// How many bytes lie here.
+    pub(super) bytes: usize,
+}
+
+impl Blobs {
+    pub(super) fn push(&mut self, value: Bytes) {
+        self.bytes += value.len();
+        self.column.push(value.into());
+    }
+
+    pub(super) fn push_optional(&mut self, value: Option<Bytes>) {
+        self.bytes += value.as_ref().map_or(0, Bytes::len);
+        self.column.push_optional(value.map(ByteArray::from));
+    }
+
+    /// A value of a list, with its levels.
+    pub(super) fn push_levels(&mut self, value: Option<Bytes>, defined: i16, repeated: i16) {
+        self.bytes += value.as_ref().map_or(0, Bytes::len);
+        self.column.defined.push(defined);
+        self.column.repeated.push(repeated);
+        self.column.values.extend(value.map(ByteArray::from));
+    }
+
+    pub(super) fn write(
+        &mut self,
+        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    ) -> Result<(), ParquetError> {
+        self.bytes = 0;
+        self.column.write::<ByteArrayType>(group)
+    }
+}
+
+/// A column of 64-bit numbers.
+pub(super) type Longs = Column<i64>;
+
+impl Longs {
+    pub(super) fn write_longs(
+        &mut self,
+        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    ) -> Result<(), ParquetError> {
+        self.write::<Int64Type>(group)
+    }
+}
+
+/// A column of 32-bit numbers.
+pub(super) type Ints = Column<i32>;
+
+impl Ints {
+    pub(super) fn write_ints(
+        &mut self,
+        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    ) -> Result<(), ParquetError> {
+        self.write::<Int32Type>(group)
+    }
+}
+
+/// Bytes as text if they are text, else as bytes: two columns have what one cannot.
+pub(super) fn text_or_bytes(value: Option<Bytes>) -> (Option<Bytes>, Option<Bytes>) {
+    match value {
+        Some(bytes) if std::str::from_utf8(&bytes).is_ok() => (Some(bytes), None),
+        other => (None, other),
+    }
+}

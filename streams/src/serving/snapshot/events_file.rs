@@ -1,0 +1,273 @@
+//! A file of raw events: Parquet, in the order of their offsets.
+//!
+//! | column | type | what it is |
+//! |---|---|---|
+//! | `key`, `value` | string, may be null | what the record has, if it is text |
+//! | `__key_bytes`, `__value_bytes` | binary, may be null | what it has, if it is not |
+//! | `__partition`, `__offset` | int, long | where it is |
+//! | `__timestamp` | timestamp (ms, UTC) | the record's own timestamp |
+//! | `__headers` | list of (key string, value binary, may be null) | its headers |
+//!
+//! Which folder a file is in goes by the event's time, which need not be the record's timestamp.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::writer::SerializedFileWriter;
+
+use super::columns::{Blobs, Ints, Longs, Writer, properties, schema, text_or_bytes};
+
+const SCHEMA: &str = "message event {
+    optional binary key (STRING);
+    optional binary value (STRING);
+    optional binary __key_bytes;
+    optional binary __value_bytes;
+    required int32 __partition;
+    required int64 __offset;
+    required int64 __timestamp (TIMESTAMP(MILLIS,true));
+    required group __headers (LIST) {
+        repeated group list {
+            required group element {
+                required binary key (STRING);
+                optional binary value;
+            }
+        }
+    }
+}";
+
+/// A row group has up to so many rows, ...
+const GROUP_ROWS: usize = 1 << 16;
+/// ... and up to about so many bytes before they are packed.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// A record as it is kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Event {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Vec<(Bytes, Option<Bytes>)>,
+}
+
+/// Writes a file of events to memory: what it is to be called is known when it is done.
+pub(crate) struct EventsWriter {
+    writer: Writer,
+    keys: Blobs,
+    values: Blobs,
+    key_bytes: Blobs,
+    value_bytes: Blobs,
+    partitions: Ints,
+    offsets: Longs,
+    timestamps: Longs,
+    header_keys: Blobs,
+    header_values: Blobs,
+    waiting: usize,
+    rows: u64,
+}
+
+impl EventsWriter {
+    /// `footer` says what belongs to the file as a whole.
+    pub(crate) fn new(footer: &[(&str, String)]) -> Result<Self, ParquetError> {
+        let properties = properties(footer, &["value", "__value_bytes", "__offset"]);
+        Ok(Self {
+            writer: SerializedFileWriter::new(Vec::new(), schema(SCHEMA), properties)?,
+            keys: Blobs::default(),
+            values: Blobs::default(),
+            key_bytes: Blobs::default(),
+            value_bytes: Blobs::default(),
+            partitions: Ints::default(),
+            offsets: Longs::default(),
+            timestamps: Longs::default(),
+            header_keys: Blobs::default(),
+            header_values: Blobs::default(),
+            waiting: 0,
+            rows: 0,
+        })
+    }
+
+    /// Adds an event; they come in the order of their offsets.
+    pub(crate) fn push(&mut self, event: Event) -> Result<(), ParquetError> {
+        let (text, bytes) = text_or_bytes(event.key);
+        self.keys.push_optional(text);
+        self.key_bytes.push_optional(bytes);
+        let (text, bytes) = text_or_bytes(event.value);
+        self.values.push_optional(text);
+        self.value_bytes.push_optional(bytes);
+        self.partitions.push(event.partition);
+        self.offsets.push(event.offset);
+        self.timestamps.push(event.timestamp);
+        // A list's levels: 0 for none, 1 for a header, 2 for one with a value; 0 begins a row's list.
+        if event.headers.is_empty() {
+            self.header_keys.push_levels(None, 0, 0);
+            self.header_values.push_levels(None, 0, 0);
+        }
+        for (at, (key, value)) in event.headers.into_iter().enumerate() {
+            let repeated = i16::from(at > 0);
+            // The names of headers are text by Kafka's rules, whoever writes them.
+            let key = match std::str::from_utf8(&key) {
+                Ok(_) => key,
+                Err(_) => String::from_utf8_lossy(&key).into_owned().into(),
+            };
+            self.header_keys.push_levels(Some(key), 1, repeated);
+            let defined = 1 + i16::from(value.is_some());
+            self.header_values.push_levels(value, defined, repeated);
+        }
+        self.waiting += 1;
+        self.rows += 1;
+        if self.waiting >= GROUP_ROWS || self.waiting_bytes() >= GROUP_BYTES {
+            self.write_group()?;
+        }
+        Ok(())
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        let blobs = [&self.keys, &self.values, &self.key_bytes, &self.value_bytes];
+        let headers = self.header_keys.bytes + self.header_values.bytes;
+        blobs.iter().map(|blobs| blobs.bytes).sum::<usize>() + headers
+    }
+
+    fn write_group(&mut self) -> Result<(), ParquetError> {
+        let mut group = self.writer.next_row_group()?;
+        self.keys.write(&mut group)?;
+        self.values.write(&mut group)?;
+        self.key_bytes.write(&mut group)?;
+        self.value_bytes.write(&mut group)?;
+        self.partitions.write_ints(&mut group)?;
+        self.offsets.write_longs(&mut group)?;
+        self.timestamps.write_longs(&mut group)?;
+        self.header_keys.write(&mut group)?;
+        self.header_values.write(&mut group)?;
+        group.close()?;
+        self.waiting = 0;
+        Ok(())
+    }
+
+    /// How many events it has.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Adds to what the footer says.
+    pub(crate) fn note(&mut self, key: &str, value: i64) {
+        let note = KeyValue::new(key.to_owned(), value.to_string());
+        self.writer.append_key_value_metadata(note);
+    }
+
+    /// About how many bytes of it lie in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.writer.bytes_written() + self.waiting_bytes()
+    }
+
+    /// Ends the file and gives it.
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>, ParquetError> {
+        if self.waiting > 0 {
+            self.write_group()?;
+        }
+        self.writer.into_inner()
+    }
+}
+
+/// A day (UTC), by its number since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Day(i64);
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+impl Day {
+    /// The day of a time in milliseconds. What is out of the calendar (years -9999 to 9999) is in its first
+    /// or its last day.
+    pub(crate) fn of(time: i64) -> Self {
+        let (first, last) = (Timestamp::MIN, Timestamp::MAX);
+        let time = time.clamp(first.as_millisecond(), last.as_millisecond());
+        Self(time.div_euclid(DAY))
+    }
+
+    /// Its folder, as Hive names it: `year=2023/month=01/day=31`.
+    pub(crate) fn folder(self) -> String {
+        let time = Timestamp::from_millisecond(self.0 * DAY).unwrap_or(Timestamp::MIN);
+        let date = TimeZone::UTC.to_datetime(time).date();
+        let (year, month, day) = (date.year(), date.month(), date.day());
+        format!("year={year:04}/month={month:02}/day={day:02}")
+    }
+}
+
+/// Where a file of a day's events is, below the view's folder; `to` is the first offset behind its last one.
+pub(crate) fn path(topic: &str, day: Day, partition: i32, from: i64, to: i64) -> String {
+    let folder = day.folder();
+    format!("events/topic={topic}/{folder}/part-{partition}-{from}-{to}.parquet")
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+
+    use super::*;
+
+    fn event(offset: i64, value: Option<&'static [u8]>) -> Event {
+        Event {
+            partition: 3,
+            offset,
+            timestamp: 1_672_567_200_000 + offset,
+            key: Some(Bytes::from_static(b"user1")),
+            value: value.map(Bytes::from_static),
+            headers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn text_and_bytes_and_headers_are_kept() {
+        let mut writer = EventsWriter::new(&[("tidemark.topic", "t".to_owned())]).unwrap();
+        let mut with_headers = event(1, Some(b"{\"a\":1}"));
+        with_headers.headers = vec![
+            (
+                Bytes::from_static(b"trace"),
+                Some(Bytes::from_static(b"\xff")),
+            ),
+            (Bytes::from_static(b"empty"), None),
+        ];
+        for event in [with_headers, event(2, Some(b"\xff\xfe")), event(5, None)] {
+            writer.push(event).unwrap();
+        }
+        assert_eq!(writer.rows(), 3);
+        let file = Bytes::from(writer.finish().unwrap());
+        let reader = SerializedFileReader::new(file).unwrap();
+        let rows: Vec<_> = reader
+            .get_row_iter(None)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(rows[0].get_string(1).unwrap(), "{\"a\":1}");
+        assert_eq!(rows[1].get_bytes(3).unwrap().data(), b"\xff\xfe");
+        assert!(rows[1].get_string(1).is_err() && rows[2].get_string(1).is_err());
+        let offsets: Vec<i64> = rows.iter().map(|row| row.get_long(5).unwrap()).collect();
+        assert_eq!(offsets, [1, 2, 5]);
+        let counts: Vec<usize> = rows
+            .iter()
+            .map(|row| row.get_list(7).unwrap().len())
+            .collect();
+        assert_eq!(counts, [2, 0, 0]);
+    }
+
+    #[test]
+    fn days_are_those_of_utc() {
+        let folders =
+            [0, -1, 1_672_567_200_000, i64::MAX, i64::MIN].map(|time| Day::of(time).folder());
+        let expected = [
+            "year=1970/month=01/day=01",
+            "year=1969/month=12/day=31",
+            "year=2023/month=01/day=01",
+            "year=9999/month=12/day=30",
+            "year=-9999/month=01/day=02",
+        ];
+        assert_eq!(folders, expected);
+        assert_eq!(
+            path("t", Day::of(0), 4, 10, 20),
+            "events/topic=t/year=1970/month=01/day=01/part-4-10-20.parquet"
+        );
+    }
+}

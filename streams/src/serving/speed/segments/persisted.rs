@@ -1,0 +1,177 @@
+//! Segments as entries from bytes to bytes: their changelog and their snapshot file.
+//!
+//! | key | value |
+//! |---|---|
+//! | `0` | version (1 byte), the first segment's `from`, `applied` |
+//! | `1`, `from` | `to` (-1 if it is open), `since`, the tally as JSON |
+//! | `2`, `from`, key | the state, as all tables have it |
+//!
+//! Numbers are 8 bytes, big-endian. Segments in front of the first one are gone, though their entries may
+//! still be there.
+
+use super::{Segment, Segments};
+use crate::data::{Data, DataError};
+use crate::state::Entry;
+
+const BOUNDS: u8 = 0;
+const SEGMENT: u8 = 1;
+const STATE: u8 = 2;
+const VERSION: u8 = 1;
+
+impl<S: Data> Segments<S> {
+    /// Tells what has changed since the last call, until `tell` says `false`.
+    pub(crate) fn take_changes(
+        &mut self,
+        tell: &mut dyn FnMut(Entry<'_>) -> bool,
+    ) -> Result<(), DataError> {
+        let mut goes_on = true;
+        if self.changed {
+            self.changed = false;
+            goes_on = self.tell_bounds(&mut |entry| tell(entry));
+        }
+        for segment in &mut self.list {
+            if !goes_on {
+                return Ok(());
+            }
+            if segment.changed {
+                segment.changed = false;
+                goes_on = segment.tell_frame(&mut |entry| tell(entry))?;
+            }
+            if goes_on && segment.states.has_changed() {
+                let from = segment.from;
+                segment.states.changes(state_of(from), &mut |entry| {
+                    goes_on = tell(entry);
+                    goes_on
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells everything.
+    pub(crate) fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        self.tell_bounds(&mut |entry| {
+            tell(entry);
+            true
+        });
+        for segment in &self.list {
+            segment.tell_frame(&mut |entry| {
+                tell(entry);
+                true
+            })?;
+            segment.states.entries(state_of(segment.from), tell)?;
+        }
+        Ok(())
+    }
+
+    fn tell_bounds(&self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> bool {
+        let mut value = vec![VERSION];
+        value.extend(self.begin().to_be_bytes());
+        value.extend(self.applied.to_be_bytes());
+        tell(Entry {
+            key: &[BOUNDS],
+            value: Some(&value),
+        })
+    }
+
+    /// Puts one entry in as it was told. What is restored is whole when [`Self::restored`] has been called.
+    pub(crate) fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
+        if self.restoring.is_none() {
+            // What it began with, before anybody knew that there was more.
+            self.restoring = Some(i64::MIN);
+            self.list.clear();
+        }
+        let (kind, rest) = entry.key.split_first().ok_or_else(|| bad("key"))?;
+        let Some(value) = entry.value else {
+            return Err(DataError::new("a segment's entry that was taken out"));
+        };
+        match (*kind, rest.split_first_chunk::<8>()) {
+            (BOUNDS, _) => {
+                let (version, numbers) = value.split_first().ok_or_else(|| bad("bounds"))?;
+                let [begin, applied] = numbers_of(numbers).ok_or_else(|| bad("bounds"))?;
+                if *version != VERSION {
+                    return Err(DataError::new(format!(
+                        "segments of version {version}, where {VERSION} is known"
+                    )));
+                }
+                self.restoring = Some(begin);
+                self.applied = applied;
+            }
+            (SEGMENT, Some((from, _))) => {
+                let (numbers, tally) =
+                    value.split_at_checked(16).ok_or_else(|| bad("a segment"))?;
+                let [to, since] = numbers_of(numbers).ok_or_else(|| bad("a segment"))?;
+                let tally = serde_json::from_slice(tally);
+                let tally = tally.map_err(|error| DataError::new(format!("a tally: {error}")))?;
+                let segment = self.restored_segment(i64::from_be_bytes(*from));
+                (segment.to, segment.since) = ((to >= 0).then_some(to), since);
+                segment.tally = tally;
+            }
+            (STATE, Some((from, key))) => {
+                let hash = self.hasher.hash(key);
+                let segment = self.restored_segment(i64::from_be_bytes(*from));
+                segment.states.restore(hash, key, Some(value))?;
+            }
+            _ => return Err(bad("key")),
+        }
+        Ok(())
+    }
+
+    /// The segment that begins there, made if there is none yet.
+    fn restored_segment(&mut self, from: i64) -> &mut Segment<S> {
+        let at = self.list.partition_point(|segment| segment.from < from);
+        if self.list.get(at).is_none_or(|found| found.from != from) {
+            let mut segment = Segment::new(from, 0);
+            segment.changed = false;
+            self.list.insert(at, segment);
+        }
+        &mut self.list[at]
+    }
+
+    /// Everything has been restored.
+    pub(crate) fn restored(&mut self) {
+        let Some(begin) = self.restoring.take() else {
+            return;
+        };
+        self.changed = false;
+        let gone = self.list.partition_point(|segment| segment.from < begin);
+        self.list.drain(..gone);
+        if self.list.back().is_none_or(|last| last.to.is_some()) {
+            self.list.push_back(Segment::new(self.applied, 0));
+        }
+    }
+}
+
+impl<S> Segment<S> {
+    /// Tells everything but its states.
+    fn tell_frame(&self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<bool, DataError> {
+        let mut key = vec![SEGMENT];
+        key.extend(self.from.to_be_bytes());
+        let mut value = self.to.unwrap_or(-1).to_be_bytes().to_vec();
+        value.extend(self.since.to_be_bytes());
+        let tally = serde_json::to_vec(&self.tally);
+        value.extend(tally.map_err(|error| DataError::new(format!("a tally: {error}")))?);
+        Ok(tell(Entry {
+            key: &key,
+            value: Some(&value),
+        }))
+    }
+}
+
+fn bad(what: &str) -> DataError {
+    DataError::new(format!("{what} that segments do not have"))
+}
+
+fn numbers_of<const N: usize>(bytes: &[u8]) -> Option<[i64; N]> {
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    let numbers: [[u8; 8]; N] = numbers.try_into().ok()?;
+    rest.is_empty().then(|| numbers.map(i64::from_be_bytes))
+}
+
+fn state_of(from: i64) -> impl FnMut(&[u8], &mut Vec<u8>) {
+    move |key, out| {
+        out.push(STATE);
+        out.extend(from.to_be_bytes());
+        out.extend_from_slice(key);
+    }
+}

@@ -1,0 +1,314 @@
+//! Views: which records of which topics are aggregated how.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::Place;
+use super::aggregate::Aggregate;
+use super::snapshot::is_name;
+use crate::data::{Data, DataError, Payload};
+use crate::record::{Headers, Record};
+use crate::time::TimeWindows;
+use crate::topology::fnv;
+
+/// Says how source topics become aggregates by key: the same for the batch layer and the speed layer, which
+/// both read records with it.
+///
+/// ```
+/// use tidemark_streams::Json;
+/// use tidemark_streams::serving::aggregate::Count;
+/// use tidemark_streams::serving::{Keyed, View};
+///
+/// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// # struct Event { user_id: String }
+/// let view = View::new("events_of_users", 1, Count::<Json<Event>>::new())
+///     .source("user_events", |record: tidemark_streams::Record<(), Json<Event>>| {
+///         [Keyed::new(record.value.0.user_id.clone(), record.value)]
+///     });
+/// assert_eq!(view.name(), "events_of_users");
+/// ```
+pub struct View<K, A: Aggregate> {
+    name: String,
+    version: u32,
+    topics: Vec<Topic<K, A::Event>>,
+    windows: Option<TimeWindows>,
+    aggregate: A,
+    key: PhantomData<fn() -> K>,
+}
+
+/// A source topic and how its records are read.
+struct Topic<K, E> {
+    name: String,
+    /// The types of its keys and values, in words.
+    format: String,
+    read: Arc<Read<K, E>>,
+}
+
+type Read<K, E> = dyn Fn(&Raw<'_>, &mut Vec<Keyed<K, E>>) -> Result<(), DataError> + Send + Sync;
+
+/// An event, and the key whose aggregate it goes into.
+#[derive(Clone, Debug)]
+pub struct Keyed<K, E> {
+    key: K,
+    event: E,
+    time: Option<i64>,
+}
+
+impl<K, E> Keyed<K, E> {
+    /// An event whose time is its record's timestamp.
+    pub fn new(key: K, event: E) -> Self {
+        Self {
+            key,
+            event,
+            time: None,
+        }
+    }
+
+    /// The same with a time of its own, in milliseconds since 1970: what the payload says, say.
+    #[must_use]
+    pub fn at(mut self, time: i64) -> Self {
+        self.time = Some(time);
+        self
+    }
+}
+
+/// A record as it is in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Raw<'a> {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Payload<'a>,
+    pub(crate) value: Payload<'a>,
+    pub(crate) headers: Headers,
+}
+
+/// What is used again from record to record.
+pub(crate) struct Scratch<K, E> {
+    events: Vec<Keyed<K, E>>,
+    /// The keys of the events, one behind the other.
+    keys: Vec<u8>,
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+    name: Vec<u8>,
+}
+
+impl<K, E> Default for Scratch<K, E> {
+    fn default() -> Self {
+        Self {
+            events: Vec::new(),
+            keys: Vec::new(),
+            ends: Vec::new(),
+            bytes: Vec::new(),
+            name: Vec::new(),
+        }
+    }
+}
+
+/// Why a view cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("view {view:?}: {problem}")]
+pub struct BadView {
+    view: String,
+    problem: String,
+}
+
+impl<K: Data, A: Aggregate> View<K, A> {
+    /// A view without a source yet. What it computes is told apart by its version: give it a new one
+    /// whenever closures of it change, so that snapshots that were computed otherwise are not used.
+    pub fn new(name: &str, version: u32, aggregate: A) -> Self {
+        Self {
+            name: name.to_owned(),
+            version,
+            topics: Vec::new(),
+            windows: None,
+            aggregate,
+            key: PhantomData,
+        }
+    }
+
+    /// Reads a topic, too. A record may be none, one or several events; one that does not decode, or of
+    /// which a key is null, is counted as a bad one and is in no state.
+    ///
+    /// The closure must not look at anything but the record: it is called for each record more than once,
+    /// at different times, by different layers.
+    #[must_use]
+    pub fn source<RK, RV, F, I>(mut self, topic: &str, events: F) -> Self
+    where
+        RK: Data,
+        RV: Data,
+        F: Fn(Record<RK, RV>) -> I + Send + Sync + 'static,
+        I: IntoIterator<Item = Keyed<K, A::Event>>,
+    {
+        let read = move |raw: &Raw<'_>, into: &mut Vec<Keyed<K, A::Event>>| {
+            let key = RK::decode(raw.key)?;
+            let value = RV::decode(raw.value)?;
+            let mut record = Record::new(key, value, raw.timestamp);
+            record.headers = raw.headers.clone();
+            into.extend(events(record));
+            Ok(())
+        };
+        self.topics.push(Topic {
+            name: topic.to_owned(),
+            format: format!("{}, {}", RK::format(), RV::format()),
+            read: Arc::new(read),
+        });
+        self
+    }
+
+    /// One aggregate for each window of a key. A window takes events for ever: dropping late ones would
+    /// make the answer a matter of when they came.
+    #[must_use]
+    pub fn windowed_by(mut self, windows: TimeWindows) -> Self {
+        self.windows = Some(windows);
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its windows, if it has some.
+    #[must_use]
+    pub fn windows(&self) -> Option<TimeWindows> {
+        self.windows
+    }
+
+    /// How it aggregates.
+    #[must_use]
+    pub fn aggregate(&self) -> &A {
+        &self.aggregate
+    }
+
+    /// The topics that it reads, in the order in which they were added.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().map(|topic| &*topic.name)
+    }
+
+    /// What it computes, in words. Snapshots with other words are another view's.
+    #[must_use]
+    pub fn definition(&self) -> String {
+        let topics = self.topics.iter();
+        let topics = topics.map(|topic| format!("{} ({})", topic.name, topic.format));
+        let topics: Vec<_> = topics.collect();
+        let windows = match &self.windows {
+            Some(windows) => format!(", {windows}"),
+            None => String::new(),
+        };
+        format!(
+            "{} version {}: {} by {}{windows}, of {}",
+            self.name,
+            self.version,
+            self.aggregate.describe(),
+            K::format(),
+            topics.join(", ")
+        )
+    }
+
+    /// A number that stands for [`Self::definition`], in hexadecimal.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        format!("{:016x}", fnv(self.definition().as_bytes()))
+    }
+
+    /// What is wrong with it, if something is.
+    pub(crate) fn check(&self) -> Result<(), BadView> {
+        let bad = |problem: String| {
+            Err(BadView {
+                view: self.name.clone(),
+                problem,
+            })
+        };
+        if !is_name(&self.name) {
+            return bad("a view's name has 1 to 100 letters, digits, '.', '_' and '-'".to_owned());
+        }
+        if self.topics.is_empty() {
+            return bad("it reads no topic: add one with `source`".to_owned());
+        }
+        for (at, topic) in self.topics.iter().enumerate() {
+            if self.topics[..at]
+                .iter()
+                .any(|other| other.name == topic.name)
+            {
+                return bad(format!("it reads topic {} twice", topic.name));
+            }
+        }
+        match self.windows.and_then(|windows| windows.problem()) {
+            Some(problem) => bad(problem),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads a record of the topic with that number: `each` gets the key, with the window's start behind it
+    /// in views by window, the event's place and the event. All of a record's events come, or none and an
+    /// error.
+    pub(crate) fn read(
+        &self,
+        topic: usize,
+        raw: &Raw<'_>,
+        scratch: &mut Scratch<K, A::Event>,
+        mut each: impl FnMut(&[u8], Place, &A::Event),
+    ) -> Result<(), DataError> {
+        scratch.events.clear();
+        scratch.keys.clear();
+        scratch.ends.clear();
+        (self.topics[topic].read)(raw, &mut scratch.events)?;
+        for keyed in &scratch.events {
+            scratch.bytes.clear();
+            let key = keyed.key.encode(&mut scratch.bytes)?;
+            let key = key.ok_or_else(|| DataError::new("a key that is null"))?;
+            scratch.keys.extend_from_slice(key);
+            scratch.ends.push(scratch.keys.len());
+        }
+        let mut begin = 0;
+        for (keyed, end) in scratch.events.iter().zip(&scratch.ends) {
+            let key = &scratch.keys[begin..*end];
+            begin = *end;
+            let place = Place {
+                time: keyed.time.unwrap_or(raw.timestamp),
+                topic: topic as u32,
+                partition: raw.partition,
+                offset: raw.offset,
+            };
+            let Some(windows) = &self.windows else {
+                each(key, place, &keyed.event);
+                continue;
+            };
+            for start in windows.starts(place.time) {
+                scratch.name.clear();
+                scratch.name.extend_from_slice(key);
+                scratch.name.extend_from_slice(&start.to_be_bytes());
+                each(&scratch.name, place, &keyed.event);
+            }
+        }
+        Ok(())
+    }
+
+    /// The key's own bytes, and the start of its window.
+    pub(crate) fn split<'a>(&self, name: &'a [u8]) -> (&'a [u8], Option<i64>) {
+        match (self.windows, name.split_last_chunk::<8>()) {
+            (Some(_), Some((key, start))) => (key, Some(i64::from_be_bytes(*start))),
+            _ => (name, None),
+        }
+    }
+
+    /// The order of keys: by the type's order, then by the start of the window.
+    pub(crate) fn order(&self, a: &[u8], b: &[u8]) -> Ordering {
+        let ((a, first), (b, second)) = (self.split(a), self.split(b));
+        K::order(a, b).then(first.cmp(&second))
+    }
+
+    /// A key as people are shown it: text as it is, everything else as JSON.
+    pub(crate) fn shown(&self, key: &[u8]) -> serde_json::Value {
+        match K::decode(Payload::new(Some(key))) {
+            Ok(key) => key.to_json(),
+            Err(error) => serde_json::json!({ "error": error.to_string() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
