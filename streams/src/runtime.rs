@@ -18,4 +18,5 @@ mod worker;
 pub use application::Streams;
 pub use assignment::TaskId;
 pub use config::{BeginAt, OnProduceError, StreamsConfig};
+pub(crate) use restore::read_range;
 pub use shared::Progress;

@@ -6,6 +6,7 @@ mod batch;
 mod coverage;
 mod folder;
 mod kept;
+mod lambda;
 mod loaded;
 mod merged;
 mod place;
@@ -18,7 +19,8 @@ mod view;
 pub use aggregate::Aggregate;
 pub use batch::{Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, PlanError};
 pub use coverage::{BadCoverage, Coverage, MOST_PARTITIONS, Missing};
-pub use merged::{QueryError, Unfit};
+pub use lambda::{Lambda, LambdaConfig, LambdaError, announced_cuts};
+pub use merged::{Answer, QueryError, Unfit};
 pub use place::Place;
 pub use snapshot::{
     BadManifest, EventsFile, Manifest, SnapshotError, Snapshots, Source, SourcePartition, StateFile,

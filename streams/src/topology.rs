@@ -69,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) passes_old: bool,
     /// Whether it asks for old values where they are kept anyway.
     pub(crate) takes_old: bool,
+    /// Whether its store is told how far the source partition has been read that feeds it.
+    pub(crate) keeps_place: bool,
     /// Whether it fills a global table.
     pub(crate) global: bool,
     /// The topic that records go to which it cannot take.

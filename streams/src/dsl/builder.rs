@@ -77,7 +77,7 @@ impl StreamsBuilder {
         Stream::new(self.plan.clone(), Edge { node, port: 0 })
     }
 
-    pub(super) fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
 

@@ -40,6 +40,15 @@ impl<K: Data, V: Data> Consumed<K, V> {
         }
     }
 
+    /// Reads records by offsets, decoded by whoever goes on with them.
+    pub(crate) fn undecoded(decode: Arc<dyn Decode<K, V>>) -> Self {
+        Self {
+            decode,
+            by_clock: true,
+            ..Self::new()
+        }
+    }
+
     /// Event time is a field of the payload, in milliseconds since 1970 (UTC). Records for which it
     /// gives `None` are bad ones.
     #[must_use]

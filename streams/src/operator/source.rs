@@ -9,7 +9,7 @@ use tidemark_client::consumer::{Batch, BatchReader, ConsumerError, RecordRef};
 
 use super::Counts;
 use super::repartition::Writer;
-use crate::data::{Data, Payload};
+use crate::data::{Data, DataError, Payload};
 use crate::dsl::Carried;
 use crate::error::StreamsError;
 use crate::record::chunk::{AnyChunk, typed};
@@ -57,7 +57,69 @@ pub(crate) trait Decode<K, V>: Send + Sync {
 
 impl<K: Data, V: Data, T: TimestampExtractor<K, V>> Decode<K, V> for T {
     fn decode(&self, source: &mut PartitionSource<K, V>, limit: usize, cx: &mut SourceContext<'_>) {
-        source.decode_by(self, limit, cx);
+        source.decode_by(limit, cx, |spec, record, buffer, wall| {
+            read(spec, self, record, buffer, wall)
+        });
+    }
+}
+
+/// Records as they are in the log, at the time of the clock: for whoever reads them by their offsets.
+pub(crate) struct Undecoded;
+
+impl Decode<(), Undecided> for Undecoded {
+    fn decode(
+        &self,
+        source: &mut PartitionSource<(), Undecided>,
+        limit: usize,
+        cx: &mut SourceContext<'_>,
+    ) {
+        source.decode_by(limit, cx, |_, record, buffer, wall| {
+            Ok(Record::new((), Undecided::new(record, buffer), wall))
+        });
+    }
+}
+
+/// A record with its place, not decoded yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Undecided {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<bytes::Bytes>,
+    pub(crate) value: Option<bytes::Bytes>,
+    pub(crate) headers: Headers,
+}
+
+impl Undecided {
+    fn new(record: &RecordRef<'_>, buffer: &bytes::Bytes) -> Self {
+        let slice = |bytes: &[u8]| match bytes {
+            [] => bytes::Bytes::new(),
+            _ => buffer.slice_ref(bytes),
+        };
+        Self {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key().map(slice),
+            value: record.value().map(slice),
+            headers: match record.header_count() {
+                0 => Headers::default(),
+                _ => headers(record, buffer),
+            },
+        }
+    }
+}
+
+/// It is only ever read by [`Undecoded`].
+impl Data for Undecided {
+    fn encode<'a>(&'a self, _scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        Ok(self.value.as_deref())
+    }
+
+    fn decode(_payload: Payload<'_>) -> Result<Self, DataError> {
+        Err(DataError::new("a record without its place"))
+    }
+
+    fn format() -> std::borrow::Cow<'static, str> {
+        "".into()
     }
 }
 
@@ -181,11 +243,16 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
         spec.decode.decode(self, limit, cx);
     }
 
-    fn decode_by<T: TimestampExtractor<K, V>>(
+    fn decode_by(
         &mut self,
-        times: &T,
         limit: usize,
         cx: &mut SourceContext<'_>,
+        read: impl Fn(
+            &SourceSpec<K, V>,
+            &RecordRef<'_>,
+            &bytes::Bytes,
+            i64,
+        ) -> Result<Record<K, V>, Bad>,
     ) {
         // There is nothing in it: that costs no more than the room that it has.
         let mut ready = Vec::from(std::mem::take(&mut self.ready));
@@ -211,7 +278,7 @@ impl<K: Data, V: Data> PartitionSource<K, V> {
                         cx.counts.null_key += 1;
                         continue;
                     }
-                    match read(&self.spec, times, &record, buffer, cx.wall) {
+                    match read(&self.spec, &record, buffer, cx.wall) {
                         Ok(row) => {
                             ready.push(row);
                             self.offsets.push_back(record.offset);

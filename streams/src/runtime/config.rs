@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidemark_client::consumer::IsolationLevel;
 use tidemark_client::{ClientConfig, Clock};
 
 use crate::error::StreamsError;
@@ -57,6 +58,7 @@ pub struct StreamsConfig {
     pub(crate) http: Option<String>,
     pub(crate) accept_changed_topology: bool,
     pub(crate) session_timeout: Duration,
+    pub(crate) isolation: IsolationLevel,
 }
 
 impl StreamsConfig {
@@ -82,6 +84,7 @@ impl StreamsConfig {
             http: None,
             accept_changed_topology: false,
             session_timeout: Duration::from_secs(45),
+            isolation: IsolationLevel::ReadUncommitted,
         }
     }
 
@@ -105,6 +108,15 @@ impl StreamsConfig {
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// Which records of source topics count (Kafka: `isolation.level`): with
+    /// [`IsolationLevel::ReadCommitted`] none of transactions that are open or were aborted. Default:
+    /// [`IsolationLevel::ReadUncommitted`], as in Kafka Streams without exactly-once.
+    #[must_use]
+    pub fn isolation_level(mut self, level: IsolationLevel) -> Self {
+        self.isolation = level;
         self
     }
 

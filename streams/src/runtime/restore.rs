@@ -22,7 +22,8 @@ use crate::error::StreamsError;
 use crate::state::Entry;
 use loaded::{Loaded, age_is_certain, load_snapshot};
 
-pub(in crate::runtime) use changelog::{NO_PROGRESS, read_range};
+pub(in crate::runtime) use changelog::NO_PROGRESS;
+pub(crate) use changelog::read_range;
 
 /// So often at most a task is restored anew because its changelogs were cut meanwhile. The last owner
 /// does so once, if at all.

@@ -63,6 +63,8 @@ pub(crate) struct Task {
 struct Input {
     /// Where it is kept what has been read of a repartition topic's writers.
     read: Option<StoreId>,
+    /// The store that is told how far the partition has been read.
+    place: Option<StoreId>,
     partition: TopicPartition,
     node: usize,
     source: Box<dyn Source>,
@@ -142,6 +144,8 @@ impl Task {
                             let partition = TopicPartition::new(topic, config.partition);
                             inputs.push(Input {
                                 read: read_store(topology, *number).and_then(|read| places[read]),
+                                place: place_store(topology, *number)
+                                    .and_then(|place| places[place]),
                                 source: make(&mut cx, partition.clone()),
                                 partition,
                                 node: at,
@@ -309,7 +313,17 @@ impl Task {
         self.graph.pass_in(input.node, &mut *input.chunk);
         input.chunk.clear();
         self.settle()?;
+        self.tell_place(at);
         Ok(true)
+    }
+
+    /// Tells the store that goes by offsets how far a source partition has been read.
+    fn tell_place(&mut self, at: usize) {
+        let input = &self.inputs[at];
+        if let Some(place) = input.place {
+            let (position, dry) = (input.source.position(), self.is_dry(at));
+            self.graph.stores.list[place.0].passed(position, dry, self.wall);
+        }
     }
 
     /// Lets time pass for whoever has not been told of it, and ends the round, unless something is left
@@ -400,6 +414,8 @@ impl Task {
         }
         let idle = self.inputs.iter().all(Input::is_idle);
         self.graph.idle = idle && !self.inputs.is_empty();
+        // The places first: who goes by the clock finds its store at its place.
+        (0..self.inputs.len()).for_each(|at| self.tell_place(at));
         self.graph.wall_clock(wall);
         self.check()
     }
@@ -575,6 +591,15 @@ fn read_store(topology: &Topology, source: usize) -> Option<usize> {
     let mut behind = topology.nodes.iter().filter(|node| {
         node.kind == NodeKind::Deduplicate && node.inputs.iter().any(|edge| edge.node == source)
     });
+    behind.next()?.stores.first().copied()
+}
+
+/// The store of whatever keeps the place of a source.
+fn place_store(topology: &Topology, source: usize) -> Option<usize> {
+    let mut behind = topology
+        .nodes
+        .iter()
+        .filter(|node| node.keeps_place && node.inputs.iter().any(|edge| edge.node == source));
     behind.next()?.stores.first().copied()
 }
 

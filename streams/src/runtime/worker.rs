@@ -87,6 +87,7 @@ impl Worker {
         let consumer = ConsumerConfig::group(&config.application)
             .assignors(vec![Arc::new(assignor)])
             .offset_reset(OffsetReset::Error)
+            .isolation_level(config.isolation)
             .auto_commit(None)
             .session_timeout(config.session_timeout)
             .heartbeat_interval((config.session_timeout / 10).min(Duration::from_secs(3)));

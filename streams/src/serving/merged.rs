@@ -3,6 +3,7 @@
 mod answer;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
@@ -17,15 +18,36 @@ use super::speed::segments::{Fit, Segments};
 use super::view::View;
 use crate::data::Data;
 
-pub use answer::QueryError;
-pub(crate) use answer::{Ask, Merged};
+pub(crate) use answer::Ask;
+pub use answer::{Answer, QueryError};
 
 /// What the speed layer has of a partition. It is written by the partition's task, and read by whoever asks.
 pub(crate) struct Live<S> {
     pub(crate) segments: RwLock<Segments<Kept<S>>>,
     /// When the task last knew that there is no more in the log, by the wall clock; or the time of the last
     /// record that it has read, as long as there is.
-    pub(crate) fresh: std::sync::atomic::AtomicI64,
+    pub(crate) fresh: AtomicI64,
+    /// Told when something has been read.
+    pub(crate) changed: Arc<Notify>,
+}
+
+impl<S> Live<S> {
+    pub(crate) fn new(segments: Segments<Kept<S>>, changed: Arc<Notify>) -> Self {
+        Self {
+            segments: RwLock::new(segments),
+            fresh: AtomicI64::new(0),
+            changed,
+        }
+    }
+}
+
+/// Where snapshots of a partition may end, as it has been saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// In order; the last one is the newest.
+    pub(crate) cuts: Vec<i64>,
+    /// How far the partition had been read.
+    pub(crate) applied: i64,
 }
 
 /// What an instance answers with: snapshots, and the segments of those partitions whose tasks it has.
@@ -43,7 +65,10 @@ pub(crate) struct Site<K, A: Aggregate> {
     /// How many partitions each topic has.
     counts: RwLock<Vec<i32>>,
     /// Told when something has been read, or a snapshot is there.
-    pub(crate) changed: Notify,
+    pub(crate) changed: Arc<Notify>,
+    announced: Mutex<BTreeMap<Part, Announced>>,
+    /// Told when there are other cuts.
+    pub(crate) other_cuts: Notify,
     /// One switch at a time.
     switch: Mutex<()>,
 }
@@ -111,7 +136,9 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             floor: Mutex::default(),
             parts: RwLock::default(),
             counts: RwLock::default(),
-            changed: Notify::new(),
+            changed: Arc::default(),
+            announced: Mutex::default(),
+            other_cuts: Notify::new(),
             switch: Mutex::default(),
         }
     }
@@ -134,7 +161,30 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             None => Ok(()),
         };
         self.parts.write().insert(part, live);
+        self.changed.notify_waiters();
         fits
+    }
+
+    /// Cuts of a partition that have been saved.
+    pub(crate) fn announce(&self, part: Part, cuts: Vec<i64>, applied: i64) {
+        let mut announced = self.announced.lock();
+        let known = announced.entry(part).or_default();
+        let changed = known.cuts != cuts;
+        *known = Announced { cuts, applied };
+        drop(announced);
+        if changed {
+            self.other_cuts.notify_one();
+        }
+    }
+
+    /// The cuts that have been saved, of the partitions that are here.
+    pub(crate) fn announced(&self) -> BTreeMap<Part, Announced> {
+        let parts = self.parts.read();
+        let announced = self.announced.lock();
+        let here = announced
+            .iter()
+            .filter(|(part, _)| parts.contains_key(part));
+        here.map(|(part, own)| (*part, own.clone())).collect()
     }
 
     /// A partition's task has gone.

@@ -8,7 +8,7 @@
 
 mod log;
 mod mortal;
-mod places;
+pub(crate) mod places;
 mod world;
 
 use world::World;

@@ -52,6 +52,7 @@ impl Node {
             wants_old: false,
             passes_old: false,
             takes_old: false,
+            keeps_place: false,
             global: false,
             dead_letters: None,
             varies: false,
@@ -148,6 +149,12 @@ impl Node {
     /// Records that it cannot take go to that topic.
     pub(crate) fn dead_letters(mut self, topic: Option<Arc<str>>) -> Self {
         self.dead_letters = topic;
+        self
+    }
+
+    /// Its store is told how far the source partition has been read.
+    pub(crate) fn keeps_place(mut self) -> Self {
+        self.keeps_place = true;
         self
     }
 

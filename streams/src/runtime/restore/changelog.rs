@@ -16,11 +16,10 @@ use crate::error::StreamsError;
 pub(in crate::runtime) const NO_PROGRESS: Duration = Duration::from_secs(120);
 
 /// What each record is told to.
-pub(in crate::runtime) type Tell<'a> =
-    &'a mut (dyn FnMut(&RecordRef<'_>) -> Result<(), StreamsError> + Send);
+pub(crate) type Tell<'a> = &'a mut (dyn FnMut(&RecordRef<'_>) -> Result<(), StreamsError> + Send);
 
 /// Reads the records of a partition, from an offset (else its beginning) to another one (else its end).
-pub(in crate::runtime) async fn read_range(
+pub(crate) async fn read_range(
     client: &Client,
     clock: &Clock,
     partition: &TopicPartition,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tidemark_client::TopicPartition;
 
 use super::{Loaded, Part, Site};
 use crate::data::{Data, DataError};
-use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
+use crate::serving::{Coverage, Missing};
 
 /// What a caller asks for beside a key.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +48,27 @@ impl<S: Clone> Merged<S> {
     }
 }
 
+/// An answer, exact for its coverage: it has every committed record from where it begins up to its coverage
+/// once, and no other.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Answer<V> {
+    /// The value; `None` if there is no event of the key.
+    pub value: Option<V>,
+    /// What the snapshot has of it.
+    pub batch: Option<V>,
+    /// What is newer.
+    pub speed: Option<V>,
+    /// Where its coverage begins: where the log began when it was first read.
+    pub begin: Coverage,
+    /// The first offsets that are not in it.
+    pub coverage: Coverage,
+    /// The snapshot; `None` if there is none yet.
+    pub snapshot: Option<u64>,
+    /// When the least fresh of its parts was known to have everything in the log, in milliseconds since
+    /// 1970; where it lags behind, the timestamp of the last record that is in it.
+    pub fresh_at: i64,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
@@ -77,12 +99,84 @@ pub enum QueryError {
         /// Those that can be.
         held: Vec<u64>,
     },
+    /// The coverage that was asked for is not there in time.
+    #[error("the answer is not as far as it should be after {} ms: {}", waited.as_millis(), shown(missing))]
+    Behind {
+        /// The partitions that lack something.
+        missing: Vec<Missing>,
+        /// For how long it has been waited.
+        waited: Duration,
+    },
+    /// The key has no bytes, or the view has windows and none is named, or the other way round.
+    #[error("the key: {0}")]
+    Key(DataError),
     /// A state cannot be read.
     #[error("a state of the snapshot cannot be read: {0}")]
     State(DataError),
 }
 
+impl QueryError {
+    pub(crate) fn behind(missing: Vec<Missing>, waited: Duration) -> Self {
+        Self::Behind { missing, waited }
+    }
+}
+
+fn shown(missing: &[Missing]) -> String {
+    let each = missing.iter().map(|one| {
+        let Missing {
+            partition,
+            covered,
+            wanted,
+        } = one;
+        format!(
+            "{partition} is at offset {covered}, {} short of {wanted}",
+            wanted - covered
+        )
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
 impl<K: Data, A: Aggregate> Site<K, A> {
+    /// A key's bytes, with the window's start behind them in views by window.
+    pub(crate) fn name(
+        &self,
+        key: &K,
+        window: Option<i64>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Vec<u8>, QueryError> {
+        let bytes = key.encode(scratch).map_err(QueryError::Key)?;
+        let bytes = bytes.ok_or_else(|| QueryError::Key(DataError::new("it is null")))?;
+        let mut name = bytes.to_vec();
+        match (self.view.windows(), window) {
+            (Some(_), Some(start)) => name.extend(start.to_be_bytes()),
+            (None, None) => {}
+            (Some(windows), None) => {
+                let what = format!("the view has windows ({windows}): say which one");
+                return Err(QueryError::Key(DataError::new(what)));
+            }
+            (None, Some(_)) => {
+                return Err(QueryError::Key(DataError::new("the view has no windows")));
+            }
+        }
+        Ok(name)
+    }
+
+    /// The answer for a key, from its bytes.
+    pub(crate) fn answer(&self, key: &[u8], ask: &Ask) -> Result<Answer<A::Value>, QueryError> {
+        let merged = self.get(key, ask)?;
+        let aggregate = self.view.aggregate();
+        let value = |state: &Option<A::State>| state.as_ref().map(|state| aggregate.value(state));
+        Ok(Answer {
+            value: value(&merged.whole(aggregate)),
+            batch: value(&merged.batch),
+            speed: value(&merged.speed),
+            begin: merged.begin,
+            coverage: merged.coverage,
+            snapshot: merged.snapshot,
+            fresh_at: merged.fresh,
+        })
+    }
+
     /// The snapshot that is to be read with.
     pub(crate) fn pinned(&self, ask: &Ask) -> Result<Option<Arc<Loaded>>, QueryError> {
         let Some(asked) = ask.snapshot else {

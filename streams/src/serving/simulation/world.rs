@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use parking_lot::RwLock;
 
 use super::log::{MemoryLog, Partition, TOPIC};
 use super::mortal::Mortal;
@@ -192,15 +190,12 @@ impl World {
         // Where it has never been it begins with what is there.
         let start = self.log.start(partition as i32);
         if durable.told.is_empty() {
-            segments.begin_at(start);
+            segments.begin_at(start, 0);
         }
         assert!(durable.position >= start || durable.told.is_empty());
         Task {
             position: durable.position.max(start),
-            live: Arc::new(Live {
-                segments: RwLock::new(segments),
-                fresh: AtomicI64::new(0),
-            }),
+            live: Arc::new(Live::new(segments, Arc::default())),
             node,
         }
     }

@@ -113,17 +113,23 @@ impl<S> Segments<S> {
         }
     }
 
-    /// Says that the first record is at `offset` or behind it: what is in front of it has gone from the log.
-    /// Does nothing if there has been one already.
-    pub(crate) fn begin_at(&mut self, offset: i64) {
+    /// Says that the first record is at `offset` or behind it: what is in front of it has gone from the log;
+    /// and what time it is. Does nothing if there has been one already.
+    pub(crate) fn begin_at(&mut self, offset: i64, wall: i64) {
         if let [first] = self.list.make_contiguous()
             && first.tally.records == 0
             && self.applied == first.from
-            && offset > self.applied
+            && offset >= self.applied
         {
             (first.from, first.changed, self.changed) = (offset, true, true);
+            first.since = wall;
             self.applied = offset;
         }
+    }
+
+    /// Where the last cut is: everything in front of it is in closed segments, or in none.
+    pub(crate) fn last_cut(&self) -> i64 {
+        self.open().from
     }
 
     /// The first offset that may be in here.

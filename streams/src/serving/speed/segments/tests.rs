@@ -99,10 +99,10 @@ fn what_a_snapshot_has_already_is_left_out() {
 #[test]
 fn a_log_may_begin_later() {
     let mut segments = segments(0);
-    segments.begin_at(40);
+    segments.begin_at(40, 0);
     assert_eq!((segments.begin(), segments.applied()), (40, 40));
     put(&mut segments, 41);
-    segments.begin_at(50);
+    segments.begin_at(50, 0);
     assert_eq!((segments.begin(), segments.applied()), (40, 42));
 }
 

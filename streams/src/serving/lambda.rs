@@ -1,0 +1,197 @@
+//! A running view: speed layer, batch runs, and answers.
+
+mod config;
+mod control;
+mod layers;
+mod refresh;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_client::{Client, Clock};
+use tokio::task::JoinHandle;
+
+use super::aggregate::Aggregate;
+use super::batch::{Batch, BatchError};
+use super::merged::{Ask, QueryError, Site};
+use super::snapshot::SnapshotError;
+use super::view::{BadView, View};
+use super::{Answer, Coverage, Missing};
+use crate::data::Data;
+use crate::error::StreamsError;
+use crate::runtime::{Streams, StreamsConfig};
+
+pub use config::LambdaConfig;
+use control::Control;
+pub use control::announced_cuts;
+use refresh::Refresh;
+
+/// A view that is being kept and can be asked (Marz: batch, speed and serving layer in one).
+///
+/// Several instances of one view share the partitions of its topics. An answer has all partitions: an
+/// instance that has not all of them says which one it lacks.
+pub struct Lambda<K: Data, A: Aggregate> {
+    site: Arc<Site<K, A>>,
+    streams: Option<Streams>,
+    batch: Arc<Batch<K, A>>,
+    control: Arc<Control>,
+    refresh: Arc<Refresh<K, A>>,
+    clock: Clock,
+    wait: Duration,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Why a view cannot be kept.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LambdaError {
+    /// It makes no sense.
+    #[error(transparent)]
+    View(#[from] BadView),
+    /// Its speed layer does not run.
+    #[error(transparent)]
+    Streams(#[from] StreamsError),
+    /// Snapshots cannot be made.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// Snapshots cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A source topic loses records that the view has counted.
+    #[error(
+        "topic {topic} is compacted (cleanup.policy={policy}): records go that the view has counted, so an \
+         answer would depend on when they were read. Use a topic with cleanup.policy=delete"
+    )]
+    Compacted {
+        /// The topic.
+        topic: String,
+        /// Its policy.
+        policy: String,
+    },
+}
+
+impl<K: Data, A: Aggregate> Lambda<K, A> {
+    /// Reads the newest snapshot and starts the speed layer, and batch runs if they are to be made here.
+    ///
+    /// # Errors
+    ///
+    /// [`LambdaError`].
+    pub async fn start(view: View<K, A>, config: LambdaConfig) -> Result<Self, LambdaError> {
+        layers::start(Arc::new(view), config).await
+    }
+
+    /// The view.
+    #[must_use]
+    pub fn view(&self) -> &View<K, A> {
+        &self.site.view
+    }
+
+    /// The answer for a key; `None` as its value if there is nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`]; there is no answer with a gap.
+    pub fn get(&self, key: &K) -> Result<Answer<A::Value>, QueryError> {
+        let mut scratch = Vec::new();
+        let name = self.site.name(key, None, &mut scratch)?;
+        self.site.answer(&name, &Ask::default())
+    }
+
+    /// As [`Self::get`], but not before everything below `at_least` is in it: what the caller has written
+    /// itself, say. Waits for that, but not for ever ([`LambdaConfig::wait`]).
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::Behind`] if it is not there in time.
+    pub async fn get_at_least(
+        &self,
+        key: &K,
+        at_least: &Coverage,
+    ) -> Result<Answer<A::Value>, QueryError> {
+        let mut scratch = Vec::new();
+        let name = self.site.name(key, None, &mut scratch)?.to_vec();
+        let deadline = self.clock.deadline(self.wait);
+        loop {
+            let changed = self.site.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let error = match self.site.answer(&name, &Ask::default()) {
+                Ok(answer) => {
+                    let missing: Vec<Missing> = answer.coverage.missing(at_least).collect();
+                    if missing.is_empty() {
+                        return Ok(answer);
+                    }
+                    QueryError::behind(missing, self.wait)
+                }
+                // It may be on its way here.
+                Err(error @ (QueryError::Elsewhere(_) | QueryError::Gap { .. })) => error,
+                Err(error) => return Err(error),
+            };
+            if self.clock.until(deadline, changed).await.is_none() {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Makes a snapshot at the newest cut, and reads with it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub async fn run_batch(&self) -> Result<super::BatchOutcome, LambdaError> {
+        let outcome = layers::batch_once(&self.batch, &self.control).await?;
+        self.refresh.once().await;
+        Ok(outcome)
+    }
+
+    /// The snapshot that is read with.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<u64> {
+        Some(self.site.current()?.manifest.snapshot)
+    }
+
+    /// Waits until something ends the speed layer.
+    ///
+    /// # Errors
+    ///
+    /// What ended it. It does not return otherwise.
+    pub async fn failed(&self) -> StreamsError {
+        match &self.streams {
+            Some(streams) => streams.failed().await,
+            None => StreamsError::Internal("the view has been closed".to_owned()),
+        }
+    }
+
+    /// Saves what has been read, and stops.
+    ///
+    /// # Errors
+    ///
+    /// What had ended the speed layer before, or keeps it from saving.
+    pub async fn close(mut self, limit: Duration) -> Result<(), StreamsError> {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        match self.streams.take() {
+            Some(streams) => streams.close(limit).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl<K: Data, A: Aggregate> Drop for Lambda<K, A> {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The id of the application that is a view's speed layer. Another definition has another one, with state of
+/// its own.
+fn application<K: Data, A: Aggregate>(view: &View<K, A>) -> String {
+    format!("{}-{}", view.name(), &view.fingerprint()[..8])
+}
+
+/// What all of it shares.
+struct Ground {
+    client: Arc<Client>,
+    clock: Clock,
+    streams: StreamsConfig,
+}

@@ -1,0 +1,187 @@
+//! The control topic of a view: where snapshots may end.
+//!
+//! A compacted topic of one partition, `VIEW-FINGERPRINT-cuts`. A record for each source partition: its key is
+//! `TOPIC-PARTITION`, its value `{"topic", "partition", "cuts", "applied"}`. Cuts are announced when they have
+//! been saved: a speed layer that crashes still has them afterwards.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tidemark_client::admin::{Mode, NewTopic};
+use tidemark_client::producer::{Producer, ProducerConfig, ProducerRecord};
+use tidemark_client::{Client, ClientError, Clock, ErrorCode, TopicPartition};
+
+use super::application;
+use crate::data::Data;
+use crate::error::StreamsError;
+use crate::runtime::read_range;
+use crate::serving::Coverage;
+use crate::serving::aggregate::Aggregate;
+use crate::serving::loaded::Part;
+use crate::serving::merged::{Announced, Site};
+use crate::serving::view::View;
+
+/// The value of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Cuts {
+    topic: String,
+    partition: i32,
+    /// In order; a snapshot may end at each of them.
+    cuts: Vec<i64>,
+    /// How far the partition had been read.
+    applied: i64,
+}
+
+/// Writes and reads the control topic.
+pub(super) struct Control {
+    client: Arc<Client>,
+    clock: Clock,
+    topic: String,
+    written: Mutex<BTreeMap<Part, Vec<i64>>>,
+}
+
+fn topic<K: Data, A: Aggregate>(view: &View<K, A>) -> String {
+    format!("{}-cuts", application(view))
+}
+
+/// The newest cuts that a view's speed layer has announced; `None` if it has no speed layer.
+///
+/// # Errors
+///
+/// If the cluster cannot be asked.
+pub async fn announced_cuts<K: Data, A: Aggregate>(
+    client: &Client,
+    clock: &Clock,
+    view: &View<K, A>,
+) -> Result<Option<Coverage>, StreamsError> {
+    let topic = topic(view);
+    let there = client.admin().describe_topics([topic.clone()]).await?;
+    match there.into_iter().next() {
+        Some((_, Ok(_))) => Ok(Some(read(client, clock, &topic).await?)),
+        Some((_, Err(error))) if is_unknown(&error) => Ok(None),
+        Some((_, Err(error))) => Err(error.into()),
+        None => Ok(None),
+    }
+}
+
+fn is_unknown(error: &ClientError) -> bool {
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    matches!(error, ClientError::UnknownTopic { .. })
+        || matches!(error, ClientError::Broker { code, .. } if *code == unknown)
+}
+
+async fn read(client: &Client, clock: &Clock, topic: &str) -> Result<Coverage, StreamsError> {
+    let partition = TopicPartition::new(topic, 0);
+    let mut coverage = Coverage::new();
+    read_range(client, clock, &partition, (None, None), &mut |record| {
+        let read = record.value().map(serde_json::from_slice::<Cuts>);
+        match read {
+            Some(Ok(cuts)) => {
+                let last = cuts.cuts.last().copied().unwrap_or(0);
+                coverage.set(&cuts.topic, cuts.partition, last);
+                Ok(())
+            }
+            None => Ok(()),
+            Some(Err(error)) => Err(StreamsError::Decode {
+                topic: topic.to_owned(),
+                partition: 0,
+                offset: record.offset,
+                reason: error.to_string(),
+            }),
+        }
+    })
+    .await?;
+    Ok(coverage)
+}
+
+impl Control {
+    /// Makes the topic if it is not there.
+    pub(super) async fn open<K: Data, A: Aggregate>(
+        client: Arc<Client>,
+        clock: Clock,
+        view: &View<K, A>,
+        replication_factor: i16,
+    ) -> Result<Self, StreamsError> {
+        let topic = topic(view);
+        let new = NewTopic::new(&topic)
+            .partitions(1)
+            .replication_factor(replication_factor)
+            .config("cleanup.policy", "compact");
+        for (_, outcome) in client.admin().create_topics([new], Mode::Apply).await? {
+            match outcome {
+                Ok(_)
+                | Err(ClientError::Broker {
+                    code: ErrorCode::TopicAlreadyExists,
+                    ..
+                }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Self {
+            client,
+            clock,
+            topic,
+            written: Mutex::default(),
+        })
+    }
+
+    /// The newest cuts.
+    pub(super) async fn cuts(&self) -> Result<Coverage, StreamsError> {
+        read(&self.client, &self.clock, &self.topic).await
+    }
+
+    /// Announces what has been saved, again and again.
+    pub(super) async fn announce<K: Data, A: Aggregate>(&self, site: &Site<K, A>) {
+        let producer = match self.client.producer(ProducerConfig::new()) {
+            Ok(producer) => producer,
+            Err(error) => {
+                tracing::error!(%error, "cuts cannot be announced");
+                return;
+            }
+        };
+        loop {
+            site.other_cuts.notified().await;
+            for (part, announced) in site.announced() {
+                if self.written.lock().get(&part) == Some(&announced.cuts) {
+                    continue;
+                }
+                match self.write(&producer, site, part, &announced).await {
+                    Ok(()) => {
+                        self.written.lock().insert(part, announced.cuts);
+                    }
+                    // It is announced with the next ones.
+                    Err(error) => {
+                        tracing::warn!(topic = self.topic, %error, "a cut is not announced")
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write<K: Data, A: Aggregate>(
+        &self,
+        producer: &Producer,
+        site: &Site<K, A>,
+        (number, partition): Part,
+        announced: &Announced,
+    ) -> Result<(), String> {
+        let topic = site.view.topics().nth(number).unwrap_or_default();
+        let cuts = Cuts {
+            topic: topic.to_owned(),
+            partition,
+            cuts: announced.cuts.clone(),
+            applied: announced.applied,
+        };
+        let value = serde_json::to_vec(&cuts).map_err(|error| error.to_string())?;
+        let record = ProducerRecord::to(self.topic.clone())
+            .key(Bytes::from(format!("{topic}-{partition}")))
+            .value(Bytes::from(value));
+        let delivery = producer.send(&record).await;
+        let delivery = delivery.map_err(|error| error.to_string())?;
+        delivery.await.map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}

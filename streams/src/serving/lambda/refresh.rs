@@ -1,0 +1,127 @@
+//! Finds new snapshots and reads with them.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tidemark_client::Clock;
+
+use crate::data::Data;
+use crate::serving::Coverage;
+use crate::serving::aggregate::Aggregate;
+use crate::serving::loaded::Loaded;
+use crate::serving::merged::Site;
+use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
+
+/// Looks for snapshots.
+pub(super) struct Refresh<K, A: Aggregate> {
+    site: Arc<Site<K, A>>,
+    snapshots: Snapshots,
+    clock: Clock,
+    /// What has been looked at, and what came of it.
+    state: tokio::sync::Mutex<Looked>,
+    /// What keeps the newest snapshot from being used, if something does.
+    trouble: Mutex<Option<String>>,
+}
+
+#[derive(Default)]
+struct Looked {
+    /// The number of the newest snapshot that has been looked at.
+    newest: u64,
+}
+
+impl<K: Data, A: Aggregate> Refresh<K, A> {
+    pub(super) fn new(site: Arc<Site<K, A>>, snapshots: Snapshots, clock: Clock) -> Self {
+        Self {
+            site,
+            snapshots,
+            clock,
+            state: tokio::sync::Mutex::default(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// What keeps the newest snapshot from being used.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    /// Reads with the newest snapshot that can be read with, if it is newer than what is used. A snapshot is
+    /// looked at once; what keeps it from being used is told, and the next older one is taken.
+    pub(super) async fn once(&self) {
+        let mut looked = self.state.lock().await;
+        match self.look(&mut looked).await {
+            Ok(()) => {}
+            Err(error) => self.tell(&error.to_string()),
+        }
+        self.site.sweep();
+    }
+
+    fn tell(&self, trouble: &str) {
+        let mut told = self.trouble.lock();
+        if told.as_deref() != Some(trouble) {
+            tracing::warn!(view = self.site.view.name(), trouble, "snapshots");
+            *told = Some(trouble.to_owned());
+        }
+    }
+
+    async fn look(&self, looked: &mut Looked) -> Result<(), SnapshotError> {
+        let numbers = self.snapshots.numbers().await?;
+        let current = self.site.current().map(|loaded| loaded.manifest.snapshot);
+        let newer = |number: &u64| *number > looked.newest && Some(*number) > current;
+        let candidates: Vec<u64> = numbers.iter().copied().filter(newer).rev().collect();
+        let Some(newest) = candidates.first().copied() else {
+            return Ok(());
+        };
+        looked.newest = newest;
+        let mut trouble = None;
+        for number in candidates {
+            match self.take(number, &numbers).await {
+                Ok(()) => {
+                    *self.trouble.lock() = None;
+                    break;
+                }
+                Err(error) => {
+                    trouble
+                        .get_or_insert_with(|| format!("snapshot {number} is not used: {error}"));
+                }
+            }
+        }
+        if let Some(trouble) = trouble {
+            self.tell(&trouble);
+        }
+        Ok(())
+    }
+
+    async fn take(&self, number: u64, numbers: &[u64]) -> Result<(), String> {
+        let manifest = self.snapshots.manifest(number).await;
+        let manifest = manifest.map_err(|error| error.to_string())?;
+        self.check(&manifest)?;
+        let floor = self.floor(number, numbers).await;
+        let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await;
+        let loaded = loaded.map_err(|error| error.to_string())?;
+        let wall = self.clock.now().wall;
+        let switched = self.site.switch(loaded, floor, wall);
+        switched.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Another view's snapshots need not be read.
+    fn check(&self, manifest: &Manifest) -> Result<(), String> {
+        let view = &self.site.view;
+        if manifest.fingerprint == view.fingerprint() {
+            return Ok(());
+        }
+        Err(format!(
+            "it is of {}, and the view is {}",
+            manifest.definition,
+            view.definition()
+        ))
+    }
+
+    /// Where the snapshot in front of it ends.
+    async fn floor(&self, number: u64, numbers: &[u64]) -> Option<Coverage> {
+        let before = numbers.iter().rev().find(|before| **before < number)?;
+        let manifest = self.snapshots.manifest(*before).await.ok()?;
+        let same = manifest.fingerprint == self.site.view.fingerprint();
+        same.then(|| manifest.coverage())
+    }
+}

@@ -1,0 +1,100 @@
+//! Segments as a store of a task: they are saved with its positions, and restored with them.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Notify;
+
+use super::cut_rule::CutRule;
+use super::segments::Segments;
+use crate::data::DataError;
+use crate::serving::aggregate::State;
+use crate::serving::merged::Live;
+use crate::state::{Entry, Expiry, Store, StoreTime};
+
+/// The segments of one source partition. Whoever answers queries reads them, too.
+pub(crate) struct SegmentStore<S> {
+    pub(crate) live: Arc<Live<S>>,
+    rule: CutRule,
+    time: StoreTime,
+    /// Whether anything has been restored, or read.
+    begun: bool,
+}
+
+impl<S: State> SegmentStore<S> {
+    pub(crate) fn new(seed: u64, rule: CutRule, changed: Arc<Notify>) -> Self {
+        Self {
+            live: Arc::new(Live::new(Segments::new(0, seed, 0), changed)),
+            rule,
+            time: StoreTime::default(),
+            begun: false,
+        }
+    }
+
+    /// The task's first position: nothing in front of it has ever been read.
+    pub(crate) fn begin_at(&mut self, offset: i64, wall: i64) {
+        if !self.begun {
+            self.begun = true;
+            self.live.segments.write().begin_at(offset, wall);
+        }
+    }
+}
+
+impl<S: State> Store for SegmentStore<S> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
+        self.live.segments.write().take_changes(tell)
+    }
+
+    fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        self.live.segments.read().entries(tell)
+    }
+
+    fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
+        self.begun = true;
+        self.live.segments.write().restore(entry)
+    }
+
+    fn time(&self) -> StoreTime {
+        self.time
+    }
+
+    fn set_time(&mut self, time: StoreTime) {
+        self.time = time;
+        self.live.segments.write().restored();
+    }
+
+    /// A segment that is dropped is never asked for again: its entries go from the changelog when nothing
+    /// that was there with them is there any more.
+    fn expiry(&self) -> Option<Expiry> {
+        let segments = self.live.segments.read();
+        Some(Expiry {
+            now: segments.begin(),
+            last: segments.last_cut().saturating_add(1),
+        })
+    }
+
+    fn passed(&mut self, position: i64, dry: bool, wall: i64) {
+        self.begin_at(position, wall);
+        let mut segments = self.live.segments.write();
+        segments.pass(position);
+        segments.cut_if_due(&self.rule, wall);
+        drop(segments);
+        if dry {
+            self.live.fresh.store(wall, Ordering::Relaxed);
+        }
+        self.live.changed.notify_waiters();
+    }
+
+    fn bytes(&self) -> usize {
+        self.live.segments.read().bytes()
+    }
+
+    fn len(&self) -> usize {
+        self.live.segments.read().len()
+    }
+}
