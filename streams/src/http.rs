@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use self::answers::{failed, json as answer};
-use self::doors::Doors;
+pub(crate) use self::doors::{Doors, Limits};
 use self::parameters::{Pairs, Parameters};
 use crate::error::StreamsError;
 use crate::runtime::metrics;
@@ -93,7 +93,7 @@ impl Site {
 
 /// A port that is listened on.
 pub(crate) struct Bound {
-    listener: TcpListener,
+    pub(crate) listener: TcpListener,
     pub(crate) address: SocketAddr,
 }
 
@@ -122,7 +122,11 @@ pub(crate) async fn bind(address: &str) -> Result<Bound, StreamsError> {
 
 /// Serves until what is returned is dropped.
 pub(crate) fn serve(bound: Bound, shared: Arc<Shared>) -> Server {
-    let doors = Doors::new(bound.listener, shared.config.clock.clone());
+    let doors = Doors::new(
+        bound.listener,
+        shared.config.clock.clone(),
+        Limits::ONE_ANSWER,
+    );
     let routes = Router::new()
         .route("/", get(pages))
         .route("/health", get(health))

@@ -15,26 +15,51 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Connections at once; more wait in the listener's backlog.
-const MOST_CONNECTIONS: usize = 64;
-/// The life of a connection, from its first byte to the last of its one answer.
-const LIFE: Duration = Duration::from_secs(30);
+/// What connections are let in, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at once; more wait in the listener's backlog.
+    connections: usize,
+    /// The life of a connection.
+    life: Duration,
+    /// Whether it begins anew with every byte that comes, so that it is the time for which nothing may come.
+    renewed: bool,
+}
+
+impl Limits {
+    /// Few, each for one answer.
+    pub(crate) const ONE_ANSWER: Self = Self {
+        connections: 64,
+        life: Duration::from_secs(30),
+        renewed: false,
+    };
+
+    /// More, each for as long as it is used.
+    pub(crate) const KEPT: Self = Self {
+        connections: 1_024,
+        life: Duration::from_secs(60),
+        renewed: true,
+    };
+}
+
 /// After a failed accept the listener pauses so long, instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener that lets in so many, for so long.
-pub(super) struct Doors {
+pub(crate) struct Doors {
     listener: TcpListener,
     places: Arc<Semaphore>,
     clock: Clock,
+    limits: Limits,
 }
 
 impl Doors {
-    pub(super) fn new(listener: TcpListener, clock: Clock) -> Self {
+    pub(crate) fn new(listener: TcpListener, clock: Clock, limits: Limits) -> Self {
         Self {
             listener,
-            places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+            places: Arc::new(Semaphore::new(limits.connections)),
             clock,
+            limits,
         }
     }
 }
@@ -49,12 +74,16 @@ impl Listener for Doors {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let clock = self.clock.clone();
-                    let visit = Visit {
+                    let mut visit = Visit {
                         stream,
-                        deadline: Some(Box::pin(async move { clock.sleep(LIFE).await })),
+                        clock: self.clock.clone(),
+                        limits: self.limits,
+                        ends: 0,
+                        deadline: None,
+                        over: false,
                         _place: place,
                     };
+                    visit.renew();
                     return (visit, peer);
                 }
                 Err(error) => {
@@ -71,21 +100,41 @@ impl Listener for Doors {
 }
 
 /// A connection that fails when its time is up.
-pub(super) struct Visit {
+pub(crate) struct Visit {
     stream: TcpStream,
-    /// `None` once it has passed.
+    clock: Clock,
+    limits: Limits,
+    /// When its time is up, in milliseconds of the clock.
+    ends: u64,
+    /// Wakes it then, or before that: it looks again.
     deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    over: bool,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Visit {
+    /// Its time begins anew.
+    fn renew(&mut self) {
+        self.ends = self.clock.deadline(self.limits.life);
+    }
+
     fn check_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(context).is_pending()
-        {
-            return Ok(());
+        while !self.over {
+            let left = self.ends.saturating_sub(self.clock.now().millis);
+            if left == 0 {
+                self.over = true;
+                break;
+            }
+            let clock = &self.clock;
+            let deadline = self.deadline.get_or_insert_with(|| {
+                let clock = clock.clone();
+                Box::pin(async move { clock.sleep(Duration::from_millis(left)).await })
+            });
+            if deadline.as_mut().poll(context).is_pending() {
+                return Ok(());
+            }
+            self.deadline = None;
         }
-        self.deadline = None;
         Err(io::ErrorKind::TimedOut.into())
     }
 }
@@ -97,7 +146,11 @@ impl AsyncRead for Visit {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_time(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if self.limits.renewed && read.is_ready() {
+            self.renew();
+        }
+        read
     }
 }
 

@@ -129,6 +129,11 @@ impl Streams {
         }
     }
 
+    /// What ends the application, once something does.
+    pub(crate) fn watch_failure(&self) -> watch::Receiver<Option<StreamsError>> {
+        self.shared.failed.subscribe()
+    }
+
     /// Runs until `end` comes, Ctrl-C, say, and then closes, which may take 30 seconds; or until
     /// something ends the application.
     ///

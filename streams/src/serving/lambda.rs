@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::aggregate::Aggregate;
 use super::batch::{Batch, BatchError};
+use super::http::{self, Desk, Served, Server};
 use super::merged::{Ask, QueryError, Site};
 use super::snapshot::SnapshotError;
 use super::view::{BadView, View};
@@ -149,6 +150,31 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     #[must_use]
     pub fn snapshot(&self) -> Option<u64> {
         Some(self.site.current()?.manifest.snapshot)
+    }
+
+    /// Serves the view over HTTP until what is returned is dropped: at `127.0.0.1:9780`, say, with port 0 at
+    /// a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::Http`] if the address cannot be listened at.
+    pub async fn serve(&self, address: &str) -> Result<Server, StreamsError> {
+        http::serve(address, vec![self.desk()], self.clock.clone()).await
+    }
+
+    /// The view as HTTP sees it.
+    fn desk(&self) -> Arc<dyn Served> {
+        let refresh = Arc::clone(&self.refresh);
+        let failed = self.streams.as_ref().map(Streams::watch_failure);
+        Arc::new(Desk {
+            site: Arc::clone(&self.site),
+            patience: self.wait,
+            trouble: Box::new(move || refresh.trouble()),
+            failed: Box::new(move || {
+                let failed = failed.as_ref()?.borrow().clone();
+                failed.map(|error| error.to_string())
+            }),
+        })
     }
 
     /// Waits until something ends the speed layer.

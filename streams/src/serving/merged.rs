@@ -1,9 +1,10 @@
 //! The merge of a snapshot with what is newer, partition by partition.
 
 mod answer;
+mod range;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
@@ -18,8 +19,9 @@ use super::speed::segments::{Fit, Segments};
 use super::view::View;
 use crate::data::Data;
 
-pub(crate) use answer::Ask;
 pub use answer::{Answer, QueryError};
+pub(crate) use answer::{Ask, Merged};
+pub(crate) use range::{Keys, Page};
 
 /// What the speed layer has of a partition. It is written by the partition's task, and read by whoever asks.
 pub(crate) struct Live<S> {
@@ -38,6 +40,11 @@ impl<S> Live<S> {
             fresh: AtomicI64::new(0),
             changed,
         }
+    }
+
+    /// See [`Answer::fresh_at`].
+    pub(crate) fn fresh(&self) -> i64 {
+        self.fresh.load(Ordering::Relaxed)
     }
 }
 

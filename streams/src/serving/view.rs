@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Place;
 use super::aggregate::Aggregate;
@@ -33,6 +34,7 @@ pub struct View<K, A: Aggregate> {
     version: u32,
     topics: Vec<Topic<K, A::Event>>,
     windows: Option<TimeWindows>,
+    delay: i64,
     aggregate: A,
     key: PhantomData<fn() -> K>,
 }
@@ -123,6 +125,7 @@ impl<K: Data, A: Aggregate> View<K, A> {
             version,
             topics: Vec::new(),
             windows: None,
+            delay: 0,
             aggregate,
             key: PhantomData,
         }
@@ -162,6 +165,14 @@ impl<K: Data, A: Aggregate> View<K, A> {
     #[must_use]
     pub fn windowed_by(mut self, windows: TimeWindows) -> Self {
         self.windows = Some(windows);
+        self
+    }
+
+    /// By how much events may come out of order: a window counts as final when an event that is so much
+    /// later has come in every partition that has had one. Default: not at all.
+    #[must_use]
+    pub fn watermark_delay(mut self, delay: Duration) -> Self {
+        self.delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
         self
     }
 
@@ -293,6 +304,22 @@ impl<K: Data, A: Aggregate> View<K, A> {
             (Some(_), Some((key, start))) => (key, Some(i64::from_be_bytes(*start))),
             _ => (name, None),
         }
+    }
+
+    /// Whether a key's window has passed when an event of that time has come everywhere.
+    pub(crate) fn is_final(&self, name: &[u8], time: Option<i64>) -> bool {
+        match (self.window(name), time) {
+            (Some((_, end)), Some(time)) => end <= time.saturating_sub(self.delay),
+            _ => false,
+        }
+    }
+
+    /// Where a key's window starts, and where it ends.
+    pub(crate) fn window(&self, name: &[u8]) -> Option<(i64, i64)> {
+        let (_, start) = self.split(name);
+        let start = start?;
+        let size = self.windows.map_or(0, |windows| windows.size);
+        Some((start, start.saturating_add(size)))
     }
 
     /// The order of keys: by the type's order, then by the start of the window.

@@ -1,14 +1,15 @@
 //! Answers: the state of a key, put together of its parts.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidemark_client::TopicPartition;
 
-use super::{Loaded, Part, Site};
+use super::{Live, Loaded, Part, Site};
 use crate::data::{Data, DataError};
 use crate::serving::aggregate::Aggregate;
+use crate::serving::kept::Kept;
+use crate::serving::speed::segments::{Run, Segments};
 use crate::serving::{Coverage, Missing};
 
 /// What a caller asks for beside a key.
@@ -31,8 +32,46 @@ pub(crate) struct Merged<S> {
     pub(crate) coverage: Coverage,
     /// The snapshot; `None` if there is none yet.
     pub(crate) snapshot: Option<u64>,
+    /// The largest event time of the partition in which it is smallest; partitions without an event do not
+    /// count.
+    pub(crate) time: Option<i64>,
     /// When the oldest of its parts was known to be up to date, in milliseconds since 1970.
     pub(crate) fresh: i64,
+}
+
+impl<S> Merged<S> {
+    /// Without anything.
+    pub(super) fn empty(snapshot: Option<u64>) -> Self {
+        Self {
+            batch: None,
+            speed: None,
+            begin: Coverage::new(),
+            coverage: Coverage::new(),
+            snapshot,
+            time: None,
+            fresh: i64::MAX,
+        }
+    }
+
+    /// Notes what is known of a partition.
+    pub(super) fn note<T>(&mut self, topic: &str, partition: i32, seen: &Seen<'_, T>, fresh: i64) {
+        self.begin.set(topic, partition, seen.begin);
+        self.coverage.set(topic, partition, seen.run.to);
+        self.fresh = self.fresh.min(fresh);
+        if let Some(time) = seen.time {
+            self.time = Some(self.time.map_or(time, |least| least.min(time)));
+        }
+    }
+}
+
+/// What an answer has of a partition beside its states.
+pub(super) struct Seen<'a, S> {
+    /// Where the coverage begins.
+    pub(super) begin: i64,
+    /// The segments behind the snapshot.
+    pub(super) run: Run<'a, S>,
+    /// The largest event time.
+    time: Option<i64>,
 }
 
 impl<S: Clone> Merged<S> {
@@ -64,6 +103,10 @@ pub struct Answer<V> {
     pub coverage: Coverage,
     /// The snapshot; `None` if there is none yet.
     pub snapshot: Option<u64>,
+    /// Whether its window has passed, by the watermark of what is covered: no more is expected, though what
+    /// comes late still counts. Of what has no window: never.
+    #[serde(rename = "final")]
+    pub is_final: bool,
     /// When the least fresh of its parts was known to have everything in the log, in milliseconds since
     /// 1970; where it lags behind, the timestamp of the last record that is in it.
     pub fresh_at: i64,
@@ -173,6 +216,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             begin: merged.begin,
             coverage: merged.coverage,
             snapshot: merged.snapshot,
+            is_final: self.view.is_final(key, merged.time),
             fresh_at: merged.fresh,
         })
     }
@@ -197,27 +241,64 @@ impl<K: Data, A: Aggregate> Site<K, A> {
     pub(crate) fn get(&self, key: &[u8], ask: &Ask) -> Result<Merged<A::State>, QueryError> {
         let loaded = self.pinned(ask)?;
         let aggregate = self.view.aggregate();
-        let mut merged = Merged {
-            batch: None,
-            speed: None,
-            begin: Coverage::new(),
-            coverage: Coverage::new(),
-            snapshot: loaded.as_ref().map(|loaded| loaded.manifest.snapshot),
-            fresh: i64::MAX,
-        };
-        let counts = self.counts.read().clone();
-        for (number, topic) in self.view.topics().enumerate() {
-            for partition in 0..counts.get(number).copied().unwrap_or(0) {
-                let part = (number, partition);
-                if let Some(loaded) = &loaded {
-                    let state = loaded.get(&self.view, part, key);
-                    let state = state.map_err(QueryError::State)?;
-                    add(aggregate, &mut merged.batch, state);
-                }
-                self.add_speed(topic, part, loaded.as_deref(), key, &mut merged)?;
+        let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.snapshot);
+        let mut merged = Merged::empty(snapshot);
+        for (number, topic, partition) in self.wanted() {
+            let part = (number, partition);
+            if let Some(loaded) = &loaded {
+                let state = loaded.get(&self.view, part, key);
+                let state = state.map_err(QueryError::State)?;
+                add(aggregate, &mut merged.batch, state);
             }
+            self.add_speed(topic, part, loaded.as_deref(), key, &mut merged)?;
         }
         Ok(merged)
+    }
+
+    /// The partitions that an answer is made of: the topic's number and name, and the partition's number.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (usize, &str, i32)> {
+        let counts = self.counts.read().clone();
+        let topics = self.view.topics().enumerate();
+        topics.flat_map(move |(number, topic)| {
+            let count = counts.get(number).copied().unwrap_or(0);
+            (0..count).map(move |partition| (number, topic, partition))
+        })
+    }
+
+    /// What the speed layer has of a partition.
+    pub(super) fn live(&self, topic: &str, part: Part) -> Result<Arc<Live<A::State>>, QueryError> {
+        let live = self.parts.read().get(&part).cloned();
+        live.ok_or_else(|| QueryError::Elsewhere(TopicPartition::new(topic, part.1)))
+    }
+
+    /// The segments of a partition behind the snapshot, and what else is known of it.
+    pub(super) fn seen<'a>(
+        &self,
+        topic: &str,
+        part: Part,
+        loaded: Option<&Loaded>,
+        segments: &'a Segments<Kept<A::State>>,
+    ) -> Result<Seen<'a, Kept<A::State>>, QueryError> {
+        let own = loaded.and_then(|loaded| loaded.manifest.partition(topic, part.1));
+        let (begin, end) = own.map_or((segments.begin(), segments.begin()), |own| {
+            (own.begin, own.to)
+        });
+        match segments.behind(end) {
+            Some(run) => {
+                let times = run.iter().map(|segment| segment.tally().max_time);
+                let time = times.chain([own.and_then(|own| own.tally.max_time)]).max();
+                Ok(Seen {
+                    begin,
+                    run,
+                    time: time.flatten(),
+                })
+            }
+            None => Err(QueryError::Gap {
+                partition: TopicPartition::new(topic, part.1),
+                snapshot: loaded.map_or(0, |loaded| loaded.manifest.snapshot),
+                end,
+            }),
+        }
     }
 
     /// Adds what is newer than the snapshot.
@@ -229,34 +310,24 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         key: &[u8],
         merged: &mut Merged<A::State>,
     ) -> Result<(), QueryError> {
-        let partition = || TopicPartition::new(topic, part.1);
-        let live = self.parts.read().get(&part).cloned();
-        let live = live.ok_or_else(|| QueryError::Elsewhere(partition()))?;
+        let live = self.live(topic, part)?;
         let segments = live.segments.read();
-        let own = loaded.and_then(|loaded| loaded.manifest.partition(topic, part.1));
-        let (begin, end) = own.map_or((segments.begin(), segments.begin()), |own| {
-            (own.begin, own.to)
-        });
-        let Some(run) = segments.behind(end) else {
-            return Err(QueryError::Gap {
-                partition: partition(),
-                snapshot: loaded.map_or(0, |loaded| loaded.manifest.snapshot),
-                end,
-            });
-        };
+        let seen = self.seen(topic, part, loaded, &segments)?;
         let hash = segments.hash(key);
-        for segment in run.iter() {
+        for segment in seen.run.iter() {
             let state = segment.get(hash, key).map(|state| state.0.clone());
             add(self.view.aggregate(), &mut merged.speed, state);
         }
-        merged.begin.set(topic, part.1, begin);
-        merged.coverage.set(topic, part.1, run.to);
-        merged.fresh = merged.fresh.min(live.fresh.load(Ordering::Relaxed));
+        merged.note(topic, part.1, &seen, live.fresh());
         Ok(())
     }
 }
 
-fn add<A: Aggregate>(aggregate: &A, sum: &mut Option<A::State>, state: Option<A::State>) {
+pub(super) fn add<A: Aggregate>(
+    aggregate: &A,
+    sum: &mut Option<A::State>,
+    state: Option<A::State>,
+) {
     match (sum.as_mut(), state) {
         (Some(sum), Some(state)) => aggregate.merge(sum, state),
         (None, state) => *sum = state,

@@ -1,0 +1,262 @@
+//! Views over HTTP. Everything is JSON; errors are `{"error": {"code", "message", "hint"}}`.
+
+mod asked;
+mod refusal;
+mod served;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use tidemark_client::Clock;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use self::asked::{Asked, Pairs};
+use self::refusal::Refusal;
+pub(crate) use self::served::{Desk, Served};
+use crate::error::StreamsError;
+use crate::http::{Doors, Limits, bind};
+
+/// What there is to see.
+const PAGES: &[&str] = &[
+    "/health",
+    "/views",
+    "/views/VIEW",
+    "/views/VIEW/keys/KEY?window=&parts=&snapshot=&at_least=",
+    "/views/VIEW/keys?from=&to=&prefix=&next=&limit=&parts=&snapshot=&at_least=",
+    "/views/VIEW/many?key=&key=&window=&parts=&snapshot=&at_least=",
+    "/views/VIEW/windows/KEY?from=&to=&next=&limit=&parts=&snapshot=&at_least=",
+    "/views/VIEW/top?by=&k=&snapshot=&at_least=",
+];
+
+/// So many answers of many keys are made at once. Each takes a thread for as long as it takes.
+const MOST_AT_ONCE: usize = 4;
+
+/// What answers are made of.
+#[derive(Clone)]
+struct Site {
+    views: Arc<Vec<Arc<dyn Served>>>,
+    turns: Arc<Semaphore>,
+    clock: Clock,
+}
+
+/// A server, until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Serves views at an address, `127.0.0.1:9780`, say; with port 0 at a free one.
+pub(crate) async fn serve(
+    address: &str,
+    views: Vec<Arc<dyn Served>>,
+    clock: Clock,
+) -> Result<Server, StreamsError> {
+    let bound = bind(address).await?;
+    let address = bound.address;
+    let doors = Doors::new(bound.listener, clock.clone(), Limits::KEPT);
+    let routes = Router::new()
+        .route("/", get(pages))
+        .route("/health", get(health))
+        .route("/views", get(all_views))
+        .route("/views/{view}", get(one_view))
+        .route("/views/{view}/keys/{key}", get(one_key))
+        .route("/views/{view}/keys", get(range))
+        .route("/views/{view}/many", get(many))
+        .route("/views/{view}/windows/{key}", get(windows))
+        .route("/views/{view}/top", get(top))
+        .fallback(nothing)
+        .method_not_allowed_fallback(only_get)
+        .with_state(Site {
+            views: Arc::new(views),
+            turns: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            clock,
+        });
+    let task = tokio::spawn(async move {
+        if let Err(error) = axum::serve(doors, routes).await {
+            tracing::error!(%error, "HTTP has stopped");
+        }
+    });
+    Ok(Server { address, task })
+}
+
+fn text(status: StatusCode, text: String) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, text).into_response()
+}
+
+impl Site {
+    fn view(&self, name: &str) -> Result<&Arc<dyn Served>, Refusal> {
+        let found = self.views.iter().find(|view| view.name() == name);
+        found.ok_or_else(|| {
+            let names = self.views.iter().map(|view| view.name());
+            Refusal::unknown_view(name, names)
+        })
+    }
+
+    /// Waits until a view has what is asked for, but not for ever.
+    async fn wait(&self, view: &dyn Served, asked: &Asked) -> Result<(), Refusal> {
+        let Some(at_least) = &asked.at_least else {
+            return Ok(());
+        };
+        let deadline = self.clock.deadline(view.patience());
+        loop {
+            let changed = view.changed().notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let refusal = match view.reaches(at_least, asked) {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refusal,
+            };
+            if !refusal.may_pass() || self.clock.until(deadline, changed).await.is_none() {
+                return Err(refusal);
+            }
+        }
+    }
+
+    /// Makes an answer of many keys where waiting is allowed.
+    async fn look(
+        &self,
+        view: &Arc<dyn Served>,
+        answer: impl FnOnce(&dyn Served) -> Result<String, Refusal> + Send + 'static,
+    ) -> Result<String, Refusal> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(|_| Refusal::closing())?;
+        let view = Arc::clone(view);
+        let made = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            answer(&*view)
+        });
+        made.await
+            .unwrap_or_else(|error| Err(Refusal::internal(&error)))
+    }
+}
+
+async fn pages() -> Response {
+    text(StatusCode::OK, json!({ "pages": PAGES }).to_string())
+}
+
+async fn nothing(uri: Uri) -> Refusal {
+    Refusal::no_page(uri.path())
+}
+
+async fn only_get(method: Method) -> Refusal {
+    Refusal::only_get(&method)
+}
+
+/// Well as long as no speed layer has ended.
+async fn health(State(site): State<Site>) -> Response {
+    let failed = site
+        .views
+        .iter()
+        .find_map(|view| Some((view.name(), view.failed()?)));
+    match failed {
+        None => text(StatusCode::OK, json!({ "status": "running" }).to_string()),
+        Some((name, error)) => Refusal::failed(name, &error).into_response(),
+    }
+}
+
+async fn all_views(State(site): State<Site>) -> Response {
+    let wall = site.clock.now().wall;
+    let views: Vec<_> = site.views.iter().map(|view| view.describe(wall)).collect();
+    text(StatusCode::OK, json!({ "views": views }).to_string())
+}
+
+async fn one_view(State(site): State<Site>, Path(view): Path<String>) -> Result<Response, Refusal> {
+    let described = site.view(&view)?.describe(site.clock.now().wall);
+    Ok(text(StatusCode::OK, described.to_string()))
+}
+
+async fn one_key(
+    State(site): State<Site>,
+    Path((view, key)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    let view = site.view(&view)?;
+    let asked = Asked::of(pairs, &["window", "parts", "snapshot", "at_least"])?;
+    site.wait(&**view, &asked).await?;
+    let answer = view.key(&key, &asked, site.clock.now().wall)?;
+    Ok(text(StatusCode::OK, answer))
+}
+
+async fn many(
+    State(site): State<Site>,
+    Path(view): Path<String>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    let view = site.view(&view)?;
+    let asked = Asked::of(pairs, &["key", "window", "parts", "snapshot", "at_least"])?;
+    site.wait(&**view, &asked).await?;
+    let wall = site.clock.now().wall;
+    let answer = site.look(view, move |view| view.many(&asked, wall)).await?;
+    Ok(text(StatusCode::OK, answer))
+}
+
+async fn range(
+    State(site): State<Site>,
+    Path(view): Path<String>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    let view = site.view(&view)?;
+    let known = [
+        "from", "to", "prefix", "next", "limit", "parts", "snapshot", "at_least",
+    ];
+    let asked = Asked::of(pairs, &known)?;
+    site.wait(&**view, &asked).await?;
+    let wall = site.clock.now().wall;
+    let answer = site
+        .look(view, move |view| view.range(&asked, wall))
+        .await?;
+    Ok(text(StatusCode::OK, answer))
+}
+
+async fn windows(
+    State(site): State<Site>,
+    Path((view, key)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    let view = site.view(&view)?;
+    let known = [
+        "from", "to", "next", "limit", "parts", "snapshot", "at_least",
+    ];
+    let asked = Asked::of(pairs, &known)?;
+    site.wait(&**view, &asked).await?;
+    let wall = site.clock.now().wall;
+    let answer = site
+        .look(view, move |view| view.windows(&key, &asked, wall))
+        .await?;
+    Ok(text(StatusCode::OK, answer))
+}
+
+async fn top(
+    State(site): State<Site>,
+    Path(view): Path<String>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    let view = site.view(&view)?;
+    let asked = Asked::of(pairs, &["by", "k", "snapshot", "at_least"])?;
+    site.wait(&**view, &asked).await?;
+    let wall = site.clock.now().wall;
+    let answer = site.look(view, move |view| view.top(&asked, wall)).await?;
+    Ok(text(StatusCode::OK, answer))
+}

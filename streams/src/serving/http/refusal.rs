@@ -1,0 +1,158 @@
+//! Why there is no answer.
+
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::serving::merged::QueryError;
+use crate::serving::{BadCoverage, Missing};
+
+/// A typed error with the status that says so.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    more: Option<(&'static str, Value)>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            hint: None,
+            more: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn no_page(path: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown_page",
+            format!("there is no {path}"),
+        )
+        .hint("/ lists what there is")
+    }
+
+    pub(super) fn only_get(method: &Method) -> Self {
+        let message = format!("{method} is not possible");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "only_get", message)
+            .hint("all there is to do is to GET")
+    }
+
+    pub(super) fn unknown_view<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown_view",
+            format!("there is no view {name:?}"),
+        )
+        .hint(format!("there are: {}", known.join(", ")))
+    }
+
+    pub(super) fn unknown_key(view: &str, key: &Value, coverage: Value) -> Self {
+        let message = format!("view {view:?} has no event of key {key}");
+        let mut refusal = Self::new(StatusCode::NOT_FOUND, "unknown_key", message).hint(format!(
+            "/views/{view}/keys?limit=10 lists some that there are"
+        ));
+        refusal.more = Some(("coverage", coverage));
+        refusal
+    }
+
+    pub(super) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+        let message = format!("parameter {name}: {reason}");
+        Self::new(StatusCode::BAD_REQUEST, "bad_parameter", message)
+    }
+
+    pub(super) fn coverage(error: &BadCoverage) -> Self {
+        let message = format!("parameter at_least: {error}");
+        Self::new(StatusCode::BAD_REQUEST, "bad_coverage", message)
+            .hint("the coverage of an answer can be given as it is, too")
+    }
+
+    pub(super) fn behind(missing: &[Missing], waited: std::time::Duration) -> Self {
+        let error = QueryError::behind(missing.to_vec(), waited);
+        let each = missing.iter().map(|one| {
+            json!({
+                "topic": &*one.partition.topic,
+                "partition": one.partition.partition,
+                "covered": one.covered,
+                "wanted": one.wanted,
+                "missing": one.wanted - one.covered,
+            })
+        });
+        let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "behind", error.to_string());
+        refusal.more = Some(("missing", each.collect()));
+        refusal
+    }
+
+    pub(super) fn failed(view: &str, error: &str) -> Self {
+        let message = format!("the speed layer of view {view:?} has ended: {error}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failed", message)
+    }
+
+    pub(super) fn closing() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "closing",
+            "it is being closed",
+        )
+    }
+
+    pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            error.to_string(),
+        )
+    }
+
+    /// Whether it may be otherwise in a moment.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.code, "behind" | "elsewhere" | "gap")
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        let message = error.to_string();
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        match error {
+            QueryError::Elsewhere(_) => Self::new(unavailable, "elsewhere", message),
+            QueryError::Gap { .. } => Self::new(unavailable, "gap", message),
+            QueryError::NoSnapshot { held, .. } => {
+                let mut refusal = Self::new(StatusCode::NOT_FOUND, "unknown_snapshot", message);
+                refusal.more = Some(("held", json!(held)));
+                refusal
+            }
+            QueryError::Behind { missing, waited } => Self::behind(&missing, waited),
+            QueryError::Key(_) => Self::new(StatusCode::BAD_REQUEST, "bad_key", message),
+            QueryError::State(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "bad_state", message)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if let Some(hint) = self.hint {
+            error["hint"] = hint.into();
+        }
+        let mut body = json!({ "error": error });
+        if let Some((name, value)) = self.more {
+            body[name] = value;
+        }
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        (self.status, kind, body.to_string()).into_response()
+    }
+}
