@@ -1,7 +1,37 @@
 //! What a view keeps of each key: commutative monoids.
 
+mod average;
+mod codec;
+mod count;
+mod decimal;
+mod extremes;
+mod first_last;
+mod hyper_log_log;
+pub mod laws;
+mod mapped;
+mod sessions;
+mod set;
+mod sum;
+mod top_k;
+mod tuples;
+
+use std::marker::PhantomData;
+
 use crate::data::DataError;
 use crate::serving::Place;
+
+pub use average::{Average, Mean, Pair};
+pub use codec::Canonical;
+pub use count::Count;
+pub use decimal::{Decimal, NoDecimal};
+pub use extremes::{Max, Min, One};
+pub use first_last::{First, Last, Placed};
+pub use hyper_log_log::{HyperLogLog, Registers};
+pub use mapped::{MapValue, OfEvent};
+pub use sessions::{Session, SessionSet, Sessions};
+pub use set::Distinct;
+pub use sum::{Exact, Sum, Total};
+pub use top_k::TopK;
 
 /// What a view keeps of the events of a key (Algebird: `MonoidAggregator`).
 ///
@@ -45,6 +75,33 @@ pub trait Aggregate: Send + Sync + 'static {
 
     /// What people are shown of a state.
     fn value(&self, state: &Self::State) -> Self::Value;
+
+    /// The same, shown as something else: a tuple as a struct, say.
+    fn map_value<V, F>(self, map: F) -> MapValue<Self, F>
+    where
+        Self: Sized,
+        F: Fn(Self::Value) -> V + Send + Sync + 'static,
+        V: serde::Serialize,
+    {
+        MapValue {
+            aggregate: self,
+            map,
+        }
+    }
+
+    /// The same for other events, of which `part` gives what this one takes; `None` leaves an event out.
+    fn of_event<E, F>(self, part: F) -> OfEvent<Self, E, F>
+    where
+        Self: Sized,
+        E: Send + Sync + 'static,
+        F: Fn(&E) -> Option<Self::Event> + Send + Sync + 'static,
+    {
+        OfEvent {
+            aggregate: self,
+            part,
+            event: PhantomData,
+        }
+    }
 }
 
 /// A state, which knows its bytes: they are all that is kept of it, in changelogs and in snapshots. What is

@@ -21,7 +21,7 @@ use crate::data::Data;
 
 pub use answer::{Answer, QueryError};
 pub(crate) use answer::{Ask, Merged};
-pub(crate) use range::{Keys, Page};
+pub(crate) use range::Keys;
 
 /// What the speed layer has of a partition. It is written by the partition's task, and read by whoever asks.
 pub(crate) struct Live<S> {

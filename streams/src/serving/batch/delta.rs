@@ -105,11 +105,6 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
         self.beside = sum / count * self.states.len();
     }
 
-    /// How many states there are.
-    pub(crate) fn len(&self) -> usize {
-        self.states.len()
-    }
-
     /// All states in the order of their keys, and nothing is left here.
     pub(crate) fn take_sorted(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let states = std::mem::take(&mut self.states);
