@@ -16,6 +16,7 @@ mod simulation;
 mod snapshot;
 mod speed;
 mod view;
+pub mod views;
 
 pub use aggregate::Aggregate;
 pub use batch::{Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, PlanError};

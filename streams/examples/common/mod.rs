@@ -138,12 +138,17 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster that was named, or one with nothing in it.
     pub async fn of(common: &Common) -> Result<Self, Failure> {
-        let embedded = match common.bootstrap {
+        Self::at(common.bootstrap.as_deref()).await
+    }
+
+    /// The cluster of that address, or one with nothing in it.
+    pub async fn at(bootstrap: Option<&str>) -> Result<Self, Failure> {
+        let embedded = match bootstrap {
             Some(_) => None,
             None => Some(embedded().await?),
         };
-        let bootstrap = match (&common.bootstrap, &embedded) {
-            (Some(bootstrap), _) => bootstrap.clone(),
+        let bootstrap = match (bootstrap, &embedded) {
+            (Some(bootstrap), _) => bootstrap.to_owned(),
             (None, Some(broker)) => broker.bootstrap(),
             (None, None) => unreachable!("there is one or the other"),
         };
