@@ -112,6 +112,7 @@ const DOORS: &[&str] = &[
     "client/src/clock.rs",
     "client/examples",
     "streams/src/runtime/commit/snapshot.rs",
+    "streams/src/serving/snapshot/folder.rs",
     "streams/examples",
     "integration-tests",
     "client/protocol/tests",

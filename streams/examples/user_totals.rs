@@ -59,9 +59,18 @@ struct Options {
 }
 
 const SAMPLES: &[(&str, &str)] = &[
-    ("user1", r#"{"user_id":"user1","event":"login","value":0,"timestamp":"2023-01-01T10:00:00"}"#),
-    ("user1", r#"{"user_id":"user1","event":"purchase","value":99.99,"timestamp":"2023-01-01T10:05:00"}"#),
-    ("user2", r#"{"user_id":"user2","event":"login","value":0,"timestamp":"2023-01-01T10:10:00"}"#),
+    (
+        "user1",
+        r#"{"user_id":"user1","event":"login","value":0,"timestamp":"2023-01-01T10:00:00"}"#,
+    ),
+    (
+        "user1",
+        r#"{"user_id":"user1","event":"purchase","value":99.99,"timestamp":"2023-01-01T10:05:00"}"#,
+    ),
+    (
+        "user2",
+        r#"{"user_id":"user2","event":"login","value":0,"timestamp":"2023-01-01T10:10:00"}"#,
+    ),
 ];
 
 #[tokio::main]
@@ -73,7 +82,9 @@ async fn run(options: Options) -> Result<(), Failure> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let cluster = Cluster::at(options.bootstrap.as_deref()).await?;
     cluster.make_topics(&[&options.input]).await?;
-    cluster.write_samples(&options.input, SAMPLES.iter().copied()).await?;
+    cluster
+        .write_samples(&options.input, SAMPLES.iter().copied())
+        .await?;
     let temporary = match options.snapshots {
         Some(_) => None,
         None => Some(tempfile::tempdir()?),

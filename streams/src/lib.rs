@@ -23,7 +23,6 @@
 mod data;
 mod dsl;
 mod error;
-mod http;
 mod operator;
 pub mod processor;
 pub mod query;

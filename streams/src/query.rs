@@ -26,6 +26,7 @@
 
 mod access;
 mod error;
+pub(crate) mod http;
 mod readers;
 mod reads;
 

@@ -4,11 +4,9 @@
 pub mod aggregate;
 mod batch;
 mod coverage;
-mod folder;
 mod http;
 mod kept;
 mod lambda;
-mod loaded;
 mod merged;
 mod place;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::setup;
 use super::shared::{Progress, Shared};
 use super::worker::{Command, Worker};
 use crate::error::StreamsError;
-use crate::http::{self, Server};
+use crate::query::http::{self, Server};
 use crate::query::{Access, QueryError, StoreInfo, StoreReader};
 use crate::state::Globals;
 use crate::topology::{Topic, Topology};

@@ -21,7 +21,7 @@ use self::asked::{Asked, Pairs};
 use self::refusal::Refusal;
 pub(crate) use self::served::{Desk, Served};
 use crate::error::StreamsError;
-use crate::http::{Doors, Limits, bind};
+use crate::query::http::{Doors, Limits, bind};
 
 /// What there is to see.
 const PAGES: &[&str] = &[

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::Coverage;
 use super::aggregate::Aggregate;
 use super::kept::Kept;
-use super::loaded::{Loaded, Part};
+use super::snapshot::{Loaded, Part};
 use super::speed::segments::{Fit, Segments};
 use super::view::View;
 use crate::data::Data;

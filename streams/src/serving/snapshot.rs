@@ -12,11 +12,14 @@
 
 mod columns;
 mod events_file;
+pub(crate) mod folder;
+mod loaded;
 mod manifest;
 mod states_file;
 mod store;
 
 pub(crate) use events_file::{Day, Event, EventsWriter, path as events_path};
+pub(crate) use loaded::{Loaded, Part};
 pub(crate) use states_file::{Row, States, StatesWriter};
 pub(crate) use store::is_name;
 

@@ -4,4 +4,4 @@ mod user_totals;
 mod word_count;
 
 pub use user_totals::{UserEvent, UserTotals, user_totals};
-pub use word_count::{words, word_count};
+pub use word_count::{word_count, words};

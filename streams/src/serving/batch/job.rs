@@ -14,7 +14,7 @@ use super::progress::{Done, RUN, Unfinished};
 use super::{BatchConfig, BatchError, BatchOutcome, KafkaLog, Log, retention};
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::folder::Lock;
+use crate::serving::snapshot::folder::Lock;
 use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, Source, SourcePartition};
 use crate::serving::view::View;
 use crate::serving::{Coverage, Tally};

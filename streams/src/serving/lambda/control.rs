@@ -20,8 +20,8 @@ use crate::error::StreamsError;
 use crate::runtime::read_range;
 use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::loaded::Part;
 use crate::serving::merged::{Announced, Site};
+use crate::serving::snapshot::Part;
 use crate::serving::view::View;
 
 /// The value of a record.

@@ -8,8 +8,8 @@ use tidemark_client::Clock;
 use crate::data::Data;
 use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::loaded::Loaded;
 use crate::serving::merged::Site;
+use crate::serving::snapshot::Loaded;
 use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
 
 /// Looks for snapshots.

@@ -105,7 +105,7 @@ impl Snapshots {
             path: folder.display().to_string(),
             reason,
         };
-        crate::serving::folder::make(folder).map_err(|error| failed(error.to_string()))?;
+        super::folder::make(folder).map_err(|error| failed(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder);
         let store = store.map_err(|error| failed(error.to_string()))?;
         Self::new(Arc::new(store.with_fsync(true)), Path::default(), view)

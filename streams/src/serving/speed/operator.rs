@@ -10,8 +10,8 @@ use crate::operator::{Context, Operator};
 use crate::record::chunk::{AnyChunk, typed};
 use crate::serving::aggregate::Aggregate;
 use crate::serving::kept::Kept;
-use crate::serving::loaded::Part;
 use crate::serving::merged::{Live, Site};
+use crate::serving::snapshot::Part;
 use crate::serving::view::{Raw, Scratch};
 use crate::state::StoreId;
 

@@ -162,9 +162,14 @@ mod tests {
 
     #[test]
     fn events_are_read_as_they_come() {
-        let own = event(r#"{"user_id":"user1","event":"purchase","value":99.99,"timestamp":"2023-01-01T10:05:00"}"#);
+        let own = event(
+            r#"{"user_id":"user1","event":"purchase","value":99.99,"timestamp":"2023-01-01T10:05:00"}"#,
+        );
         let own = own.unwrap();
-        assert_eq!((own.user_id(), own.time()), ("user1", Some(1_672_567_500_000)));
+        assert_eq!(
+            (own.user_id(), own.time()),
+            ("user1", Some(1_672_567_500_000))
+        );
         assert_eq!(own.value.unwrap().to_string(), "99.99");
         let times = [
             (r#""2023-01-01 10:05:00""#, Some(1_672_567_500_000)),
@@ -180,7 +185,14 @@ mod tests {
             let own = event(&json).unwrap();
             assert_eq!((own.user_id(), own.time()), ("7", time), "{timestamp}");
         }
-        for json in ["", "{", "{}", r#"{"user_id":null}"#, r#"{"user_id":"a","value":true}"#, "[]"] {
+        for json in [
+            "",
+            "{",
+            "{}",
+            r#"{"user_id":null}"#,
+            r#"{"user_id":"a","value":true}"#,
+            "[]",
+        ] {
             assert!(event(json).is_err(), "{json}");
         }
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::aggregate::Aggregate;
-use super::kept;
-use super::snapshot::{Manifest, SnapshotError, Snapshots, States};
-use super::view::View;
+use super::{Manifest, SnapshotError, Snapshots, States};
 use crate::data::{Data, DataError};
+use crate::serving::aggregate::Aggregate;
+use crate::serving::kept;
+use crate::serving::view::View;
 
 /// A source partition: the topic's number among those of the view, and its own.
 pub(crate) type Part = (usize, i32);
