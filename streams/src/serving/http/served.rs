@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -119,6 +120,25 @@ struct Rows<'a, V> {
     next: Option<String>,
     #[serde(flatten)]
     about: About<'a>,
+}
+
+#[derive(Serialize)]
+struct Answers<'a, V> {
+    answers: Vec<Shown<'a, V>>,
+}
+
+/// The largest ones.
+#[derive(Serialize)]
+struct Top<'a> {
+    by: &'a str,
+    rows: Vec<Box<RawValue>>,
+    begin: &'a Coverage,
+    /// Keys are looked at one after the other: every record below it is in all rows, ...
+    coverage: &'a Coverage,
+    /// ... and none from there on is in any.
+    coverage_end: &'a Coverage,
+    snapshot: Option<u64>,
+    freshness_ms: i64,
 }
 
 fn written<T: Serialize>(value: &T) -> Result<String, Refusal> {
@@ -298,8 +318,9 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
             shown.about = Some(About::of(merged, wall));
             shown
         });
-        let shown: Vec<_> = shown.collect();
-        written(&json!({ "answers": shown }))
+        written(&Answers {
+            answers: shown.collect(),
+        })
     }
 
     fn range(&self, asked: &Asked, wall: i64) -> Result<String, Refusal> {
@@ -376,13 +397,10 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
                     continue;
                 };
                 seen = true;
-                let row = json!({ "key": shown.key, "window": shown.window.map(|w| json!(w)), "value": value });
-                let name = name.clone();
-                best.push(Reverse(Ranked {
-                    number,
-                    name: Reverse(name),
-                    row,
-                }));
+                let row = serde_json::value::to_raw_value(&shown);
+                let row = row.map_err(|error| Refusal::internal(&error))?;
+                let name = Reverse(name.clone());
+                best.push(Reverse(Ranked { number, name, row }));
                 if best.len() > k {
                     best.pop();
                 }
@@ -396,20 +414,16 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
                 let reason = format!("no value has a number in {by}");
                 return Err(Refusal::parameter("by", reason));
             }
-            let rows = best
-                .into_sorted_vec()
-                .into_iter()
-                .map(|Reverse(ranked)| ranked.row);
-            let mut answer = json!({ "by": by, "rows": rows.collect::<Vec<_>>() });
-            let about = serde_json::to_value(About::of(&page.about, wall));
-            if let (Value::Object(answer), Ok(Value::Object(about))) = (&mut answer, about) {
-                answer.extend(about);
-                // Keys are looked at one after the other: every record below `coverage` is in all rows, and
-                // none from `coverage_end` on is in any.
-                answer.insert("coverage".to_owned(), json!(first));
-                answer.insert("coverage_end".to_owned(), json!(page.about.coverage));
-            }
-            return Ok(answer.to_string());
+            let rows = best.into_sorted_vec().into_iter();
+            return written(&Top {
+                by,
+                rows: rows.map(|Reverse(ranked)| ranked.row).collect(),
+                begin: &page.about.begin,
+                coverage: first.as_ref().unwrap_or(&page.about.coverage),
+                coverage_end: &page.about.coverage,
+                snapshot: page.about.snapshot,
+                freshness_ms: About::of(&page.about, wall).freshness_ms,
+            });
         }
     }
 }
@@ -418,7 +432,7 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
 struct Ranked {
     number: f64,
     name: Reverse<Vec<u8>>,
-    row: Value,
+    row: Box<RawValue>,
 }
 
 impl Ord for Ranked {
