@@ -3,6 +3,7 @@
 
 mod analytics;
 mod auctions;
+mod totals;
 mod windows;
 mod words;
 

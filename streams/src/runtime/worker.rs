@@ -159,7 +159,10 @@ impl Worker {
                 Some(command) = next_when_quiet(&busy, &mut self.commands) => {
                     self.obey(command).await?;
                 }
-                fetched = self.consumer.recv_batches() => self.take(fetched?).await?,
+                fetched = self.consumer.recv_batches() => match fetched {
+                    Ok(fetched) => self.take(fetched).await?,
+                    Err(error) => return Err(self.explained(error).await),
+                },
                 () = quiet(&busy, clock.sleep_until(tick_at.min(commit_at))) => {}
             }
             let now = clock.now().millis;
@@ -174,6 +177,18 @@ impl Worker {
                 committed = self.commit(&mut tasks).await?;
             }
         }
+    }
+
+    /// Why reading has failed. A topic that is being deleted may seem to have lost records first.
+    async fn explained(&self, error: ConsumerError) -> StreamsError {
+        if let ConsumerError::OffsetOutOfRange { partition, .. } = &error {
+            let topic = partition.topic.to_string();
+            let known = setup::counts(&self.shared.admin, std::iter::once(topic.clone())).await;
+            if known.is_ok_and(|known| !known.contains_key(&topic)) {
+                return StreamsError::SourceGone { topic };
+            }
+        }
+        error.into()
     }
 
     /// Whether so much waits for a commit that it is not to be waited for.
