@@ -9,6 +9,7 @@ mod first_last;
 mod hyper_log_log;
 pub mod laws;
 mod mapped;
+mod places;
 mod sessions;
 mod set;
 mod sum;
@@ -28,8 +29,9 @@ pub use extremes::{Max, Min, One};
 pub use first_last::{First, Last, Placed};
 pub use hyper_log_log::{HyperLogLog, Registers};
 pub use mapped::{MapValue, OfEvent};
+pub use places::{PlaceCount, PlaceCounts, Places};
 pub use sessions::{Session, SessionSet, Sessions};
-pub use set::Distinct;
+pub use set::{Distinct, DistinctCount};
 pub use sum::{Exact, Sum, Total};
 pub use top_k::TopK;
 
@@ -45,6 +47,18 @@ pub use top_k::TopK;
 /// [`laws::check`] tests that. What depends on the order of events is no such aggregate: "the newest
 /// event wins" by arrival is not, [`Last`] by (time, topic, partition, offset) is. Sums of floats depend
 /// on the order, too: [`Sum`] takes integers and [`Decimal`]s.
+///
+/// A [`Fold`](crate::Fold) is none, whether it has a way to merge or not: the compiler refuses it.
+///
+/// ```compile_fail,E0277
+/// use std::time::Duration;
+///
+/// use tidemark_streams::Fold;
+/// use tidemark_streams::serving::aggregate::Sessions;
+///
+/// let last = Fold::new(|| 0, |_: &String, value: u64, last: &mut u64| *last = value);
+/// Sessions::of(Duration::from_secs(1), last);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no aggregate of a view",
     label = "is not known to be a commutative monoid",
@@ -60,8 +74,9 @@ pub trait Aggregate: Send + Sync + 'static {
     /// What an answer has.
     type Value: serde::Serialize;
 
-    /// What this is, in a few words: states of aggregates that are not the same are never mixed. Has to
-    /// change when the states or their bytes do.
+    /// What this is, in a few words, with its parameters: states of aggregates that are not the same are
+    /// never mixed. Has to change when the states or their bytes do. Closures cannot be described: when one
+    /// gives something else than it did, the view needs another version.
     fn describe(&self) -> String;
 
     /// The state without an event.

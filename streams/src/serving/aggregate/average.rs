@@ -80,12 +80,12 @@ impl<E: Send + Sync + 'static, N: Exact + 'static> Aggregate for Average<E, N> {
 
     fn add(&self, event: &E, _at: Place, state: &mut Self::State) {
         (self.of)(event).add_to(&mut state.sum);
-        state.count += 1;
+        state.count = state.count.saturating_add(1);
     }
 
     fn merge(&self, state: &mut Self::State, other: Self::State) {
         N::merge(&mut state.sum, other.sum);
-        state.count += other.count;
+        state.count = state.count.saturating_add(other.count);
     }
 
     fn value(&self, state: &Self::State) -> Self::Value {

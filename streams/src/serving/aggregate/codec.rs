@@ -17,6 +17,10 @@ pub trait Canonical: Sized {
     ///
     /// [`DataError`] if there is none.
     fn read(bytes: &mut &[u8]) -> Result<Self, DataError>;
+
+    /// What it is, in a word: aggregates of kinds that are not the same describe themselves otherwise, since
+    /// their bytes are others. Has to change when the bytes do.
+    fn kind() -> String;
 }
 
 /// The first `N` bytes.
@@ -77,6 +81,10 @@ macro_rules! integers {
             fn read(bytes: &mut &[u8]) -> Result<Self, DataError> {
                 take(bytes).map(Self::from_be_bytes)
             }
+
+            fn kind() -> String {
+                stringify!($unsigned).to_owned()
+            }
         }
 
         impl Canonical for $signed {
@@ -87,6 +95,10 @@ macro_rules! integers {
             fn read(bytes: &mut &[u8]) -> Result<Self, DataError> {
                 let turned = <$unsigned>::read(bytes)?;
                 Ok((turned ^ (1 << (<$unsigned>::BITS - 1))) as Self)
+            }
+
+            fn kind() -> String {
+                stringify!($signed).to_owned()
             }
         }
     )* };
@@ -106,6 +118,10 @@ impl Canonical for bool {
             _ => Err(DataError::new("neither yes nor no")),
         }
     }
+
+    fn kind() -> String {
+        "bool".to_owned()
+    }
 }
 
 impl Canonical for Vec<u8> {
@@ -120,6 +136,10 @@ impl Canonical for Vec<u8> {
         *bytes = rest;
         Ok(own.to_vec())
     }
+
+    fn kind() -> String {
+        "bytes".to_owned()
+    }
 }
 
 impl Canonical for String {
@@ -132,6 +152,10 @@ impl Canonical for String {
         let own = Vec::read(bytes)?;
         Self::from_utf8(own).map_err(|_| DataError::new("text that is not UTF-8"))
     }
+
+    fn kind() -> String {
+        "text".to_owned()
+    }
 }
 
 impl Canonical for () {
@@ -139,6 +163,10 @@ impl Canonical for () {
 
     fn read(_bytes: &mut &[u8]) -> Result<Self, DataError> {
         Ok(())
+    }
+
+    fn kind() -> String {
+        "nothing".to_owned()
     }
 }
 
@@ -156,17 +184,34 @@ impl<T: Canonical> Canonical for Option<T> {
             false => Ok(None),
         }
     }
+
+    fn kind() -> String {
+        format!("{} or none", T::kind())
+    }
 }
 
-impl<A: Canonical, B: Canonical> Canonical for (A, B) {
-    fn write(&self, into: &mut Vec<u8>) {
-        self.0.write(into);
-        self.1.write(into);
-    }
+macro_rules! tuples {
+    ($(($($name:ident $at:tt),+);)*) => { $(
+        impl<$($name: Canonical),+> Canonical for ($($name,)+) {
+            fn write(&self, into: &mut Vec<u8>) {
+                $(self.$at.write(into);)+
+            }
 
-    fn read(bytes: &mut &[u8]) -> Result<Self, DataError> {
-        Ok((A::read(bytes)?, B::read(bytes)?))
-    }
+            fn read(bytes: &mut &[u8]) -> Result<Self, DataError> {
+                Ok(($($name::read(bytes)?,)+))
+            }
+
+            fn kind() -> String {
+                format!("({})", [$($name::kind()),+].join(", "))
+            }
+        }
+    )* };
+}
+
+tuples! {
+    (A 0, B 1);
+    (A 0, B 1, C 2);
+    (A 0, B 1, C 2, D 3);
 }
 
 impl Canonical for Place {
@@ -185,6 +230,10 @@ impl Canonical for Place {
             offset: i64::read(bytes)?,
         })
     }
+
+    fn kind() -> String {
+        "place".to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -199,12 +248,19 @@ mod tests {
         bytes
     }
 
+    #[test]
+    fn kinds_tell_bytes_apart() {
+        assert_ne!(<(u64, i64)>::kind(), <(i64, u64)>::kind());
+        assert_ne!(Option::<u8>::kind(), u8::kind());
+        assert_eq!(<(String, Option<bool>)>::kind(), "(text, bool or none)");
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(
             numbers: (i64, i128, u32, i8), text: Option<String>, yes: bool, size: u64,
         ) {
-            let value = ((numbers.0, numbers.1), ((numbers.2, numbers.3), (text, yes)));
+            let value = ((numbers.0, numbers.1), (numbers.2, numbers.3, text, yes));
             let written = bytes(&value);
             let mut rest = &written[..];
             prop_assert_eq!(Canonical::read(&mut rest), Ok(value));

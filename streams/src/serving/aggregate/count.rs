@@ -48,11 +48,12 @@ impl<E: Send + Sync + 'static> Aggregate for Count<E> {
     }
 
     fn add(&self, _event: &E, _at: Place, state: &mut u64) {
-        *state += 1;
+        *state = state.saturating_add(1);
     }
 
     fn merge(&self, state: &mut u64, other: u64) {
-        *state += other;
+        // States from a file may have any count: it stays the largest, in whatever order.
+        *state = state.saturating_add(other);
     }
 
     fn value(&self, state: &u64) -> u64 {

@@ -45,6 +45,9 @@ enum Units {
 /// The most digits that a number which is read may have, its zeros in front of and behind the point counted.
 /// No double has more before its point, and few have as many behind it.
 const MOST_DIGITS: usize = 800;
+/// The most bytes of the units of a state: a sum of 2^63 numbers, each of which has the most digits in front
+/// of its point and the most behind it, has less.
+const MOST_BYTES: usize = 1024;
 /// A power of ten that an `i128` holds.
 const SMALL_POWER: u32 = 38;
 
@@ -81,9 +84,27 @@ macro_rules! from_integers {
 from_integers! { i8 i16 i32 i64 i128 u8 u16 u32 u64 }
 
 impl Decimal {
-    /// `units * 10^-scale`.
-    #[must_use]
-    pub fn new(units: i128, scale: u32) -> Self {
+    /// `units * 10^-scale`: 9999 cents with a scale of 2 are 99.99.
+    ///
+    /// ```
+    /// use tidemark_streams::serving::aggregate::Decimal;
+    ///
+    /// assert_eq!(Decimal::new(9999, 2)?.to_string(), "99.99");
+    /// # Ok::<(), tidemark_streams::serving::aggregate::NoDecimal>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NoDecimal::TooLong`] if it has too many digits behind its point: a scale takes no memory, but what
+    /// is added to such a number does.
+    pub fn new(units: i128, scale: u32) -> Result<Self, NoDecimal> {
+        match units == 0 || scale as usize <= MOST_DIGITS {
+            true => Ok(Self::of_small(units, scale)),
+            false => Err(NoDecimal::TooLong),
+        }
+    }
+
+    fn of_small(units: i128, scale: u32) -> Self {
         let (mut units, mut scale) = (units, scale);
         if units == 0 {
             scale = 0;
@@ -100,7 +121,7 @@ impl Decimal {
 
     fn of_large(units: BigInt, scale: u32) -> Self {
         if let Ok(small) = i128::try_from(&units) {
-            return Self::new(small, scale);
+            return Self::of_small(small, scale);
         }
         let (mut units, mut scale) = (units, scale);
         let ten = BigInt::from(10);
@@ -109,7 +130,7 @@ impl Decimal {
             scale -= 1;
         }
         match i128::try_from(&units) {
-            Ok(small) => Self::new(small, scale),
+            Ok(small) => Self::of_small(small, scale),
             Err(_) => Self {
                 units: Units::Large(Box::new(units)),
                 scale,
@@ -159,7 +180,7 @@ impl AddAssign for Decimal {
             )
             && let Some(sum) = a.checked_add(b)
         {
-            *self = Self::new(sum, scale);
+            *self = Self::of_small(sum, scale);
             return;
         }
         *self = Self::of_large(self.at(scale) + other.at(scale), scale);
@@ -177,6 +198,14 @@ fn scaled(units: i128, by: u32) -> Option<i128> {
 impl Ord for Decimal {
     fn cmp(&self, other: &Self) -> Ordering {
         let scale = self.scale.max(other.scale);
+        if let (Units::Small(a), Units::Small(b)) = (&self.units, &other.units)
+            && let (Some(a), Some(b)) = (
+                scaled(*a, scale - self.scale),
+                scaled(*b, scale - other.scale),
+            )
+        {
+            return a.cmp(&b);
+        }
         self.at(scale).cmp(&other.at(scale))
     }
 }
@@ -229,7 +258,7 @@ impl FromStr for Decimal {
         if count <= SMALL_POWER as usize {
             let number = both().fold(0_i128, |sum, byte| sum * 10 + i128::from(byte - b'0'));
             if let Some(units) = scaled(number * sign, up) {
-                return Ok(Self::new(units, scale));
+                return Ok(Self::of_small(units, scale));
             }
         }
         let digits: Vec<u8> = both().collect();
@@ -314,7 +343,7 @@ impl Canonical for Decimal {
         let size = read_count(bytes, 1)?;
         let (magnitude, rest) = bytes.split_at(size);
         *bytes = rest;
-        if scale as usize > 4 * MOST_DIGITS {
+        if scale as usize > MOST_DIGITS || size > MOST_BYTES {
             return Err(bad());
         }
         let read = Self::of_large(BigInt::from_bytes_be(sign, magnitude), scale);
@@ -326,6 +355,10 @@ impl Canonical for Decimal {
             true => Ok(read),
             false => Err(bad()),
         }
+    }
+
+    fn kind() -> String {
+        "decimal".to_owned()
     }
 }
 
@@ -377,6 +410,10 @@ mod tests {
         for text in ["1e801", "1e-801", "1e99999999999", &"9".repeat(801)] {
             assert_eq!(text.parse::<Decimal>(), Err(NoDecimal::TooLong), "{text}");
         }
+        assert_eq!(Decimal::new(-1500, 3), Ok(decimal("-1.5")));
+        assert_eq!(Decimal::new(1, 801), Err(NoDecimal::TooLong));
+        assert_eq!(Decimal::new(1, u32::MAX), Err(NoDecimal::TooLong));
+        assert_eq!(Decimal::new(0, u32::MAX), Ok(Decimal::default()));
         assert_eq!(Decimal::of_f64(99.99), Some(decimal("99.99")));
         assert_eq!(Decimal::of_f64(f64::NAN), None);
         assert!(
@@ -425,7 +462,7 @@ mod tests {
     fn any_decimal() -> impl Strategy<Value = Decimal> {
         prop_oneof![
             (any::<i64>(), 0_u32..12)
-                .prop_map(|(units, scale)| Decimal::new(i128::from(units), scale)),
+                .prop_map(|(units, scale)| Decimal::of_small(i128::from(units), scale)),
             "-?[0-9]{1,60}(\\.[0-9]{1,60})?".prop_map(|text| text.parse().unwrap()),
             any::<f64>().prop_filter_map("a number", Decimal::of_f64),
         ]
@@ -451,6 +488,13 @@ mod tests {
             let scale = numbers.iter().map(|number| number.scale).max().unwrap_or(0);
             let whole: BigInt = numbers.iter().map(|number| number.at(scale)).sum();
             prop_assert_eq!(sum(&numbers).at(scale), whole);
+        }
+
+        #[test]
+        fn they_are_in_the_order_of_their_units(a in any_decimal(), b in any_decimal()) {
+            let scale = a.scale.max(b.scale);
+            prop_assert_eq!(a.cmp(&b), a.at(scale).cmp(&b.at(scale)));
+            prop_assert_eq!(a.cmp(&b) == Ordering::Equal, a == b);
         }
 
         #[test]

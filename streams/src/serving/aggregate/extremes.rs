@@ -57,7 +57,7 @@ macro_rules! extreme {
             type Value = Option<T>;
 
             fn describe(&self) -> String {
-                $word.to_owned()
+                format!("{} of {}", $word, T::kind())
             }
 
             fn empty(&self) -> One<T> {

@@ -63,7 +63,7 @@ macro_rules! by_place {
             type Value = Option<T>;
 
             fn describe(&self) -> String {
-                $word.to_owned()
+                format!("{} of {}", $word, T::kind())
             }
 
             fn empty(&self) -> Placed<T> {

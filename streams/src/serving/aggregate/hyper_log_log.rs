@@ -1,5 +1,6 @@
 //! About how many distinct values there are, in little memory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use twox_hash::XxHash64;
@@ -95,6 +96,26 @@ impl Registers {
         let bits = 64 - self.precision;
         let rank = rest.leading_zeros().min(bits) + 1;
         self.put(register, rank as u8);
+    }
+
+    /// The registers that the same values give at a precision that is not higher: what a register's number
+    /// loses stands in front of the bits whose zeros are counted. States of one aggregate have one precision,
+    /// but those from a file may have any.
+    fn coarser(&self, precision: u32) -> Cow<'_, Self> {
+        let lost = self.precision.saturating_sub(precision);
+        if lost == 0 {
+            return Cow::Borrowed(self);
+        }
+        let mut coarse = Self::new(precision);
+        self.each(|register, rank| {
+            let bits = register & ((1 << lost) - 1);
+            let rank = match bits {
+                0 => u32::from(rank) + lost,
+                _ => bits.leading_zeros() - (u32::BITS - lost) + 1,
+            };
+            coarse.put(register >> lost, rank as u8);
+        });
+        Cow::Owned(coarse)
     }
 
     fn each(&self, mut tell: impl FnMut(u32, u8)) {
@@ -232,7 +253,8 @@ where
 
     fn describe(&self) -> String {
         format!(
-            "distinct, about: HyperLogLog of precision {} over XXH64",
+            "distinct {}, approximately: HyperLogLog of precision {} over XXH64",
+            T::kind(),
             self.precision
         )
     }
@@ -248,7 +270,12 @@ where
     }
 
     fn merge(&self, state: &mut Registers, other: Registers) {
-        other.each(|register, rank| state.put(register, rank));
+        if other.precision < state.precision {
+            *state = state.coarser(other.precision).into_owned();
+        }
+        other
+            .coarser(state.precision)
+            .each(|register, rank| state.put(register, rank));
     }
 
     fn value(&self, state: &Registers) -> u64 {
@@ -259,6 +286,32 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Registers that are kept are of this hash: another one would count everything twice.
+    #[test]
+    fn the_hash_is_that_of_its_specification() {
+        assert_eq!(XxHash64::oneshot(0, b""), 0xef46_db37_51d8_e999);
+        assert_eq!(XxHash64::oneshot(0, b"abc"), 0x44bc_2cf5_ad77_0999);
+    }
+
+    /// States of other precisions do no harm: what is merged is what the lower one gives.
+    #[test]
+    fn the_lower_precision_is_that_of_all() {
+        let at = |precision, users: std::ops::Range<u64>| {
+            let own = HyperLogLog::of(precision, |user: &u64| *user);
+            let mut state = own.empty();
+            users.for_each(|user| own.add(&user, Place::default(), &mut state));
+            (own, state)
+        };
+        for split in [0, 1, 40, 3_000, 5_000] {
+            let (_, expected) = at(5, 0..5_000);
+            let ((coarse, low), (fine, high)) = (at(5, 0..split), at(12, split..5_000));
+            let (mut one, mut other) = (low.clone(), high.clone());
+            coarse.merge(&mut one, high);
+            fine.merge(&mut other, low);
+            assert_eq!((&one, &other), (&expected, &expected), "{split}");
+        }
+    }
 
     /// Within three standard errors, for few and for many.
     #[test]

@@ -173,10 +173,16 @@ impl<A: Aggregate> Case<'_, A> {
         input.extend(b"more");
         let mut rest = &input[..];
         match A::State::decode(&mut rest) {
-            Ok(read) if rest == b"more" => self.same(LAW, &read, state)?,
+            Ok(read) if rest == b"more" => {
+                self.same(LAW, &read, state)?;
+                self.goes_on(state, &read)?;
+            }
             Ok(read) => return Err(self.broken(LAW, &bytes(&read), &written)),
             Err(_) => return Err(self.broken(LAW, &[], &written)),
         }
+        // What never was a state is an error or, by chance, one.
+        let noise: Vec<u8> = (0..chance.below(40)).map(|_| chance.next() as u8).collect();
+        let _ = A::State::decode(&mut &noise[..]);
         // What is cut off or spoilt is an error or a state, but no panic.
         let cut = chance.below(written.len() + 1);
         let _ = A::State::decode(&mut &written[..cut]);
@@ -185,6 +191,33 @@ impl<A: Aggregate> Case<'_, A> {
             let _ = A::State::decode(&mut &input[..]);
         }
         Ok(())
+    }
+}
+
+impl<A: Aggregate> Case<'_, A> {
+    /// The bytes of a state are all there is to it: what is read from them takes events as what was written
+    /// does, and shows the same.
+    fn goes_on(&self, written: &A::State, read: &A::State) -> Result<(), Broken> {
+        const LAW: &str = "that the bytes of a state are all of it";
+        let shown = |state: &A::State| serde_json::to_vec(&self.aggregate.value(state)).ok();
+        if let (Some(one), Some(other)) = (shown(read), shown(written))
+            && one != other
+        {
+            return Err(self.broken(LAW, &one, &other));
+        }
+        let mut both = [read.clone(), written.clone()];
+        for state in &mut both {
+            for at in &self.taken {
+                let (event, place) = &self.events[*at];
+                self.aggregate.add(event, *place, state);
+            }
+        }
+        self.same(LAW, &both[0], &both[1])?;
+        self.same(
+            LAW,
+            &self.merged(read, written),
+            &self.merged(written, written),
+        )
     }
 }
 

@@ -115,6 +115,11 @@ impl<A: Aggregate> Aggregate for Sessions<A> {
         }
         let mut own = self.aggregate.empty();
         self.aggregate.add(event, at, &mut own);
+        // Or it begins one behind all others.
+        if state.0.last().is_none_or(|(_, end, _)| *end < at.time) {
+            state.0.push((at.time, at.time, own));
+            return;
+        }
         self.merge(state, SessionSet(vec![(at.time, at.time, own)]));
     }
 

@@ -31,6 +31,22 @@ impl<E, T: Ord + Canonical> Distinct<E, T> {
     pub fn of(of: impl Fn(&E) -> T + Send + Sync + 'static) -> Self {
         Self { of: Box::new(of) }
     }
+
+    /// The same, of which only the number of values is shown.
+    ///
+    /// ```
+    /// use tidemark_streams::serving::Place;
+    /// use tidemark_streams::serving::aggregate::{Aggregate, Distinct};
+    ///
+    /// let users = Distinct::of(|user: &u64| *user).counted();
+    /// let mut state = users.empty();
+    /// [7, 5, 7].iter().for_each(|user| users.add(user, Place::default(), &mut state));
+    /// assert_eq!(users.value(&state), 2);
+    /// ```
+    #[must_use]
+    pub fn counted(self) -> DistinctCount<E, T> {
+        DistinctCount(self)
+    }
 }
 
 /// How many there are, then each in its order.
@@ -64,7 +80,7 @@ where
     type Value = Vec<T>;
 
     fn describe(&self) -> String {
-        "distinct".to_owned()
+        format!("distinct {}", T::kind())
     }
 
     fn empty(&self) -> BTreeSet<T> {
@@ -86,5 +102,38 @@ where
 
     fn value(&self, state: &BTreeSet<T>) -> Vec<T> {
         state.iter().cloned().collect()
+    }
+}
+
+/// How many distinct values there are: see [`Distinct::counted`].
+pub struct DistinctCount<E, T>(Distinct<E, T>);
+
+impl<E, T> Aggregate for DistinctCount<E, T>
+where
+    E: Send + Sync + 'static,
+    T: Ord + Canonical + Clone + Serialize + Send + Sync + 'static,
+{
+    type Event = E;
+    type State = BTreeSet<T>;
+    type Value = u64;
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn empty(&self) -> BTreeSet<T> {
+        self.0.empty()
+    }
+
+    fn add(&self, event: &E, at: Place, state: &mut BTreeSet<T>) {
+        self.0.add(event, at, state);
+    }
+
+    fn merge(&self, state: &mut BTreeSet<T>, other: BTreeSet<T>) {
+        self.0.merge(state, other);
+    }
+
+    fn value(&self, state: &BTreeSet<T>) -> u64 {
+        state.len() as u64
     }
 }

@@ -95,7 +95,7 @@ impl Exact for Decimal {
 ///
 /// Floats are refused: their sums depend on the order.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// use tidemark_streams::serving::aggregate::{Aggregate, Sum};
 ///
 /// let sum = Sum::of(|price: &f64| *price);

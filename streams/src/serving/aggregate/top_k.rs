@@ -77,7 +77,7 @@ where
     type Value = Vec<(T, u64)>;
 
     fn describe(&self) -> String {
-        format!("top {}", self.k)
+        format!("top {} of {}", self.k, T::kind())
     }
 
     fn empty(&self) -> BTreeMap<T, u64> {
@@ -85,12 +85,14 @@ where
     }
 
     fn add(&self, event: &E, _at: Place, state: &mut BTreeMap<T, u64>) {
-        *state.entry((self.of)(event)).or_default() += 1;
+        let count = state.entry((self.of)(event)).or_default();
+        *count = count.saturating_add(1);
     }
 
     fn merge(&self, state: &mut BTreeMap<T, u64>, other: BTreeMap<T, u64>) {
         for (value, count) in other {
-            *state.entry(value).or_default() += count;
+            let own = state.entry(value).or_default();
+            *own = own.saturating_add(count);
         }
     }
 
