@@ -92,6 +92,23 @@ pub trait Aggregate: Send + Sync + 'static {
     fn value(&self, state: &Self::State) -> Self::Value;
 
     /// The same, shown as something else: a tuple as a struct, say.
+    ///
+    /// ```
+    /// use tidemark_streams::serving::Place;
+    /// use tidemark_streams::serving::aggregate::{Aggregate, Count, Max};
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Shown {
+    ///     events: u64,
+    ///     largest: Option<i64>,
+    /// }
+    ///
+    /// let both = (Count::new(), Max::of(|number: &i64| *number));
+    /// let both = both.map_value(|(events, largest)| Shown { events, largest });
+    /// let mut state = both.empty();
+    /// both.add(&7, Place::default(), &mut state);
+    /// assert_eq!(both.value(&state).largest, Some(7));
+    /// ```
     fn map_value<V, F>(self, map: F) -> MapValue<Self, F>
     where
         Self: Sized,
@@ -105,6 +122,19 @@ pub trait Aggregate: Send + Sync + 'static {
     }
 
     /// The same for other events, of which `part` gives what this one takes; `None` leaves an event out.
+    ///
+    /// ```
+    /// use tidemark_streams::serving::Place;
+    /// use tidemark_streams::serving::aggregate::{Aggregate, Count};
+    ///
+    /// let words = Count::<String>::new();
+    /// let words = words.of_event(|word: &&str| (!word.is_empty()).then(|| word.to_string()));
+    /// let mut state = words.empty();
+    /// for word in ["a", "", "b"] {
+    ///     words.add(&word, Place::default(), &mut state);
+    /// }
+    /// assert_eq!(words.value(&state), 2);
+    /// ```
     fn of_event<E, F>(self, part: F) -> OfEvent<Self, E, F>
     where
         Self: Sized,

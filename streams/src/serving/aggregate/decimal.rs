@@ -317,17 +317,22 @@ fn read_raw<E: serde::de::Error>(raw: &str) -> Result<Decimal, E> {
 impl Canonical for Decimal {
     fn write(&self, into: &mut Vec<u8>) {
         write_size(u64::from(self.scale), into);
-        let (negative, bytes) = match &self.units {
+        let mut magnitude = |negative: bool, bytes: &[u8]| {
+            into.push(u8::from(negative));
+            write_size(bytes.len() as u64, into);
+            into.extend_from_slice(bytes);
+        };
+        match &self.units {
             Units::Small(units) => {
                 let bytes = units.unsigned_abs().to_be_bytes();
                 let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-                (*units < 0, bytes[zeros..].to_vec())
+                magnitude(*units < 0, &bytes[zeros..]);
             }
-            Units::Large(units) => (units.sign() == Sign::Minus, units.magnitude().to_bytes_be()),
-        };
-        into.push(u8::from(negative));
-        write_size(bytes.len() as u64, into);
-        into.extend(bytes);
+            Units::Large(units) => magnitude(
+                units.sign() == Sign::Minus,
+                &units.magnitude().to_bytes_be(),
+            ),
+        }
     }
 
     fn read(bytes: &mut &[u8]) -> Result<Self, DataError> {
