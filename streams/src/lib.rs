@@ -60,3 +60,8 @@ pub use topology::{NodeKind, Subtopology, Topic, Topology};
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/streams-guide.md")]
 struct Guide;
+
+/// Those of the guide to views.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/serving-guide.md")]
+struct ServingGuide;
