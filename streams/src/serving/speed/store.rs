@@ -55,7 +55,6 @@ impl<S: State> Store for SegmentStore<S> {
     }
 
     fn restore(&mut self, entry: Entry<'_>) -> Result<(), DataError> {
-        self.begun = true;
         self.live.segments.write().restore(entry)
     }
 
@@ -65,7 +64,7 @@ impl<S: State> Store for SegmentStore<S> {
 
     fn set_time(&mut self, time: StoreTime) {
         self.time = time;
-        self.live.segments.write().restored();
+        self.begun |= self.live.segments.write().restored();
     }
 
     /// A segment that is dropped is never asked for again: its entries go from the changelog when nothing

@@ -83,7 +83,7 @@ impl<S: Data> Segments<S> {
         }
         let (kind, rest) = entry.key.split_first().ok_or_else(|| bad("key"))?;
         let Some(value) = entry.value else {
-            return Err(DataError::new("a segment's entry that was taken out"));
+            return self.take_back(*kind, rest);
         };
         match (*kind, rest.split_first_chunk::<8>()) {
             (BOUNDS, _) => {
@@ -117,6 +117,28 @@ impl<S: Data> Segments<S> {
         Ok(())
     }
 
+    /// Takes an entry out again: it was told behind the last commit, and a crash has undone that.
+    fn take_back(&mut self, kind: u8, rest: &[u8]) -> Result<(), DataError> {
+        match (kind, rest.split_first_chunk::<8>()) {
+            // They were told with the first entry, so nothing at all has been committed.
+            (BOUNDS, _) => (self.restoring, self.applied) = (Some(i64::MIN), 0),
+            (SEGMENT, Some((from, _))) => {
+                let from = i64::from_be_bytes(*from);
+                self.list.retain(|segment| segment.from != from);
+            }
+            (STATE, Some((from, key))) => {
+                let from = i64::from_be_bytes(*from);
+                let hash = self.hasher.hash(key);
+                let found = self.list.iter_mut().find(|segment| segment.from == from);
+                if let Some(segment) = found {
+                    segment.states.restore(hash, key, None)?;
+                }
+            }
+            _ => return Err(bad("key")),
+        }
+        Ok(())
+    }
+
     /// The segment that begins there, made if there is none yet.
     fn restored_segment(&mut self, from: i64) -> &mut Segment<S> {
         let at = self.list.partition_point(|segment| segment.from < from);
@@ -128,17 +150,19 @@ impl<S: Data> Segments<S> {
         &mut self.list[at]
     }
 
-    /// Everything has been restored.
-    pub(crate) fn restored(&mut self) {
+    /// Everything has been restored; whether there was anything.
+    pub(crate) fn restored(&mut self) -> bool {
         let Some(begin) = self.restoring.take() else {
-            return;
+            return false;
         };
-        self.changed = false;
+        // Where nothing was committed it is all still to be told.
+        self.changed = begin == i64::MIN;
         let gone = self.list.partition_point(|segment| segment.from < begin);
         self.list.drain(..gone);
         if self.list.back().is_none_or(|last| last.to.is_some()) {
             self.list.push_back(Segment::new(self.applied, 0));
         }
+        begin > i64::MIN
     }
 }
 

@@ -120,6 +120,10 @@ enum Step {
     Tell(usize),
     /// It is restored from what has been told.
     Restore,
+    /// Everything is told, and committed.
+    Commit,
+    /// It is restored from the last commit: what was told since has been undone.
+    Crash,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -131,6 +135,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0.0..1.0).prop_map(Step::Drop),
         3 => (1_usize..4).prop_map(Step::Tell),
         1 => Just(Step::Restore),
+        2 => Just(Step::Commit),
+        1 => Just(Step::Crash),
     ]
 }
 
@@ -150,7 +156,22 @@ impl Told {
             let value = Some(&value[..]);
             restored.restore(Entry { key, value }).unwrap();
         }
-        restored.restored();
+        assert_eq!(restored.restored(), !self.0.is_empty());
+        restored
+    }
+
+    /// As after a crash: what was told behind the commit is there, and is taken back.
+    fn undone(&self, later: &Self) -> Segments<Offsets> {
+        let mut restored = segments(0);
+        for (key, value) in &later.0 {
+            let value = Some(&value[..]);
+            restored.restore(Entry { key, value }).unwrap();
+        }
+        for key in later.0.keys() {
+            let value = self.0.get(key).map(|value| &value[..]);
+            restored.restore(Entry { key, value }).unwrap();
+        }
+        assert_eq!(restored.restored(), !self.0.is_empty());
         restored
     }
 }
@@ -171,6 +192,7 @@ proptest! {
         let mut records = Vec::new();
         let (mut told, mut adopted) = (Told::default(), vec![0_i64]);
         let mut log_end = 0_i64;
+        let mut commit = (Told::default(), Vec::new(), vec![0_i64], 0_i64);
         for step in steps {
             match step {
                 Step::Record(gap) => {
@@ -219,6 +241,16 @@ proptest! {
                         left -= 1;
                         left > 0
                     }).unwrap();
+                }
+                Step::Commit => {
+                    segments.take_changes(&mut |entry| { told.put(entry); true }).unwrap();
+                    commit = (told.clone(), records.clone(), adopted.clone(), log_end);
+                }
+                Step::Crash => {
+                    segments = commit.0.undone(&told);
+                    (told, records, adopted, log_end) = commit.clone();
+                    // Whoever reads with a snapshot makes sure of it anew.
+                    adopted.retain(|end| segments.behind(*end).is_some());
                 }
                 Step::Restore => {
                     segments.take_changes(&mut |entry| { told.put(entry); true }).unwrap();
