@@ -24,6 +24,7 @@ pub struct LambdaConfig {
     pub(super) workers: usize,
     pub(super) commit_interval: Duration,
     pub(super) replication_factor: i16,
+    pub(super) session_timeout: Duration,
 }
 
 impl LambdaConfig {
@@ -45,6 +46,7 @@ impl LambdaConfig {
             workers: 1,
             commit_interval: Duration::from_secs(1),
             replication_factor: -1,
+            session_timeout: Duration::from_secs(10),
         }
     }
 
@@ -131,6 +133,14 @@ impl LambdaConfig {
     #[must_use]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = interval;
+        self
+    }
+
+    /// After how long without a sign of life others take over the partitions of an instance that has died
+    /// (Kafka: `session.timeout.ms`); until then nobody answers for them. Default: 10 s.
+    #[must_use]
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.session_timeout = timeout;
         self
     }
 

@@ -120,6 +120,7 @@ fn ground<K: Data, A: Aggregate>(
         .isolation_level(IsolationLevel::ReadCommitted)
         .workers(config.workers)
         .commit_interval(config.commit_interval)
+        .session_timeout(config.session_timeout)
         .replication_factor(config.replication_factor);
     if let Some(dir) = &config.state_dir {
         streams = streams.state_dir(dir);

@@ -169,3 +169,182 @@ async fn every_record_is_in_the_answer_once() {
     lambda.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
 }
+
+/// The last file of states that a snapshot has itself.
+fn a_file(dir: &Path, snapshots: &[std::path::PathBuf]) -> std::path::PathBuf {
+    let mut files = Vec::new();
+    let mut open = vec![dir.join("snapshots/places/state")];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => open.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files.retain(|file| !snapshots.contains(file));
+    files.sort();
+    files.pop().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_snapshot_is_told_and_the_one_before_is_read() {
+    let (broker, client, address) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut end = write(&client, 60).await;
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    let first = covered(&lambda, &end).await;
+    end = write(&client, 60).await;
+    let second = covered(&lambda, &end).await;
+    end = write(&client, 60).await;
+    let third = covered(&lambda, &end).await;
+    assert!(first < second && second < third);
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    let damaged = a_file(dir.path(), &[]);
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    end = write(&client, 60).await;
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    assert_eq!(lambda.snapshot(), Some(second));
+    let trouble = lambda.refresh.trouble().unwrap();
+    assert!(
+        trouble.contains(&format!("snapshot {third} is not used")),
+        "{trouble}"
+    );
+    assert!(trouble.contains("checksum"), "{trouble}");
+    assert_eq!(check(&lambda, &end).await, Some(second));
+    // The next run does not go on from what is damaged.
+    let fourth = covered(&lambda, &end).await;
+    assert!(fourth > third);
+    assert_eq!(check(&lambda, &end).await, Some(fourth));
+    assert_eq!(lambda.refresh.trouble(), None);
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_view_is_computed_anew() {
+    let (broker, client, address) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    let end = write(&client, 60).await;
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    let first = covered(&lambda, &end).await;
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    let changed = View::new("places", 2, Free);
+    let changed = changed.source("events", |record: Record<String, Bytes>| {
+        [Keyed::new(record.key, ())]
+    });
+    let lambda = Lambda::start(changed, config(&address, dir.path()))
+        .await
+        .unwrap();
+    assert_eq!(lambda.snapshot(), None);
+    let trouble = lambda.refresh.trouble().unwrap();
+    assert!(
+        trouble.contains("places version 1") && trouble.contains("version 2"),
+        "{trouble}"
+    );
+    assert_eq!(check(&lambda, &end).await, None);
+    let second = covered(&lambda, &end).await;
+    assert!(second > first);
+    for number in first + 1..=second {
+        let manifest = lambda.batch.snapshots().manifest(number).await.unwrap();
+        // The first one goes on from nothing; events are written once, whatever is computed of them.
+        let parent = (number > first + 1).then(|| number - 1);
+        assert_eq!((manifest.parent, manifest.events.len()), (parent, 0));
+    }
+    assert_eq!(check(&lambda, &end).await, Some(second));
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_kept_is_refused() {
+    let (broker, client, address) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    let refused = async |view: View<Key, Free>| {
+        let started = Lambda::start(view, config(&address, dir.path())).await;
+        started.err().unwrap().to_string()
+    };
+    let of = |topic: &str| {
+        View::new("places", 1, Free).source(topic, |record: Record<String, Bytes>| {
+            [Keyed::new(record.key, ())]
+        })
+    };
+    let new = NewTopic::new("keyed").config("cleanup.policy", "compact");
+    client
+        .admin()
+        .create_topics([new], Mode::Apply)
+        .await
+        .unwrap()
+        .all()
+        .unwrap();
+    assert!(
+        refused(of("keyed"))
+            .await
+            .contains("cleanup.policy=compact")
+    );
+    let missing = refused(of("missing")).await;
+    assert!(missing.contains("missing"), "{missing}");
+    assert!(
+        refused(View::new("places", 1, Free))
+            .await
+            .contains("reads no topic")
+    );
+    // Of two runs at once one is let in.
+    let batch = || {
+        let client = Arc::new(client.clone());
+        let (clock, folder) = (Clock::system(), dir.path().join("snapshots"));
+        Batch::local(Arc::new(view()), client, clock, &folder, BatchConfig::new()).unwrap()
+    };
+    write(&client, 30).await;
+    let held = crate::serving::snapshot::folder::Lock::take(&dir.path().join("snapshots/places"));
+    let error = batch().run(None).await.unwrap_err();
+    assert!(
+        error.to_string().contains("another batch run is at work"),
+        "{error}"
+    );
+    drop(held);
+    let outcome = batch().run(None).await.unwrap();
+    assert!(matches!(outcome, BatchOutcome::Published(_)));
+    let outcome = batch().run(None).await.unwrap();
+    assert_eq!(outcome, BatchOutcome::NothingNew { snapshot: 1 });
+    // Records that are in no snapshot have gone.
+    let end = write(&client, 30).await;
+    let before = tidemark_client::admin::RecordsBefore::Offset(end.get("events", 0));
+    let partition = tidemark_client::TopicPartition::new("events", 0);
+    client
+        .admin()
+        .delete_records([(partition, before)])
+        .await
+        .unwrap()
+        .all()
+        .unwrap();
+    let error = batch().run(None).await.unwrap_err();
+    assert!(
+        error.to_string().contains("are lost to this view"),
+        "{error}"
+    );
+    // A speed layer that begins behind the snapshot says so, too.
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    let user = "user0".to_owned();
+    let error = loop {
+        match lambda.get(&user).unwrap_err() {
+            QueryError::Elsewhere(_) => lambda.clock.sleep(Duration::from_millis(20)).await,
+            error => break error,
+        }
+    };
+    assert!(error.to_string().contains("would have a gap"), "{error}");
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
