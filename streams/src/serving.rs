@@ -13,6 +13,7 @@ mod place;
 mod simulation;
 mod snapshot;
 mod speed;
+mod verify;
 mod view;
 pub mod views;
 
@@ -27,4 +28,5 @@ pub use snapshot::{
     BadManifest, EventsFile, Manifest, SnapshotError, Snapshots, Source, SourcePartition, StateFile,
 };
 pub use speed::Tally;
+pub use verify::{Difference, OtherRecords, Verdict, VerifyError, verify};
 pub use view::{BadView, Keyed, View};

@@ -25,6 +25,7 @@ use crate::data::DataError;
 use crate::serving::snapshot::{Manifest, SnapshotError};
 use crate::serving::view::BadView;
 
+pub(crate) use delta::{Delta, records};
 pub use job::Batch;
 #[cfg(test)]
 pub(crate) use job::Job;
@@ -194,6 +195,16 @@ pub enum BatchError {
         what: String,
         /// Why.
         reason: String,
+    },
+    /// No snapshot can be gone on from, although there are some.
+    #[error(
+        "snapshot {snapshot} cannot be read, and there is no readable one in front of it: to compute the view \
+         anew (--from-scratch) loses what the log has not got any more, so it has to be asked for. Put the \
+         snapshot's files back, or ask for it"
+    )]
+    NothingToGoOnFrom {
+        /// The newest of those that cannot be read.
+        snapshot: u64,
     },
     /// Another run is at work on the same view's snapshots.
     #[error(

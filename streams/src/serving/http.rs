@@ -114,22 +114,25 @@ impl Site {
         })
     }
 
-    /// Waits until a view has what is asked for, but not for ever.
-    async fn wait(&self, view: &dyn Served, asked: &Asked) -> Result<(), Refusal> {
-        let Some(at_least) = &asked.at_least else {
-            return Ok(());
-        };
+    /// Makes an answer again until it has what is asked for, but not for ever.
+    async fn answered<F: Future<Output = Result<String, Refusal>>>(
+        &self,
+        view: &dyn Served,
+        asked: &Asked,
+        answer: impl Fn() -> F,
+    ) -> Result<Response, Refusal> {
         let deadline = self.clock.deadline(view.patience());
         loop {
             let changed = view.changed().notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let refusal = match view.reaches(at_least, asked) {
-                Ok(()) => return Ok(()),
+            let refusal = match answer().await {
+                Ok(answer) => return Ok(text(StatusCode::OK, answer)),
                 Err(refusal) => refusal,
             };
-            if !refusal.may_pass() || self.clock.until(deadline, changed).await.is_none() {
-                return Err(refusal);
+            let waits = asked.ask.at_least.is_some() && refusal.may_pass();
+            if !waits || self.clock.until(deadline, changed).await.is_none() {
+                return Err(refusal.after(view.patience()));
             }
         }
     }
@@ -194,9 +197,28 @@ async fn one_key(
 ) -> Result<Response, Refusal> {
     let view = site.view(&view)?;
     let asked = Asked::of(pairs, &["window", "parts", "snapshot", "at_least"])?;
-    site.wait(&**view, &asked).await?;
-    let answer = view.key(&key, &asked, site.clock.now().wall)?;
-    Ok(text(StatusCode::OK, answer))
+    let answer = async || view.key(&key, &asked, site.clock.now().wall);
+    site.answered(&**view, &asked, answer).await
+}
+
+/// What answers of many keys are made by.
+type Many = fn(&dyn Served, &str, &Asked, i64) -> Result<String, Refusal>;
+
+async fn of_many(
+    site: Site,
+    (view, key): (String, String),
+    pairs: Pairs,
+    known: &[&str],
+    make: Many,
+) -> Result<Response, Refusal> {
+    let view = site.view(&view)?;
+    let asked = Arc::new(Asked::of(pairs, known)?);
+    let answer = async || {
+        let (asked, key, wall) = (Arc::clone(&asked), key.clone(), site.clock.now().wall);
+        let look = move |view: &dyn Served| make(view, &key, &asked, wall);
+        site.look(view, look).await
+    };
+    site.answered(&**view, &asked, answer).await
 }
 
 async fn many(
@@ -204,12 +226,9 @@ async fn many(
     Path(view): Path<String>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let view = site.view(&view)?;
-    let asked = Asked::of(pairs, &["key", "window", "parts", "snapshot", "at_least"])?;
-    site.wait(&**view, &asked).await?;
-    let wall = site.clock.now().wall;
-    let answer = site.look(view, move |view| view.many(&asked, wall)).await?;
-    Ok(text(StatusCode::OK, answer))
+    let known = ["key", "window", "parts", "snapshot", "at_least"];
+    let make: Many = |view, _, asked, wall| view.many(asked, wall);
+    of_many(site, (view, String::new()), pairs, &known, make).await
 }
 
 async fn range(
@@ -217,35 +236,23 @@ async fn range(
     Path(view): Path<String>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let view = site.view(&view)?;
     let known = [
         "from", "to", "prefix", "next", "limit", "parts", "snapshot", "at_least",
     ];
-    let asked = Asked::of(pairs, &known)?;
-    site.wait(&**view, &asked).await?;
-    let wall = site.clock.now().wall;
-    let answer = site
-        .look(view, move |view| view.range(&asked, wall))
-        .await?;
-    Ok(text(StatusCode::OK, answer))
+    let make: Many = |view, _, asked, wall| view.range(asked, wall);
+    of_many(site, (view, String::new()), pairs, &known, make).await
 }
 
 async fn windows(
     State(site): State<Site>,
-    Path((view, key)): Path<(String, String)>,
+    Path(names): Path<(String, String)>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let view = site.view(&view)?;
     let known = [
         "from", "to", "next", "limit", "parts", "snapshot", "at_least",
     ];
-    let asked = Asked::of(pairs, &known)?;
-    site.wait(&**view, &asked).await?;
-    let wall = site.clock.now().wall;
-    let answer = site
-        .look(view, move |view| view.windows(&key, &asked, wall))
-        .await?;
-    Ok(text(StatusCode::OK, answer))
+    let make: Many = |view, key, asked, wall| view.windows(key, asked, wall);
+    of_many(site, names, pairs, &known, make).await
 }
 
 async fn top(
@@ -253,10 +260,7 @@ async fn top(
     Path(view): Path<String>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let view = site.view(&view)?;
-    let asked = Asked::of(pairs, &["by", "k", "snapshot", "at_least"])?;
-    site.wait(&**view, &asked).await?;
-    let wall = site.clock.now().wall;
-    let answer = site.look(view, move |view| view.top(&asked, wall)).await?;
-    Ok(text(StatusCode::OK, answer))
+    let known = ["by", "k", "snapshot", "at_least"];
+    let make: Many = |view, _, asked, wall| view.top(asked, wall);
+    of_many(site, (view, String::new()), pairs, &known, make).await
 }

@@ -19,7 +19,7 @@ use super::http::{self, Desk, Served, Server};
 use super::merged::{Ask, QueryError, Site};
 use super::snapshot::SnapshotError;
 use super::view::{BadView, View};
-use super::{Answer, Coverage, Missing};
+use super::{Answer, Coverage};
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::runtime::{Streams, StreamsConfig};
@@ -112,22 +112,19 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     ) -> Result<Answer<A::Value>, QueryError> {
         let mut scratch = Vec::new();
         let name = self.site.name(key, None, &mut scratch)?.to_vec();
+        let ask = Ask {
+            at_least: Some(at_least.clone()),
+            ..Ask::default()
+        };
         let deadline = self.clock.deadline(self.wait);
         loop {
             let changed = self.site.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let error = match self.site.answer(&name, &Ask::default()) {
-                Ok(answer) => {
-                    let missing: Vec<Missing> = answer.coverage.missing(at_least).collect();
-                    if missing.is_empty() {
-                        return Ok(answer);
-                    }
-                    QueryError::behind(missing, self.wait)
-                }
-                // It may be on its way here.
-                Err(error @ (QueryError::Elsewhere(_) | QueryError::Gap { .. })) => error,
-                Err(error) => return Err(error),
+            // What is elsewhere may be on its way here.
+            let error = match self.site.answer(&name, &ask) {
+                Err(error) if error.may_pass() => error.after(self.wait),
+                done => return done,
             };
             if self.clock.until(deadline, changed).await.is_none() {
                 return Err(error);

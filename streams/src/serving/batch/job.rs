@@ -210,24 +210,33 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                     continue;
                 }
             };
-            let fits = manifest.fingerprint == fingerprint && !corrupt.contains(&number);
             history.newest.get_or_insert_with(|| manifest.clone());
             if self.config.from_scratch {
                 break;
             }
-            if fits {
+            if manifest.fingerprint != fingerprint {
+                // Another version's, which may run beside this one.
+                continue;
+            }
+            if !corrupt.contains(&number) {
                 history.parent = Some(manifest);
                 break;
             }
-            if manifest.fingerprint != fingerprint {
-                // What was made before that was made of yet another view, or is outdated.
+        }
+        if history.parent.is_none() && !self.config.from_scratch {
+            // To begin anew, unasked, would lose what the log has not got any more.
+            if let Some(snapshot) = corrupt.iter().max() {
+                return Err(BatchError::NothingToGoOnFrom {
+                    snapshot: *snapshot,
+                });
+            }
+            if let Some(newest) = &history.newest {
                 tracing::info!(
-                    snapshot = number,
-                    was = %manifest.definition,
+                    snapshot = newest.snapshot,
+                    was = %newest.definition,
                     is = %self.view.definition(),
                     "the view has changed: it is computed from the beginning"
                 );
-                break;
             }
         }
         Ok(history)
@@ -324,7 +333,8 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                 Err(SnapshotError::Missing { .. }) => None,
                 Err(error) => return Err(error.into()),
             };
-            if let Some(part) = part.filter(|part| part.run == left.run) {
+            let within = |part: &Done| (range.from..=range.to).contains(&part.position);
+            if let Some(part) = part.filter(|part| part.run == left.run && within(part)) {
                 done.insert((topic.to_owned(), range.partition), part);
             }
         }
@@ -493,6 +503,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             sources: sources.collect(),
             states: states.collect(),
             events: all().flat_map(|part| part.events.iter().cloned()).collect(),
+            crc32: 0,
         }
     }
 }
@@ -517,7 +528,8 @@ fn fits(old: &Plan, new: &Plan) -> bool {
             let mut now = new.ranges();
             now.any(|(other, now)| {
                 let same = other == topic && now.partition == range.partition;
-                same && now.from == range.from && now.log_start <= range.from.max(range.log_start)
+                let ordered = (now.from..=now.end).contains(&range.to);
+                same && ordered && now.from == range.from && now.log_start <= range.from
             })
         })
 }

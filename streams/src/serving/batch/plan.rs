@@ -54,6 +54,8 @@ pub(crate) struct Range {
     pub(crate) from: i64,
     pub(crate) to: i64,
     pub(crate) log_start: i64,
+    /// Where the log ends.
+    pub(crate) end: i64,
     pub(crate) epoch: i32,
     /// Events in front of this offset are in files of earlier snapshots.
     pub(crate) archived: i64,
@@ -199,6 +201,7 @@ pub(crate) fn plan(
                 from,
                 to: wanted.max(from).max(least),
                 log_start: start,
+                end,
                 epoch,
                 archived: newest.map_or(start, |newest| newest.archived),
             });

@@ -1,9 +1,12 @@
 //! Which files go when a new snapshot is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::BatchError;
-use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
+use crate::serving::snapshot::{Manifest, Snapshots};
+
+/// So many times as many snapshots as are kept are looked at for those of other versions of the view.
+const LOOKED_AT: usize = 4;
 
 /// Deletes the states of all but the last `keep` snapshots, and what runs have left that were never
 /// published. Manifests and raw events stay.
@@ -14,14 +17,21 @@ pub(super) async fn apply(
 ) -> Result<(), BatchError> {
     let numbers = snapshots.numbers().await?;
     let mut kept = BTreeSet::new();
-    for number in numbers.iter().rev().take(keep) {
-        match snapshots.manifest(*number).await {
-            Ok(manifest) => kept.extend(manifest.states.into_iter().map(|file| file.path)),
-            Err(SnapshotError::Store { path, reason }) => {
-                return Err(SnapshotError::Store { path, reason }.into());
+    // Versions of a view that run beside one another each have their own.
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for number in numbers.iter().rev().take(keep.saturating_mul(LOOKED_AT)) {
+        let manifest = match snapshots.manifest(*number).await {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                // Another version of this program may read it.
+                tracing::warn!(snapshot = number, %error, "old states stay: its files are not known");
+                return Ok(());
             }
-            // Nothing can be read with it.
-            Err(error) => tracing::warn!(snapshot = number, %error, "its files are not known"),
+        };
+        let count = counts.entry(manifest.fingerprint).or_default();
+        *count += 1;
+        if *count <= keep {
+            kept.extend(manifest.states.into_iter().map(|file| file.path));
         }
     }
     let files = snapshots.list("state").await?;

@@ -4,7 +4,6 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 
 use super::refusal::Refusal;
-use crate::serving::Coverage;
 use crate::serving::merged::Ask;
 
 /// The most rows of one answer.
@@ -21,7 +20,6 @@ pub(super) type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 pub(crate) struct Asked {
     pairs: Vec<(String, String)>,
     pub(super) ask: Ask,
-    pub(super) at_least: Option<Coverage>,
     /// Whether the parts of the snapshot and of the speed layer are to be told, too.
     pub(super) parts: bool,
 }
@@ -53,7 +51,7 @@ impl Asked {
             }
         };
         let at_least = asked.get("at_least").map(str::parse).transpose();
-        asked.at_least = at_least.map_err(|error| Refusal::coverage(&error))?;
+        asked.ask.at_least = at_least.map_err(|error| Refusal::coverage(&error))?;
         Ok(asked)
     }
 

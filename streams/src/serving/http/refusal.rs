@@ -14,7 +14,8 @@ pub(crate) struct Refusal {
     code: &'static str,
     message: String,
     hint: Option<String>,
-    more: Option<(&'static str, Value)>,
+    more: Option<Box<(&'static str, Value)>>,
+    behind: Option<Box<[Missing]>>,
 }
 
 impl Refusal {
@@ -25,6 +26,7 @@ impl Refusal {
             message: message.into(),
             hint: None,
             more: None,
+            behind: None,
         }
     }
 
@@ -63,7 +65,7 @@ impl Refusal {
         let mut refusal = Self::new(StatusCode::NOT_FOUND, "unknown_key", message).hint(format!(
             "/views/{view}/keys?limit=10 lists some that there are"
         ));
-        refusal.more = Some(("coverage", coverage));
+        refusal.more = Some(Box::new(("coverage", coverage)));
         refusal
     }
 
@@ -90,7 +92,8 @@ impl Refusal {
             })
         });
         let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "behind", error.to_string());
-        refusal.more = Some(("missing", each.collect()));
+        refusal.more = Some(Box::new(("missing", each.collect())));
+        refusal.behind = Some(missing.into());
         refusal
     }
 
@@ -115,6 +118,14 @@ impl Refusal {
         )
     }
 
+    /// The same, after it has been waited for so long.
+    pub(super) fn after(self, waited: std::time::Duration) -> Self {
+        match self.behind {
+            Some(missing) => Self::behind(&missing, waited),
+            None => self,
+        }
+    }
+
     /// Whether it may be otherwise in a moment.
     pub(super) fn may_pass(&self) -> bool {
         matches!(self.code, "behind" | "elsewhere" | "gap")
@@ -130,7 +141,7 @@ impl From<QueryError> for Refusal {
             QueryError::Gap { .. } => Self::new(unavailable, "gap", message),
             QueryError::NoSnapshot { held, .. } => {
                 let mut refusal = Self::new(StatusCode::NOT_FOUND, "unknown_snapshot", message);
-                refusal.more = Some(("held", json!(held)));
+                refusal.more = Some(Box::new(("held", json!(held))));
                 refusal
             }
             QueryError::Behind { missing, waited } => Self::behind(&missing, waited),
@@ -149,7 +160,8 @@ impl IntoResponse for Refusal {
             error["hint"] = hint.into();
         }
         let mut body = json!({ "error": error });
-        if let Some((name, value)) = self.more {
+        if let Some(more) = self.more {
+            let (name, value) = *more;
             body[name] = value;
         }
         let kind = [(header::CONTENT_TYPE, "application/json")];

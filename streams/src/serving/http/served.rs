@@ -1,7 +1,8 @@
 //! A view as HTTP sees it: text in, JSON out.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,9 @@ use tokio::sync::Notify;
 use super::asked::{Asked, MOST_ROWS};
 use super::refusal::Refusal;
 use crate::data::Data;
+use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
 use crate::serving::merged::{Ask, Keys, Merged, Site};
-use crate::serving::{Coverage, Missing};
 
 /// A view that can be asked by people.
 pub(crate) trait Served: Send + Sync + 'static {
@@ -36,9 +37,6 @@ pub(crate) trait Served: Send + Sync + 'static {
 
     /// How long it is waited for a coverage.
     fn patience(&self) -> Duration;
-
-    /// Whether answers cover at least that.
-    fn reaches(&self, at_least: &Coverage, asked: &Asked) -> Result<(), Refusal>;
 
     /// The answer for a key.
     fn key(&self, key: &str, asked: &Asked, wall: i64) -> Result<String, Refusal>;
@@ -284,15 +282,6 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
         self.patience
     }
 
-    fn reaches(&self, at_least: &Coverage, asked: &Asked) -> Result<(), Refusal> {
-        let page = self.site.range(&Keys::none(), 1, &asked.ask)?;
-        let missing: Vec<Missing> = page.about.coverage.missing(at_least).collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(Refusal::behind(&missing, self.patience)),
-        }
-    }
-
     fn key(&self, key: &str, asked: &Asked, wall: i64) -> Result<String, Refusal> {
         let name = self.named(key, asked.time("window")?)?;
         let merged = self.site.get(&name, &asked.ask)?;
@@ -385,14 +374,8 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
             first.get_or_insert_with(|| page.about.coverage.clone());
             for (name, merged) in &page.rows {
                 let shown = self.shown(name, merged, page.about.time, false);
-                let value = serde_json::to_value(&shown.value)
-                    .map_err(|error| Refusal::internal(&error))?;
-                let field = by
-                    .split('.')
-                    .try_fold(&value, |value, part| value.get(part));
-                let number = field
-                    .and_then(Value::as_f64)
-                    .or_else(|| field?.as_str()?.parse().ok());
+                let value = written(&shown.value)?;
+                let number = number_in(&value, by).filter(|number| number.is_finite());
                 let Some(number) = number else {
                     continue;
                 };
@@ -426,6 +409,17 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
             });
         }
     }
+}
+
+/// The number in a field of JSON that has been written: digits that no float has are no matter.
+fn number_in(json: &str, by: &str) -> Option<f64> {
+    let mut json = json;
+    for part in by.split('.') {
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).ok()?;
+        json = fields.get(part)?.get();
+    }
+    // Text that is a number counts as one, too.
+    json.trim_matches('"').parse().ok()
 }
 
 /// A row by its number; of equal ones the smaller key is first.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -23,6 +24,9 @@ use crate::serving::aggregate::Aggregate;
 use crate::serving::merged::{Announced, Site};
 use crate::serving::snapshot::Part;
 use crate::serving::view::View;
+
+/// After so long a cut that could not be announced is announced again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The value of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,9 +156,10 @@ impl Control {
                     Ok(()) => {
                         self.written.lock().insert(part, announced.cuts);
                     }
-                    // It is announced with the next ones.
                     Err(error) => {
-                        tracing::warn!(topic = self.topic, %error, "a cut is not announced")
+                        tracing::warn!(topic = self.topic, %error, "a cut is not announced yet");
+                        self.clock.sleep(AGAIN).await;
+                        site.other_cuts.notify_one();
                     }
                 }
             }

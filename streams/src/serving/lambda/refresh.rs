@@ -68,12 +68,12 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         let numbers = self.snapshots.numbers().await?;
         let current = self.site.current().map(|loaded| loaded.manifest.snapshot);
         let newer = |number: &u64| *number > looked.newest && Some(*number) > current;
-        let candidates: Vec<u64> = numbers.iter().copied().filter(newer).rev().collect();
+        let candidates = numbers.iter().copied().filter(newer).rev();
+        let candidates: Vec<u64> = candidates.take(LOOKED_AT).collect();
         let Some(newest) = candidates.first().copied() else {
             return Ok(());
         };
-        looked.newest = newest;
-        let mut trouble = None;
+        let (mut trouble, mut passing) = (None, false);
         for number in candidates {
             match self.take(number, &numbers).await {
                 Ok(()) => {
@@ -81,10 +81,14 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
                     break;
                 }
                 Err(error) => {
-                    trouble
-                        .get_or_insert_with(|| format!("snapshot {number} is not used: {error}"));
+                    passing |= error.passes;
+                    let why = error.why;
+                    trouble.get_or_insert_with(|| format!("snapshot {number} is not used: {why}"));
                 }
             }
+        }
+        if !passing {
+            looked.newest = newest;
         }
         if let Some(trouble) = trouble {
             self.tell(&trouble);
@@ -92,16 +96,15 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         Ok(())
     }
 
-    async fn take(&self, number: u64, numbers: &[u64]) -> Result<(), String> {
-        let manifest = self.snapshots.manifest(number).await;
-        let manifest = manifest.map_err(|error| error.to_string())?;
-        self.check(&manifest)?;
+    async fn take(&self, number: u64, numbers: &[u64]) -> Result<(), NotUsed> {
+        let manifest = self.snapshots.manifest(number).await?;
+        self.check(&manifest).map_err(NotUsed::for_good)?;
         let floor = self.floor(number, numbers).await;
-        let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await;
-        let loaded = loaded.map_err(|error| error.to_string())?;
+        let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await?;
         let wall = self.clock.now().wall;
         let switched = self.site.switch(loaded, floor, wall);
-        switched.map(drop).map_err(|error| error.to_string())
+        switched.map_err(|error| NotUsed::for_good(error.to_string()))?;
+        Ok(())
     }
 
     /// Another view's snapshots need not be read.
@@ -123,5 +126,30 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         let manifest = self.snapshots.manifest(*before).await.ok()?;
         let same = manifest.fingerprint == self.site.view.fingerprint();
         same.then(|| manifest.coverage())
+    }
+}
+
+/// So many snapshots are tried at a time, the newest first.
+const LOOKED_AT: usize = 16;
+
+/// Why a snapshot is not read with.
+struct NotUsed {
+    why: String,
+    /// Whether it may be otherwise the next time.
+    passes: bool,
+}
+
+impl NotUsed {
+    fn for_good(why: String) -> Self {
+        Self { why, passes: false }
+    }
+}
+
+impl From<SnapshotError> for NotUsed {
+    fn from(error: SnapshotError) -> Self {
+        Self {
+            passes: matches!(error, SnapshotError::Store { .. }),
+            why: error.to_string(),
+        }
     }
 }

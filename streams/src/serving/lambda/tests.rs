@@ -198,9 +198,12 @@ async fn a_damaged_snapshot_is_told_and_the_one_before_is_read() {
         .unwrap();
     let first = covered(&lambda, &end).await;
     end = write(&client, 60).await;
-    let second = covered(&lambda, &end).await;
+    covered(&lambda, &end).await;
     end = write(&client, 60).await;
     let third = covered(&lambda, &end).await;
+    // Runs may have been made at cuts in between.
+    let numbers = lambda.batch.snapshots().numbers().await.unwrap();
+    let second = numbers[numbers.len() - 2];
     assert!(first < second && second < third);
     lambda.close(Duration::from_secs(60)).await.unwrap();
     let damaged = a_file(dir.path(), &[]);

@@ -17,6 +17,22 @@ use crate::serving::{Coverage, Missing};
 pub(crate) struct Ask {
     /// The snapshot to read with, instead of the newest.
     pub(crate) snapshot: Option<u64>,
+    /// What has to be covered at least.
+    pub(crate) at_least: Option<Coverage>,
+}
+
+impl Ask {
+    /// Whether an answer covers what it has to.
+    pub(super) fn check<S>(&self, merged: &Merged<S>) -> Result<(), QueryError> {
+        let Some(at_least) = &self.at_least else {
+            return Ok(());
+        };
+        let missing: Vec<Missing> = merged.coverage.missing(at_least).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(QueryError::behind(missing, Duration::ZERO)),
+        }
+    }
 }
 
 /// A state, and what it is made of.
@@ -162,6 +178,22 @@ impl QueryError {
     pub(crate) fn behind(missing: Vec<Missing>, waited: Duration) -> Self {
         Self::Behind { missing, waited }
     }
+
+    /// The same, after it has been waited for so long.
+    pub(crate) fn after(self, waited: Duration) -> Self {
+        match self {
+            Self::Behind { missing, .. } => Self::Behind { missing, waited },
+            other => other,
+        }
+    }
+
+    /// Whether it may be otherwise in a moment.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Behind { .. } | Self::Elsewhere(_) | Self::Gap { .. }
+        )
+    }
 }
 
 fn shown(missing: &[Missing]) -> String {
@@ -252,6 +284,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             }
             self.add_speed(topic, part, loaded.as_deref(), key, &mut merged)?;
         }
+        ask.check(&merged)?;
         Ok(merged)
     }
 

@@ -111,6 +111,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
                 &mut found,
             )?;
         }
+        ask.check(&page.about)?;
         // The order of parts is that of how they are merged.
         found.sort_by(|a, b| self.view.order(&a.0, &b.0));
         for (key, of_snapshot, state) in found {

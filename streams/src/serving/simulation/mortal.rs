@@ -36,6 +36,11 @@ impl Mortal {
         *self.left.lock() = changes;
     }
 
+    /// Whether it dies after so many changes.
+    pub(crate) fn is_mortal(&self) -> bool {
+        self.left.lock().is_some()
+    }
+
     /// Before the manifest with that number is written somebody else writes this one.
     pub(crate) fn before_manifest(&self, number: u64, manifest: Vec<u8>) {
         *self.rival.lock() = Some((format!("{number:020}.json"), manifest));

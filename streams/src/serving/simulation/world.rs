@@ -1,6 +1,6 @@
 //! What happens, step by step, and what has to be so after each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use super::mortal::Mortal;
 use super::places::{Free, Places};
 use crate::data::Payload;
 use crate::record::{Headers, Record};
+use crate::serving::SourcePartition;
+use crate::serving::VerifyError;
 use crate::serving::batch::{BatchConfig, BatchError, BatchOutcome, Job, PlanError};
 use crate::serving::kept::Kept;
 use crate::serving::merged::{Ask, Live, QueryError, Site};
@@ -20,6 +22,7 @@ use crate::serving::snapshot::Loaded;
 use crate::serving::snapshot::Snapshots;
 use crate::serving::speed::cut_rule::CutRule;
 use crate::serving::speed::segments::Segments;
+use crate::serving::verify::compare;
 use crate::serving::view::{Raw, Scratch, View};
 use crate::serving::{Coverage, Keyed};
 use crate::state::Entry;
@@ -47,6 +50,7 @@ pub(super) struct Seen {
     holes: u64,
     crashes: u64,
     lost_races: u64,
+    verified: u64,
 }
 
 impl Seen {
@@ -63,6 +67,7 @@ impl Seen {
         self.holes += other.holes;
         self.crashes += other.crashes;
         self.lost_races += other.lost_races;
+        self.verified += other.verified;
     }
 
     /// Each of it has happened, and often enough.
@@ -80,6 +85,7 @@ impl Seen {
             self.holes,
             self.crashes,
             self.lost_races,
+            self.verified,
         ];
         assert!(each.iter().all(|count| *count > schedules / 10), "{self:?}");
     }
@@ -419,8 +425,13 @@ impl World {
         from_scratch: bool,
     ) -> Result<BatchOutcome, BatchError> {
         self.runs += 1;
+        // Which change is the last one of a run that dies must not be a matter of threads.
+        let workers = match self.store.is_mortal() {
+            true => 1,
+            false => 2,
+        };
         let config = BatchConfig::new()
-            .workers(1 + self.chance.below(2) as usize)
+            .workers(workers)
             .checkpoint(1 + self.chance.below(20))
             .keep(2)
             .from_scratch(from_scratch);
@@ -464,34 +475,41 @@ impl World {
         self.store.calm();
     }
 
-    /// Files of raw events have every record up to the newest snapshot once, those of runs that died not
-    /// counted; and no file is there that nobody knows.
+    /// Each snapshot's files of raw events have every record once that those before it have not; and no file
+    /// is there that nobody knows, unless a run that died has left something to go on with.
     async fn check_files(&mut self) {
         let numbers = self.snapshots.numbers().await.unwrap();
-        let mut rows: BTreeMap<i32, u64> = BTreeMap::new();
-        let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
+        let mut archived: BTreeMap<i32, i64> = BTreeMap::new();
+        let mut named = BTreeSet::new();
+        let mut newest = None;
         for number in &numbers {
             let manifest = self.snapshots.manifest(*number).await.unwrap();
-            for file in &manifest.events {
-                *rows.entry(file.partition).or_default() += file.rows;
-                let before = ends.insert(file.partition, file.to);
-                assert!(
-                    before.is_none_or(|before| file.from >= before),
-                    "{manifest:?}"
-                );
+            for own in &manifest.sources[0].partitions {
+                let before = archived.insert(own.partition, own.archived);
+                let from = before.unwrap_or(own.from).max(own.from);
+                let records = self.log.records(own.partition, from, own.to).len() as u64;
+                let files = manifest.events.iter();
+                let files = files.filter(|file| file.partition == own.partition);
+                let rows: u64 = files.map(|file| file.rows).sum();
+                assert_eq!(rows, records, "{self}: {manifest:?}");
+                let all = self.log.records(own.partition, own.begin, own.to);
+                assert_eq!(own.tally.records, all.len() as u64, "{self}: {manifest:?}");
             }
+            named.extend(manifest.events.iter().map(|file| file.path.clone()));
+            newest = Some(manifest);
         }
-        let Some(last) = numbers.last() else {
-            return;
-        };
-        let manifest = self.snapshots.manifest(*last).await.unwrap();
-        for own in &manifest.sources[0].partitions {
-            // Day by day files of one range overlap, but here all events are of one day.
-            let records = self.log.records(own.partition, 0, own.to).len() as u64;
-            let archived = rows.get(&own.partition).copied().unwrap_or(0);
-            assert!(archived <= records);
-            let tally = self.log.records(own.partition, own.begin, own.to);
-            assert_eq!(own.tally.records, tally.len() as u64);
+        let there = self.snapshots.list("events").await.unwrap();
+        let there: BTreeSet<String> = there.into_iter().map(|(path, _)| path).collect();
+        assert!(there.is_superset(&named), "{self}");
+        let states = self.snapshots.list("state").await.unwrap();
+        let states: BTreeSet<String> = states.into_iter().map(|(path, _)| path).collect();
+        let needed = newest.iter().flat_map(|newest| &newest.states);
+        assert!(
+            needed.into_iter().all(|file| states.contains(&file.path)),
+            "{self}"
+        );
+        if !self.store.unfinished().await {
+            assert_eq!(there, named, "{self}");
         }
     }
 
@@ -565,6 +583,7 @@ impl World {
         let pinned = self.chance.one_in(4);
         let ask = Ask {
             snapshot: held.first().copied().filter(|_| pinned),
+            at_least: None,
         };
         let merged = match site.get(&[key], &ask) {
             Ok(merged) => merged,
@@ -654,6 +673,49 @@ impl World {
             }
             self.look_at(0, key);
         }
+        self.verify().await;
+    }
+
+    /// The newest snapshot is what the log says, as long as that has all of it; and a record that goes from
+    /// the log is found.
+    async fn verify(&mut self) {
+        let newest = self.snapshots.numbers().await.unwrap().pop().unwrap();
+        let manifest = self.snapshots.manifest(newest).await.unwrap();
+        let compared = compare(&self.view, &*self.log, &self.snapshots, &manifest).await;
+        let own = &manifest.sources[0].partitions;
+        let gone =
+            |own: &SourcePartition| self.log.start(own.partition) > own.begin && own.to > own.begin;
+        if own.iter().any(gone) {
+            assert!(
+                matches!(compared, Err(VerifyError::Gone { .. })),
+                "{compared:?}"
+            );
+            return;
+        }
+        let verdict = compared.unwrap();
+        assert!(verdict.is_good(), "{self}: {verdict:?}");
+        self.seen.verified += 1;
+        let one = &own[self.chance.below(own.len() as u64) as usize];
+        let records = self.log.records(one.partition, one.begin, one.to);
+        if records.is_empty() {
+            return;
+        }
+        let (offset, key) = records[self.chance.below(records.len() as u64) as usize];
+        self.log.0.lock()[one.partition as usize].entries[offset as usize] = None;
+        let verdict = compare(&self.view, &*self.log, &self.snapshots, &manifest)
+            .await
+            .unwrap();
+        let [difference] = &verdict.differences[..] else {
+            panic!("{self}: {verdict:?}");
+        };
+        assert_eq!(difference.partition, one.partition);
+        assert!(!difference.records.contains(&offset));
+        let others = records
+            .iter()
+            .filter(|(other, own)| *own == key && *other != offset);
+        let others: Vec<i64> = others.map(|(offset, _)| *offset).collect();
+        assert_eq!(difference.records, others);
+        assert_eq!(verdict.tallies.len(), 1);
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Manifest {
     pub states: Vec<StateFile>,
     /// The files of the raw events that are in this snapshot and not in its parent.
     pub events: Vec<EventsFile>,
+    /// The CRC-32 (IEEE) of the manifest as it is written with 0 here. It is set when it is written.
+    #[serde(default)]
+    pub crc32: u32,
 }
 
 /// A source topic.
@@ -123,6 +126,14 @@ pub enum BadManifest {
         /// Its version.
         found: u32,
     },
+    /// It is not what was written.
+    #[error("its checksum is {found}, and {wanted} is what it says")]
+    Checksum {
+        /// The checksum that it has.
+        found: u32,
+        /// The one that it should have.
+        wanted: u32,
+    },
     /// It contradicts itself.
     #[error("it contradicts itself: {0}")]
     Contradiction(String),
@@ -149,7 +160,19 @@ impl Manifest {
     /// As it is written.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
+        let mut own = self.clone();
+        own.crc32 = own.checksum();
+        own.plain()
+    }
+
+    fn plain(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).expect("a manifest has nothing that JSON has not")
+    }
+
+    fn checksum(&self) -> u32 {
+        let mut own = self.clone();
+        own.crc32 = 0;
+        crc32fast::hash(&own.plain())
     }
 
     /// Reads a manifest and makes sure that it makes sense.
@@ -168,6 +191,10 @@ impl Manifest {
             return Err(BadManifest::Format { found: format });
         }
         let manifest: Self = serde_json::from_slice(json).map_err(bad)?;
+        let (found, wanted) = (manifest.checksum(), manifest.crc32);
+        if found != wanted {
+            return Err(BadManifest::Checksum { found, wanted });
+        }
         match manifest.contradiction() {
             None => Ok(manifest),
             Some(what) => Err(BadManifest::Contradiction(what)),
@@ -191,6 +218,12 @@ impl Manifest {
                 }
                 if self.parent.is_none() && own.from != own.begin {
                     return Some(format!("{name} is without its parent"));
+                }
+                let states = self.states.iter();
+                let mut states = states
+                    .filter(|file| file.topic == source.topic && file.partition == own.partition);
+                if own.tally.min_time.is_some() && states.next().is_none() {
+                    return Some(format!("{name} has events and no states"));
                 }
                 if own.tally.bad > own.tally.records {
                     return Some(format!("{name} has more bad records than records"));
@@ -311,13 +344,18 @@ mod tests {
                 crc32: 6,
                 rows: 5,
             }],
+            crc32: 0,
         }
     }
 
     #[test]
     fn what_is_written_is_read() {
         let written = manifest();
-        assert_eq!(Manifest::from_json(&written.to_json()), Ok(written.clone()));
+        let read = Manifest::from_json(&written.to_json()).unwrap();
+        assert_eq!(read.to_json(), written.to_json());
+        let mut read = read;
+        read.crc32 = 0;
+        assert_eq!(read, written);
         assert_eq!(written.coverage().to_string(), "user_events:3:20");
         assert_eq!(written.begin().to_string(), "user_events:3:10");
         assert_eq!(written.tally().records, 10);
@@ -327,8 +365,8 @@ mod tests {
     #[test]
     fn the_format_stays() {
         let frozen = include_bytes!("manifest/format-1.json");
-        assert_eq!(Manifest::from_json(frozen), Ok(manifest()));
         assert_eq!(manifest().to_json(), frozen.trim_ascii_end());
+        Manifest::from_json(frozen).unwrap();
     }
 
     #[test]
@@ -373,6 +411,13 @@ mod tests {
             let error = Manifest::from_json(&spoilt.to_json()).unwrap_err();
             assert!(error.to_string().contains(what), "{what}: {error}");
         }
+        // One digit is another one.
+        let text = String::from_utf8(manifest().to_json()).unwrap();
+        let error = Manifest::from_json(text.replace("\"to\": 20", "\"to\": 21").as_bytes());
+        assert!(
+            matches!(error, Err(BadManifest::Checksum { .. })),
+            "{error:?}"
+        );
         let mut newer = manifest();
         newer.format = 2;
         let error = Manifest::from_json(&newer.to_json()).unwrap_err();

@@ -24,6 +24,8 @@ pub(crate) struct Segments<S> {
     changed: bool,
     /// Where the first one begins, while they are being restored.
     restoring: Option<i64>,
+    /// Where the first one began when that was told.
+    told_begin: i64,
 }
 
 /// The states of the records between two cuts.
@@ -110,6 +112,7 @@ impl<S> Segments<S> {
             hasher: KeyHasher::new(seed),
             changed: true,
             restoring: None,
+            told_begin: i64::MIN,
         }
     }
 
@@ -125,6 +128,11 @@ impl<S> Segments<S> {
             first.since = wall;
             self.applied = offset;
         }
+    }
+
+    /// Where the first one began when changes were last told, or restored.
+    pub(crate) fn told_begin(&self) -> i64 {
+        self.told_begin
     }
 
     /// Where the last cut is: everything in front of it is in closed segments, or in none.

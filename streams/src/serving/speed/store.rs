@@ -20,6 +20,8 @@ pub(crate) struct SegmentStore<S> {
     time: StoreTime,
     /// Whether anything has been restored, or read.
     begun: bool,
+    /// How far it was when those were told who wait.
+    told: i64,
 }
 
 impl<S: State> SegmentStore<S> {
@@ -29,6 +31,7 @@ impl<S: State> SegmentStore<S> {
             rule,
             time: StoreTime::default(),
             begun: false,
+            told: -1,
         }
     }
 
@@ -47,10 +50,18 @@ impl<S: State> Store for SegmentStore<S> {
     }
 
     fn take_changes(&mut self, tell: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), DataError> {
+        if !self.begun {
+            // Where it begins is not known yet; and the first commit of all must have nothing to tell, or
+            // there would be state without offsets if it fails.
+            return Ok(());
+        }
         self.live.segments.write().take_changes(tell)
     }
 
     fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
+        if !self.begun {
+            return Ok(());
+        }
         self.live.segments.read().entries(tell)
     }
 
@@ -68,11 +79,12 @@ impl<S: State> Store for SegmentStore<S> {
     }
 
     /// A segment that is dropped is never asked for again: its entries go from the changelog when nothing
-    /// that was there with them is there any more.
+    /// that was there with them is there any more. It goes by where the segments begin as that has been
+    /// told: a switch may drop some between a commit and the question.
     fn expiry(&self) -> Option<Expiry> {
         let segments = self.live.segments.read();
         Some(Expiry {
-            now: segments.begin(),
+            now: segments.told_begin(),
             last: segments.last_cut().saturating_add(1),
         })
     }
@@ -82,11 +94,14 @@ impl<S: State> Store for SegmentStore<S> {
         let mut segments = self.live.segments.write();
         segments.pass(position);
         segments.cut_if_due(&self.rule, wall);
+        let applied = segments.applied();
         drop(segments);
         if dry {
             self.live.fresh.store(wall, Ordering::Relaxed);
         }
-        self.live.changed.notify_waiters();
+        if std::mem::replace(&mut self.told, applied) != applied {
+            self.live.changed.notify_waiters();
+        }
     }
 
     fn bytes(&self) -> usize {

@@ -48,6 +48,7 @@ fn snapshot(number: u64, fingerprint: &str, begin: i64, to: i64) -> Manifest {
         }],
         states: Vec::new(),
         events: Vec::new(),
+        crc32: 0,
     }
 }
 

@@ -27,6 +27,7 @@ impl<S: Data> Segments<S> {
         let mut goes_on = true;
         if self.changed {
             self.changed = false;
+            self.told_begin = self.begin();
             goes_on = self.tell_bounds(&mut |entry| tell(entry));
         }
         for segment in &mut self.list {
@@ -157,6 +158,7 @@ impl<S: Data> Segments<S> {
         };
         // Where nothing was committed it is all still to be told.
         self.changed = begin == i64::MIN;
+        self.told_begin = begin;
         let gone = self.list.partition_point(|segment| segment.from < begin);
         self.list.drain(..gone);
         if self.list.back().is_none_or(|last| last.to.is_some()) {
