@@ -29,7 +29,7 @@ pub(crate) use delta::{Delta, records};
 pub use job::Batch;
 #[cfg(test)]
 pub(crate) use job::Job;
-pub(crate) use log::{KafkaLog, Log, Reader};
+pub(crate) use log::{KafkaLog, Log, Reader, check_policies};
 pub use plan::PlanError;
 #[cfg(test)]
 pub(crate) use plan::{PartitionBounds, TopicBounds};
@@ -171,6 +171,17 @@ pub enum BatchError {
         topic: String,
         /// Why.
         reason: String,
+    },
+    /// A source topic loses records that the view has counted.
+    #[error(
+        "topic {topic} is compacted (cleanup.policy={policy}): records go that the view has counted, so an \
+         answer would depend on when they were read. Use a topic with cleanup.policy=delete"
+    )]
+    Compacted {
+        /// The topic.
+        topic: String,
+        /// Its policy.
+        policy: String,
     },
     /// A partition goes on, and brings nothing.
     #[error(

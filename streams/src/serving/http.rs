@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -155,6 +156,14 @@ impl Site {
     }
 }
 
+/// The names in a path, if they are text.
+type Names<T> = Result<Path<T>, PathRejection>;
+
+fn named<T>(names: Names<T>) -> Result<T, Refusal> {
+    let names = names.map_err(|error| Refusal::parameter("path", error.body_text()));
+    names.map(|Path(names)| names)
+}
+
 async fn pages() -> Response {
     text(StatusCode::OK, json!({ "pages": PAGES }).to_string())
 }
@@ -192,9 +201,10 @@ async fn one_view(State(site): State<Site>, Path(view): Path<String>) -> Result<
 
 async fn one_key(
     State(site): State<Site>,
-    Path((view, key)): Path<(String, String)>,
+    names: Names<(String, String)>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
+    let (view, key) = named(names)?;
     let view = site.view(&view)?;
     let asked = Asked::of(pairs, &["window", "parts", "snapshot", "at_least"])?;
     let answer = async || view.key(&key, &asked, site.clock.now().wall);
@@ -223,44 +233,44 @@ async fn of_many(
 
 async fn many(
     State(site): State<Site>,
-    Path(view): Path<String>,
+    names: Names<String>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
     let known = ["key", "window", "parts", "snapshot", "at_least"];
     let make: Many = |view, _, asked, wall| view.many(asked, wall);
-    of_many(site, (view, String::new()), pairs, &known, make).await
+    of_many(site, (named(names)?, String::new()), pairs, &known, make).await
 }
 
 async fn range(
     State(site): State<Site>,
-    Path(view): Path<String>,
+    names: Names<String>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
     let known = [
         "from", "to", "prefix", "next", "limit", "parts", "snapshot", "at_least",
     ];
     let make: Many = |view, _, asked, wall| view.range(asked, wall);
-    of_many(site, (view, String::new()), pairs, &known, make).await
+    of_many(site, (named(names)?, String::new()), pairs, &known, make).await
 }
 
 async fn windows(
     State(site): State<Site>,
-    Path(names): Path<(String, String)>,
+    names: Names<(String, String)>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
     let known = [
         "from", "to", "next", "limit", "parts", "snapshot", "at_least",
     ];
     let make: Many = |view, key, asked, wall| view.windows(key, asked, wall);
-    of_many(site, names, pairs, &known, make).await
+    of_many(site, named(names)?, pairs, &known, make).await
 }
 
 async fn top(
     State(site): State<Site>,
-    Path(view): Path<String>,
+    names: Names<String>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
     let known = ["by", "k", "snapshot", "at_least"];
     let make: Many = |view, _, asked, wall| view.top(asked, wall);
-    of_many(site, (view, String::new()), pairs, &known, make).await
+    of_many(site, (named(names)?, String::new()), pairs, &known, make).await
 }

@@ -59,17 +59,6 @@ pub enum LambdaError {
     /// Snapshots cannot be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// A source topic loses records that the view has counted.
-    #[error(
-        "topic {topic} is compacted (cleanup.policy={policy}): records go that the view has counted, so an \
-         answer would depend on when they were read. Use a topic with cleanup.policy=delete"
-    )]
-    Compacted {
-        /// The topic.
-        topic: String,
-        /// Its policy.
-        policy: String,
-    },
 }
 
 impl<K: Data, A: Aggregate> Lambda<K, A> {

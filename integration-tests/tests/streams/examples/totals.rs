@@ -230,6 +230,7 @@ async fn what_cannot_be_answered_says_why() {
                 400,
                 "bad_parameter",
             ),
+            ("/views/user_totals/keys/%FF", 400, "bad_parameter"),
             ("/views/user_totals/keys?limit=0", 400, "bad_parameter"),
             ("/views/user_totals/keys?next=%21", 400, "bad_parameter"),
             (

@@ -59,7 +59,7 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
             timestamp: record.timestamp,
             key: Payload::within(record.key(), buffer),
             value: Payload::within(record.value(), buffer),
-            headers: headers(record, buffer),
+            headers: headers(record),
         };
         let mut first = None;
         let aggregate = self.view.aggregate();
@@ -122,12 +122,10 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
     }
 }
 
-/// A record as files of events keep it.
-pub(crate) fn event(partition: i32, record: &RecordRef<'_>, buffer: &Bytes) -> Event {
-    let slice = |bytes: &[u8]| match bytes {
-        [] => Bytes::new(),
-        _ => buffer.slice_ref(bytes),
-    };
+/// A record as files of events keep it: copied, since it waits there, and would keep the whole answer to a
+/// fetch.
+pub(crate) fn event(partition: i32, record: &RecordRef<'_>) -> Event {
+    let slice = Bytes::copy_from_slice;
     Event {
         partition,
         offset: record.offset,
@@ -141,10 +139,10 @@ pub(crate) fn event(partition: i32, record: &RecordRef<'_>, buffer: &Bytes) -> E
     }
 }
 
-fn headers(record: &RecordRef<'_>, buffer: &Bytes) -> Headers {
+fn headers(record: &RecordRef<'_>) -> Headers {
     match record.header_count() {
         0 => Headers::default(),
-        _ => Headers::new(event(0, record, buffer).headers),
+        _ => Headers::new(event(0, record).headers),
     }
 }
 

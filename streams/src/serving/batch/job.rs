@@ -147,6 +147,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         cut: Option<&Coverage>,
     ) -> Result<BatchOutcome, BatchError> {
         let (mut corrupt, mut again) = (BTreeSet::new(), 1);
+        let mut published = None;
         loop {
             let history = self.history(&mut corrupt).await?;
             let parent = history.parent.as_ref().map(|parent| parent.snapshot);
@@ -155,11 +156,16 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                 .map(|file| self.snapshots.shown(&file.path))
                 .collect();
             let failed = match self.attempt(log, cut, history).await {
-                // A run that was taken up again ends where it was to end.
+                // A run that was taken up again ends where it was to end, which may not be far enough.
                 Ok((BatchOutcome::Published(manifest), true))
                     if cut.is_none_or(|cut| !manifest.coverage().includes(cut)) =>
                 {
+                    published = Some(manifest);
                     continue;
+                }
+                Ok((BatchOutcome::NothingNew { snapshot }, _)) => {
+                    let own = published.take().map(BatchOutcome::Published);
+                    return Ok(own.unwrap_or(BatchOutcome::NothingNew { snapshot }));
                 }
                 Ok((outcome, _)) => return Ok(outcome),
                 Err(BatchError::Snapshot(error)) => error,

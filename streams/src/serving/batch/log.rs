@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_client::admin::OffsetSpec;
+use tidemark_client::admin::{ConfigQuery, ConfigResource, OffsetSpec};
 use tidemark_client::consumer::{Batch, Consumer, ConsumerConfig, IsolationLevel, OffsetReset};
 use tidemark_client::{Client, Clock, TopicPartition};
 
@@ -45,6 +45,7 @@ impl Log for KafkaLog {
     type Reader = KafkaReader;
 
     async fn bounds(&self, topics: &[String]) -> Result<Vec<TopicBounds>, BatchError> {
+        check_policies(&self.client, topics).await?;
         let admin = self.client.admin();
         let mut described = admin.describe_topics(topics.iter().cloned()).await?;
         let mut found = Vec::new();
@@ -114,6 +115,21 @@ impl Log for KafkaLog {
             position: from,
         })
     }
+}
+
+/// Refuses topics that are compacted: records go from them that have been counted.
+pub(crate) async fn check_policies(client: &Client, topics: &[String]) -> Result<(), BatchError> {
+    let resources = topics.iter().map(|topic| ConfigResource::topic(&**topic));
+    let query = ConfigQuery::new().names(["cleanup.policy"]);
+    let configs = client.admin().describe_configs(resources, query).await?;
+    for (topic, entries) in configs.all()? {
+        let policy = entries.into_iter().find_map(|entry| entry.value);
+        if let Some(policy) = policy.filter(|policy| policy.contains("compact")) {
+            let topic = topic.name;
+            return Err(BatchError::Compacted { topic, policy });
+        }
+    }
+    Ok(())
 }
 
 /// Reads a partition of a cluster.

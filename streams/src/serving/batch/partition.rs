@@ -55,7 +55,7 @@ impl<K: Data, A: Aggregate> Work<K, A> {
         records(partition, batches, (from, to), |record, buffer| {
             let time = delta.add(record, buffer);
             if let Some(archive) = archive.as_mut().filter(|_| record.offset >= archived) {
-                let event = event(partition.partition, record, buffer);
+                let event = event(partition.partition, record);
                 let added = archive.add(time, event);
                 added.map_err(|error| crate::data::DataError::new(error.to_string()))?;
             }

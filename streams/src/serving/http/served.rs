@@ -283,7 +283,15 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
     }
 
     fn key(&self, key: &str, asked: &Asked, wall: i64) -> Result<String, Refusal> {
-        let name = self.named(key, asked.time("window")?)?;
+        let window = asked.time("window")?;
+        if let (Some(start), Some(windows)) = (window, self.site.view.windows())
+            && !windows.starts(start).any(|own| own == start)
+        {
+            let nearest = windows.starts(start).last().unwrap_or(start);
+            let reason = format!("no window starts there ({windows}): one starts at {nearest}");
+            return Err(Refusal::parameter("window", reason));
+        }
+        let name = self.named(key, window)?;
         let merged = self.site.get(&name, &asked.ask)?;
         let mut shown = self.shown(&name, &merged, merged.time, asked.parts);
         if shown.value.is_none() {
@@ -355,6 +363,11 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
         keys.from = Bound::Included(self.named(key, Some(first))?);
         keys.to = Bound::Excluded(self.named(key, Some(behind))?);
         if let Some(next) = self.next(asked)? {
+            let view = &self.site.view;
+            let own = self.named(key, Some(first))?;
+            if view.split(&next).0 != view.split(&own).0 {
+                return Err(Refusal::parameter("next", "it is of another key"));
+            }
             keys.from = Bound::Excluded(next);
         }
         self.rows(&keys, asked.limit("limit")?, asked, wall)

@@ -53,7 +53,7 @@ impl LambdaConfig {
     /// How the cluster is reached: TLS, SASL, time limits.
     #[must_use]
     pub fn client(mut self, client: ClientConfig) -> Self {
-        self.client = client;
+        self.client = client.clock(self.clock.clone());
         self
     }
 

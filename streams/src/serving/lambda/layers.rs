@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_client::Client;
-use tidemark_client::admin::{ConfigQuery, ConfigResource};
 use tidemark_client::consumer::IsolationLevel;
 
 use super::control::Control;
@@ -13,7 +12,7 @@ use super::{Ground, Lambda, LambdaConfig, LambdaError, application};
 use crate::data::Data;
 use crate::runtime::{Streams, StreamsConfig};
 use crate::serving::aggregate::Aggregate;
-use crate::serving::batch::{Batch, BatchError, BatchOutcome};
+use crate::serving::batch::{Batch, BatchError, BatchOutcome, check_policies};
 use crate::serving::merged::Site;
 use crate::serving::speed::cut_rule::CutRule;
 use crate::serving::speed::topology;
@@ -142,16 +141,7 @@ async fn counts<K: Data, A: Aggregate>(
     let admin = client.admin();
     let described = admin.describe_topics(topics.iter().cloned()).await;
     let described = described.and_then(|each| each.all()).map_err(failed)?;
-    let resources = topics.iter().map(|topic| ConfigResource::topic(&**topic));
-    let query = ConfigQuery::new().names(["cleanup.policy"]);
-    let configs = admin.describe_configs(resources, query).await;
-    for (topic, entries) in configs.map_err(failed)?.all().map_err(failed)? {
-        let policy = entries.into_iter().find_map(|entry| entry.value);
-        if let Some(policy) = policy.filter(|policy| policy.contains("compact")) {
-            let topic = topic.to_string();
-            return Err(LambdaError::Compacted { topic, policy });
-        }
-    }
+    check_policies(client, &topics).await?;
     let count = |topic: &String| described.get(topic).map_or(0, |own| own.partitions.len());
     Ok(topics.iter().map(|topic| count(topic) as i32).collect())
 }

@@ -127,7 +127,9 @@ impl EventsWriter {
     fn waiting_bytes(&self) -> usize {
         let blobs = [&self.keys, &self.values, &self.key_bytes, &self.value_bytes];
         let headers = self.header_keys.bytes + self.header_values.bytes;
-        blobs.iter().map(|blobs| blobs.bytes).sum::<usize>() + headers
+        // What a row takes in the columns, however little it has.
+        let rows = self.waiting * 256;
+        blobs.iter().map(|blobs| blobs.bytes).sum::<usize>() + headers + rows
     }
 
     fn write_group(&mut self) -> Result<(), ParquetError> {

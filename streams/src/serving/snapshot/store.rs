@@ -108,7 +108,9 @@ impl Snapshots {
         super::folder::make(folder).map_err(|error| failed(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder);
         let store = store.map_err(|error| failed(error.to_string()))?;
-        Self::new(Arc::new(store.with_fsync(true)), Path::default(), view)
+        // Folders of files that have been deleted go with the last of them.
+        let store = store.with_fsync(true).with_automatic_cleanup(true);
+        Self::new(Arc::new(store), Path::default(), view)
     }
 
     /// Those in a folder of any store.
