@@ -2,19 +2,18 @@
 
 mod average;
 mod codec;
+mod combined;
 mod count;
 mod decimal;
 mod extremes;
 mod first_last;
 mod hyper_log_log;
 pub mod laws;
-mod mapped;
 mod places;
 mod sessions;
 mod set;
 mod sum;
 mod top_k;
-mod tuples;
 
 use std::marker::PhantomData;
 
@@ -23,12 +22,12 @@ use crate::serving::Place;
 
 pub use average::{Average, Mean, Pair};
 pub use codec::Canonical;
+pub use combined::{MapValue, OfEvent};
 pub use count::Count;
 pub use decimal::{Decimal, NoDecimal};
 pub use extremes::{Max, Min, One};
 pub use first_last::{First, Last, Placed};
 pub use hyper_log_log::{HyperLogLog, Registers};
-pub use mapped::{MapValue, OfEvent};
 pub use places::{PlaceCount, PlaceCounts, Places};
 pub use sessions::{Session, SessionSet, Sessions};
 pub use set::{Distinct, DistinctCount};

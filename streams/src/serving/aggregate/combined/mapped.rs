@@ -2,13 +2,13 @@
 
 use std::marker::PhantomData;
 
-use super::Aggregate;
 use crate::serving::Place;
+use crate::serving::aggregate::Aggregate;
 
 /// An aggregate whose values are shown as something else: see [`Aggregate::map_value`].
 pub struct MapValue<A, F> {
-    pub(super) aggregate: A,
-    pub(super) map: F,
+    pub(in crate::serving::aggregate) aggregate: A,
+    pub(in crate::serving::aggregate) map: F,
 }
 
 impl<A, F, V> Aggregate for MapValue<A, F>
@@ -44,9 +44,9 @@ where
 
 /// An aggregate of a part of each event: see [`Aggregate::of_event`].
 pub struct OfEvent<A, E, F> {
-    pub(super) aggregate: A,
-    pub(super) part: F,
-    pub(super) event: PhantomData<fn(&E)>,
+    pub(in crate::serving::aggregate) aggregate: A,
+    pub(in crate::serving::aggregate) part: F,
+    pub(in crate::serving::aggregate) event: PhantomData<fn(&E)>,
 }
 
 impl<A, E, F> Aggregate for OfEvent<A, E, F>

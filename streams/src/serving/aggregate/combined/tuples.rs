@@ -1,8 +1,8 @@
 //! Several aggregates at once.
 
-use super::{Aggregate, State};
 use crate::data::DataError;
 use crate::serving::Place;
+use crate::serving::aggregate::{Aggregate, State};
 
 macro_rules! tuples {
     ($(($($name:ident $at:tt),+);)*) => { $(

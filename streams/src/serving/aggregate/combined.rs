@@ -1,0 +1,6 @@
+//! Aggregates that are made of others.
+
+mod mapped;
+mod tuples;
+
+pub use mapped::{MapValue, OfEvent};
