@@ -1,7 +1,7 @@
 //! The batch layer: reads the log up to a cut and writes an immutable snapshot.
 //!
 //! A run goes on from the last snapshot (its states and what is new in the log), or computes everything from
-//! the log; both give the same states. It keeps what it has done in `VIEW/work/`, so that a run that was
+//! the log; both give the same states. It keeps what it has done in `VIEW/unfinished/`, so that a run that was
 //! killed is taken up again. A snapshot is there when its manifest is, which is written last.
 
 mod archive;

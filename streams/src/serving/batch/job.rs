@@ -175,7 +175,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                 SnapshotError::Corrupt { path, .. } | SnapshotError::Missing { path } => path,
                 _ => return Err(failed.into()),
             };
-            let work = self.snapshots.shown("work/");
+            let work = self.snapshots.shown("unfinished/");
             if path.starts_with(&work) && again > 0 {
                 tracing::warn!(%failed, "what a run has left cannot be read: it is done anew");
                 again -= 1;
@@ -324,7 +324,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                 && fits(&left.plan, planned)
         });
         let Some(left) = usable else {
-            let files = self.snapshots.list("work").await?;
+            let files = self.snapshots.list("unfinished").await?;
             if !files.is_empty() {
                 self.sweep(history, &BTreeMap::new()).await?;
                 self.clear_work().await?;
@@ -372,7 +372,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
 
     async fn clear_work(&self) -> Result<(), BatchError> {
         // The plan last: as long as it is there the rest is known to be left over.
-        let mut files = self.snapshots.list("work").await?;
+        let mut files = self.snapshots.list("unfinished").await?;
         files.sort_by_key(|(path, _)| path == RUN);
         for (path, _) in files {
             self.snapshots.delete(&path).await?;

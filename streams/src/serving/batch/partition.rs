@@ -194,7 +194,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         self.write_events(work, done).await?;
         let (topic, number) = (&partition.topic, partition.partition);
         let path = format!(
-            "work/{}/{topic}-{number}-{}.parquet",
+            "unfinished/{}/{topic}-{number}-{}.parquet",
             self.name,
             done.aside.len()
         );

@@ -17,7 +17,7 @@ pub struct BatchProgress {
     pub states: u64,
 }
 
-/// A run that is not done: `work/run.json`.
+/// A run that is not done: `unfinished/run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unfinished {
     /// The run's name.
@@ -26,7 +26,7 @@ pub(crate) struct Unfinished {
     pub(crate) plan: Plan,
 }
 
-/// What has been done of a partition: `work/TOPIC-PARTITION.json`.
+/// What has been done of a partition: `unfinished/TOPIC-PARTITION.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Done {
     /// The run that has done it.
@@ -44,11 +44,11 @@ pub(crate) struct Done {
 }
 
 /// Where a run's plan is.
-pub(super) const RUN: &str = "work/run.json";
+pub(super) const RUN: &str = "unfinished/run.json";
 
 impl Done {
     /// Where it is written.
     pub(crate) fn path(topic: &str, partition: i32) -> String {
-        format!("work/{topic}-{partition}.json")
+        format!("unfinished/{topic}-{partition}.json")
     }
 }

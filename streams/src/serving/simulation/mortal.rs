@@ -53,7 +53,7 @@ impl Mortal {
 
     /// Whether a run has left something to go on with.
     pub(crate) async fn unfinished(&self) -> bool {
-        let path = Path::from("places/work/run.json");
+        let path = Path::from("places/unfinished/run.json");
         self.files.head(&path).await.is_ok()
     }
 
