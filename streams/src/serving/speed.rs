@@ -8,4 +8,5 @@ mod tally;
 mod topology;
 
 pub use tally::Tally;
+pub(crate) use tally::{GOLDEN, mix};
 pub(crate) use topology::topology;

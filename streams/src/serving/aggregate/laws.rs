@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{Aggregate, State};
 use crate::serving::Place;
+use crate::serving::speed::{GOLDEN, mix};
 
 /// A law that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -241,15 +242,13 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Small, and the same everywhere (SplitMix64).
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
+    pub(crate) fn next(&mut self) -> u64 {
+        let drawn = mix(self.0);
+        self.0 = self.0.wrapping_add(GOLDEN);
+        drawn
     }
 
     fn below(&mut self, limit: usize) -> usize {

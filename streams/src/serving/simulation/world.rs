@@ -15,6 +15,7 @@ use crate::data::Payload;
 use crate::record::{Headers, Record};
 use crate::serving::SourcePartition;
 use crate::serving::VerifyError;
+use crate::serving::aggregate::laws;
 use crate::serving::batch::{BatchConfig, BatchError, BatchOutcome, Job, PlanError};
 use crate::serving::kept::Kept;
 use crate::serving::merged::{Ask, Live, QueryError, Site};
@@ -91,20 +92,11 @@ impl Seen {
     }
 }
 
-/// Small, and the same everywhere (SplitMix64).
-struct Chance(u64);
+struct Chance(laws::Chance);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
     fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit.max(1)
+        self.0.next() % limit.max(1)
     }
 
     fn within(&mut self, range: Range<i64>) -> i64 {
@@ -150,7 +142,8 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let mut chance = Chance(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x1234_5678);
+        let start = seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x1234_5678;
+        let mut chance = Chance(laws::Chance(start));
         let partitions = 1 + chance.below(3) as usize;
         let log = Arc::new(MemoryLog::default());
         *log.0.lock() = vec![Partition::default(); partitions];

@@ -69,10 +69,17 @@ mod hexadecimal {
     }
 }
 
-/// Mixes all bits of an offset into all bits of its hash (the finalizer of SplitMix64), the same for ever:
-/// it stands in manifests.
+/// The hash of an offset, the same for ever: it stands in manifests.
 fn hash(offset: i64) -> u64 {
-    let mut bits = (offset as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mix(offset as u64)
+}
+
+/// The step of SplitMix64.
+pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Mixes all bits of a number into all bits of another one (a draw of SplitMix64 with that state).
+pub(crate) fn mix(state: u64) -> u64 {
+    let mut bits = state.wrapping_add(GOLDEN);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
