@@ -74,9 +74,10 @@ pub(crate) trait Store: Any + Send {
     /// Sets the time as it was told; called after everything has been restored.
     fn set_time(&mut self, time: StoreTime);
 
-    /// How far the source partition has been read that feeds it, whether the broker had no more of it, and
-    /// the wall clock. Only stores that go by offsets are told ([`crate::topology::Node::keeps_place`]).
-    fn passed(&mut self, _position: i64, _dry: bool, _wall: i64) {}
+    /// How far the source partition has been read that feeds it; when the broker last had no more of it, if
+    /// it has none now; and the time; both by the wall clock. Only stores that go by offsets are told
+    /// ([`crate::topology::Node::keeps_place`]).
+    fn passed(&mut self, _position: i64, _fresh: Option<i64>, _wall: i64) {}
 
     /// The event time at which the last of what it holds closes; `None` if nothing in it does.
     fn horizon(&self) -> Option<i64> {

@@ -161,6 +161,8 @@ struct NodeState {
     /// Requests that named all partitions.
     full_requests: usize,
     retry: Retry,
+    /// When it last answered.
+    heard: Option<u64>,
 }
 
 /// Something for the application, in order.
@@ -439,6 +441,16 @@ impl Fetcher {
     pub(crate) fn watermarks(&self, partition: &TopicPartition) -> Option<(i64, i64, i64)> {
         let p = self.partitions.get(partition)?;
         Some((p.log_start_offset, p.last_stable_offset, p.high_watermark))
+    }
+
+    /// When the broker that a partition is fetched from last answered. Answers leave out partitions of
+    /// which there is nothing new (KIP-227).
+    pub(crate) fn heard(&self, partition: &TopicPartition) -> Option<u64> {
+        let p = self.partitions.get(partition)?;
+        let fetched = p.state == State::Fetching && !p.paused;
+        let nodes = self.nodes.values().filter(|_| fetched);
+        let of = nodes.filter(|node| node.session.wanted(partition).is_some());
+        of.filter_map(|node| node.heard).max()
     }
 
     /// The application has been given everything below an offset.

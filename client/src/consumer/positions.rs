@@ -143,4 +143,11 @@ impl Consumer {
     pub fn watermarks(&self, partition: &TopicPartition) -> Option<(i64, i64, i64)> {
         self.shared.fetcher.lock().watermarks(partition)
     }
+
+    /// When, in milliseconds of the clock, the broker that a partition is fetched from last answered: what
+    /// [`Self::watermarks`] tells was so at that time, at the latest. `None` as long as it has not.
+    #[must_use]
+    pub fn heard(&self, partition: &TopicPartition) -> Option<u64> {
+        self.shared.fetcher.lock().heard(partition)
+    }
 }

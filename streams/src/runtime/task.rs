@@ -73,6 +73,8 @@ struct Input {
     idle: IdleTimer,
     /// Whether the broker has no more than what has come.
     caught_up: bool,
+    /// When the broker last answered for it, by the wall clock.
+    heard: Option<i64>,
     /// Whether it is waited for all the same: it may have an earlier record still to come.
     awaited: bool,
     /// Where the partition ended when it was last looked at.
@@ -152,6 +154,7 @@ impl Task {
                                 chunk: node.outputs[0](),
                                 idle: IdleTimer::default(),
                                 caught_up: false,
+                                heard: None,
                                 awaited: false,
                                 end: None,
                             });
@@ -219,9 +222,16 @@ impl Task {
         next_offset: i64,
         caught_up: bool,
     ) {
+        let heard = (self.wall > 0).then_some(self.wall);
         let input = &mut self.inputs[input];
         input.source.add(batches, next_offset);
         input.caught_up = caught_up;
+        input.heard = heard;
+    }
+
+    /// Says when the broker last answered for a source partition, by the wall clock; `None` if it never has.
+    pub(crate) fn set_heard(&mut self, input: usize, heard: Option<i64>) {
+        self.inputs[input].heard = heard;
     }
 
     /// Tells where a source partition ends.
@@ -321,8 +331,9 @@ impl Task {
     fn tell_place(&mut self, at: usize) {
         let input = &self.inputs[at];
         if let Some(place) = input.place {
-            let (position, dry) = (input.source.position(), self.is_dry(at));
-            self.graph.stores.list[place.0].passed(position, dry, self.wall);
+            let fresh = input.heard.filter(|_| self.is_dry(at));
+            let position = input.source.position();
+            self.graph.stores.list[place.0].passed(position, fresh, self.wall);
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tidemark_client::ErrorCode;
 use tidemark_client::consumer::{Consumer, ConsumerConfig, ConsumerError, Fetched, OffsetReset};
+use tidemark_client::{ErrorCode, Now};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::assignment::{TaskAssignor, TaskId};
@@ -240,6 +240,18 @@ impl Worker {
         }
     }
 
+    /// Tells a task when the brokers last answered: what it knows of the ends of its partitions is that old.
+    fn listen(&self, live: &Live, now: Now) {
+        let mut task = live.task.lock();
+        for (input, partition) in live.inputs.iter().enumerate() {
+            // A paused partition is not fetched; what was known when it was goes on counting.
+            if let Some(heard) = self.consumer.heard(partition) {
+                let ago = i64::try_from(now.millis.saturating_sub(heard)).unwrap_or(i64::MAX);
+                task.set_heard(input, Some(now.wall.saturating_sub(ago)));
+            }
+        }
+    }
+
     /// Has a task wait for source partitions of which there is nothing, for so long and no longer: one that
     /// stays dry is waited for once, until it has something again (Kafka: `PartitionGroup`).
     fn wait_for_dry(&self, live: &mut Live) {
@@ -320,6 +332,7 @@ impl Worker {
         let writer = self.writer.get();
         for live in tasks.live.values_mut() {
             self.look_ahead(live);
+            self.listen(live, now);
             let blocked = live.paused.iter().any(|paused| *paused);
             live.task.lock().advance(wall, self.awake, blocked)?;
             live.send_outputs(&self.shared, &writer).await?;

@@ -7,6 +7,7 @@
 mod archive;
 mod delta;
 mod job;
+mod leftovers;
 mod log;
 mod merge;
 mod partition;
@@ -44,6 +45,7 @@ pub struct BatchConfig {
     pub(crate) keep: usize,
     pub(crate) archive: bool,
     pub(crate) from_scratch: bool,
+    pub(crate) alone: bool,
     pub(crate) told: Option<Arc<dyn Fn(&BatchProgress) + Send + Sync>>,
 }
 
@@ -56,6 +58,7 @@ impl Default for BatchConfig {
             keep: 5,
             archive: true,
             from_scratch: false,
+            alone: false,
             told: None,
         }
     }
@@ -70,6 +73,7 @@ impl fmt::Debug for BatchConfig {
             .field("keep", &self.keep)
             .field("archive", &self.archive)
             .field("from_scratch", &self.from_scratch)
+            .field("alone", &self.alone)
             .finish_non_exhaustive()
     }
 }
@@ -126,6 +130,15 @@ impl BatchConfig {
         self
     }
 
+    /// Says that no other run can be at work on the same snapshots: whoever starts runs sees to that. Then
+    /// what a killed run has left in an object store is taken up again, or cleared away. On the local disk a
+    /// lock sees to it. Default: no.
+    #[must_use]
+    pub fn alone(mut self, alone: bool) -> Self {
+        self.alone = alone;
+        self
+    }
+
     /// Who is told how far a run is.
     #[must_use]
     pub fn on_progress(mut self, told: impl Fn(&BatchProgress) + Send + Sync + 'static) -> Self {
@@ -158,6 +171,9 @@ pub enum BatchError {
     /// The log does not fit to the last snapshot.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The cuts that have been announced cannot be read.
+    #[error(transparent)]
+    Cuts(#[from] crate::error::StreamsError),
     /// The cluster cannot be reached, or refuses.
     #[error(transparent)]
     Client(#[from] ClientError),

@@ -75,7 +75,9 @@ pub(crate) async fn serve(
 ) -> Result<Server, StreamsError> {
     let bound = bind(address).await?;
     let address = bound.address;
-    let doors = Doors::new(bound.listener, clock.clone(), Limits::KEPT);
+    let patience = views.iter().map(|view| view.patience()).max();
+    let limits = Limits::kept(patience.unwrap_or_default());
+    let doors = Doors::new(bound.listener, clock.clone(), limits);
     let routes = Router::new()
         .route("/", get(pages))
         .route("/health", get(health))

@@ -4,6 +4,8 @@ mod config;
 mod control;
 mod layers;
 mod refresh;
+mod runs;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +16,7 @@ use tidemark_client::{Client, Clock};
 use tokio::task::JoinHandle;
 
 use super::aggregate::Aggregate;
-use super::batch::{Batch, BatchError};
+use super::batch::BatchError;
 use super::http::{self, Desk, Served, Server};
 use super::merged::{Ask, QueryError, Site};
 use super::snapshot::SnapshotError;
@@ -25,9 +27,9 @@ use crate::error::StreamsError;
 use crate::runtime::{Streams, StreamsConfig};
 
 pub use config::LambdaConfig;
-use control::Control;
 pub use control::announced_cuts;
-use refresh::Refresh;
+use runs::Runs;
+pub(crate) use sources::SourceTopic;
 
 /// A view that is being kept and can be asked (Marz: batch, speed and serving layer in one).
 ///
@@ -36,9 +38,7 @@ use refresh::Refresh;
 pub struct Lambda<K: Data, A: Aggregate> {
     site: Arc<Site<K, A>>,
     streams: Option<Streams>,
-    batch: Arc<Batch<K, A>>,
-    control: Arc<Control>,
-    refresh: Arc<Refresh<K, A>>,
+    runs: Arc<Runs<K, A>>,
     clock: Clock,
     wait: Duration,
     tasks: Vec<JoinHandle<()>>,
@@ -127,9 +127,7 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     ///
     /// If it cannot be made.
     pub async fn run_batch(&self) -> Result<super::BatchOutcome, LambdaError> {
-        let outcome = layers::batch_once(&self.batch, &self.control).await?;
-        self.refresh.once().await;
-        Ok(outcome)
+        self.runs.once().await
     }
 
     /// The snapshot that is read with.
@@ -150,12 +148,12 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
 
     /// The view as HTTP sees it.
     fn desk(&self) -> Arc<dyn Served> {
-        let refresh = Arc::clone(&self.refresh);
+        let runs = Arc::clone(&self.runs);
         let failed = self.streams.as_ref().map(Streams::watch_failure);
         Arc::new(Desk {
             site: Arc::clone(&self.site),
             patience: self.wait,
-            trouble: Box::new(move || refresh.trouble()),
+            trouble: Box::new(move || runs.refresh.trouble().or_else(|| runs.trouble())),
             failed: Box::new(move || {
                 let failed = failed.as_ref()?.borrow().clone();
                 failed.map(|error| error.to_string())
@@ -193,12 +191,6 @@ impl<K: Data, A: Aggregate> Drop for Lambda<K, A> {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
-}
-
-/// The id of the application that is a view's speed layer. Another definition has another one, with state of
-/// its own.
-fn application<K: Data, A: Aggregate>(view: &View<K, A>) -> String {
-    format!("{}-{}", view.name(), &view.fingerprint()[..8])
 }
 
 /// What all of it shares.

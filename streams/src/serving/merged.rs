@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use super::Coverage;
 use super::aggregate::Aggregate;
 use super::kept::Kept;
-use super::snapshot::{Loaded, Part};
+use super::lambda::SourceTopic;
+use super::snapshot::{Loaded, Manifest, Part};
 use super::speed::segments::{Fit, Segments};
 use super::view::View;
 use crate::data::Data;
@@ -26,8 +27,8 @@ pub(crate) use range::Keys;
 /// What the speed layer has of a partition. It is written by the partition's task, and read by whoever asks.
 pub(crate) struct Live<S> {
     pub(crate) segments: RwLock<Segments<Kept<S>>>,
-    /// When the task last knew that there is no more in the log, by the wall clock; or the time of the last
-    /// record that it has read, as long as there is.
+    /// When the broker last had no more in the log, by the wall clock; or the time of the last record that
+    /// has been read, as long as there is. `i64::MIN` as long as neither is known.
     pub(crate) fresh: AtomicI64,
     /// Told when something has been read.
     pub(crate) changed: Arc<Notify>,
@@ -37,14 +38,14 @@ impl<S> Live<S> {
     pub(crate) fn new(segments: Segments<Kept<S>>, changed: Arc<Notify>) -> Self {
         Self {
             segments: RwLock::new(segments),
-            fresh: AtomicI64::new(0),
+            fresh: AtomicI64::new(i64::MIN),
             changed,
         }
     }
 
     /// See [`Answer::fresh_at`].
-    pub(crate) fn fresh(&self) -> i64 {
-        self.fresh.load(Ordering::Relaxed)
+    pub(crate) fn fresh(&self) -> Option<i64> {
+        Some(self.fresh.load(Ordering::Relaxed)).filter(|fresh| *fresh > i64::MIN)
     }
 }
 
@@ -69,8 +70,8 @@ pub(crate) struct Site<K, A: Aggregate> {
     /// Segments behind it stay.
     floor: Mutex<Option<Coverage>>,
     parts: RwLock<BTreeMap<Part, Arc<Live<A::State>>>>,
-    /// How many partitions each topic has.
-    counts: RwLock<Vec<i32>>,
+    /// What each topic is: an answer has all its partitions, of no other one of its name.
+    sources: RwLock<Vec<SourceTopic>>,
     /// Told when something has been read, or a snapshot is there.
     pub(crate) changed: Arc<Notify>,
     announced: Mutex<BTreeMap<Part, Announced>>,
@@ -121,6 +122,14 @@ pub enum Unfit {
         /// The one that is used.
         current: u64,
     },
+    /// It is of a topic that is not there any more.
+    #[error(
+        "topic {topic} has been made again since: the snapshot's offsets mean records of the one before it"
+    )]
+    OtherTopic {
+        /// The topic.
+        topic: String,
+    },
     /// Another view's.
     #[error("it is a snapshot of {found}, and the view is {wanted}")]
     OtherView {
@@ -142,7 +151,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             hold: hold.max(1),
             floor: Mutex::default(),
             parts: RwLock::default(),
-            counts: RwLock::default(),
+            sources: RwLock::default(),
             changed: Arc::default(),
             announced: Mutex::default(),
             other_cuts: Notify::new(),
@@ -150,9 +159,28 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         }
     }
 
-    /// Tells how many partitions each topic has: an answer has all of them, or is none.
-    pub(crate) fn set_counts(&self, counts: Vec<i32>) {
-        *self.counts.write() = counts;
+    /// Tells what each topic is: an answer has all its partitions, or is none.
+    pub(crate) fn set_sources(&self, sources: Vec<SourceTopic>) {
+        *self.sources.write() = sources;
+    }
+
+    /// Whether a snapshot is of this view and these topics.
+    pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), Unfit> {
+        if manifest.fingerprint != self.view.fingerprint() {
+            return Err(Unfit::OtherView {
+                found: manifest.definition.clone(),
+                wanted: self.view.definition(),
+            });
+        }
+        let own = self.sources.read();
+        for (topic, source) in self.view.topics().zip(own.iter()) {
+            let mut of = manifest.sources.iter();
+            if of.any(|other| other.topic == topic && other.id != source.id) {
+                let topic = topic.to_owned();
+                return Err(Unfit::OtherTopic { topic });
+            }
+        }
+        Ok(())
     }
 
     /// A partition's task is here from now on.
@@ -241,12 +269,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         wall: i64,
     ) -> Result<Arc<Loaded>, Unfit> {
         let _one = self.switch.lock();
-        if loaded.manifest.fingerprint != self.view.fingerprint() {
-            return Err(Unfit::OtherView {
-                found: loaded.manifest.definition.clone(),
-                wanted: self.view.definition(),
-            });
-        }
+        self.check(&loaded.manifest)?;
         if let Some(current) = self.current.load_full() {
             let (snapshot, current) = (loaded.manifest.snapshot, current.manifest.snapshot);
             if snapshot <= current {

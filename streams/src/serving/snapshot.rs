@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `VIEW/manifests/ID.json` | a snapshot: it is one when this is there, and this is written last |
 //! | `VIEW/state/ID-RUN/TOPIC-PARTITION-PART.parquet` | its states, in the order of their keys |
-//! | `VIEW/events/topic=../year=../month=../day=../part-P-FROM-TO.parquet` | raw events, by the day (UTC) of their time |
+//! | `VIEW/events/topic=../year=../month=../day=../part-P-FROM-TO-RUN.parquet` | raw events, by the day (UTC) of their time |
 //!
 //! The folder of events has all that has ever been written there; which files count the manifests say.
 

@@ -72,6 +72,7 @@ impl Fetcher {
             return false;
         }
         state.retry.succeeded();
+        state.heard = Some(now.millis);
         state.retry.not_before = now.millis.saturating_add(answer.throttle);
         let mut refresh = false;
         for part in answer.partitions {

@@ -22,7 +22,8 @@ pub(crate) struct Limits {
     connections: usize,
     /// The life of a connection.
     life: Duration,
-    /// Whether it begins anew with every byte that comes, so that it is the time for which nothing may come.
+    /// Whether it begins anew with every piece of an answer that is sent, so that it is the time from one
+    /// answer to the next.
     renewed: bool,
 }
 
@@ -34,12 +35,14 @@ impl Limits {
         renewed: false,
     };
 
-    /// More, each for as long as it is used.
-    pub(crate) const KEPT: Self = Self {
-        connections: 1_024,
-        life: Duration::from_secs(60),
-        renewed: true,
-    };
+    /// More, each for as long as it is used. An answer may take as long as `patience`.
+    pub(crate) fn kept(patience: Duration) -> Self {
+        Self {
+            connections: 1_024,
+            life: patience.saturating_add(Duration::from_secs(60)),
+            renewed: true,
+        }
+    }
 }
 
 /// After a failed accept the listener pauses so long, instead of spinning.
@@ -146,11 +149,7 @@ impl AsyncRead for Visit {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_time(context)?;
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if self.limits.renewed && read.is_ready() {
-            self.renew();
-        }
-        read
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -161,7 +160,11 @@ impl AsyncWrite for Visit {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check_time(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if self.limits.renewed && written.is_ready() {
+            self.renew();
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -17,6 +17,7 @@ const DAYS: usize = 32;
 /// Files of events that are being written. What is ended waits to be taken.
 pub(crate) struct Archive {
     partition: TopicPartition,
+    run: String,
     open: BTreeMap<Day, Open>,
     /// Ended files with their bytes.
     ended: Vec<(EventsFile, Vec<u8>)>,
@@ -29,9 +30,11 @@ struct Open {
 }
 
 impl Archive {
-    pub(crate) fn new(partition: TopicPartition) -> Self {
+    /// Of a partition, written by that run.
+    pub(crate) fn new(partition: TopicPartition, run: &str) -> Self {
         Self {
             partition,
+            run: run.to_owned(),
             open: BTreeMap::new(),
             ended: Vec::new(),
         }
@@ -102,7 +105,7 @@ impl Archive {
         let bytes = writer.finish()?;
         let partition = self.partition.partition;
         let file = EventsFile {
-            path: events_path(&self.partition.topic, day, partition, from, to),
+            path: events_path(&self.partition, day, (from, to), &self.run),
             topic: self.partition.topic.to_string(),
             partition,
             from,
@@ -145,7 +148,7 @@ mod tests {
     /// The offsets of a file are those of its day, in their order, whatever comes between.
     #[test]
     fn each_day_has_a_file() {
-        let mut archive = Archive::new(TopicPartition::new("t", 3));
+        let mut archive = Archive::new(TopicPartition::new("t", 3), "ab12");
         for (offset, day) in [(5, 1), (6, 2), (9, 1), (12, 2), (13, 1)] {
             archive.add(day * DAY + 7, event(offset)).unwrap();
         }
@@ -155,11 +158,11 @@ mod tests {
         let found = files.iter().map(|file| (&*file.path, file.rows));
         let expected = [
             (
-                "events/topic=t/year=1970/month=01/day=02/part-3-5-14.parquet",
+                "events/topic=t/year=1970/month=01/day=02/part-3-5-14-ab12.parquet",
                 3,
             ),
             (
-                "events/topic=t/year=1970/month=01/day=03/part-3-6-13.parquet",
+                "events/topic=t/year=1970/month=01/day=03/part-3-6-13-ab12.parquet",
                 2,
             ),
         ];
@@ -169,7 +172,7 @@ mod tests {
     /// However many days events are of, few files are open.
     #[test]
     fn open_files_are_bounded() {
-        let mut archive = Archive::new(TopicPartition::new("t", 0));
+        let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
         for offset in 0..200_i64 {
             archive.add(offset * DAY, event(offset)).unwrap();
             assert!(archive.open.len() <= DAYS);

@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 
 use super::partition::Run;
 use super::plan::{Plan, Range, plan};
-use super::progress::{Done, RUN, Unfinished};
-use super::{BatchConfig, BatchError, BatchOutcome, KafkaLog, Log, retention};
+use super::progress::{Done, Unfinished};
+use super::{BatchConfig, BatchError, BatchOutcome, KafkaLog, Log, leftovers, retention};
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
+use crate::serving::lambda::announced_cuts;
 use crate::serving::snapshot::folder::Lock;
 use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, Source, SourcePartition};
 use crate::serving::view::View;
@@ -60,7 +61,8 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
     }
 
     /// With snapshots in any object store. If two runs are at work at once, the one that is done first has
-    /// made the snapshot, and the other one fails.
+    /// made the snapshot, and the other one fails. What a killed run has left is taken up only if no other
+    /// one can be at work ([`BatchConfig::alone`]): a store cannot tell.
     ///
     /// # Errors
     ///
@@ -89,8 +91,9 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
         &self.snapshots
     }
 
-    /// Makes a snapshot that ends at `cut`, which has to be one that the view's speed layer has announced;
-    /// without one at the end of the log, which is for views that have no speed layer yet.
+    /// Makes a snapshot that ends at `cut`, which has to be one that the view's speed layer has announced.
+    /// Without one it ends at the newest cuts that are announced; or at the end of the log, if the view has
+    /// no speed layer yet.
     ///
     /// # Errors
     ///
@@ -100,6 +103,11 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
             Some(folder) => Some(lock(folder)?),
             None => None,
         };
+        let announced = match cut {
+            Some(_) => None,
+            None => announced_cuts(&self.client, &self.clock, &self.view).await?,
+        };
+        let cut = cut.or(announced.as_ref());
         let log = Arc::new(KafkaLog {
             client: Arc::clone(&self.client),
             clock: self.clock.clone(),
@@ -112,6 +120,7 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
             name,
             created: self.clock.now().wall,
             seed: self.clock.random(),
+            alone: self.folder.is_some() || self.config.alone,
         };
         job.run(&log, cut).await
     }
@@ -137,6 +146,8 @@ pub(crate) struct Job<'a, K, A: Aggregate> {
     pub(crate) created: i64,
     /// Chance for the hashes of keys.
     pub(crate) seed: u64,
+    /// No other run is at work: what is left is of runs that have died.
+    pub(crate) alone: bool,
 }
 
 impl<K: Data, A: Aggregate> Job<'_, K, A> {
@@ -176,10 +187,10 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                 _ => return Err(failed.into()),
             };
             let work = self.snapshots.shown("unfinished/");
-            if path.starts_with(&work) && again > 0 {
+            if path.starts_with(&work) && self.alone && again > 0 {
                 tracing::warn!(%failed, "what a run has left cannot be read: it is done anew");
                 again -= 1;
-                self.clear_work().await?;
+                leftovers::clear_all(self.snapshots).await?;
                 continue;
             }
             let Some(parent) = parent.filter(|_| states.contains(path)) else {
@@ -267,12 +278,16 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         planned.snapshot = history.last + 1;
         let mut name = self.name.clone();
         let (mut done, mut again) = (BTreeMap::new(), false);
-        match self.unfinished(&history, &planned).await? {
+        let left = match self.alone {
+            true => leftovers::take(self.snapshots, &self.view.fingerprint(), &planned).await?,
+            // Whoever has left it may still be at work.
+            false => None,
+        };
+        match left {
             Some((unfinished, parts)) => {
                 tracing::info!(run = %unfinished.run, "a run that was not done is taken up again");
                 (name, planned, done) = (unfinished.run, unfinished.plan, parts);
                 again = true;
-                self.sweep(&history, &done).await?;
             }
             None if planned.is_empty() => {
                 let snapshot = history.last;
@@ -285,8 +300,9 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                     plan: planned.clone(),
                 };
                 let json = serde_json::to_vec(&unfinished);
-                let json = json.map_err(|error| BatchError::write(RUN, &error))?;
-                self.snapshots.put(RUN, json).await?;
+                let path = Unfinished::path(&name);
+                let json = json.map_err(|error| BatchError::write(&path, &error))?;
+                self.snapshots.put(&path, json).await?;
             }
         }
         let parts = self
@@ -301,83 +317,9 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             }
             Err(error) => return Err(error.into()),
         }
-        self.clear_work().await?;
+        leftovers::clear(self.snapshots, &manifest.run).await?;
         retention::apply(self.snapshots, self.config.keep, &manifest).await?;
         Ok((BatchOutcome::Published(Box::new(manifest)), again))
-    }
-
-    /// What a run that was not done has left, if this one can take it up. What cannot be is cleared away.
-    async fn unfinished(
-        &self,
-        history: &History,
-        planned: &Plan,
-    ) -> Result<Option<(Unfinished, BTreeMap<(String, i32), Done>)>, BatchError> {
-        let left = match self.snapshots.read(RUN, None).await {
-            Ok(bytes) => serde_json::from_slice::<Unfinished>(&bytes).ok(),
-            Err(SnapshotError::Missing { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let usable = left.filter(|left| {
-            left.fingerprint == self.view.fingerprint()
-                && left.plan.snapshot == planned.snapshot
-                && left.plan.parent == planned.parent
-                && fits(&left.plan, planned)
-        });
-        let Some(left) = usable else {
-            let files = self.snapshots.list("unfinished").await?;
-            if !files.is_empty() {
-                self.sweep(history, &BTreeMap::new()).await?;
-                self.clear_work().await?;
-            }
-            return Ok(None);
-        };
-        let mut done = BTreeMap::new();
-        for (topic, range) in left.plan.ranges() {
-            let path = Done::path(topic, range.partition);
-            let part = match self.snapshots.read(&path, None).await {
-                Ok(bytes) => serde_json::from_slice::<Done>(&bytes).ok(),
-                Err(SnapshotError::Missing { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
-            let within = |part: &Done| (range.from..=range.to).contains(&part.position);
-            if let Some(part) = part.filter(|part| part.run == left.run && within(part)) {
-                done.insert((topic.to_owned(), range.partition), part);
-            }
-        }
-        Ok(Some((left, done)))
-    }
-
-    /// Deletes files of raw events that no snapshot has and no run that goes on: a run that was killed
-    /// has left them, and those who read the folder would see their events twice.
-    async fn sweep(
-        &self,
-        history: &History,
-        done: &BTreeMap<(String, i32), Done>,
-    ) -> Result<(), BatchError> {
-        let kept = done.values().flat_map(|done| &done.events);
-        let kept: BTreeSet<&str> = kept.map(|file| &*file.path).collect();
-        for (path, _) in self.snapshots.list("events").await? {
-            let Some((topic, partition, from)) = retention::parse_events(&path) else {
-                continue;
-            };
-            let newest = history.newest.as_ref();
-            let covered = newest.and_then(|newest| newest.partition(topic, partition));
-            let archived = covered.map_or(i64::MIN, |own| own.archived);
-            if from >= archived && !kept.contains(&*path) {
-                self.snapshots.delete(&path).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn clear_work(&self) -> Result<(), BatchError> {
-        // The plan last: as long as it is there the rest is known to be left over.
-        let mut files = self.snapshots.list("unfinished").await?;
-        files.sort_by_key(|(path, _)| path == RUN);
-        for (path, _) in files {
-            self.snapshots.delete(&path).await?;
-        }
-        Ok(())
     }
 
     /// Another run has published the snapshot: this one's files go, but for those that the other one has,
@@ -394,7 +336,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         for path in states.chain(events).filter(|path| !kept.contains(path)) {
             self.snapshots.delete(path).await?;
         }
-        self.clear_work().await
+        leftovers::clear(self.snapshots, &own.run).await
     }
 
     /// All partitions of a run.
@@ -471,9 +413,11 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                 let key = (topic.topic.clone(), range.partition);
                 let before = parent.and_then(|it| it.partition(&topic.topic, range.partition));
                 let mut tally = before.map_or(Tally::default(), |before| before.tally);
-                if let Some(part) = parts.get(&key) {
+                let part = parts.get(&key);
+                if let Some(part) = part {
                     tally.add(&part.tally);
                 }
+                let epoch = part.and_then(|part| part.epoch);
                 SourcePartition {
                     partition: range.partition,
                     begin: range.begin,
@@ -484,7 +428,9 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                         false => range.archived,
                     },
                     log_start: range.log_start,
-                    leader_epoch: range.epoch,
+                    leader_epoch: epoch
+                        .or(before.map(|before| before.leader_epoch))
+                        .unwrap_or(-1),
                     tally,
                 }
             });
@@ -522,20 +468,4 @@ struct History {
     newest: Option<Manifest>,
     /// The one to go on from.
     parent: Option<Manifest>,
-}
-
-/// Whether a plan that was made before can still be carried out: the topics are the same, and what is still
-/// to be read is still there.
-fn fits(old: &Plan, new: &Plan) -> bool {
-    let old_topics = old.topics.iter().map(|topic| (&topic.topic, &topic.id));
-    let new_topics = new.topics.iter().map(|topic| (&topic.topic, &topic.id));
-    old_topics.eq(new_topics)
-        && old.ranges().all(|(topic, range)| {
-            let mut now = new.ranges();
-            now.any(|(other, now)| {
-                let same = other == topic && now.partition == range.partition;
-                let ordered = (now.from..=now.end).contains(&range.to);
-                same && ordered && now.from == range.from && now.log_start <= range.from
-            })
-        })
 }

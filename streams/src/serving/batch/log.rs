@@ -55,15 +55,12 @@ impl Log for KafkaLog {
                 Some(Err(error)) => return Err(BatchError::topic(topic, &error)),
                 None => return Err(BatchError::topic(topic, &"nobody tells of it")),
             };
-            let epochs: Vec<(i32, i32)> = described
-                .partitions
-                .iter()
-                .map(|own| (own.index, own.leader_epoch))
-                .collect();
+            let numbers = described.partitions.iter().map(|own| own.index);
+            let numbers: Vec<i32> = numbers.collect();
             let list = async |spec| {
-                let wanted = epochs.iter();
+                let wanted = numbers.iter();
                 let wanted =
-                    wanted.map(|(partition, _)| (TopicPartition::new(&**topic, *partition), spec));
+                    wanted.map(|partition| (TopicPartition::new(&**topic, *partition), spec));
                 let listed = admin.list_offsets(wanted, IsolationLevel::ReadCommitted);
                 Ok::<_, BatchError>(listed.await?.all()?)
             };
@@ -71,7 +68,7 @@ impl Log for KafkaLog {
             let ends = list(OffsetSpec::Latest).await?;
             let starts = list(OffsetSpec::Earliest).await?;
             let mut partitions = Vec::new();
-            for (partition, epoch) in &epochs {
+            for partition in &numbers {
                 let key = TopicPartition::new(&**topic, *partition);
                 let offset = |listed: &tidemark_client::admin::ListedOffset| listed.offset;
                 let (Some(start), Some(end)) = (
@@ -87,7 +84,6 @@ impl Log for KafkaLog {
                     partition: *partition,
                     start,
                     end: end.max(start),
-                    epoch: *epoch,
                 });
             }
             partitions.sort_unstable_by_key(|own| own.partition);

@@ -94,7 +94,10 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         }
         let mut work = Work {
             delta: Delta::new(Arc::clone(&self.view), number, partition.clone(), self.seed),
-            archive: self.config.archive.then(|| Archive::new(partition.clone())),
+            archive: self
+                .config
+                .archive
+                .then(|| Archive::new(partition.clone(), &self.name)),
         };
         self.tell(done.position - range.from, 0);
         if done.position < range.to {
@@ -102,6 +105,10 @@ impl<K: Data, A: Aggregate> Run<K, A> {
             let mut since = 0;
             while done.position < range.to {
                 let (batches, next) = reader.next().await?;
+                let within = |batch: &&Batch| batch.first_offset() < range.to;
+                if let Some(last) = batches.iter().rfind(within) {
+                    done.epoch = Some(last.header().partition_leader_epoch);
+                }
                 let before = work.delta.tally.records;
                 work = self.add(work, &partition, batches, &done, range).await?;
                 since += work.delta.tally.records - before;
@@ -219,7 +226,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
     }
 
     async fn note(&self, partition: &TopicPartition, done: &Done) -> Result<(), BatchError> {
-        let path = Done::path(&partition.topic, partition.partition);
+        let path = Done::path(&self.name, &partition.topic, partition.partition);
         let json = serde_json::to_vec(done).map_err(|error| BatchError::write(&path, &error))?;
         Ok(self.snapshots.put(&path, json).await?)
     }

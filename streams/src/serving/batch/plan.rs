@@ -23,8 +23,6 @@ pub(crate) struct PartitionBounds {
     pub(crate) start: i64,
     /// Its last stable offset: all transactions in front of it have ended.
     pub(crate) end: i64,
-    /// The leader's epoch, -1 if it is not known.
-    pub(crate) epoch: i32,
 }
 
 /// What a run reads, and what it goes on from.
@@ -56,7 +54,6 @@ pub(crate) struct Range {
     pub(crate) log_start: i64,
     /// Where the log ends.
     pub(crate) end: i64,
-    pub(crate) epoch: i32,
     /// Events in front of this offset are in files of earlier snapshots.
     pub(crate) archived: i64,
 }
@@ -157,7 +154,6 @@ pub(crate) fn plan(
                 partition,
                 start,
                 end,
-                epoch,
             } = *now;
             let before = parent.and_then(|parent| {
                 let before = parent.partition(topic, partition)?;
@@ -202,7 +198,6 @@ pub(crate) fn plan(
                 to: wanted.max(from).max(least),
                 log_start: start,
                 end,
-                epoch,
                 archived: newest.map_or(start, |newest| newest.archived),
             });
         }

@@ -17,7 +17,7 @@ pub struct BatchProgress {
     pub states: u64,
 }
 
-/// A run that is not done: `unfinished/run.json`.
+/// A run that is not done: `unfinished/RUN/run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unfinished {
     /// The run's name.
@@ -26,13 +26,16 @@ pub(crate) struct Unfinished {
     pub(crate) plan: Plan,
 }
 
-/// What has been done of a partition: `unfinished/TOPIC-PARTITION.json`.
+/// What has been done of a partition: `unfinished/RUN/TOPIC-PARTITION.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Done {
     /// The run that has done it.
     pub(crate) run: String,
     /// Everything below has been read.
     pub(crate) position: i64,
+    /// The leader's epoch of the last batch that has been read.
+    #[serde(default)]
+    pub(crate) epoch: Option<i32>,
     /// How much that was, from the run's beginning.
     pub(crate) tally: Tally,
     /// Files of states that have been put aside.
@@ -43,12 +46,31 @@ pub(crate) struct Done {
     pub(crate) states: Option<Vec<StateFile>>,
 }
 
-/// Where a run's plan is.
-pub(super) const RUN: &str = "unfinished/run.json";
+/// Where runs note what they have done.
+pub(super) const FOLDER: &str = "unfinished";
+const PLAN: &str = "run.json";
+
+impl Unfinished {
+    /// Where a run's plan is written.
+    pub(crate) fn path(run: &str) -> String {
+        format!("{FOLDER}/{run}/{PLAN}")
+    }
+
+    /// The run whose file that is.
+    pub(super) fn run_of(path: &str) -> Option<&str> {
+        let rest = path.strip_prefix(FOLDER)?.strip_prefix('/')?;
+        Some(rest.split_once('/')?.0)
+    }
+
+    /// Whether that is a run's plan.
+    pub(super) fn is_plan(path: &str) -> bool {
+        path.rsplit('/').next() == Some(PLAN)
+    }
+}
 
 impl Done {
     /// Where it is written.
-    pub(crate) fn path(topic: &str, partition: i32) -> String {
-        format!("unfinished/{topic}-{partition}.json")
+    pub(crate) fn path(run: &str, topic: &str, partition: i32) -> String {
+        format!("{FOLDER}/{run}/{topic}-{partition}.json")
     }
 }

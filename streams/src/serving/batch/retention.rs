@@ -59,15 +59,11 @@ fn outdated<'a>(
         .collect()
 }
 
-/// The topic, the partition and the first offset of a file of raw events.
-pub(super) fn parse_events(path: &str) -> Option<(&str, i32, i64)> {
-    let rest = path.strip_prefix("events/topic=")?;
-    let (topic, rest) = rest.split_once('/')?;
-    let (_, name) = rest.rsplit_once('/')?;
+/// The run that has written a file of raw events.
+pub(super) fn run_of_events(path: &str) -> Option<&str> {
+    let (_, name) = path.strip_prefix("events/topic=")?.rsplit_once('/')?;
     let name = name.strip_prefix("part-")?.strip_suffix(".parquet")?;
-    let mut numbers = name.splitn(3, '-');
-    let (partition, from) = (numbers.next()?, numbers.next()?);
-    Some((topic, partition.parse().ok()?, from.parse().ok()?))
+    Some(name.rsplit_once('-')?.1)
 }
 
 #[cfg(test)]
@@ -89,15 +85,15 @@ mod tests {
     }
 
     #[test]
-    fn names_of_events_tell_where_they_are_from() {
-        let path = "events/topic=a-b.c/year=2023/month=01/day=02/part-3-15-20.parquet";
-        assert_eq!(parse_events(path), Some(("a-b.c", 3, 15)));
+    fn names_of_events_tell_whose_they_are() {
+        let path = "events/topic=a-b.c/year=2023/month=01/day=02/part-3-15-20-00ab12ff.parquet";
+        assert_eq!(run_of_events(path), Some("00ab12ff"));
         for path in [
             "events/x",
-            "events/topic=a/part-x-1-2.parquet",
-            "state/part-1-2-3.parquet",
+            "state/part-1-2-3-ab.parquet",
+            "events/topic=a/part-1.parquet",
         ] {
-            assert_eq!(parse_events(path), None, "{path}");
+            assert_eq!(run_of_events(path), None, "{path}");
         }
     }
 }

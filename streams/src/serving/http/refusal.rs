@@ -138,7 +138,9 @@ impl From<QueryError> for Refusal {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         match error {
             QueryError::Elsewhere(_) => Self::new(unavailable, "elsewhere", message),
-            QueryError::Gap { .. } => Self::new(unavailable, "gap", message),
+            QueryError::Gap { .. } | QueryError::Unread { .. } => {
+                Self::new(unavailable, "gap", message)
+            }
             QueryError::NoSnapshot { held, .. } => {
                 let mut refusal = Self::new(StatusCode::NOT_FOUND, "unknown_snapshot", message);
                 refusal.more = Some(Box::new(("held", json!(held))));

@@ -58,7 +58,7 @@ pub(crate) trait Served: Send + Sync + 'static {
 pub(crate) struct Desk<K, A: Aggregate> {
     pub(crate) site: Arc<Site<K, A>>,
     pub(crate) patience: Duration,
-    /// What keeps the newest snapshot from being used.
+    /// What keeps the newest snapshot from being used, or from being made.
     pub(crate) trouble: Box<dyn Fn() -> Option<String> + Send + Sync>,
     pub(crate) failed: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -97,7 +97,7 @@ struct About<'a> {
     begin: &'a Coverage,
     coverage: &'a Coverage,
     snapshot: Option<u64>,
-    freshness_ms: i64,
+    freshness_ms: Option<i64>,
 }
 
 impl<'a> About<'a> {
@@ -106,7 +106,7 @@ impl<'a> About<'a> {
             begin: &merged.begin,
             coverage: &merged.coverage,
             snapshot: merged.snapshot,
-            freshness_ms: wall.saturating_sub(merged.fresh).max(0),
+            freshness_ms: merged.fresh.map(|fresh| wall.saturating_sub(fresh).max(0)),
         }
     }
 }
@@ -136,7 +136,7 @@ struct Top<'a> {
     /// ... and none from there on is in any.
     coverage_end: &'a Coverage,
     snapshot: Option<u64>,
-    freshness_ms: i64,
+    freshness_ms: Option<i64>,
 }
 
 fn written<T: Serialize>(value: &T) -> Result<String, Refusal> {

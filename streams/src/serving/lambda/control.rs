@@ -1,6 +1,7 @@
 //! The control topic of a view: where snapshots may end.
 //!
-//! A compacted topic of one partition, `VIEW-FINGERPRINT-cuts`. A record for each source partition: its key is
+//! A compacted topic of one partition, `VIEW-HASH-cuts`, where the hash stands for the view's fingerprint and the
+//! ids of its topics. A record for each source partition: its key is
 //! `TOPIC-PARTITION`, its value `{"topic", "partition", "cuts", "applied"}`. Cuts are announced when they have
 //! been saved: a speed layer that crashes still has them afterwards.
 
@@ -15,7 +16,7 @@ use tidemark_client::admin::{Mode, NewTopic};
 use tidemark_client::producer::{Producer, ProducerConfig, ProducerRecord};
 use tidemark_client::{Client, ClientError, Clock, ErrorCode, TopicPartition};
 
-use super::application;
+use super::sources::{application, sources};
 use crate::data::Data;
 use crate::error::StreamsError;
 use crate::runtime::read_range;
@@ -47,8 +48,8 @@ pub(super) struct Control {
     written: Mutex<BTreeMap<Part, Vec<i64>>>,
 }
 
-fn topic<K: Data, A: Aggregate>(view: &View<K, A>) -> String {
-    format!("{}-cuts", application(view))
+fn topic(application: &str) -> String {
+    format!("{application}-cuts")
 }
 
 /// The newest cuts that a view's speed layer has announced; `None` if it has no speed layer.
@@ -61,7 +62,7 @@ pub async fn announced_cuts<K: Data, A: Aggregate>(
     clock: &Clock,
     view: &View<K, A>,
 ) -> Result<Option<Coverage>, StreamsError> {
-    let topic = topic(view);
+    let topic = topic(&application(view, &sources(client, view).await?));
     let there = client.admin().describe_topics([topic.clone()]).await?;
     match there.into_iter().next() {
         Some((_, Ok(_))) => Ok(Some(read(client, clock, &topic).await?)),
@@ -103,13 +104,13 @@ async fn read(client: &Client, clock: &Clock, topic: &str) -> Result<Coverage, S
 
 impl Control {
     /// Makes the topic if it is not there.
-    pub(super) async fn open<K: Data, A: Aggregate>(
+    pub(super) async fn open(
         client: Arc<Client>,
         clock: Clock,
-        view: &View<K, A>,
+        application: &str,
         replication_factor: i16,
     ) -> Result<Self, StreamsError> {
-        let topic = topic(view);
+        let topic = topic(application);
         let new = NewTopic::new(&topic)
             .partitions(1)
             .replication_factor(replication_factor)

@@ -8,11 +8,13 @@ use tidemark_client::consumer::IsolationLevel;
 
 use super::control::Control;
 use super::refresh::Refresh;
-use super::{Ground, Lambda, LambdaConfig, LambdaError, application};
+use super::runs::Runs;
+use super::sources::{SourceTopic, application, sources};
+use super::{Ground, Lambda, LambdaConfig, LambdaError};
 use crate::data::Data;
 use crate::runtime::{Streams, StreamsConfig};
 use crate::serving::aggregate::Aggregate;
-use crate::serving::batch::{Batch, BatchError, BatchOutcome, check_policies};
+use crate::serving::batch::{Batch, check_policies};
 use crate::serving::merged::Site;
 use crate::serving::speed::cut_rule::CutRule;
 use crate::serving::speed::topology;
@@ -23,7 +25,11 @@ pub(super) async fn start<K: Data, A: Aggregate>(
     config: LambdaConfig,
 ) -> Result<Lambda<K, A>, LambdaError> {
     view.check()?;
-    let ground = ground(&view, &config)?;
+    let client = config.client.clone().auto_create_topics(false);
+    let client = Arc::new(Client::new(client).map_err(crate::error::StreamsError::from)?);
+    let sources = checked_sources(&client, &view).await?;
+    let application = application(&view, &sources);
+    let ground = ground(client, &application, &config);
     let batch = Batch::local(
         Arc::clone(&view),
         Arc::clone(&ground.client),
@@ -32,11 +38,11 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         config.batch.clone(),
     )?;
     let site = Arc::new(Site::new(Arc::clone(&view), config.hold));
-    site.set_counts(counts(&ground.client, &view).await?);
+    site.set_sources(sources);
     let control = Control::open(
         Arc::clone(&ground.client),
         ground.clock.clone(),
-        &view,
+        &application,
         config.replication_factor,
     );
     let control = Arc::new(control.await?);
@@ -53,7 +59,7 @@ pub(super) async fn start<K: Data, A: Aggregate>(
     };
     let topology = topology(&site, rule)?;
     let streams = Streams::start(&topology, ground.streams).await?;
-    let batch = Arc::new(batch);
+    let runs = Arc::new(Runs::new(batch, Arc::clone(&control), Arc::clone(&refresh)));
     let mut tasks = Vec::new();
     tasks.push(tokio::spawn({
         let (site, control) = (Arc::clone(&site), Arc::clone(&control));
@@ -70,50 +76,22 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         }
     }));
     if let Some(every) = config.batch_every {
-        let (batch, control) = (Arc::clone(&batch), Arc::clone(&control));
-        let (refresh, clock) = (Arc::clone(&refresh), ground.clock.clone());
-        tasks.push(tokio::spawn(async move {
-            loop {
-                clock.sleep(every).await;
-                match batch_once(&batch, &control).await {
-                    Ok(_) => refresh.once().await,
-                    // Another instance makes it.
-                    Err(LambdaError::Batch(BatchError::Locked { folder })) => {
-                        tracing::debug!(folder, "a batch run is at work already");
-                    }
-                    Err(error) => tracing::warn!(%error, "a batch run has failed"),
-                }
-            }
-        }));
+        tasks.push(tokio::spawn(
+            Arc::clone(&runs).every(every, ground.clock.clone()),
+        ));
     }
     Ok(Lambda {
         site,
         streams: Some(streams),
-        batch,
-        control,
-        refresh,
+        runs,
         clock: ground.clock,
         wait: config.wait,
         tasks,
     })
 }
 
-/// One batch run at the newest cuts.
-pub(super) async fn batch_once<K: Data, A: Aggregate>(
-    batch: &Batch<K, A>,
-    control: &Control,
-) -> Result<BatchOutcome, LambdaError> {
-    let cut = control.cuts().await?;
-    Ok(batch.run(Some(&cut)).await?)
-}
-
-fn ground<K: Data, A: Aggregate>(
-    view: &View<K, A>,
-    config: &LambdaConfig,
-) -> Result<Ground, LambdaError> {
-    let client = config.client.clone().auto_create_topics(false);
-    let client = Arc::new(Client::new(client).map_err(crate::error::StreamsError::from)?);
-    let mut streams = StreamsConfig::new(application(view), "")
+fn ground(client: Arc<Client>, application: &str, config: &LambdaConfig) -> Ground {
+    let mut streams = StreamsConfig::new(application, "")
         .client(config.client.clone())
         .clock(config.clock.clone())
         .isolation_level(IsolationLevel::ReadCommitted)
@@ -124,26 +102,22 @@ fn ground<K: Data, A: Aggregate>(
     if let Some(dir) = &config.state_dir {
         streams = streams.state_dir(dir);
     }
-    Ok(Ground {
+    Ground {
         client,
         clock: config.clock.clone(),
         streams,
-    })
+    }
 }
 
-/// How many partitions the view's topics have. None of them loses records that are counted already.
-async fn counts<K: Data, A: Aggregate>(
+/// The view's topics. None of them loses records that are counted already.
+async fn checked_sources<K: Data, A: Aggregate>(
     client: &Client,
     view: &View<K, A>,
-) -> Result<Vec<i32>, LambdaError> {
-    let failed = crate::error::StreamsError::from;
+) -> Result<Vec<SourceTopic>, LambdaError> {
+    let found = sources(client, view).await?;
     let topics: Vec<String> = view.topics().map(str::to_owned).collect();
-    let admin = client.admin();
-    let described = admin.describe_topics(topics.iter().cloned()).await;
-    let described = described.and_then(|each| each.all()).map_err(failed)?;
     check_policies(client, &topics).await?;
-    let count = |topic: &String| described.get(topic).map_or(0, |own| own.partitions.len());
-    Ok(topics.iter().map(|topic| count(topic) as i32).collect())
+    Ok(found)
 }
 
 fn millis(duration: Duration) -> i64 {

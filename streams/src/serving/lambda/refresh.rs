@@ -10,7 +10,7 @@ use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
 use crate::serving::merged::Site;
 use crate::serving::snapshot::Loaded;
-use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
+use crate::serving::snapshot::{SnapshotError, Snapshots};
 
 /// Looks for snapshots.
 pub(super) struct Refresh<K, A: Aggregate> {
@@ -27,6 +27,8 @@ pub(super) struct Refresh<K, A: Aggregate> {
 struct Looked {
     /// The number of the newest snapshot that has been looked at.
     newest: u64,
+    /// The numbers of all that are known, in order.
+    numbers: Vec<u64>,
 }
 
 impl<K: Data, A: Aggregate> Refresh<K, A> {
@@ -65,7 +67,10 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
     }
 
     async fn look(&self, looked: &mut Looked) -> Result<(), SnapshotError> {
-        let numbers = self.snapshots.numbers().await?;
+        let last = looked.numbers.last().copied().unwrap_or(0);
+        let new = self.snapshots.numbers_after(last).await?;
+        looked.numbers.extend(new);
+        let numbers = &looked.numbers;
         let current = self.site.current().map(|loaded| loaded.manifest.snapshot);
         let newer = |number: &u64| *number > looked.newest && Some(*number) > current;
         let candidates = numbers.iter().copied().filter(newer).rev();
@@ -75,7 +80,7 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         };
         let (mut trouble, mut passing) = (None, false);
         for number in candidates {
-            match self.take(number, &numbers).await {
+            match self.take(number, numbers).await {
                 Ok(()) => {
                     *self.trouble.lock() = None;
                     break;
@@ -98,7 +103,9 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
 
     async fn take(&self, number: u64, numbers: &[u64]) -> Result<(), NotUsed> {
         let manifest = self.snapshots.manifest(number).await?;
-        self.check(&manifest).map_err(NotUsed::for_good)?;
+        // Another view's snapshots need not be read.
+        let fits = self.site.check(&manifest);
+        fits.map_err(|error| NotUsed::for_good(error.to_string()))?;
         let floor = self.floor(number, numbers).await;
         let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await?;
         let wall = self.clock.now().wall;
@@ -107,24 +114,11 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         Ok(())
     }
 
-    /// Another view's snapshots need not be read.
-    fn check(&self, manifest: &Manifest) -> Result<(), String> {
-        let view = &self.site.view;
-        if manifest.fingerprint == view.fingerprint() {
-            return Ok(());
-        }
-        Err(format!(
-            "it is of {}, and the view is {}",
-            manifest.definition,
-            view.definition()
-        ))
-    }
-
     /// Where the snapshot in front of it ends.
     async fn floor(&self, number: u64, numbers: &[u64]) -> Option<Coverage> {
         let before = numbers.iter().rev().find(|before| **before < number)?;
         let manifest = self.snapshots.manifest(*before).await.ok()?;
-        let same = manifest.fingerprint == self.site.view.fingerprint();
+        let same = self.site.check(&manifest).is_ok();
         same.then(|| manifest.coverage())
     }
 }

@@ -15,7 +15,7 @@ use tidemark_client::{Client, ClientConfig};
 
 use super::*;
 use crate::record::Record;
-use crate::serving::batch::{BatchConfig, BatchOutcome};
+use crate::serving::batch::{Batch, BatchConfig, BatchOutcome};
 use crate::serving::simulation::places::Free;
 use crate::serving::view::Keyed;
 
@@ -40,15 +40,14 @@ async fn started() -> (Handle, Client, String) {
         .unwrap();
     let address = broker.bootstrap();
     let client = Client::new(ClientConfig::new(&address)).unwrap();
-    let new = NewTopic::new("events").partitions(3);
-    client
-        .admin()
-        .create_topics([new], Mode::Apply)
-        .await
-        .unwrap()
-        .all()
-        .unwrap();
+    make_topic(&client).await;
     (broker, client, address)
+}
+
+async fn make_topic(client: &Client) {
+    let new = NewTopic::new("events").partitions(3);
+    let made = client.admin().create_topics([new], Mode::Apply).await;
+    made.unwrap().all().unwrap();
 }
 
 /// Writes so many events, each key in turn; gives the offsets by partition that cover them.
@@ -123,7 +122,7 @@ async fn covered(lambda: &Lambda<Key, Free>, coverage: &Coverage) -> u64 {
     }
     panic!(
         "no snapshot covers {coverage}: {:?}",
-        lambda.refresh.trouble()
+        lambda.runs.refresh.trouble()
     );
 }
 
@@ -158,13 +157,13 @@ async fn every_record_is_in_the_answer_once() {
         &dir.path().join("snapshots"),
         BatchConfig::new().from_scratch(true),
     );
-    let cut = lambda.control.cuts().await.unwrap();
+    let cut = lambda.runs.control.cuts().await.unwrap();
     let outcome = scratch.unwrap().run(Some(&cut)).await.unwrap();
     let BatchOutcome::Published(scratch) = outcome else {
         panic!("{outcome:?}");
     };
     assert_eq!(scratch.parent, None);
-    lambda.refresh.once().await;
+    lambda.runs.refresh.once().await;
     assert_eq!(check(&lambda, &end).await, Some(scratch.snapshot));
     lambda.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
@@ -202,7 +201,7 @@ async fn a_damaged_snapshot_is_told_and_the_one_before_is_read() {
     end = write(&client, 60).await;
     let third = covered(&lambda, &end).await;
     // Runs may have been made at cuts in between.
-    let numbers = lambda.batch.snapshots().numbers().await.unwrap();
+    let numbers = lambda.runs.batch.snapshots().numbers().await.unwrap();
     let second = numbers[numbers.len() - 2];
     assert!(first < second && second < third);
     lambda.close(Duration::from_secs(60)).await.unwrap();
@@ -216,7 +215,7 @@ async fn a_damaged_snapshot_is_told_and_the_one_before_is_read() {
         .await
         .unwrap();
     assert_eq!(lambda.snapshot(), Some(second));
-    let trouble = lambda.refresh.trouble().unwrap();
+    let trouble = lambda.runs.refresh.trouble().unwrap();
     assert!(
         trouble.contains(&format!("snapshot {third} is not used")),
         "{trouble}"
@@ -227,7 +226,7 @@ async fn a_damaged_snapshot_is_told_and_the_one_before_is_read() {
     let fourth = covered(&lambda, &end).await;
     assert!(fourth > third);
     assert_eq!(check(&lambda, &end).await, Some(fourth));
-    assert_eq!(lambda.refresh.trouble(), None);
+    assert_eq!(lambda.runs.refresh.trouble(), None);
     lambda.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
 }
@@ -250,7 +249,7 @@ async fn a_changed_view_is_computed_anew() {
         .await
         .unwrap();
     assert_eq!(lambda.snapshot(), None);
-    let trouble = lambda.refresh.trouble().unwrap();
+    let trouble = lambda.runs.refresh.trouble().unwrap();
     assert!(
         trouble.contains("places version 1") && trouble.contains("version 2"),
         "{trouble}"
@@ -259,7 +258,13 @@ async fn a_changed_view_is_computed_anew() {
     let second = covered(&lambda, &end).await;
     assert!(second > first);
     for number in first + 1..=second {
-        let manifest = lambda.batch.snapshots().manifest(number).await.unwrap();
+        let manifest = lambda
+            .runs
+            .batch
+            .snapshots()
+            .manifest(number)
+            .await
+            .unwrap();
         // The first one goes on from nothing; events are written once, whatever is computed of them.
         let parent = (number > first + 1).then(|| number - 1);
         assert_eq!((manifest.parent, manifest.events.len()), (parent, 0));
@@ -267,6 +272,78 @@ async fn a_changed_view_is_computed_anew() {
     assert_eq!(check(&lambda, &end).await, Some(second));
     lambda.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
+}
+
+/// Its offsets mean other records: nothing of the one before it is in any answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_made_again_is_another_one() {
+    let (broker, client, address) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    let end = write(&client, 90).await;
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    let first = covered(&lambda, &end).await;
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    let files = |path: &str| {
+        let own = lambda_files(dir.path());
+        own.into_iter().filter(|file| file.contains(path)).count()
+    };
+    let before = files("events/topic=events/");
+    let deleted = client.admin().delete_topics(["events"]).await.unwrap();
+    deleted.all().unwrap();
+    make_topic(&client).await;
+    let end = write(&client, 60).await;
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    assert_eq!(lambda.snapshot(), None);
+    let trouble = lambda.runs.refresh.trouble().unwrap();
+    assert!(trouble.contains("made again"), "{trouble}");
+    assert_eq!(check(&lambda, &end).await, None);
+    let error = lambda.run_batch().await.unwrap_err().to_string();
+    assert!(error.contains("made again"), "{error}");
+    let told = lambda.runs.trouble().unwrap();
+    assert!(told.contains("the last batch run has failed"), "{told}");
+    // It has to be asked for: the log has not got any more what the snapshots have.
+    let scratch = Batch::local(
+        Arc::new(view()),
+        Arc::new(client.clone()),
+        Clock::system(),
+        &dir.path().join("snapshots"),
+        BatchConfig::new().from_scratch(true),
+    );
+    let scratch = scratch.unwrap();
+    let second = loop {
+        // At the cuts that have been announced by then.
+        let BatchOutcome::Published(manifest) = scratch.run(None).await.unwrap() else {
+            panic!("nothing new");
+        };
+        lambda.runs.refresh.once().await;
+        if manifest.coverage().includes(&end) {
+            break manifest;
+        }
+    };
+    assert!(second.snapshot > first);
+    assert_eq!(check(&lambda, &end).await, Some(second.snapshot));
+    assert!(files("events/topic=events/") > before);
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
+/// All files of snapshots.
+fn lambda_files(dir: &Path) -> Vec<String> {
+    let (mut files, mut open) = (Vec::new(), vec![dir.join("snapshots")]);
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => open.push(path),
+                false => files.push(path.display().to_string()),
+            }
+        }
+    }
+    files
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tidemark_client::TopicPartition;
 
 use super::{Live, Loaded, Part, Site};
@@ -51,8 +52,9 @@ pub(crate) struct Merged<S> {
     /// The largest event time of the partition in which it is smallest; partitions without an event do not
     /// count.
     pub(crate) time: Option<i64>,
-    /// When the oldest of its parts was known to be up to date, in milliseconds since 1970.
-    pub(crate) fresh: i64,
+    /// When the oldest of its parts was known to be up to date, in milliseconds since 1970; `None` as long as
+    /// that is not known of all of them.
+    pub(crate) fresh: Option<i64>,
 }
 
 impl<S> Merged<S> {
@@ -65,15 +67,24 @@ impl<S> Merged<S> {
             coverage: Coverage::new(),
             snapshot,
             time: None,
-            fresh: i64::MAX,
+            fresh: None,
         }
     }
 
     /// Notes what is known of a partition.
-    pub(super) fn note<T>(&mut self, topic: &str, partition: i32, seen: &Seen<'_, T>, fresh: i64) {
+    pub(super) fn note<T>(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        seen: &Seen<'_, T>,
+        fresh: Option<i64>,
+    ) {
+        self.fresh = match self.coverage.is_empty() {
+            true => fresh,
+            false => self.fresh.min(fresh),
+        };
         self.begin.set(topic, partition, seen.begin);
         self.coverage.set(topic, partition, seen.run.to);
-        self.fresh = self.fresh.min(fresh);
         if let Some(time) = seen.time {
             self.time = Some(self.time.map_or(time, |least| least.min(time)));
         }
@@ -124,8 +135,9 @@ pub struct Answer<V> {
     #[serde(rename = "final")]
     pub is_final: bool,
     /// When the least fresh of its parts was known to have everything in the log, in milliseconds since
-    /// 1970; where it lags behind, the timestamp of the last record that is in it.
-    pub fresh_at: i64,
+    /// 1970; where it lags behind, the timestamp of the last record that is in it. `None` as long as neither
+    /// is known, just after a start.
+    pub fresh_at: Option<i64>,
 }
 
 /// Why there is no answer.
@@ -149,6 +161,19 @@ pub enum QueryError {
         snapshot: u64,
         /// Where it ends.
         end: i64,
+    },
+    /// Records have gone from the speed layer into snapshots, and there is none to read with.
+    #[error(
+        "{partition}: the records from offset {origin} to {begin} are in snapshots only, and none of them can \
+         be read with: an answer would have a gap. GET /views says what is wrong with them"
+    )]
+    Unread {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where the speed layer began once.
+        origin: i64,
+        /// Where it begins now.
+        begin: i64,
     },
     /// The snapshot cannot be asked for.
     #[error("snapshot {asked} cannot be read with: {held:?} can")]
@@ -191,7 +216,7 @@ impl QueryError {
     pub(crate) fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::Behind { .. } | Self::Elsewhere(_) | Self::Gap { .. }
+            Self::Behind { .. } | Self::Elsewhere(_) | Self::Gap { .. } | Self::Unread { .. }
         )
     }
 }
@@ -290,7 +315,9 @@ impl<K: Data, A: Aggregate> Site<K, A> {
 
     /// The partitions that an answer is made of: the topic's number and name, and the partition's number.
     pub(super) fn wanted(&self) -> impl Iterator<Item = (usize, &str, i32)> {
-        let counts = self.counts.read().clone();
+        let sources = self.sources.read();
+        let counts: SmallVec<[i32; 4]> = sources.iter().map(|source| source.partitions).collect();
+        drop(sources);
         let topics = self.view.topics().enumerate();
         topics.flat_map(move |(number, topic)| {
             let count = counts.get(number).copied().unwrap_or(0);
@@ -313,6 +340,13 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         segments: &'a Segments<Kept<A::State>>,
     ) -> Result<Seen<'a, Kept<A::State>>, QueryError> {
         let own = loaded.and_then(|loaded| loaded.manifest.partition(topic, part.1));
+        if own.is_none() && segments.begin() > segments.origin() {
+            return Err(QueryError::Unread {
+                partition: TopicPartition::new(topic, part.1),
+                origin: segments.origin(),
+                begin: segments.begin(),
+            });
+        }
         let (begin, end) = own.map_or((segments.begin(), segments.begin()), |own| {
             (own.begin, own.to)
         });

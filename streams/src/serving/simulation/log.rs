@@ -60,7 +60,6 @@ impl Log for MemoryLog {
             partition,
             start: own.start,
             end: own.stable,
-            epoch: 0,
         });
         Ok(vec![TopicBounds {
             topic: TOPIC.to_owned(),

@@ -53,8 +53,10 @@ impl Mortal {
 
     /// Whether a run has left something to go on with.
     pub(crate) async fn unfinished(&self) -> bool {
-        let path = Path::from("places/unfinished/run.json");
-        self.files.head(&path).await.is_ok()
+        let folder = Path::from("places/unfinished");
+        let mut files = self.files.list(Some(&folder));
+        let first = std::future::poll_fn(|cx| std::pin::Pin::new(&mut files).poll_next(cx)).await;
+        first.is_some()
     }
 
     fn dead() -> Error {

@@ -18,6 +18,7 @@ use crate::serving::VerifyError;
 use crate::serving::aggregate::laws;
 use crate::serving::batch::{BatchConfig, BatchError, BatchOutcome, Job, PlanError};
 use crate::serving::kept::Kept;
+use crate::serving::lambda::SourceTopic;
 use crate::serving::merged::{Ask, Live, QueryError, Site};
 use crate::serving::snapshot::Loaded;
 use crate::serving::snapshot::Snapshots;
@@ -435,6 +436,7 @@ impl World {
             name: format!("{:08x}", self.runs),
             created: self.runs as i64,
             seed: self.seed,
+            alone: true,
         };
         job.run(&self.log, cut).await
     }
@@ -589,6 +591,11 @@ impl World {
                 self.seen.gaps += 1;
                 return;
             }
+            Err(QueryError::Unread { .. }) => {
+                assert_eq!(site.current().map(|own| own.manifest.snapshot), None);
+                self.seen.gaps += 1;
+                return;
+            }
             Err(error) => panic!("{error}"),
         };
         self.seen.answers += 1;
@@ -720,6 +727,9 @@ impl fmt::Display for World {
 
 fn site(view: &Arc<View<Key, Free>>, partitions: usize) -> Arc<Site<Key, Free>> {
     let site = Site::new(Arc::clone(view), 2);
-    site.set_counts(vec![partitions as i32]);
+    site.set_sources(vec![SourceTopic {
+        id: "1".to_owned(),
+        partitions: partitions as i32,
+    }]);
     Arc::new(site)
 }

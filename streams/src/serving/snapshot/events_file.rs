@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
+use tidemark_client::TopicPartition;
 
 use super::columns::{Blobs, Ints, Longs, Writer, properties, schema, text_or_bytes};
 
@@ -197,10 +198,12 @@ impl Day {
     }
 }
 
-/// Where a file of a day's events is, below the view's folder; `to` is the first offset behind its last one.
-pub(crate) fn path(topic: &str, day: Day, partition: i32, from: i64, to: i64) -> String {
+/// Where a file of a day's events is, below the view's folder; the second one of the offsets is the first
+/// behind its last one. It has the name of its run: what another run writes is never in its place.
+pub(crate) fn path(source: &TopicPartition, day: Day, (from, to): (i64, i64), run: &str) -> String {
+    let TopicPartition { topic, partition } = source;
     let folder = day.folder();
-    format!("events/topic={topic}/{folder}/part-{partition}-{from}-{to}.parquet")
+    format!("events/topic={topic}/{folder}/part-{partition}-{from}-{to}-{run}.parquet")
 }
 
 #[cfg(test)]
@@ -268,8 +271,8 @@ mod tests {
         ];
         assert_eq!(folders, expected);
         assert_eq!(
-            path("t", Day::of(0), 4, 10, 20),
-            "events/topic=t/year=1970/month=01/day=01/part-4-10-20.parquet"
+            path(&TopicPartition::new("t", 4), Day::of(0), (10, 20), "ab12"),
+            "events/topic=t/year=1970/month=01/day=01/part-4-10-20-ab12.parquet"
         );
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
 use super::manifest::{BadManifest, Manifest, StateFile};
 use super::states_file::States;
@@ -158,8 +158,15 @@ impl Snapshots {
 
     /// The files below a folder of the view, with their sizes, in the order of their names.
     pub(crate) async fn list(&self, name: &str) -> Result<Vec<(String, u64)>, SnapshotError> {
-        let prefix = self.path(name);
-        let mut stream = self.store.list(Some(&prefix));
+        self.collect(name, self.store.list(Some(&self.path(name))))
+            .await
+    }
+
+    async fn collect(
+        &self,
+        name: &str,
+        mut stream: Pin<Box<dyn Stream<Item = object_store::Result<ObjectMeta>> + Send>>,
+    ) -> Result<Vec<(String, u64)>, SnapshotError> {
         let mut found = Vec::new();
         while let Some(next) = poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await {
             let meta = next.map_err(|error| self.failed(name, error))?;
@@ -178,7 +185,21 @@ impl Snapshots {
     ///
     /// If the store fails.
     pub async fn numbers(&self) -> Result<Vec<u64>, SnapshotError> {
-        let found = self.list("manifests").await?;
+        self.numbers_after(0).await
+    }
+
+    /// Those behind a number: no more of the store is looked at than has to be.
+    pub(crate) async fn numbers_after(&self, number: u64) -> Result<Vec<u64>, SnapshotError> {
+        let folder = "manifests";
+        let prefix = self.path(folder);
+        let stream = match number {
+            0 => self.store.list(Some(&prefix)),
+            number => {
+                let last = self.path(&format!("{folder}/{}", Manifest::file_name(number)));
+                self.store.list_with_offset(Some(&prefix), &last)
+            }
+        };
+        let found = self.collect(folder, stream).await?;
         let names = found.iter();
         let names = names.filter_map(|(path, _)| path.strip_prefix("manifests/"));
         Ok(names.filter_map(Manifest::number_of).collect())

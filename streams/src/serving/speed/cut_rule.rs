@@ -22,6 +22,9 @@ pub(crate) struct Span {
     pub(crate) millis: i64,
     /// Records in it.
     pub(crate) records: u64,
+    /// Whether the log has gone on since: there may be nothing but aborted transactions, and a snapshot that
+    /// could not end behind them would seem to lack what retention takes of them.
+    pub(crate) moved: bool,
     /// Milliseconds since the oldest segment began.
     pub(crate) all_millis: i64,
     /// Records in all segments.
@@ -29,11 +32,11 @@ pub(crate) struct Span {
 }
 
 impl CutRule {
-    /// Whether a segment is to end. One without records never is.
+    /// Whether a segment is to end. One in which the log has not gone on never is.
     pub(crate) fn is_due(&self, span: &Span) -> bool {
         let millis = self.every.max(span.all_millis / PARTS as i64);
         let records = self.records.max(span.all_records / PARTS);
-        span.records > 0 && (span.millis >= millis || span.records >= records)
+        span.moved && (span.millis >= millis || span.records >= records)
     }
 }
 
@@ -51,6 +54,7 @@ mod tests {
         let span = |millis, records| Span {
             millis,
             records,
+            moved: true,
             all_millis: millis,
             all_records: records,
         };
@@ -58,7 +62,12 @@ mod tests {
         assert!(!due(9_999, 999_999));
         assert!(due(10_000, 1));
         assert!(due(0, 1_000_000));
-        assert!(!due(1_000_000, 0), "nothing is in it");
+        assert!(due(10_000, 0), "aborted transactions");
+        let still = Span {
+            moved: false,
+            ..span(1_000_000, 0)
+        };
+        assert!(!RULE.is_due(&still), "nothing is in it");
     }
 
     /// However long no snapshot comes, there are few segments, and the last of them are a small part.
@@ -71,6 +80,7 @@ mod tests {
             let span = Span {
                 millis: now - began,
                 records: 10,
+                moved: true,
                 all_millis: now,
                 all_records: now as u64,
             };

@@ -17,6 +17,9 @@ use crate::state::table::{Hash, KeyHasher, Table};
 pub(crate) struct Segments<S> {
     /// The first offset that is in none: everything below has been looked at.
     applied: i64,
+    /// Where the first one of all began: what lies between it and the first one that is still here is in
+    /// snapshots only.
+    origin: i64,
     /// Never empty; in the order of the offsets.
     list: VecDeque<Segment<S>>,
     hasher: KeyHasher,
@@ -108,6 +111,7 @@ impl<S> Segments<S> {
     pub(crate) fn new(begin: i64, seed: u64, wall: i64) -> Self {
         Self {
             applied: begin,
+            origin: begin,
             list: VecDeque::from([Segment::new(begin, wall)]),
             hasher: KeyHasher::new(seed),
             changed: true,
@@ -126,8 +130,13 @@ impl<S> Segments<S> {
         {
             (first.from, first.changed, self.changed) = (offset, true, true);
             first.since = wall;
-            self.applied = offset;
+            (self.applied, self.origin) = (offset, offset);
         }
+    }
+
+    /// Where the first one of all began.
+    pub(crate) fn origin(&self) -> i64 {
+        self.origin
     }
 
     /// Where the first one began when changes were last told, or restored.
@@ -248,6 +257,7 @@ impl<S> Segments<S> {
         let span = Span {
             millis: wall.saturating_sub(open.since),
             records: open.tally.records,
+            moved: self.applied > open.from,
             all_millis: wall.saturating_sub(oldest.map_or(wall, |oldest| oldest.since)),
             all_records: self.list.iter().map(|one| one.tally.records).sum(),
         };

@@ -89,15 +89,15 @@ impl<S: State> Store for SegmentStore<S> {
         })
     }
 
-    fn passed(&mut self, position: i64, dry: bool, wall: i64) {
+    fn passed(&mut self, position: i64, fresh: Option<i64>, wall: i64) {
         self.begin_at(position, wall);
         let mut segments = self.live.segments.write();
         segments.pass(position);
         segments.cut_if_due(&self.rule, wall);
         let applied = segments.applied();
         drop(segments);
-        if dry {
-            self.live.fresh.store(wall, Ordering::Relaxed);
+        if let Some(fresh) = fresh {
+            self.live.fresh.store(fresh, Ordering::Relaxed);
         }
         if std::mem::replace(&mut self.told, applied) != applied {
             self.live.changed.notify_waiters();

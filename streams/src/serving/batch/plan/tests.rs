@@ -14,7 +14,6 @@ fn bounds(id: &str, partitions: &[(i64, i64)]) -> Vec<TopicBounds> {
                 partition,
                 start: *start,
                 end: *end,
-                epoch: 1,
             })
             .collect(),
     }]

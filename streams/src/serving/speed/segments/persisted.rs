@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `0` | version (1 byte), the first segment's `from`, `applied` |
+//! | `0` | version (1 byte), the first segment's `from`, `applied`, `origin` |
 //! | `1`, `from` | `to` (-1 if it is open), `since`, the tally as JSON |
 //! | `2`, `from`, key | the state, as all tables have it |
 //!
@@ -16,7 +16,7 @@ use crate::state::Entry;
 const BOUNDS: u8 = 0;
 const SEGMENT: u8 = 1;
 const STATE: u8 = 2;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl<S: Data> Segments<S> {
     /// Tells what has changed since the last call, until `tell` says `false`.
@@ -69,6 +69,7 @@ impl<S: Data> Segments<S> {
         let mut value = vec![VERSION];
         value.extend(self.begin().to_be_bytes());
         value.extend(self.applied.to_be_bytes());
+        value.extend(self.origin.to_be_bytes());
         tell(Entry {
             key: &[BOUNDS],
             value: Some(&value),
@@ -89,14 +90,14 @@ impl<S: Data> Segments<S> {
         match (*kind, rest.split_first_chunk::<8>()) {
             (BOUNDS, _) => {
                 let (version, numbers) = value.split_first().ok_or_else(|| bad("bounds"))?;
-                let [begin, applied] = numbers_of(numbers).ok_or_else(|| bad("bounds"))?;
                 if *version != VERSION {
                     return Err(DataError::new(format!(
                         "segments of version {version}, where {VERSION} is known"
                     )));
                 }
+                let [begin, applied, origin] = numbers_of(numbers).ok_or_else(|| bad("bounds"))?;
                 self.restoring = Some(begin);
-                self.applied = applied;
+                (self.applied, self.origin) = (applied, origin);
             }
             (SEGMENT, Some((from, _))) => {
                 let (numbers, tally) =
@@ -122,7 +123,10 @@ impl<S: Data> Segments<S> {
     fn take_back(&mut self, kind: u8, rest: &[u8]) -> Result<(), DataError> {
         match (kind, rest.split_first_chunk::<8>()) {
             // They were told with the first entry, so nothing at all has been committed.
-            (BOUNDS, _) => (self.restoring, self.applied) = (Some(i64::MIN), 0),
+            (BOUNDS, _) => {
+                self.restoring = Some(i64::MIN);
+                (self.applied, self.origin) = (0, 0);
+            }
             (SEGMENT, Some((from, _))) => {
                 let from = i64::from_be_bytes(*from);
                 self.list.retain(|segment| segment.from != from);
