@@ -22,7 +22,7 @@ pub use batch::{Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, Pla
 pub use coverage::{BadCoverage, Coverage, MOST_PARTITIONS, Missing};
 pub use http::Server;
 pub use lambda::{Lambda, LambdaConfig, LambdaError, announced_cuts};
-pub use merged::{Answer, QueryError, Unfit};
+pub use merged::{Answer, Answered, Next, QueryError, Reader, Row, Rows, Unfit};
 pub use place::Place;
 pub use snapshot::{
     BadManifest, EventsFile, Manifest, SnapshotError, Snapshots, Source, SourcePartition, StateFile,

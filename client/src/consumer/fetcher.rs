@@ -112,6 +112,9 @@ struct Partition {
     high_watermark: i64,
     last_stable_offset: i64,
     log_start_offset: i64,
+    /// When a request that asks for it was last answered. Answers leave out partitions of which there is
+    /// nothing new (KIP-227).
+    heard: Option<u64>,
 }
 
 /// When to try again after a failure, and since when there have been nothing but failures.
@@ -161,8 +164,6 @@ struct NodeState {
     /// Requests that named all partitions.
     full_requests: usize,
     retry: Retry,
-    /// When it last answered.
-    heard: Option<u64>,
 }
 
 /// Something for the application, in order.
@@ -355,6 +356,7 @@ impl Fetcher {
                 high_watermark: -1,
                 last_stable_offset: -1,
                 log_start_offset: -1,
+                heard: None,
             };
             self.partitions.insert(partition.clone(), new);
             self.order.push(partition.clone());
@@ -443,14 +445,9 @@ impl Fetcher {
         Some((p.log_start_offset, p.last_stable_offset, p.high_watermark))
     }
 
-    /// When the broker that a partition is fetched from last answered. Answers leave out partitions of
-    /// which there is nothing new (KIP-227).
+    /// When a request that asks for a partition was last answered.
     pub(crate) fn heard(&self, partition: &TopicPartition) -> Option<u64> {
-        let p = self.partitions.get(partition)?;
-        let fetched = p.state == State::Fetching && !p.paused;
-        let nodes = self.nodes.values().filter(|_| fetched);
-        let of = nodes.filter(|node| node.session.wanted(partition).is_some());
-        of.filter_map(|node| node.heard).max()
+        self.partitions.get(partition)?.heard
     }
 
     /// The application has been given everything below an offset.

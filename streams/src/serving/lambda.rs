@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::aggregate::Aggregate;
 use super::batch::BatchError;
 use super::http::{self, Desk, Served, Server};
-use super::merged::{Ask, QueryError, Site};
+use super::merged::{Ask, Keys, QueryError, Reader, Site};
 use super::snapshot::SnapshotError;
 use super::view::{BadView, View};
 use super::{Answer, Coverage};
@@ -77,15 +77,20 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
         &self.site.view
     }
 
+    /// Asks the view: keys, windows, ranges, the largest ones; with a snapshot that is named, or not before
+    /// something is covered.
+    #[must_use]
+    pub fn reader(&self) -> Reader<K, A> {
+        Reader::new(Arc::clone(&self.site))
+    }
+
     /// The answer for a key; `None` as its value if there is nothing of it.
     ///
     /// # Errors
     ///
     /// [`QueryError`]; there is no answer with a gap.
     pub fn get(&self, key: &K) -> Result<Answer<A::Value>, QueryError> {
-        let mut scratch = Vec::new();
-        let name = self.site.name(key, None, &mut scratch)?;
-        self.site.answer(&name, &Ask::default())
+        self.reader().get(key)
     }
 
     /// As [`Self::get`], but not before everything below `at_least` is in it: what the caller has written
@@ -99,19 +104,33 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
         key: &K,
         at_least: &Coverage,
     ) -> Result<Answer<A::Value>, QueryError> {
-        let mut scratch = Vec::new();
-        let name = self.site.name(key, None, &mut scratch)?.to_vec();
+        let reader = self.reader().at_least(at_least.clone());
+        self.until(|| reader.get(key)).await
+    }
+
+    /// Waits until answers cover that much, but not for ever ([`LambdaConfig::wait`]).
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::Behind`] if they do not in time.
+    pub async fn covers(&self, coverage: &Coverage) -> Result<(), QueryError> {
         let ask = Ask {
-            at_least: Some(at_least.clone()),
+            at_least: Some(coverage.clone()),
             ..Ask::default()
         };
+        let keys = Keys::none();
+        self.until(|| self.site.range(&keys, 1, &ask)).await?;
+        Ok(())
+    }
+
+    /// Asks again until there is an answer: what is elsewhere may be on its way here.
+    async fn until<T>(&self, ask: impl Fn() -> Result<T, QueryError>) -> Result<T, QueryError> {
         let deadline = self.clock.deadline(self.wait);
         loop {
             let changed = self.site.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            // What is elsewhere may be on its way here.
-            let error = match self.site.answer(&name, &ask) {
+            let error = match ask() {
                 Err(error) if error.may_pass() => error.after(self.wait),
                 done => return done,
             };

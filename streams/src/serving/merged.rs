@@ -2,6 +2,8 @@
 
 mod answer;
 mod range;
+mod reader;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,6 +25,7 @@ use crate::data::Data;
 pub use answer::{Answer, QueryError};
 pub(crate) use answer::{Ask, Merged};
 pub(crate) use range::Keys;
+pub use reader::{Answered, Next, Reader, Row, Rows};
 
 /// What the speed layer has of a partition. It is written by the partition's task, and read by whoever asks.
 pub(crate) struct Live<S> {

@@ -72,7 +72,12 @@ impl Fetcher {
             return false;
         }
         state.retry.succeeded();
-        state.heard = Some(now.millis);
+        for (name, wanted) in state.session.all() {
+            let asked = self.partitions.get_mut(name);
+            if let Some(p) = asked.filter(|p| p.turn == wanted.turn) {
+                p.heard = Some(now.millis);
+            }
+        }
         state.retry.not_before = now.millis.saturating_add(answer.throttle);
         let mut refresh = false;
         for part in answer.partitions {

@@ -135,7 +135,6 @@ impl Fetcher {
                 buffered: 0,
                 share,
                 full_requests: 0,
-                heard: None,
                 retry: Retry::new(settings),
             });
             state.share = share;

@@ -148,6 +148,11 @@ impl Session {
         self.sent.get(partition)
     }
 
+    /// All that the last request asks for.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&TopicPartition, &Wanted)> {
+        self.sent.iter()
+    }
+
     /// The name of a topic in the session.
     pub(crate) fn name(&self, id: Uuid) -> Option<&Arc<str>> {
         self.names.get(&id)

@@ -147,6 +147,7 @@ impl From<QueryError> for Refusal {
                 refusal
             }
             QueryError::Behind { missing, waited } => Self::behind(&missing, waited),
+            QueryError::NoWindow(reason) => Self::parameter("window", reason),
             QueryError::Key(_) => Self::new(StatusCode::BAD_REQUEST, "bad_key", message),
             QueryError::State(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "bad_state", message)

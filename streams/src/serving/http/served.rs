@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::asked::{Asked, MOST_ROWS};
+use super::asked::Asked;
 use super::refusal::Refusal;
 use crate::data::Data;
 use crate::serving::Coverage;
@@ -130,13 +130,8 @@ struct Answers<'a, V> {
 struct Top<'a> {
     by: &'a str,
     rows: Vec<Box<RawValue>>,
-    begin: &'a Coverage,
-    /// Keys are looked at one after the other: every record below it is in all rows, ...
-    coverage: &'a Coverage,
-    /// ... and none from there on is in any.
-    coverage_end: &'a Coverage,
-    snapshot: Option<u64>,
-    freshness_ms: Option<i64>,
+    #[serde(flatten)]
+    about: About<'a>,
 }
 
 fn written<T: Serialize>(value: &T) -> Result<String, Refusal> {
@@ -198,14 +193,6 @@ impl<K: Data, A: Aggregate> Desk<K, A> {
         let next = next.transpose();
         next.map_err(|_| Refusal::parameter("next", "it is not from an answer of this page"))
     }
-}
-
-/// The first bytes that are behind all that begin so; `None` if there are none.
-fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
-    let mut behind = prefix[..=last].to_vec();
-    behind[last] += 1;
-    Some(behind)
 }
 
 impl<K: Data, A: Aggregate> Served for Desk<K, A> {
@@ -284,12 +271,8 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
 
     fn key(&self, key: &str, asked: &Asked, wall: i64) -> Result<String, Refusal> {
         let window = asked.time("window")?;
-        if let (Some(start), Some(windows)) = (window, self.site.view.windows())
-            && !windows.starts(start).any(|own| own == start)
-        {
-            let nearest = windows.starts(start).last().unwrap_or(start);
-            let reason = format!("no window starts there ({windows}): one starts at {nearest}");
-            return Err(Refusal::parameter("window", reason));
+        if let Some(start) = window {
+            self.site.check_start(start)?;
         }
         let name = self.named(key, window)?;
         let merged = self.site.get(&name, &asked.ask)?;
@@ -304,6 +287,9 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
 
     fn many(&self, asked: &Asked, wall: i64) -> Result<String, Refusal> {
         let window = asked.time("window")?;
+        if let Some(start) = window {
+            self.site.check_start(start)?;
+        }
         let mut found = Vec::new();
         for key in asked.keys()? {
             let name = self.named(key, window)?;
@@ -329,16 +315,7 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
                 let reason = "the view's keys are not text";
                 return Err(Refusal::parameter("prefix", reason));
             }
-            keys.prefix = prefix.as_bytes().to_vec();
-            let mut from = keys.prefix.clone();
-            let mut to = behind(&keys.prefix);
-            if windowed {
-                from.extend(i64::MIN.to_be_bytes());
-                to.iter_mut()
-                    .for_each(|to| to.extend(i64::MIN.to_be_bytes()));
-            }
-            keys.from = Bound::Included(from);
-            keys.to = to.map_or(Bound::Unbounded, Bound::Excluded);
+            keys = Keys::beginning_with(prefix, windowed);
             if asked.get("from").or_else(|| asked.get("to")).is_some() {
                 let reason = "a prefix is a range by itself: leave out from and to";
                 return Err(Refusal::parameter("prefix", reason));
@@ -350,9 +327,7 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
         if let Some(to) = asked.get("to") {
             keys.to = Bound::Excluded(self.named(to, window(i64::MIN))?);
         }
-        if let Some(next) = self.next(asked)? {
-            keys.from = Bound::Excluded(next);
-        }
+        let keys = keys.after(self.next(asked)?);
         self.rows(&keys, asked.limit("limit")?, asked, wall)
     }
 
@@ -379,48 +354,45 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
             Refusal::parameter("by", "name a field of the value, as count or a.b")
         })?;
         let k = asked.limit("k")?;
-        let mut keys = Keys::all();
+        let keys = Keys::all();
+        let mut walk = self.site.walk(&keys, usize::MAX, &asked.ask)?;
+        let time = walk.about.time;
         let mut best: BinaryHeap<Reverse<Ranked>> = BinaryHeap::new();
-        let (mut seen, mut first) = (false, None);
-        loop {
-            let page = self.site.range(&keys, MOST_ROWS, &asked.ask)?;
-            first.get_or_insert_with(|| page.about.coverage.clone());
-            for (name, merged) in &page.rows {
-                let shown = self.shown(name, merged, page.about.time, false);
-                let value = written(&shown.value)?;
-                let number = number_in(&value, by).filter(|number| number.is_finite());
-                let Some(number) = number else {
-                    continue;
-                };
-                seen = true;
-                let row = serde_json::value::to_raw_value(&shown);
-                let row = row.map_err(|error| Refusal::internal(&error))?;
-                let name = Reverse(name.clone());
-                best.push(Reverse(Ranked { number, name, row }));
-                if best.len() > k {
-                    best.pop();
-                }
-            }
-            let last = page.rows.last().filter(|_| page.more);
-            if let Some((last, _)) = last {
-                keys.from = Bound::Excluded(last.clone());
+        let (mut seen, mut any) = (false, false);
+        while let Some(found) = walk.next()? {
+            any = true;
+            let mut merged = Merged::empty(None);
+            (merged.batch, merged.speed) = (found.batch, found.speed);
+            let shown = self.shown(&found.name, &merged, time, false);
+            let value = written(&shown.value)?;
+            let number = number_in(&value, by).filter(|number| number.is_finite());
+            let Some(number) = number else {
+                continue;
+            };
+            seen = true;
+            let name = Reverse(found.name);
+            let full = best.len() >= k;
+            let worst = best.peek().filter(|_| full);
+            if worst.is_some_and(|Reverse(worst)| (number, &name) <= (worst.number, &worst.name)) {
                 continue;
             }
-            if !seen && !page.rows.is_empty() {
-                let reason = format!("no value has a number in {by}");
-                return Err(Refusal::parameter("by", reason));
+            let row = serde_json::value::to_raw_value(&shown);
+            let row = row.map_err(|error| Refusal::internal(&error))?;
+            best.push(Reverse(Ranked { number, name, row }));
+            if best.len() > k {
+                best.pop();
             }
-            let rows = best.into_sorted_vec().into_iter();
-            return written(&Top {
-                by,
-                rows: rows.map(|Reverse(ranked)| ranked.row).collect(),
-                begin: &page.about.begin,
-                coverage: first.as_ref().unwrap_or(&page.about.coverage),
-                coverage_end: &page.about.coverage,
-                snapshot: page.about.snapshot,
-                freshness_ms: About::of(&page.about, wall).freshness_ms,
-            });
         }
+        if !seen && any {
+            let reason = format!("no value has a number in {by}");
+            return Err(Refusal::parameter("by", reason));
+        }
+        let rows = best.into_sorted_vec().into_iter();
+        written(&Top {
+            by,
+            rows: rows.map(|Reverse(ranked)| ranked.row).collect(),
+            about: About::of(&walk.about, wall),
+        })
     }
 }
 

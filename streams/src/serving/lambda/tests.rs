@@ -15,9 +15,12 @@ use tidemark_client::{Client, ClientConfig};
 
 use super::*;
 use crate::record::Record;
+use crate::serving::aggregate::Count;
 use crate::serving::batch::{Batch, BatchConfig, BatchOutcome};
+use crate::serving::merged::Row;
 use crate::serving::simulation::places::Free;
 use crate::serving::view::Keyed;
+use crate::time::TimeWindows;
 
 type Key = String;
 
@@ -59,7 +62,8 @@ async fn write(client: &Client, count: usize) -> Coverage {
         let record = ProducerRecord::to("events")
             .key(Bytes::from(format!("user{}", number % 5)))
             .value(Bytes::from_static(b"{}"))
-            .partition((number % 3) as i32);
+            .partition((number % 3) as i32)
+            .timestamp(number as i64);
         deliveries.push(producer.send(&record).await.unwrap());
     }
     for delivery in deliveries {
@@ -344,6 +348,104 @@ fn lambda_files(dir: &Path) -> Vec<String> {
         }
     }
     files
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_is_asked_for_many_keys_in_this_process() {
+    let (broker, client, address) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    // Event n is of user n % 5, at n ms; windows are of 10 ms.
+    let windowed = View::new("windows", 1, Count::<()>::new())
+        .source("events", |record: Record<String, Bytes>| {
+            [Keyed::new(record.key, ()).at(record.timestamp)]
+        })
+        .windowed_by(TimeWindows::tumbling(Duration::from_millis(10)));
+    let lambda = Lambda::start(windowed, config(&address, dir.path()))
+        .await
+        .unwrap();
+    let end = write(&client, 40).await;
+    lambda.covers(&end).await.unwrap();
+    // Some of it is in a snapshot, some is newer.
+    let first = loop {
+        lambda.run_batch().await.unwrap();
+        if let Some(number) = lambda.snapshot() {
+            break number;
+        }
+        lambda.clock.sleep(Duration::from_millis(20)).await;
+    };
+    let end = write(&client, 60).await;
+    lambda.covers(&end).await.unwrap();
+    let reader = lambda.reader().at_least(end.clone());
+    let mut counts: BTreeMap<(String, i64), u64> = BTreeMap::new();
+    for number in (0..40).chain(0..60) {
+        let start = number / 10 * 10;
+        *counts
+            .entry((format!("user{}", number % 5), start))
+            .or_default() += 1;
+    }
+    let flat = |rows: Vec<Row<String, u64>>| -> Vec<((String, i64), u64)> {
+        rows.into_iter()
+            .map(|row| ((row.key, row.window.unwrap()), row.value))
+            .collect()
+    };
+    let wanted = |keep: &dyn Fn(&str, i64) -> bool| -> Vec<((String, i64), u64)> {
+        let all = counts.clone().into_iter();
+        all.filter(|((key, start), _)| keep(key, *start)).collect()
+    };
+    // Page by page.
+    let (mut rows, mut next) = (Vec::new(), None);
+    loop {
+        let page = reader.range(.., 7, next.as_ref()).unwrap();
+        assert!(page.coverage.includes(&end));
+        assert!(page.snapshot >= Some(first));
+        rows.extend(page.rows);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(flat(rows), wanted(&|_, _| true));
+    let (from, to) = ("user1".to_owned(), "user3".to_owned());
+    let range = reader.range(from.clone()..to.clone(), 99, None).unwrap();
+    assert_eq!(
+        flat(range.rows),
+        wanted(&|key, _| key == "user1" || key == "user2")
+    );
+    let range = reader.range(from.clone()..=to, 99, None).unwrap();
+    assert_eq!(
+        flat(range.rows),
+        wanted(&|key, _| ("user1"..="user3").contains(&key))
+    );
+    let prefix = reader.prefix("user", 99, None).unwrap();
+    assert_eq!(flat(prefix.rows), wanted(&|_, _| true));
+    assert!(reader.prefix("usex", 99, None).unwrap().rows.is_empty());
+    let windows = reader.windows(&from, 10..30, 99, None).unwrap();
+    assert_eq!(
+        flat(windows.rows),
+        wanted(&|key, start| key == "user1" && (10..30).contains(&start))
+    );
+    let top = reader.top(3, |count| *count).unwrap();
+    let expected = [("user0", 0), ("user0", 10), ("user0", 20)];
+    let expected = expected.map(|(key, start)| ((key.to_owned(), start), 4));
+    assert_eq!(flat(top.rows), expected);
+    let one = reader.window(&from, 20).unwrap();
+    assert_eq!(one.value, Some(4));
+    let error = reader.window(&from, 21).unwrap_err().to_string();
+    assert!(
+        error.contains("no window starts at 21") && error.contains("at 20"),
+        "{error}"
+    );
+    let error = reader.get(&from).unwrap_err().to_string();
+    assert!(error.contains("the view has windows"), "{error}");
+    let error = reader.clone().snapshot(999).get(&from).unwrap_err();
+    assert!(matches!(error, QueryError::Key(_)), "{error}");
+    let error = reader.snapshot(999).window(&from, 20).unwrap_err();
+    assert!(
+        matches!(error, QueryError::NoSnapshot { asked: 999, .. }),
+        "{error}"
+    );
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -59,7 +59,7 @@ pub(crate) struct Merged<S> {
 
 impl<S> Merged<S> {
     /// Without anything.
-    pub(super) fn empty(snapshot: Option<u64>) -> Self {
+    pub(crate) fn empty(snapshot: Option<u64>) -> Self {
         Self {
             batch: None,
             speed: None,
@@ -194,6 +194,9 @@ pub enum QueryError {
     /// The key has no bytes, or the view has windows and none is named, or the other way round.
     #[error("the key: {0}")]
     Key(DataError),
+    /// No window starts where one is asked for.
+    #[error("{0}")]
+    NoWindow(String),
     /// A state cannot be read.
     #[error("a state of the snapshot cannot be read: {0}")]
     State(DataError),
@@ -259,6 +262,20 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             }
         }
         Ok(name)
+    }
+
+    /// Whether a window starts there.
+    pub(crate) fn check_start(&self, start: i64) -> Result<(), QueryError> {
+        let Some(windows) = self.view.windows() else {
+            return Ok(());
+        };
+        if windows.starts(start).any(|own| own == start) {
+            return Ok(());
+        }
+        let nearest = windows.starts(start).last().unwrap_or(start);
+        Err(QueryError::NoWindow(format!(
+            "no window starts at {start} ({windows}): one starts at {nearest}"
+        )))
     }
 
     /// The answer for a key, from its bytes.

@@ -19,7 +19,7 @@ use crate::serving::aggregate::laws;
 use crate::serving::batch::{BatchConfig, BatchError, BatchOutcome, Job, PlanError};
 use crate::serving::kept::Kept;
 use crate::serving::lambda::SourceTopic;
-use crate::serving::merged::{Ask, Live, QueryError, Site};
+use crate::serving::merged::{Ask, Keys, Live, QueryError, Site};
 use crate::serving::snapshot::Loaded;
 use crate::serving::snapshot::Snapshots;
 use crate::serving::speed::cut_rule::CutRule;
@@ -43,6 +43,7 @@ pub(super) struct Seen {
     answers: u64,
     with_both: u64,
     gaps: u64,
+    pages: u64,
     switches: u64,
     unfit: u64,
     ahead: u64,
@@ -60,6 +61,7 @@ impl Seen {
         self.answers += other.answers;
         self.with_both += other.with_both;
         self.gaps += other.gaps;
+        self.pages += other.pages;
         self.switches += other.switches;
         self.unfit += other.unfit;
         self.ahead += other.ahead;
@@ -77,6 +79,7 @@ impl Seen {
         assert!(self.answers > schedules * 50, "{self:?}");
         assert!(self.with_both > schedules * 10, "{self:?}");
         assert!(self.answers > self.gaps * 10, "{self:?}");
+        assert!(self.pages > schedules, "{self:?}");
         let each = [
             self.switches,
             self.unfit,
@@ -569,7 +572,40 @@ impl World {
             for key in 0..KEYS {
                 self.look_at(node, key);
             }
+            self.look_through(node);
         }
+    }
+
+    /// Pages have what the keys have one by one.
+    fn look_through(&mut self, node: usize) {
+        let limit = 1 + self.chance.below(5) as usize;
+        let site = &self.nodes[node];
+        let ask = Ask::default();
+        let (mut rows, mut last) = (Vec::new(), None);
+        loop {
+            let keys = Keys::all().after(last.take());
+            let Ok(page) = site.range(&keys, limit, &ask) else {
+                // So has every key, which is looked at elsewhere.
+                assert!(site.get(&[0], &ask).is_err());
+                return;
+            };
+            assert!(page.rows.len() == limit || !page.more, "{self}");
+            rows.extend(page.rows.into_iter().map(|(name, merged)| {
+                last = Some(name.clone());
+                (name, merged.whole(&Free))
+            }));
+            if !page.more {
+                break;
+            }
+        }
+        let keys = (0..KEYS).map(|key| vec![key]);
+        let each = keys.map(|key| {
+            let state = site.get(&key, &ask).ok().and_then(|own| own.whole(&Free));
+            (key, state)
+        });
+        let each: Vec<_> = each.filter(|(_, state)| state.is_some()).collect();
+        assert_eq!(rows, each, "{self} node {node}");
+        self.seen.pages += 1;
     }
 
     fn look_at(&mut self, node: usize, key: u8) {

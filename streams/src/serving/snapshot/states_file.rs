@@ -242,6 +242,15 @@ impl States {
         Err(low)
     }
 
+    /// The first place whose key is not in front of what is looked for.
+    pub(crate) fn partition_point(&self, is_before: impl Fn(&[u8]) -> bool) -> usize {
+        let found = self.find(|own| match is_before(own) {
+            true => Ordering::Less,
+            false => Ordering::Greater,
+        });
+        found.unwrap_or_else(|at| at)
+    }
+
     /// How many bytes it takes.
     pub(crate) fn size(&self) -> usize {
         self.keys.size() + self.states.size()

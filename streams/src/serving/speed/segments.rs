@@ -1,12 +1,16 @@
 //! The state of one partition in segments, each between two cuts.
 
 mod persisted;
+mod states;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::Tally;
 use super::cut_rule::{CutRule, Span};
-use crate::state::table::{Hash, KeyHasher, Table};
+use crate::state::table::{Hash, KeyHasher};
+pub(crate) use states::Closed;
+use states::States;
 
 /// What is known of the records of a partition, in segments in the order of the offsets. The last one is
 /// still open.
@@ -41,7 +45,7 @@ pub(crate) struct Segment<S> {
     tally: Tally,
     /// Whether anything but states has changed since it was told.
     changed: bool,
-    states: Table<S>,
+    states: States<S>,
 }
 
 /// How a snapshot that ends at an offset fits to segments.
@@ -85,7 +89,7 @@ impl<S> Segment<S> {
             since,
             tally: Tally::default(),
             changed: true,
-            states: Table::default(),
+            states: States::default(),
         }
     }
 
@@ -97,12 +101,27 @@ impl<S> Segment<S> {
     /// The state of a key.
     #[inline]
     pub(crate) fn get(&self, hash: Hash, key: &[u8]) -> Option<&S> {
-        self.states.get(hash, key).map(|(state, _)| state)
+        self.states.table().get(hash, key).map(|(state, _)| state)
     }
 
     /// All keys with their states, in no order that means anything.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &S)> {
-        self.states.iter().map(|(key, state, _)| (key, state))
+        self.states
+            .table()
+            .iter()
+            .map(|(key, state, _)| (key, state))
+    }
+
+    /// Its states, if they never change any more: they can be gone through while others go on.
+    pub(crate) fn closed(&self) -> Option<Arc<Closed<S>>> {
+        self.states.closed()
+    }
+
+    /// Nothing changes any more if the segment has ended and all of it has been told.
+    fn close_states(&mut self) {
+        if self.to.is_some() && !self.states.table().has_changed() {
+            self.states.close();
+        }
     }
 }
 
@@ -330,13 +349,14 @@ impl<S> Segments<S> {
     /// About how many bytes all of it takes.
     pub(crate) fn bytes(&self) -> usize {
         let each = self.list.iter();
-        each.map(|segment| size_of::<Segment<S>>() + segment.states.bytes())
+        each.map(|segment| size_of::<Segment<S>>() + segment.states.table().bytes())
             .sum()
     }
 
     /// How many keys there are, those of each segment counted.
     pub(crate) fn len(&self) -> usize {
-        self.list.iter().map(|segment| segment.states.len()).sum()
+        let each = self.list.iter();
+        each.map(|segment| segment.states.table().len()).sum()
     }
 }
 
@@ -351,7 +371,7 @@ impl<S> Adding<'_, S> {
     #[inline]
     pub(crate) fn add(&mut self, key: &[u8], time: i64, add: impl FnOnce(&mut Option<S>)) {
         self.segment.tally.time(time);
-        let states = &mut self.segment.states;
+        let states = self.segment.states.own();
         let slot = states.slot(self.hasher.hash(key), key);
         states.change(slot, |slot| {
             slot.stamp(time);

@@ -38,13 +38,14 @@ impl<S: Data> Segments<S> {
                 segment.changed = false;
                 goes_on = segment.tell_frame(&mut |entry| tell(entry))?;
             }
-            if goes_on && segment.states.has_changed() {
+            if goes_on && segment.states.table().has_changed() {
                 let from = segment.from;
-                segment.states.changes(state_of(from), &mut |entry| {
+                segment.states.own().changes(state_of(from), &mut |entry| {
                     goes_on = tell(entry);
                     goes_on
                 })?;
             }
+            segment.close_states();
         }
         Ok(())
     }
@@ -60,7 +61,10 @@ impl<S: Data> Segments<S> {
                 tell(entry);
                 true
             })?;
-            segment.states.entries(state_of(segment.from), tell)?;
+            segment
+                .states
+                .table()
+                .entries(state_of(segment.from), tell)?;
         }
         Ok(())
     }
@@ -112,7 +116,7 @@ impl<S: Data> Segments<S> {
             (STATE, Some((from, key))) => {
                 let hash = self.hasher.hash(key);
                 let segment = self.restored_segment(i64::from_be_bytes(*from));
-                segment.states.restore(hash, key, Some(value))?;
+                segment.states.own().restore(hash, key, Some(value))?;
             }
             _ => return Err(bad("key")),
         }
@@ -136,7 +140,7 @@ impl<S: Data> Segments<S> {
                 let hash = self.hasher.hash(key);
                 let found = self.list.iter_mut().find(|segment| segment.from == from);
                 if let Some(segment) = found {
-                    segment.states.restore(hash, key, None)?;
+                    segment.states.own().restore(hash, key, None)?;
                 }
             }
             _ => return Err(bad("key")),
@@ -168,6 +172,7 @@ impl<S: Data> Segments<S> {
         if self.list.back().is_none_or(|last| last.to.is_some()) {
             self.list.push_back(Segment::new(self.applied, 0));
         }
+        self.list.iter_mut().for_each(Segment::close_states);
         begin > i64::MIN
     }
 }
