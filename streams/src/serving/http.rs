@@ -1,6 +1,8 @@
-//! Views over HTTP. Everything is JSON; errors are `{"error": {"code", "message", "hint"}}`.
+//! Views over HTTP. Everything is JSON; errors are `{"error": {"code", "message", "hint"}}`. Only browsers get
+//! a page for people, at `/`.
 
 mod asked;
+mod page;
 mod refusal;
 mod served;
 
@@ -10,7 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
@@ -88,6 +90,7 @@ pub(crate) async fn serve(
         .route("/views/{view}/many", get(many))
         .route("/views/{view}/windows/{key}", get(windows))
         .route("/views/{view}/top", get(top))
+        .merge(page::routes())
         .fallback(nothing)
         .method_not_allowed_fallback(only_get)
         .with_state(Site {
@@ -166,8 +169,15 @@ fn named<T>(names: Names<T>) -> Result<T, Refusal> {
     names.map(|Path(names)| names)
 }
 
-async fn pages() -> Response {
-    text(StatusCode::OK, json!({ "pages": PAGES }).to_string())
+async fn pages(headers: HeaderMap) -> Response {
+    let mut response = if page::is_wanted(&headers) {
+        page::index()
+    } else {
+        text(StatusCode::OK, json!({ "pages": PAGES }).to_string())
+    };
+    let by = HeaderValue::from_static("accept");
+    response.headers_mut().insert(header::VARY, by);
+    response
 }
 
 async fn nothing(uri: Uri) -> Refusal {
