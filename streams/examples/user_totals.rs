@@ -5,7 +5,8 @@
 //! curl http://127.0.0.1:9780/views/user_totals/keys/user1
 //! ```
 //!
-//! runs on a few sample events and a broker of its own until Ctrl-C. With a cluster:
+//! runs on a few sample events and a broker of its own until Ctrl-C. A browser gets a page at
+//! http://127.0.0.1:9780/. With a cluster:
 //!
 //! ```sh
 //! cargo run --release -p tidemark-streams --example user_totals -- --bootstrap 127.0.0.1:9092 \
@@ -26,8 +27,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use tidemark_streams::serving::views::user_totals;
+use tidemark_streams::serving::views::{user_totals, user_windows};
 use tidemark_streams::serving::{Lambda, LambdaConfig};
+use tidemark_streams::time::TimeWindows;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::common::{Cluster, Failure, duration, say};
@@ -53,10 +55,16 @@ struct Options {
     /// Makes a cut so often, at which a snapshot can end.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     cut_every: Duration,
+    /// Keeps the totals by windows of that size, too, as the view `user_windows`.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    windows: Option<Duration>,
     /// Where the speed layer keeps files of its state.
     #[arg(long, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
 }
+
+/// How long closing a view may take.
+const CLOSING: Duration = Duration::from_secs(30);
 
 const SAMPLES: &[(&str, &str)] = &[
     (
@@ -98,15 +106,33 @@ async fn run(options: Options) -> Result<(), Failure> {
     if let Some(dir) = &options.state_dir {
         config = config.state_dir(dir);
     }
-    let lambda = Lambda::start(user_totals(&options.input), config).await?;
-    let server = lambda.serve(&options.listen).await?;
+    let windows = match options.windows {
+        Some(size) => {
+            let view = user_windows(&options.input, TimeWindows::tumbling(size));
+            Some(Lambda::start(view, config.clone()).await?)
+        }
+        None => None,
+    };
+    let totals = Lambda::start(user_totals(&options.input), config).await?;
+    let others = windows.as_ref().map(Lambda::served);
+    let server = totals.serve_with(&options.listen, others).await?;
     say(&format!("views: http://{}/views", server.address()));
     say("running; Ctrl-C ends it");
+    let windows_failed = async {
+        match &windows {
+            Some(windows) => windows.failed().await,
+            None => std::future::pending().await,
+        }
+    };
     let failed = tokio::select! {
-        error = lambda.failed() => Some(error),
+        error = totals.failed() => Some(error),
+        error = windows_failed => Some(error),
         _ = interrupted.recv() => None,
     };
-    lambda.close(Duration::from_secs(30)).await?;
+    totals.close(CLOSING).await?;
+    if let Some(windows) = windows {
+        windows.close(CLOSING).await?;
+    }
     cluster.end().await?;
     match failed {
         Some(error) => Err(error.into()),

@@ -20,7 +20,7 @@ pub mod views;
 pub use aggregate::Aggregate;
 pub use batch::{Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, PlanError};
 pub use coverage::{BadCoverage, Coverage, MOST_PARTITIONS, Missing};
-pub use http::Server;
+pub use http::{ServedView, Server};
 pub use lambda::{Lambda, LambdaConfig, LambdaError, announced_cuts};
 pub use merged::{Answer, Answered, Next, QueryError, Reader, Row, Rows, Unfit};
 pub use place::Place;

@@ -49,6 +49,9 @@ struct Site {
     clock: Clock,
 }
 
+/// A view that is served beside others ([`Lambda::serve_with`](super::Lambda::serve_with)).
+pub struct ServedView(pub(crate) Arc<dyn Served>);
+
 /// A server, until it is dropped.
 pub struct Server {
     address: SocketAddr,

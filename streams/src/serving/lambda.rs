@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::aggregate::Aggregate;
 use super::batch::BatchError;
-use super::http::{self, Desk, Served, Server};
+use super::http::{self, Desk, ServedView, Server};
 use super::merged::{Ask, Keys, QueryError, Reader, Site};
 use super::snapshot::SnapshotError;
 use super::view::{BadView, View};
@@ -162,14 +162,30 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     ///
     /// [`StreamsError::Http`] if the address cannot be listened at.
     pub async fn serve(&self, address: &str) -> Result<Server, StreamsError> {
-        http::serve(address, vec![self.desk()], self.clock.clone()).await
+        self.serve_with(address, []).await
     }
 
-    /// The view as HTTP sees it.
-    fn desk(&self) -> Arc<dyn Served> {
+    /// As [`Self::serve`], with other views beside it: [`Self::served`] of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamsError::Http`] if the address cannot be listened at.
+    pub async fn serve_with(
+        &self,
+        address: &str,
+        others: impl IntoIterator<Item = ServedView>,
+    ) -> Result<Server, StreamsError> {
+        let views = std::iter::once(self.served()).chain(others);
+        let desks = views.map(|ServedView(desk)| desk).collect();
+        http::serve(address, desks, self.clock.clone()).await
+    }
+
+    /// The view as it is served beside others.
+    #[must_use]
+    pub fn served(&self) -> ServedView {
         let runs = Arc::clone(&self.runs);
         let failed = self.streams.as_ref().map(Streams::watch_failure);
-        Arc::new(Desk {
+        ServedView(Arc::new(Desk {
             site: Arc::clone(&self.site),
             patience: self.wait,
             trouble: Box::new(move || runs.refresh.trouble().or_else(|| runs.trouble())),
@@ -177,7 +193,7 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
                 let failed = failed.as_ref()?.borrow().clone();
                 failed.map(|error| error.to_string())
             }),
-        })
+        }))
     }
 
     /// Waits until something ends the speed layer.

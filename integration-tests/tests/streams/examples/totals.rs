@@ -200,6 +200,7 @@ async fn what_cannot_be_answered_says_why() {
         };
         let expected = [
             ("/nothing", 404, "unknown_page"),
+            ("/page/other.js", 404, "unknown_page"),
             ("/views/other", 404, "unknown_view"),
             ("/views/other/keys/user1", 404, "unknown_view"),
             ("/views/user_totals/keys/nobody", 404, "unknown_key"),
@@ -246,6 +247,13 @@ async fn what_cannot_be_answered_says_why() {
         for (path, status, code) in expected {
             assert_eq!(refused(path), (status, code.to_owned()), "{path}");
         }
+        // Programs are told what there is; the page that browsers get has its files beside it.
+        let pages = json_of(&address, "/").unwrap();
+        assert!(pages["pages"].as_array().unwrap().len() > 5);
+        let script = get(&address, "/page/page.js");
+        assert_eq!(script.status, 200);
+        let head = script.head.to_lowercase();
+        assert!(head.contains("text/javascript") && head.contains("default-src 'none'"));
         let rows = |path: &str| {
             let page = json_of(&address, path).unwrap();
             let rows = page["rows"].as_array().unwrap().iter();

@@ -14,6 +14,7 @@ use crate::data::{Data, DataError, Payload};
 use crate::record::Record;
 use crate::serving::aggregate::{Aggregate, Count, Decimal, First, Last, Sum};
 use crate::serving::view::{Keyed, View};
+use crate::time::TimeWindows;
 
 /// An event of a user: `{"user_id": "user1", "value": 99.99, "timestamp": "2023-01-01T10:05:00"}`.
 ///
@@ -141,15 +142,39 @@ pub fn user_totals(
             last_event_time: last,
         }
     });
-    View::new("user_totals", 1, aggregate).source(topic, |record: Record<(), UserEvent>| {
-        let event = record.value;
-        let time = event.time();
-        let keyed = Keyed::new(event.user_id.clone(), event);
-        [match time {
-            Some(time) => keyed.at(time),
-            None => keyed,
-        }]
-    })
+    View::new("user_totals", 1, aggregate).source(topic, by_user)
+}
+
+/// What a user has done in a window.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UserWindow {
+    /// How many events there are.
+    pub events: u64,
+    /// The exact sum of their values.
+    pub value: Decimal,
+}
+
+/// The view `user_windows` of a topic of [`UserEvent`]s, by user and window.
+pub fn user_windows(
+    topic: &str,
+    windows: TimeWindows,
+) -> View<String, impl Aggregate<Event = UserEvent, Value = UserWindow> + use<>> {
+    let sum = Sum::of(|event: &UserEvent| event.value.clone().unwrap_or_default());
+    let aggregate = (Count::<UserEvent>::new(), sum);
+    let aggregate = aggregate.map_value(|(events, value)| UserWindow { events, value });
+    let view = View::new("user_windows", 1, aggregate).source(topic, by_user);
+    view.windowed_by(windows)
+}
+
+/// A record is one event, by its user and at its own time.
+fn by_user(record: Record<(), UserEvent>) -> [Keyed<String, UserEvent>; 1] {
+    let event = record.value;
+    let time = event.time();
+    let keyed = Keyed::new(event.user_id.clone(), event);
+    [match time {
+        Some(time) => keyed.at(time),
+        None => keyed,
+    }]
 }
 
 #[cfg(test)]

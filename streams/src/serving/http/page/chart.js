@@ -82,7 +82,7 @@ export class Chart {
       grid: { stroke: colour('line'), width: 1 },
       ticks: { show: false },
     }
-    const times = { ...axis, space: 78, values: (_, ticks, __, ___, step) => ticks.map((tick) => moment(tick, step, windows)) }
+    const times = { ...axis, space: 78, size: windows ? 40 : 28, values: (_, ticks, __, ___, step) => ticks.map((tick) => moment(tick, step, windows)) }
     const bars = windows ? uPlot.paths.bars({ size: [0.8, 48] }) : undefined
     const line = (name, more) => ({
       stroke: colour(name),
