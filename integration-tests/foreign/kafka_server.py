@@ -32,7 +32,9 @@ import tempfile
 import threading
 import uuid
 
-import tools
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
+
+import tools  # noqa: E402  (the path above has to be there first)
 
 # What a single node of Apache Kafka needs beyond the file that both brokers are started with.
 SINGLE_NODE = {

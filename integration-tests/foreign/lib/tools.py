@@ -9,7 +9,7 @@ import random
 import socket
 import time
 
-FOREIGN = pathlib.Path(__file__).resolve().parent
+FOREIGN = pathlib.Path(__file__).resolve().parent.parent
 REPOSITORY = FOREIGN.parent.parent
 TOOLS = pathlib.Path(os.environ.get("TIDEMARK_TOOLS") or REPOSITORY / ".tools").resolve()
 JARS = TOOLS / "java" / "jars"
