@@ -50,4 +50,4 @@ async function waitUntil(condition, what, deadline = 60_000) {
 
 const START = 1_700_000_000_000
 
-module.exports = { ...kafkajs, bootstrap, name, client, python, waitUntil, START, seed }
+module.exports = { ...kafkajs, bootstrap, load, name, client, python, waitUntil, START, seed }

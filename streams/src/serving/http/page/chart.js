@@ -136,8 +136,10 @@ export class Chart {
 const digits = (number) => make('b', { class: 'digits' }, number?.text ?? 'none')
 
 /** At least some seconds, so that the first moments do not look like hours. */
-function rangeOfTime(_, from, to) {
-  return from === null ? [0, 20] : [Math.min(from, to - 20), to]
+function rangeOfTime(plot) {
+  const times = plot.data[0]
+  const [from, to] = [times.at(0) ?? 0, times.at(-1) ?? 0]
+  return [Math.min(from, to - 20), to]
 }
 
 const DAY = 86_400
@@ -154,9 +156,9 @@ function moment(seconds, step, utc) {
 }
 
 /** Half a bar of room at both ends. */
-function rangeOfBars(plot, from, to) {
-  if (from === null) return [0, 60]
+function rangeOfBars(plot) {
   const starts = plot.data[0]
+  const [from, to] = [starts.at(0) ?? 0, starts.at(-1) ?? 0]
   const room = starts.length > 1 ? (to - from) / (starts.length - 1) / 1.6 : 1800
   return [from - room, to + room]
 }

@@ -95,8 +95,8 @@ async function refresh() {
     failed(error)
   }
   if (signal.aborted) return
-  draw()
   if (!document.hidden) timer = setTimeout(refresh, Math.max(100, PERIOD_MS - (performance.now() - began)))
+  draw()
 }
 
 /** What the server says of the key: an answer, and its windows if it has some. */

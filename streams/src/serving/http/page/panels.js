@@ -25,7 +25,9 @@ export function tiles(answer, view) {
   const covered = offsets(answer.get('begin'), answer.get('coverage'))
   const count = [...answer.get('coverage').values()].reduce((sum, own) => sum + own.size, 0)
   return make('dl', { class: 'tiles' },
-    tile('freshness', 'Freshness', span(fresh.near), `${grouped(BigInt(fresh.text))} ms ago it had all that the log had`, fresh.near > 10_000),
+    fresh
+      ? tile('freshness', 'Freshness', span(fresh.near), `${grouped(BigInt(fresh.text))} ms ago it had all that the log had`, fresh.near > 10_000)
+      : tile('freshness', 'Freshness', 'unknown', 'the broker has not yet said what the log has', true),
     tile('covered', 'Covers', grouped(covered), `offsets of ${count} partition${count === 1 ? '' : 's'}, each record once`),
     tile('snapshot', 'Snapshot', snapshot ? `#${snapshot.text}` : 'none yet', snapshot ? age : 'all is from the speed layer'),
     finality(answer.get('final'), view.get('windows') !== null))
