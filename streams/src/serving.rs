@@ -18,7 +18,7 @@ mod view;
 pub mod views;
 
 pub use aggregate::Aggregate;
-pub use batch::{Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, PlanError};
+pub use batch::{BadCut, Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, PlanError};
 pub use coverage::{BadCoverage, Coverage, MOST_PARTITIONS, Missing};
 pub use http::{ServedView, Server};
 pub use lambda::{Lambda, LambdaConfig, LambdaError, announced_cuts};
@@ -28,5 +28,8 @@ pub use snapshot::{
     BadManifest, EventsFile, Manifest, SnapshotError, Snapshots, Source, SourcePartition, StateFile,
 };
 pub use speed::Tally;
-pub use verify::{Difference, OtherRecords, Verdict, VerifyError, verify};
+pub use verify::{
+    Difference, Found, OtherRecords, ServedPage, ServedRow, ServedWindow, Verdict, VerifyError,
+    VerifyServed, verify,
+};
 pub use view::{BadView, Keyed, View};

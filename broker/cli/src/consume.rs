@@ -19,8 +19,8 @@ use tidemark_client::{Client, Clock, TopicPartition};
 
 use crate::failure::Failure;
 use crate::output::{Format, Report};
+use crate::process::signals::Signals;
 use crate::remote::{self, Remote};
-use crate::signals::Signals;
 use format::Layout;
 use member::Listener;
 use output::{Chunk, FULL, Output};

@@ -6,14 +6,14 @@ mod completions;
 mod consume;
 mod failure;
 mod group;
-mod logging;
 mod output;
+mod process;
 mod produce;
 mod remote;
 mod serve;
-mod signals;
 mod time;
 mod topic;
+mod view;
 
 use std::process::ExitCode;
 
@@ -46,6 +46,8 @@ enum Command {
     Produce(produce::Arguments),
     /// Reads records.
     Consume(consume::Arguments),
+    /// Makes snapshots of views.
+    Batch(view::batch::Arguments),
     /// Describes the cluster.
     Cluster(cluster::Arguments),
     /// Writes a script that completes commands and options in a shell.
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Group(arguments) => group::run(arguments),
         Command::Produce(arguments) => produce::run(arguments),
         Command::Consume(arguments) => consume::run(arguments),
+        Command::Batch(arguments) => view::batch::run(arguments),
         Command::Cluster(arguments) => cluster::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

@@ -18,8 +18,8 @@ use tidemark_client::producer::{
 
 use crate::failure::{Failure, explain};
 use crate::output::{Report, count};
+use crate::process::signals::Signals;
 use crate::remote::{self, Remote};
-use crate::signals::Signals;
 use input::{Input, Record};
 use progress::Progress;
 

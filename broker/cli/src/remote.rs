@@ -9,10 +9,12 @@ use clap::ValueEnum;
 use tidemark_client::{
     Admin, Client, ClientConfig, ClientError, SaslConfig, SaslMechanism, TlsConfig,
 };
+use tokio::runtime::Builder;
 
 use crate::failure::{FAILED, Failure, option_of};
 use crate::output::{self, Format, Report};
-use crate::{logging, time};
+use crate::process::logging;
+use crate::time;
 
 /// The variable with the password: an option would show in the list of processes.
 const PASSWORD: &str = "TIDEMARK_PASSWORD";
@@ -202,14 +204,31 @@ pub(crate) fn run_client<F>(
 where
     F: Future<Output = Result<Report, Failure>>,
 {
+    run_on(&mut Builder::new_current_thread(), remote, create, work)
+}
+
+/// The same for a command that computes: it may use all processors.
+pub(crate) fn run_computing<F>(remote: &Remote, work: impl FnOnce(Client) -> F) -> ExitCode
+where
+    F: Future<Output = Result<Report, Failure>>,
+{
+    run_on(&mut Builder::new_multi_thread(), remote, false, work)
+}
+
+fn run_on<F>(
+    runtime: &mut Builder,
+    remote: &Remote,
+    create: bool,
+    work: impl FnOnce(Client) -> F,
+) -> ExitCode
+where
+    F: Future<Output = Result<Report, Failure>>,
+{
     // Only on request: what a command has to say it says itself.
     if std::env::var_os(logging::VARIABLE).is_some() {
         logging::start("warn");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let done = match runtime {
+    let done = match runtime.enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             let client = Client::new(remote.config(create)?)?;
             let done = work(client.clone()).await;

@@ -12,8 +12,8 @@ use tidemark_broker::environment::Environment;
 use tidemark_broker::{Broker, Handle, StartError};
 
 use crate::failure::{FAILED, USAGE as BAD_CONFIGURATION};
-use crate::logging;
-use crate::signals::Signals;
+use crate::process::logging;
+use crate::process::signals::Signals;
 
 /// Options of `tidemark serve`.
 #[derive(clap::Args, Default)]

@@ -7,6 +7,7 @@ mod groups;
 #[path = "../client/admin/member.rs"]
 mod member;
 mod records;
+mod serving;
 mod streams;
 mod topics;
 mod usage;

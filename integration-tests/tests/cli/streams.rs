@@ -23,7 +23,7 @@ use super::member::join;
 use super::records::topic;
 
 /// A command that is running. Dropping it kills it.
-struct Running {
+pub(super) struct Running {
     child: Option<Child>,
     input: Option<ChildStdin>,
     directory: tempfile::TempDir,
@@ -31,7 +31,7 @@ struct Running {
 
 impl Cli {
     /// Starts a command; its standard input is a pipe that is held open.
-    fn start(&self, arguments: &[&str]) -> Running {
+    pub(super) fn start(&self, arguments: &[&str]) -> Running {
         let (mut running, file) = Running::prepare();
         running.launch(self, arguments, file.into());
         running
@@ -95,7 +95,7 @@ impl Running {
         self.child.as_mut().unwrap()
     }
 
-    fn signal(&mut self, signal: Signal) {
+    pub(super) fn signal(&mut self, signal: Signal) {
         kill_process(Pid::from_child(self.child()), signal).unwrap();
     }
 
@@ -121,7 +121,7 @@ impl Running {
 
     /// Waits until it ends: how, and what it said on both ways.
     #[track_caller]
-    fn ends(mut self) -> (ExitStatus, String, String) {
+    pub(super) fn ends(mut self) -> (ExitStatus, String, String) {
         let status = until("the command to end", || self.child().try_wait().unwrap());
         let errors = self.file("errors");
         assert!(!errors.contains("panicked"), "{errors}");

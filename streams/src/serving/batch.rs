@@ -5,6 +5,7 @@
 //! killed is taken up again. A snapshot is there when its manifest is, which is written last.
 
 mod archive;
+mod cut;
 mod delta;
 mod job;
 mod leftovers;
@@ -26,14 +27,16 @@ use crate::data::DataError;
 use crate::serving::snapshot::{Manifest, SnapshotError};
 use crate::serving::view::BadView;
 
-pub(crate) use delta::{Delta, records};
+pub use cut::BadCut;
+pub(crate) use delta::{Delta, raw, records};
 pub use job::Batch;
 #[cfg(test)]
 pub(crate) use job::Job;
 pub(crate) use log::{KafkaLog, Log, Reader, check_policies};
-pub use plan::PlanError;
 #[cfg(test)]
-pub(crate) use plan::{PartitionBounds, TopicBounds};
+pub(crate) use plan::PartitionBounds;
+pub use plan::PlanError;
+pub(crate) use plan::TopicBounds;
 pub use progress::BatchProgress;
 
 /// Options of batch runs.
@@ -171,6 +174,9 @@ pub enum BatchError {
     /// The log does not fit to the last snapshot.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// No snapshot may end where this one was to end.
+    #[error(transparent)]
+    Cut(#[from] BadCut),
     /// The cuts that have been announced cannot be read.
     #[error(transparent)]
     Cuts(#[from] crate::error::StreamsError),

@@ -28,6 +28,7 @@ use crate::runtime::{Streams, StreamsConfig};
 
 pub use config::LambdaConfig;
 pub use control::announced_cuts;
+pub(crate) use control::{AllCuts, all_announced};
 use runs::Runs;
 pub(crate) use sources::SourceTopic;
 

@@ -6,7 +6,7 @@
 //! `TIDEMARK_SEED=n cargo test -p tidemark-streams --lib serving::simulation` runs one schedule;
 //! `TIDEMARK_SCHEDULES=n` so many.
 
-mod log;
+pub(crate) mod log;
 mod mortal;
 pub(crate) mod places;
 mod world;

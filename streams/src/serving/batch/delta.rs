@@ -53,14 +53,7 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
 
     /// Takes a record in; gives the time of its first event, or else its timestamp: the day that it is of.
     pub(crate) fn add(&mut self, record: &RecordRef<'_>, buffer: &Bytes) -> i64 {
-        let raw = Raw {
-            partition: self.partition.partition,
-            offset: record.offset,
-            timestamp: record.timestamp,
-            key: Payload::within(record.key(), buffer),
-            value: Payload::within(record.value(), buffer),
-            headers: headers(record),
-        };
+        let raw = raw(self.partition.partition, record, buffer);
         let mut first = None;
         let aggregate = self.view.aggregate();
         let (states, tally, hasher) = (&mut self.states, &mut self.tally, &self.hasher);
@@ -119,6 +112,18 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
             .collect();
         all.sort_unstable_by(|a, b| self.view.order(&a.0, &b.0));
         all
+    }
+}
+
+/// A record as views read it.
+pub(crate) fn raw<'a>(partition: i32, record: &RecordRef<'a>, buffer: &'a Bytes) -> Raw<'a> {
+    Raw {
+        partition,
+        offset: record.offset,
+        timestamp: record.timestamp,
+        key: Payload::within(record.key(), buffer),
+        value: Payload::within(record.value(), buffer),
+        headers: headers(record),
     }
 }
 

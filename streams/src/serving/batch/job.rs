@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 use super::partition::Run;
 use super::plan::{Plan, Range, plan};
 use super::progress::{Done, Unfinished};
-use super::{BatchConfig, BatchError, BatchOutcome, KafkaLog, Log, leftovers, retention};
+use super::{BatchConfig, BatchError, BatchOutcome, KafkaLog, Log, cut, leftovers, retention};
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::lambda::announced_cuts;
+use crate::serving::lambda::{all_announced, announced_cuts};
 use crate::serving::snapshot::folder::Lock;
 use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, Source, SourcePartition};
 use crate::serving::view::View;
@@ -91,7 +91,24 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
         &self.snapshots
     }
 
-    /// Makes a snapshot that ends at `cut`, which has to be one that the view's speed layer has announced.
+    /// Makes sure that a snapshot that ends at `cut` can be made and, if the view has a speed layer, be used.
+    /// Partitions that are not named stay where the last snapshot ends.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError::Cut`] with the reason; others if the cluster cannot be asked.
+    pub async fn check(&self, cut: &Coverage) -> Result<(), BatchError> {
+        let log = KafkaLog {
+            client: Arc::clone(&self.client),
+            clock: self.clock.clone(),
+        };
+        let topics: Vec<String> = self.view.topics().map(str::to_owned).collect();
+        let bounds = log.bounds(&topics).await?;
+        let announced = all_announced(&self.client, &self.clock, &self.view).await?;
+        Ok(cut::check(cut, &bounds, announced.as_ref())?)
+    }
+
+    /// Makes a snapshot that ends at `cut`, which has to be one that [`Self::check`] lets pass.
     /// Without one it ends at the newest cuts that are announced; or at the end of the log, if the view has
     /// no speed layer yet.
     ///
@@ -349,6 +366,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         mut done: BTreeMap<(String, i32), Done>,
     ) -> Result<BTreeMap<(String, i32), Done>, BatchError> {
         let total = planned.ranges().map(|(_, range)| range.to - range.from);
+        let taken_up = (name != self.name).then(|| already_read(planned, &done));
         let run = Arc::new(Run {
             view: Arc::clone(self.view),
             snapshots: self.snapshots.clone(),
@@ -360,7 +378,9 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             read: AtomicU64::new(0),
             total: u64::try_from(total.sum::<i64>()).unwrap_or(0),
             states: AtomicU64::new(0),
+            taken_up,
         });
+        run.tell(0, 0);
         let mut waiting = Vec::new();
         for (number, topic) in planned.topics.iter().enumerate() {
             for range in &topic.ranges {
@@ -458,6 +478,15 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             crc32: 0,
         }
     }
+}
+
+/// How many offsets of a plan have been read.
+fn already_read(planned: &Plan, done: &BTreeMap<(String, i32), Done>) -> u64 {
+    let read = planned.ranges().filter_map(|(topic, range)| {
+        let part = done.get(&(topic.to_owned(), range.partition))?;
+        u64::try_from(part.position - range.from).ok()
+    });
+    read.sum()
 }
 
 /// What there is already.

@@ -34,6 +34,8 @@ pub(super) struct Run<K, A: Aggregate> {
     pub(super) read: AtomicU64,
     pub(super) total: u64,
     pub(super) states: AtomicU64,
+    /// What has been read already, of a run that is taken up again.
+    pub(super) taken_up: Option<u64>,
 }
 
 /// What is read of a partition and is in memory.
@@ -145,7 +147,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
             .collect()
     }
 
-    fn tell(&self, read: i64, states: u64) {
+    pub(super) fn tell(&self, read: i64, states: u64) {
         self.read
             .fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
         self.states.fetch_add(states, Ordering::Relaxed);
@@ -154,6 +156,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
                 read: self.read.load(Ordering::Relaxed),
                 total: self.total,
                 states: self.states.load(Ordering::Relaxed),
+                taken_up: self.taken_up,
             });
         }
     }

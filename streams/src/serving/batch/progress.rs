@@ -15,6 +15,8 @@ pub struct BatchProgress {
     pub total: u64,
     /// States that have been written.
     pub states: u64,
+    /// Offsets of these that a run had read that was killed, if this one has taken it up again.
+    pub taken_up: Option<u64>,
 }
 
 /// A run that is not done: `unfinished/RUN/run.json`.

@@ -62,6 +62,27 @@ pub async fn announced_cuts<K: Data, A: Aggregate>(
     clock: &Clock,
     view: &View<K, A>,
 ) -> Result<Option<Coverage>, StreamsError> {
+    let all = all_announced(client, clock, view).await?;
+    Ok(all.map(|all| newest(&all)))
+}
+
+/// Where snapshots may end, by partition and in order.
+pub(crate) type AllCuts = BTreeMap<(String, i32), Vec<i64>>;
+
+fn newest(all: &AllCuts) -> Coverage {
+    let mut coverage = Coverage::new();
+    for ((topic, partition), cuts) in all {
+        coverage.set(topic, *partition, cuts.last().copied().unwrap_or(0));
+    }
+    coverage
+}
+
+/// All cuts that a view's speed layer has announced and can still use; `None` if it has no speed layer.
+pub(crate) async fn all_announced<K: Data, A: Aggregate>(
+    client: &Client,
+    clock: &Clock,
+    view: &View<K, A>,
+) -> Result<Option<AllCuts>, StreamsError> {
     let topic = topic(&application(view, &sources(client, view).await?));
     let there = client.admin().describe_topics([topic.clone()]).await?;
     match there.into_iter().next() {
@@ -78,15 +99,14 @@ fn is_unknown(error: &ClientError) -> bool {
         || matches!(error, ClientError::Broker { code, .. } if *code == unknown)
 }
 
-async fn read(client: &Client, clock: &Clock, topic: &str) -> Result<Coverage, StreamsError> {
+async fn read(client: &Client, clock: &Clock, topic: &str) -> Result<AllCuts, StreamsError> {
     let partition = TopicPartition::new(topic, 0);
-    let mut coverage = Coverage::new();
+    let mut all = AllCuts::new();
     read_range(client, clock, &partition, (None, None), &mut |record| {
         let read = record.value().map(serde_json::from_slice::<Cuts>);
         match read {
             Some(Ok(cuts)) => {
-                let last = cuts.cuts.last().copied().unwrap_or(0);
-                coverage.set(&cuts.topic, cuts.partition, last);
+                all.insert((cuts.topic, cuts.partition), cuts.cuts);
                 Ok(())
             }
             None => Ok(()),
@@ -99,7 +119,7 @@ async fn read(client: &Client, clock: &Clock, topic: &str) -> Result<Coverage, S
         }
     })
     .await?;
-    Ok(coverage)
+    Ok(all)
 }
 
 impl Control {
@@ -135,7 +155,8 @@ impl Control {
 
     /// The newest cuts.
     pub(super) async fn cuts(&self) -> Result<Coverage, StreamsError> {
-        read(&self.client, &self.clock, &self.topic).await
+        let all = read(&self.client, &self.clock, &self.topic).await?;
+        Ok(newest(&all))
     }
 
     /// Announces what has been saved, again and again.

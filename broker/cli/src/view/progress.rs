@@ -1,0 +1,61 @@
+//! How far a batch run is, on a terminal.
+
+use std::sync::OnceLock;
+
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tidemark_streams::serving::BatchProgress;
+
+/// A bar with offsets that have been read, of how many, and states that have been written. Hidden where
+/// nobody looks.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    taken_up: OnceLock<u64>,
+}
+
+impl Progress {
+    /// Shows itself on standard error if that is a terminal, unless it is to be quiet.
+    pub(super) fn start(quiet: bool) -> Self {
+        let bar = match quiet {
+            true => ProgressBar::hidden(),
+            false => ProgressBar::new(0),
+        };
+        let template =
+            "{wide_bar} {percent}%  {human_pos}/{human_len} offsets, {per_sec}, {msg}  {elapsed}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            taken_up: OnceLock::new(),
+        }
+    }
+
+    /// Shows how far it is.
+    pub(super) fn show(&self, progress: &BatchProgress) {
+        if let Some(offsets) = progress.taken_up
+            && self.taken_up.set(offsets).is_ok()
+        {
+            self.bar.println(taken_up(offsets));
+        }
+        self.bar.set_length(progress.total);
+        self.bar.set_position(progress.read);
+        let states = HumanCount(progress.states);
+        self.bar.set_message(format!("{states} states written"));
+    }
+
+    /// The offsets that a killed run had read, if it has been taken up.
+    pub(super) fn taken_up(&self) -> Option<u64> {
+        self.taken_up.get().copied()
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// That a run goes on where one was killed.
+pub(super) fn taken_up(offsets: u64) -> String {
+    let offsets = HumanCount(offsets);
+    format!("a run that was not done is taken up again: it had read {offsets} offsets")
+}
