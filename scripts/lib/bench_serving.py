@@ -1,0 +1,83 @@
+"""Runs the Lambda side under load and prints one table. Called by `scripts/bench serving`."""
+
+import argparse
+import pathlib
+import statistics
+import subprocess
+import sys
+
+USERS = 1_000_000
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--load", required=True)
+    parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--scratch", type=pathlib.Path, required=True)
+    parser.add_argument("--runs", type=int, required=True)
+    parser.add_argument("--events", type=int, required=True)
+    options = parser.parse_args()
+    if options.events < USERS:
+        sys.exit(f"--events {options.events}: each of {USERS} users has one at least")
+    figures = {}
+    for run in range(options.runs):
+        # A topic of its own: each run writes some more events behind its snapshot.
+        topic, folder = f"events{run}", options.scratch / f"snapshots{run}"
+        load(options, "fill", options.bootstrap, topic, options.events, USERS)
+        for name, numbers in load(options, "batch", options.bootstrap, topic, folder):
+            figures.setdefault(name, []).append(numbers)
+        for name, numbers in load(options, "serve", options.bootstrap, topic, folder, USERS):
+            figures.setdefault(name, []).append(numbers)
+    print(table(figures))
+
+
+def load(options, *arguments):
+    """What a part of the load prints: names and numbers."""
+    command = [options.load, *map(str, arguments)]
+    print("+", *map(str, arguments), file=sys.stderr, flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} has failed")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    print(done.stdout, end="", file=sys.stderr, flush=True)
+    return [(line[0], [float(number) for number in line[1:]]) for line in lines]
+
+
+def table(figures):
+    def each(name, of):
+        return [of(*numbers) for numbers in figures[name]]
+
+    switch = [
+        (switched[1] - quiet[1]) / 1_000
+        for switched, quiet in zip(figures["switch"], figures["quiet"], strict=True)
+    ]
+    loading = [
+        (loaded[1] - quiet[1]) / 1_000
+        for loaded, quiet in zip(figures["loading"], figures["quiet"], strict=True)
+    ]
+    rows = [
+        ("events into a snapshot (Parquet of states and of raw events), per second of CPU", "2 M", "0.5 M",
+         "{:.2f} M", each("batch", lambda events, _wall, cpu, *_: events / cpu / 1e6)),
+        ("a snapshot of 1 M keys is read and switched to, while questions are asked", "1 s", "5 s",
+         "{:.2f} s", each("load", lambda seconds: seconds)),
+        ("a question in process, p99", "100 us", "500 us",
+         "{:.1f} us", each("point", lambda _p50, p99, *_: p99)),
+        ("the same, median", "", "", "{:.1f} us", each("point", lambda p50, *_: p50)),
+        ("what 50 ms around a switch add to the p99", "1 ms", "10 ms", "{:.3f} ms", switch),
+        ("what reading the snapshot adds to the p99", "", "", "{:.3f} ms", loading),
+        ("questions over HTTP, per second of the server's CPU", "20,000", "5,000",
+         "{:,.0f}", each("http", lambda requests, _wall, cpu: requests / cpu)),
+        ("the same, per second (2 cores, asking included)", "", "",
+         "{:,.0f}", each("http", lambda requests, wall, _cpu: requests / wall)),
+        ("p99 of an answer over HTTP, 32 busy connections", "", "",
+         "{:.2f} ms", each("latency", lambda _p50, p99, *_: p99 / 1_000)),
+    ]
+    lines = ["| | measured | aim | must |", "|---|---:|---:|---:|"]
+    for what, aim, must, shape, numbers in rows:
+        middle = shape.format(statistics.median(numbers))
+        least, most = shape.format(min(numbers)), shape.format(max(numbers))
+        lines.append(f"| {what} | {middle} ({least} to {most}) | {aim} | {must} |")
+    return "\n".join(lines)
+
+
+main()
