@@ -133,6 +133,15 @@ pub enum StreamsError {
         /// The topic.
         topic: String,
     },
+    /// A source topic is another one than the one that has been read.
+    #[error(
+        "topic {topic:?} has been deleted and made again while the application was reading it: its offsets \
+         mean other records. Reset the application, and start it again"
+    )]
+    SourceMadeAgain {
+        /// The topic.
+        topic: String,
+    },
     /// A source topic of operators that keep state has been given more partitions while the application
     /// runs.
     #[error(

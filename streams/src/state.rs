@@ -67,6 +67,12 @@ pub(crate) trait Store: Any + Send {
         entries.iter().try_for_each(|entry| self.restore(*entry))
     }
 
+    /// Whether all that has changed has been told. Stores that only their task changes need not know: what it
+    /// has changed shows in its position.
+    fn is_told(&self) -> bool {
+        true
+    }
+
     /// The store's own time, to be kept with what it holds: without it a restart would change what
     /// is late.
     fn time(&self) -> StoreTime;

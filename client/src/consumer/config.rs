@@ -38,6 +38,7 @@ pub struct ConsumerConfig {
     pub(crate) group: Option<GroupConfig>,
     pub(crate) offset_reset: OffsetReset,
     pub(crate) isolation_level: IsolationLevel,
+    pub(crate) pin_topics: bool,
     pub(crate) fetch_min_bytes: usize,
     pub(crate) fetch_max_wait: Duration,
     pub(crate) fetch_max_bytes: usize,
@@ -67,6 +68,7 @@ impl ConsumerConfig {
             group: None,
             offset_reset: OffsetReset::Latest,
             isolation_level: IsolationLevel::ReadUncommitted,
+            pin_topics: false,
             fetch_min_bytes: 1,
             fetch_max_wait: Duration::from_millis(500),
             fetch_max_bytes: 16 << 20,
@@ -157,6 +159,15 @@ impl ConsumerConfig {
     #[must_use]
     pub fn isolation_level(mut self, level: IsolationLevel) -> Self {
         self.isolation_level = level;
+        self
+    }
+
+    /// Refuses to go on in a topic that is deleted and made again while it is read
+    /// ([`ConsumerError::TopicMadeAgain`]): its offsets mean other records. Needs brokers whose topics have
+    /// ids (KIP-516). Default: no, as Kafka's consumers, which go on at the same offset.
+    #[must_use]
+    pub fn pin_topics(mut self, pin: bool) -> Self {
+        self.pin_topics = pin;
         self
     }
 
@@ -280,6 +291,7 @@ impl ConsumerConfig {
         FetchSettings {
             offset_reset: self.offset_reset,
             read_committed: self.isolation_level == IsolationLevel::ReadCommitted,
+            pin_topics: self.pin_topics,
             max_bytes: self.fetch_max_bytes,
             max_partition_bytes: i32::try_from(self.max_partition_bytes).unwrap_or(i32::MAX),
             prefetch_bytes: self.prefetch_bytes,
@@ -312,6 +324,7 @@ impl std::fmt::Debug for ConsumerConfig {
 pub(crate) struct FetchSettings {
     pub(crate) offset_reset: OffsetReset,
     pub(crate) read_committed: bool,
+    pub(crate) pin_topics: bool,
     pub(crate) max_bytes: usize,
     pub(crate) max_partition_bytes: i32,
     pub(crate) prefetch_bytes: usize,

@@ -63,6 +63,16 @@ pub enum ConsumerError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Its topic has been deleted and made again: offsets mean other records. Only consumers that pin their
+    /// topics are told.
+    #[error(
+        "{partition}: the topic has been deleted and made again while it was read: its offsets mean other \
+         records"
+    )]
+    TopicMadeAgain {
+        /// Where.
+        partition: TopicPartition,
+    },
     /// The broker refuses to serve the partition (Kafka: `TopicAuthorizationException`, say). It is
     /// asked again after a while.
     #[error("{partition}: {code}")]

@@ -112,6 +112,8 @@ struct Partition {
     high_watermark: i64,
     last_stable_offset: i64,
     log_start_offset: i64,
+    /// The id of its topic, once it is known.
+    topic_id: Uuid,
     /// When a request that asks for it was last answered. Answers leave out partitions of which there is
     /// nothing new (KIP-227).
     heard: Option<u64>,
@@ -356,6 +358,7 @@ impl Fetcher {
                 high_watermark: -1,
                 last_stable_offset: -1,
                 log_start_offset: -1,
+                topic_id: Uuid::nil(),
                 heard: None,
             };
             self.partitions.insert(partition.clone(), new);

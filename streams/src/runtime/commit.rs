@@ -285,7 +285,7 @@ pub(super) async fn write_snapshot(
     let work = tokio::task::spawn_blocking(move || {
         // With something processed since the commit it would not be what was committed.
         let mut task = task.lock();
-        if task.position() != position {
+        if task.position() != position || !task.is_told() {
             return Ok(None);
         }
         write(&own_path, &about, &hashes, &mut task).map(Some)

@@ -214,6 +214,11 @@ impl Task {
         self.inputs.iter().map(|input| &input.partition)
     }
 
+    /// Whether its stores have told all that has changed.
+    pub(crate) fn is_told(&self) -> bool {
+        self.graph.stores.list.iter().all(|store| store.is_told())
+    }
+
     /// Takes fetched batches of a source partition in. `caught_up` says that the broker had no more.
     pub(crate) fn push(
         &mut self,

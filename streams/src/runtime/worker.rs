@@ -88,6 +88,7 @@ impl Worker {
             .assignors(vec![Arc::new(assignor)])
             .offset_reset(OffsetReset::Error)
             .isolation_level(config.isolation)
+            .pin_topics(true)
             .auto_commit(None)
             .session_timeout(config.session_timeout)
             .heartbeat_interval((config.session_timeout / 10).min(Duration::from_secs(3)));
@@ -181,6 +182,10 @@ impl Worker {
 
     /// Why reading has failed. A topic that is being deleted may seem to have lost records first.
     async fn explained(&self, error: ConsumerError) -> StreamsError {
+        if let ConsumerError::TopicMadeAgain { partition } = &error {
+            let topic = partition.topic.to_string();
+            return StreamsError::SourceMadeAgain { topic };
+        }
         if let ConsumerError::OffsetOutOfRange { partition, .. } = &error {
             let topic = partition.topic.to_string();
             let known = setup::counts(&self.shared.admin, std::iter::once(topic.clone())).await;

@@ -209,7 +209,8 @@ async fn all_views(State(site): State<Site>) -> Response {
     text(StatusCode::OK, json!({ "views": views }).to_string())
 }
 
-async fn one_view(State(site): State<Site>, Path(view): Path<String>) -> Result<Response, Refusal> {
+async fn one_view(State(site): State<Site>, names: Names<String>) -> Result<Response, Refusal> {
+    let view = named(names)?;
     let described = site.view(&view)?.describe(site.clock.now().wall);
     Ok(text(StatusCode::OK, described.to_string()))
 }

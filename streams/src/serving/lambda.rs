@@ -28,7 +28,7 @@ use crate::runtime::{Streams, StreamsConfig};
 
 pub use config::LambdaConfig;
 pub use control::announced_cuts;
-pub(crate) use control::{AllCuts, all_announced};
+pub(crate) use control::{AllCuts, announcements};
 use runs::Runs;
 pub(crate) use sources::SourceTopic;
 
@@ -150,6 +150,16 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
         self.runs.once().await
     }
 
+    /// As [`Self::run_batch`], but from the beginning of the log, whatever snapshots there are: when that has
+    /// to be asked for, since the log has lost what they have.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub async fn run_batch_from_scratch(&self) -> Result<super::BatchOutcome, LambdaError> {
+        self.runs.run(true).await
+    }
+
     /// The snapshot that is read with.
     #[must_use]
     pub fn snapshot(&self) -> Option<u64> {
@@ -177,7 +187,17 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
         others: impl IntoIterator<Item = ServedView>,
     ) -> Result<Server, StreamsError> {
         let views = std::iter::once(self.served()).chain(others);
-        let desks = views.map(|ServedView(desk)| desk).collect();
+        let desks: Vec<_> = views.map(|ServedView(desk)| desk).collect();
+        let mut names = desks.iter().map(|desk| desk.name()).enumerate();
+        let twice = names.find(|(at, name)| desks[..*at].iter().any(|own| own.name() == *name));
+        if let Some((_, name)) = twice {
+            return Err(StreamsError::Http {
+                address: address.to_owned(),
+                reason: format!(
+                    "two views are named {name:?}: serve them at addresses of their own"
+                ),
+            });
+        }
         http::serve(address, desks, self.clock.clone()).await
     }
 
@@ -185,15 +205,12 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     #[must_use]
     pub fn served(&self) -> ServedView {
         let runs = Arc::clone(&self.runs);
-        let failed = self.streams.as_ref().map(Streams::watch_failure);
+        let site = Arc::clone(&self.site);
         ServedView(Arc::new(Desk {
             site: Arc::clone(&self.site),
             patience: self.wait,
             trouble: Box::new(move || runs.refresh.trouble().or_else(|| runs.trouble())),
-            failed: Box::new(move || {
-                let failed = failed.as_ref()?.borrow().clone();
-                failed.map(|error| error.to_string())
-            }),
+            failed: Box::new(move || site.ended().map(str::to_owned)),
         }))
     }
 
@@ -215,6 +232,7 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     ///
     /// What had ended the speed layer before, or keeps it from saving.
     pub async fn close(mut self, limit: Duration) -> Result<(), StreamsError> {
+        self.site.end("it has been closed".to_owned());
         self.tasks.iter().for_each(JoinHandle::abort);
         match self.streams.take() {
             Some(streams) => streams.close(limit).await,
@@ -225,6 +243,7 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
 
 impl<K: Data, A: Aggregate> Drop for Lambda<K, A> {
     fn drop(&mut self) {
+        self.site.end("it has been closed".to_owned());
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

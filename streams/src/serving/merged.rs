@@ -7,10 +7,11 @@ mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use tokio::sync::Notify;
 
 use super::Coverage;
@@ -26,6 +27,12 @@ pub use answer::{Answer, QueryError};
 pub(crate) use answer::{Ask, Merged};
 pub(crate) use range::Keys;
 pub use reader::{Answered, Next, Reader, Row, Rows};
+
+/// So long a switch waits for segments, and whoever asks waits behind it.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Segments that are being switched, and where the snapshot ends.
+type Locked<'a, S> = (RwLockWriteGuard<'a, Segments<Kept<S>>>, i64);
 
 /// What the speed layer has of a partition. It is written by the partition's task, and read by whoever asks.
 pub(crate) struct Live<S> {
@@ -52,11 +59,13 @@ impl<S> Live<S> {
     }
 }
 
-/// Where snapshots of a partition may end, as it has been saved.
+/// What has been saved of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
-    /// In order; the last one is the newest.
+    /// Where snapshots may end, in order.
     pub(crate) cuts: Vec<i64>,
+    /// Where the first segment of all began.
+    pub(crate) origin: i64,
     /// How far the partition had been read.
     pub(crate) applied: i64,
 }
@@ -82,6 +91,8 @@ pub(crate) struct Site<K, A: Aggregate> {
     pub(crate) other_cuts: Notify,
     /// One switch at a time.
     switch: Mutex<()>,
+    /// Why nothing is kept any more, once that is so: there are no answers then.
+    ended: OnceLock<String>,
 }
 
 /// Why a snapshot cannot be read with.
@@ -159,12 +170,33 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             announced: Mutex::default(),
             other_cuts: Notify::new(),
             switch: Mutex::default(),
+            ended: OnceLock::new(),
         }
+    }
+
+    /// There are no answers from now on.
+    pub(crate) fn end(&self, why: String) {
+        // What came first has ended it.
+        let _ = self.ended.set(why);
+        self.changed.notify_waiters();
+    }
+
+    /// Why there are no answers any more.
+    pub(crate) fn ended(&self) -> Option<&str> {
+        self.ended.get().map(|why| &**why)
     }
 
     /// Tells what each topic is: an answer has all its partitions, or is none.
     pub(crate) fn set_sources(&self, sources: Vec<SourceTopic>) {
         *self.sources.write() = sources;
+    }
+
+    /// The first topic that is another one now than it was at the start.
+    pub(crate) fn other_topic(&self, now: &[SourceTopic]) -> Option<&str> {
+        let own = self.sources.read();
+        let topics = self.view.topics().zip(own.iter().zip(now));
+        let mut others = topics.filter(|(_, (own, now))| own.id != now.id);
+        others.next().map(|(topic, _)| topic)
     }
 
     /// Whether a snapshot is of this view and these topics.
@@ -204,11 +236,11 @@ impl<K: Data, A: Aggregate> Site<K, A> {
     }
 
     /// Cuts of a partition that have been saved.
-    pub(crate) fn announce(&self, part: Part, cuts: Vec<i64>, applied: i64) {
+    pub(crate) fn announce(&self, part: Part, saved: Announced) {
         let mut announced = self.announced.lock();
         let known = announced.entry(part).or_default();
-        let changed = known.cuts != cuts;
-        *known = Announced { cuts, applied };
+        let changed = known.cuts != saved.cuts;
+        *known = saved;
         drop(announced);
         if changed {
             self.other_cuts.notify_one();
@@ -249,7 +281,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         wall: i64,
     ) -> Result<(), Unfit> {
         let (topic, partition) = (self.topic(part.0), part.1);
-        let Some(end) = loaded.end(topic, partition) else {
+        let Some(end) = loaded.end(part) else {
             return Ok(());
         };
         let mut segments = live.segments.write();
@@ -257,7 +289,8 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         reached.map_err(|fit| unfit(topic, partition, end, fit, segments.begin()))
     }
 
-    /// Reads with that snapshot from now on. Whoever is reading goes on with the one that it has begun with.
+    /// Reads with that snapshot from now on, as soon as no segments are held for long: nobody is kept waiting
+    /// for that. Whoever is reading goes on with the one that it has begun with.
     ///
     /// # Errors
     ///
@@ -283,19 +316,11 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         let parts = self.parts();
         // No record comes between finding out that it fits everywhere and reading with it. Tasks and readers
         // hold one of these locks at a time, and switches take turns.
-        let mut locked = Vec::new();
-        for (part, live) in &parts {
-            let (topic, partition) = (self.topic(part.0), part.1);
-            let Some(end) = loaded.end(topic, partition) else {
-                continue;
-            };
-            let segments = live.segments.write();
-            let fit = segments.fit(end);
-            if matches!(fit, Fit::Hole | Fit::Amid { .. }) {
-                return Err(unfit(topic, partition, end, fit, segments.begin()));
+        let mut locked = loop {
+            if let Some(locked) = self.lock_all(&parts, &loaded)? {
+                break locked;
             }
-            locked.push((segments, end));
-        }
+        };
         for (segments, end) in &mut locked {
             let reached = segments.reach(*end, wall);
             debug_assert_eq!(reached, Ok(()), "it fitted under the same lock");
@@ -315,6 +340,31 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         Ok(loaded)
     }
 
+    /// All segments that the snapshot has to fit to, locked; `None` if somebody holds some of them for longer
+    /// than a moment: a task that writes its state to disk, say. Who asks comes through in between.
+    fn lock_all<'a>(
+        &self,
+        parts: &'a [(Part, Arc<Live<A::State>>)],
+        loaded: &Loaded,
+    ) -> Result<Option<Vec<Locked<'a, A::State>>>, Unfit> {
+        let mut locked = Vec::new();
+        for (part, live) in parts {
+            let (topic, partition) = (self.topic(part.0), part.1);
+            let Some(end) = loaded.end(*part) else {
+                continue;
+            };
+            let Some(segments) = live.segments.try_write_for(MOMENT) else {
+                return Ok(None);
+            };
+            let fit = segments.fit(end);
+            if matches!(fit, Fit::Hole | Fit::Amid { .. }) {
+                return Err(unfit(topic, partition, end, fit, segments.begin()));
+            }
+            locked.push((segments, end));
+        }
+        Ok(Some(locked))
+    }
+
     /// Drops segments that no snapshot needs which anybody can still read with.
     pub(crate) fn sweep(&self) {
         let _one = self.switch.lock();
@@ -330,13 +380,18 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         let floor = self.floor.lock().clone();
         for (part, live) in parts {
             let (topic, partition) = (self.topic(part.0), part.1);
-            let ends = used.iter().map(|loaded| loaded.end(topic, partition));
+            let ends = used.iter().map(|loaded| loaded.end(*part));
             let floor = floor.iter().map(|floor| floor.find(topic, partition));
             // A snapshot without the partition needs everything.
             let Some(Some(lowest)) = ends.chain(floor).min() else {
                 continue;
             };
-            let gone = live.segments.write().drop_below(lowest);
+            if !live.segments.read().has_below(lowest) {
+                continue;
+            }
+            // They may go the next time as well.
+            let segments = live.segments.try_write_for(MOMENT);
+            let gone = segments.map(|mut segments| segments.drop_below(lowest));
             drop(gone);
         }
     }

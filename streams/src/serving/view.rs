@@ -325,7 +325,10 @@ impl<K: Data, A: Aggregate> View<K, A> {
     /// The order of keys: by the type's order, then by the start of the window.
     pub(crate) fn order(&self, a: &[u8], b: &[u8]) -> Ordering {
         let ((a, first), (b, second)) = (self.split(a), self.split(b));
-        K::order(a, b).then(first.cmp(&second))
+        // Keys that the type's order takes for equal are not the same key for that.
+        K::order(a, b)
+            .then_with(|| a.cmp(b))
+            .then(first.cmp(&second))
     }
 
     /// A key as people are shown it: text as it is, everything else as JSON.

@@ -10,6 +10,7 @@ use super::session::{Session, Wanted};
 use super::{Ask, EpochQuestion, Fetcher, Item, NodeState, OffsetQuestion, Plan, Retry, State};
 use crate::clock::Now;
 use crate::cluster::Metadata;
+use crate::consumer::ConsumerError;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
 
@@ -21,7 +22,7 @@ impl Fetcher {
         let mut epochs: HashMap<i32, Vec<EpochQuestion>> = HashMap::new();
         let mut committed = Vec::new();
         let mut fetches: HashMap<i32, Vec<(TopicPartition, Wanted)>> = HashMap::new();
-        let mut leaderless = None;
+        let (mut leaderless, mut made_again) = (None, Vec::new());
         for name in &self.order {
             let Some(p) = self.partitions.get_mut(name) else {
                 continue;
@@ -79,11 +80,20 @@ impl Fetcher {
                     });
                 }
                 State::Fetching if !p.paused => {
+                    let topic_id = topic.map_or_else(Uuid::nil, |topic| topic.id);
+                    let known = !p.topic_id.is_nil() && !topic_id.is_nil();
+                    if self.settings.pin_topics && known && p.topic_id != topic_id {
+                        made_again.push(name.clone());
+                        continue;
+                    }
+                    if !topic_id.is_nil() {
+                        p.topic_id = topic_id;
+                    }
                     let wanted = Wanted {
                         offset: p.next.offset,
                         leader_epoch,
                         max_bytes: self.settings.max_partition_bytes,
-                        topic_id: topic.map_or_else(Uuid::nil, |topic| topic.id),
+                        topic_id,
                         turn: p.turn,
                     };
                     fetches
@@ -95,6 +105,12 @@ impl Fetcher {
             }
         }
         self.note_leaderless(leaderless.cloned(), now, metadata);
+        for partition in made_again {
+            let error = ConsumerError::TopicMadeAgain {
+                partition: partition.clone(),
+            };
+            self.stop(&partition, error);
+        }
         if !committed.is_empty() {
             plan.ask.push(Ask::Committed {
                 questions: committed,

@@ -7,26 +7,26 @@ use tidemark_client::TopicPartition;
 
 use crate::serving::snapshot::{Day, Event, EventsFile, EventsWriter, events_path};
 
-/// A file is ended when it has about so many bytes.
+/// A file is written of events that have about so many bytes.
 const FILE: usize = 64 << 20;
-/// When all open files together have so many bytes the largest one is ended.
+/// When all events that wait have so many bytes a file is written of the day that has the most.
 const ALL: usize = 128 << 20;
-/// Events of so many days at once are in open files: old ones that come late are of any day.
-const DAYS: usize = 32;
-
 /// Files of events that are being written. What is ended waits to be taken.
 pub(crate) struct Archive {
     partition: TopicPartition,
     run: String,
     open: BTreeMap<Day, Open>,
+    /// How many bytes wait.
+    bytes: usize,
     /// Ended files with their bytes.
     ended: Vec<(EventsFile, Vec<u8>)>,
 }
 
+/// Events of a day that wait: there are as many days as events say, and a file is made of many events.
+#[derive(Default)]
 struct Open {
-    writer: EventsWriter,
-    from: i64,
-    to: i64,
+    events: Vec<Event>,
+    bytes: usize,
 }
 
 impl Archive {
@@ -36,6 +36,7 @@ impl Archive {
             partition,
             run: run.to_owned(),
             open: BTreeMap::new(),
+            bytes: 0,
             ended: Vec::new(),
         }
     }
@@ -43,28 +44,12 @@ impl Archive {
     /// Adds an event whose time is `time`.
     pub(crate) fn add(&mut self, time: i64, event: Event) -> Result<(), ParquetError> {
         let day = Day::of(time);
-        if !self.open.contains_key(&day) && self.open.len() >= DAYS {
-            self.end_largest()?;
-        }
-        let offset = event.offset;
-        let open = match self.open.entry(day) {
-            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
-                let footer = [
-                    ("tidemark.topic", self.partition.topic.to_string()),
-                    ("tidemark.partition", self.partition.partition.to_string()),
-                    ("tidemark.from", offset.to_string()),
-                ];
-                free.insert(Open {
-                    writer: EventsWriter::new(&footer)?,
-                    from: offset,
-                    to: offset,
-                })
-            }
-        };
-        open.to = offset + 1;
-        open.writer.push(event)?;
-        if open.writer.size() >= FILE {
+        let open = self.open.entry(day).or_default();
+        let bytes = event.bytes();
+        open.bytes += bytes;
+        self.bytes += bytes;
+        open.events.push(event);
+        if open.bytes >= FILE {
             self.end(day)?;
         }
         Ok(())
@@ -72,38 +57,39 @@ impl Archive {
 
     /// Ends files until what is open is not too much.
     pub(crate) fn trim(&mut self) -> Result<(), ParquetError> {
-        while self.size() >= ALL {
-            self.end_largest()?;
+        while self.bytes >= ALL {
+            let sizes = self.open.iter();
+            let largest = sizes.max_by_key(|(day, open)| (open.bytes, **day));
+            let Some((day, _)) = largest else {
+                break;
+            };
+            self.end(*day)?;
         }
         Ok(())
     }
 
-    fn size(&self) -> usize {
-        self.open.values().map(|open| open.writer.size()).sum()
-    }
-
-    fn end_largest(&mut self) -> Result<(), ParquetError> {
-        let sizes = self.open.iter();
-        let largest = sizes.max_by_key(|(day, open)| (open.writer.size(), **day));
-        match largest.map(|(day, _)| *day) {
-            Some(day) => self.end(day),
-            None => Ok(()),
-        }
-    }
-
     fn end(&mut self, day: Day) -> Result<(), ParquetError> {
-        let Some(Open {
-            mut writer,
-            from,
-            to,
-        }) = self.open.remove(&day)
-        else {
+        let Some(Open { events, bytes }) = self.open.remove(&day) else {
             return Ok(());
         };
-        let rows = writer.rows();
-        writer.note("tidemark.to", to);
-        let bytes = writer.finish()?;
+        self.bytes -= bytes;
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return Ok(());
+        };
+        let (from, to) = (first.offset, last.offset + 1);
         let partition = self.partition.partition;
+        let footer = [
+            ("tidemark.topic", self.partition.topic.to_string()),
+            ("tidemark.partition", partition.to_string()),
+            ("tidemark.from", from.to_string()),
+            ("tidemark.to", to.to_string()),
+        ];
+        let mut writer = EventsWriter::new(&footer)?;
+        for event in events {
+            writer.push(event)?;
+        }
+        let rows = writer.rows();
+        let bytes = writer.finish()?;
         let file = EventsFile {
             path: events_path(&self.partition, day, (from, to), &self.run),
             topic: self.partition.topic.to_string(),
@@ -169,16 +155,33 @@ mod tests {
         assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
-    /// However many days events are of, few files are open.
+    /// However many days events are of, and in whatever order, each day has one file as long as they all have
+    /// room.
     #[test]
-    fn open_files_are_bounded() {
+    fn events_of_many_days_are_in_few_files() {
         let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
-        for offset in 0..200_i64 {
-            archive.add(offset * DAY, event(offset)).unwrap();
-            assert!(archive.open.len() <= DAYS);
+        for offset in 0..3_000_i64 {
+            archive.add(offset * 37 % 365 * DAY, event(offset)).unwrap();
+            archive.trim().unwrap();
         }
         archive.end_all().unwrap();
-        let rows: u64 = archive.take().iter().map(|(file, _)| file.rows).sum();
-        assert_eq!(rows, 200);
+        let files = archive.take();
+        let rows: u64 = files.iter().map(|(file, _)| file.rows).sum();
+        assert_eq!((files.len(), rows), (365, 3_000));
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
+        for offset in 0..300_i64 {
+            let value = vec![b'x'; 1 << 20].into();
+            let event = Event {
+                value: Some(value),
+                ..event(offset)
+            };
+            archive.add(offset % 7 * DAY, event).unwrap();
+            archive.trim().unwrap();
+            assert!(archive.bytes < ALL);
+        }
     }
 }

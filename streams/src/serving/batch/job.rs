@@ -14,7 +14,7 @@ use super::progress::{Done, Unfinished};
 use super::{BatchConfig, BatchError, BatchOutcome, KafkaLog, Log, cut, leftovers, retention};
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::lambda::{all_announced, announced_cuts};
+use crate::serving::lambda::announcements;
 use crate::serving::snapshot::folder::Lock;
 use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, Source, SourcePartition};
 use crate::serving::view::View;
@@ -104,8 +104,9 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
         };
         let topics: Vec<String> = self.view.topics().map(str::to_owned).collect();
         let bounds = log.bounds(&topics).await?;
-        let announced = all_announced(&self.client, &self.clock, &self.view).await?;
-        Ok(cut::check(cut, &bounds, announced.as_ref())?)
+        let announced = announcements(&self.client, &self.clock, &self.view).await?;
+        let cuts = announced.map(|own| own.cuts);
+        Ok(cut::check(cut, &bounds, cuts.as_ref())?)
     }
 
     /// Makes a snapshot that ends at `cut`, which has to be one that [`Self::check`] lets pass.
@@ -116,15 +117,24 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
     ///
     /// [`BatchError`]; the next run takes up what this one has done.
     pub async fn run(&self, cut: Option<&Coverage>) -> Result<BatchOutcome, BatchError> {
+        let announced = announcements(&self.client, &self.clock, &self.view).await?;
+        let (cuts, origins) = announced.map(|own| (own.newest(), own.origins)).unzip();
+        self.run_at(cut.or(cuts.as_ref()), origins, self.config.from_scratch)
+            .await
+    }
+
+    /// As [`Self::run`]; `origins` is where the speed layer began, if there is one.
+    pub(crate) async fn run_at(
+        &self,
+        cut: Option<&Coverage>,
+        origins: Option<Coverage>,
+        from_scratch: bool,
+    ) -> Result<BatchOutcome, BatchError> {
+        let config = self.config.clone().from_scratch(from_scratch);
         let _lock = match &self.folder {
             Some(folder) => Some(lock(folder)?),
             None => None,
         };
-        let announced = match cut {
-            Some(_) => None,
-            None => announced_cuts(&self.client, &self.clock, &self.view).await?,
-        };
-        let cut = cut.or(announced.as_ref());
         let log = Arc::new(KafkaLog {
             client: Arc::clone(&self.client),
             clock: self.clock.clone(),
@@ -133,10 +143,11 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
         let job = Job {
             view: &self.view,
             snapshots: &self.snapshots,
-            config: &self.config,
+            config: &config,
             name,
             created: self.clock.now().wall,
             seed: self.clock.random(),
+            origins,
             alone: self.folder.is_some() || self.config.alone,
         };
         job.run(&log, cut).await
@@ -163,6 +174,8 @@ pub(crate) struct Job<'a, K, A: Aggregate> {
     pub(crate) created: i64,
     /// Chance for the hashes of keys.
     pub(crate) seed: u64,
+    /// Where the view's speed layer began, if it has one.
+    pub(crate) origins: Option<Coverage>,
     /// No other run is at work: what is left is of runs that have died.
     pub(crate) alone: bool,
 }
@@ -296,10 +309,19 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         let mut name = self.name.clone();
         let (mut done, mut again) = (BTreeMap::new(), false);
         let left = match self.alone {
-            true => leftovers::take(self.snapshots, &self.view.fingerprint(), &planned).await?,
+            true => {
+                let (fingerprint, archive) = (self.view.fingerprint(), self.config.archive);
+                leftovers::take(self.snapshots, &fingerprint, archive, &planned).await?
+            }
             // Whoever has left it may still be at work.
             false => None,
         };
+        if left.is_none()
+            && !self.config.from_scratch
+            && let Some(origins) = &self.origins
+        {
+            planned.check_origins(origins, history.parent.as_ref())?;
+        }
         match left {
             Some((unfinished, parts)) => {
                 tracing::info!(run = %unfinished.run, "a run that was not done is taken up again");
@@ -314,6 +336,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                 let unfinished = Unfinished {
                     run: name.clone(),
                     fingerprint: self.view.fingerprint(),
+                    archive: self.config.archive,
                     plan: planned.clone(),
                 };
                 let json = serde_json::to_vec(&unfinished);

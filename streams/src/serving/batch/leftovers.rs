@@ -16,6 +16,7 @@ pub(super) type Parts = BTreeMap<(String, i32), Done>;
 pub(super) async fn take(
     snapshots: &Snapshots,
     fingerprint: &str,
+    archive: bool,
     planned: &Plan,
 ) -> Result<Option<(Unfinished, Parts)>, BatchError> {
     let files = snapshots.list(FOLDER).await?;
@@ -36,11 +37,17 @@ pub(super) async fn take(
                 && left.fingerprint == fingerprint
                 && left.plan.snapshot == planned.snapshot
                 && left.plan.parent == planned.parent
-                && fits(&left.plan, planned)
+                && left.archive == archive
         });
-        match usable {
+        let usable = match usable {
             Some(left) => {
                 let parts = parts_of(snapshots, &left).await?;
+                fits(&left.plan, planned, &parts).then_some((left, parts))
+            }
+            None => None,
+        };
+        match usable {
+            Some((left, parts)) => {
                 let kept = parts.values().flat_map(|part| &part.events);
                 let kept = kept.map(|file| file.path.clone()).collect();
                 sweep(snapshots, run, &kept).await?;
@@ -137,16 +144,18 @@ async fn forget(snapshots: &Snapshots, run: &str) -> Result<(), BatchError> {
 
 /// Whether a plan that was made before can still be carried out: the topics are the same, and what is still
 /// to be read is still there.
-fn fits(old: &Plan, new: &Plan) -> bool {
+fn fits(old: &Plan, new: &Plan, parts: &Parts) -> bool {
     let old_topics = old.topics.iter().map(|topic| (&topic.topic, &topic.id));
     let new_topics = new.topics.iter().map(|topic| (&topic.topic, &topic.id));
     old_topics.eq(new_topics)
         && old.ranges().all(|(topic, range)| {
+            let part = parts.get(&(topic.to_owned(), range.partition));
+            let position = part.map_or(range.from, |part| part.position);
             let mut now = new.ranges();
             now.any(|(other, now)| {
                 let same = other == topic && now.partition == range.partition;
-                let ordered = (now.from..=now.end).contains(&range.to);
-                same && ordered && now.from == range.from && now.log_start <= range.from
+                let there = now.log_start <= position || position >= range.to;
+                same && there && range.to <= now.end
             })
         })
 }

@@ -183,8 +183,6 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         let ended = work.archive.as_mut().map(Archive::take).unwrap_or_default();
         for (file, bytes) in ended {
             self.snapshots.put(&file.path, bytes).await?;
-            // One that was written before a crash is written again.
-            done.events.retain(|other| other.path != file.path);
             done.events.push(file);
         }
         Ok(())

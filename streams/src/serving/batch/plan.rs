@@ -80,6 +80,22 @@ pub enum PlanError {
         /// Where the log begins.
         log_start: i64,
     },
+    /// The first snapshot would lack what the speed layer has counted.
+    #[error(
+        "{topic}-{partition}: the speed layer has counted records from offset {origin} on, and the log begins \
+         at {log_start} only: a first snapshot would lose those between. Compute it from what there is \
+         (--from-scratch): answers will then say that they begin at {log_start}"
+    )]
+    Unsaved {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where the speed layer began.
+        origin: i64,
+        /// Where the log begins.
+        log_start: i64,
+    },
     /// The topic is not the one that the last snapshot was made of.
     #[error(
         "topic {topic} has been made again since snapshot {snapshot}: its offsets mean other records. \
@@ -111,6 +127,33 @@ pub enum PlanError {
 }
 
 impl Plan {
+    /// Refuses to begin behind where the speed layer began: its state would be dropped for a snapshot that
+    /// has less.
+    pub(crate) fn check_origins(
+        &self,
+        origins: &Coverage,
+        parent: Option<&Manifest>,
+    ) -> Result<(), PlanError> {
+        let saved = |topic: &str, range: &Range| {
+            parent.is_some_and(|parent| parent.partition(topic, range.partition).is_some())
+        };
+        for (topic, range) in self.ranges().filter(|(topic, range)| !saved(topic, range)) {
+            let partition = range.partition;
+            match origins.find(topic, partition) {
+                Some(origin) if range.begin > origin => {
+                    return Err(PlanError::Unsaved {
+                        topic: topic.to_owned(),
+                        partition,
+                        origin,
+                        log_start: range.log_start,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is nothing to be read that the parent has not.
     pub(crate) fn is_empty(&self) -> bool {
         self.parent.is_some() && self.ranges().all(|(_, range)| range.from == range.to)

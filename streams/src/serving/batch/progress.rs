@@ -25,6 +25,8 @@ pub(crate) struct Unfinished {
     /// The run's name.
     pub(crate) run: String,
     pub(crate) fingerprint: String,
+    /// Whether it writes raw events, too.
+    pub(crate) archive: bool,
     pub(crate) plan: Plan,
 }
 

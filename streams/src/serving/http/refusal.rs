@@ -147,6 +147,7 @@ impl From<QueryError> for Refusal {
                 refusal
             }
             QueryError::Behind { missing, waited } => Self::behind(&missing, waited),
+            QueryError::Ended(_) => Self::new(unavailable, "failed", message),
             QueryError::NoWindow(reason) => Self::parameter("window", reason),
             QueryError::Key(_) => Self::new(StatusCode::BAD_REQUEST, "bad_key", message),
             QueryError::State(_) => {

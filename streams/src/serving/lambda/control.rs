@@ -2,7 +2,7 @@
 //!
 //! A compacted topic of one partition, `VIEW-HASH-cuts`, where the hash stands for the view's fingerprint and the
 //! ids of its topics. A record for each source partition: its key is
-//! `TOPIC-PARTITION`, its value `{"topic", "partition", "cuts", "applied"}`. Cuts are announced when they have
+//! `TOPIC-PARTITION`, its value `{"topic", "partition", "cuts", "origin", "applied"}`. Cuts are announced when they have
 //! been saved: a speed layer that crashes still has them afterwards.
 
 use std::collections::BTreeMap;
@@ -31,13 +31,29 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The value of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Cuts {
+struct Cut {
     topic: String,
     partition: i32,
     /// In order; a snapshot may end at each of them.
     cuts: Vec<i64>,
+    /// Where the speed layer began.
+    origin: i64,
     /// How far the partition had been read.
     applied: i64,
+}
+
+/// Where snapshots may end, by partition and in order.
+pub(crate) type AllCuts = BTreeMap<(String, i32), Vec<i64>>;
+
+/// What a speed layer has announced.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Announcements {
+    /// Where snapshots may end.
+    pub(crate) cuts: AllCuts,
+    /// Where it began: what the log has lost since is in its state, and in no snapshot before the first one.
+    pub(crate) origins: Coverage,
+    /// Records of the topic behind this one are new.
+    next: Option<i64>,
 }
 
 /// Writes and reads the control topic.
@@ -46,6 +62,8 @@ pub(super) struct Control {
     clock: Clock,
     topic: String,
     written: Mutex<BTreeMap<Part, Vec<i64>>>,
+    /// What has been read of it.
+    known: tokio::sync::Mutex<Announcements>,
 }
 
 fn topic(application: &str) -> String {
@@ -62,31 +80,24 @@ pub async fn announced_cuts<K: Data, A: Aggregate>(
     clock: &Clock,
     view: &View<K, A>,
 ) -> Result<Option<Coverage>, StreamsError> {
-    let all = all_announced(client, clock, view).await?;
-    Ok(all.map(|all| newest(&all)))
+    let announced = announcements(client, clock, view).await?;
+    Ok(announced.map(|announced| announced.newest()))
 }
 
-/// Where snapshots may end, by partition and in order.
-pub(crate) type AllCuts = BTreeMap<(String, i32), Vec<i64>>;
-
-fn newest(all: &AllCuts) -> Coverage {
-    let mut coverage = Coverage::new();
-    for ((topic, partition), cuts) in all {
-        coverage.set(topic, *partition, cuts.last().copied().unwrap_or(0));
-    }
-    coverage
-}
-
-/// All cuts that a view's speed layer has announced and can still use; `None` if it has no speed layer.
-pub(crate) async fn all_announced<K: Data, A: Aggregate>(
+/// All that it has announced.
+pub(crate) async fn announcements<K: Data, A: Aggregate>(
     client: &Client,
     clock: &Clock,
     view: &View<K, A>,
-) -> Result<Option<AllCuts>, StreamsError> {
+) -> Result<Option<Announcements>, StreamsError> {
     let topic = topic(&application(view, &sources(client, view).await?));
     let there = client.admin().describe_topics([topic.clone()]).await?;
     match there.into_iter().next() {
-        Some((_, Ok(_))) => Ok(Some(read(client, clock, &topic).await?)),
+        Some((_, Ok(_))) => {
+            let mut announced = Announcements::default();
+            announced.read_on(client, clock, &topic).await?;
+            Ok(Some(announced))
+        }
         Some((_, Err(error))) if is_unknown(&error) => Ok(None),
         Some((_, Err(error))) => Err(error.into()),
         None => Ok(None),
@@ -99,27 +110,47 @@ fn is_unknown(error: &ClientError) -> bool {
         || matches!(error, ClientError::Broker { code, .. } if *code == unknown)
 }
 
-async fn read(client: &Client, clock: &Clock, topic: &str) -> Result<AllCuts, StreamsError> {
-    let partition = TopicPartition::new(topic, 0);
-    let mut all = AllCuts::new();
-    read_range(client, clock, &partition, (None, None), &mut |record| {
-        let read = record.value().map(serde_json::from_slice::<Cuts>);
-        match read {
-            Some(Ok(cuts)) => {
-                all.insert((cuts.topic, cuts.partition), cuts.cuts);
-                Ok(())
-            }
-            None => Ok(()),
-            Some(Err(error)) => Err(StreamsError::Decode {
-                topic: topic.to_owned(),
-                partition: 0,
-                offset: record.offset,
-                reason: error.to_string(),
-            }),
+impl Announcements {
+    /// The newest cuts.
+    pub(crate) fn newest(&self) -> Coverage {
+        let mut coverage = Coverage::new();
+        for ((topic, partition), cuts) in &self.cuts {
+            coverage.set(topic, *partition, cuts.last().copied().unwrap_or(0));
         }
-    })
-    .await?;
-    Ok(all)
+        coverage
+    }
+
+    /// Reads what is new in the topic.
+    async fn read_on(
+        &mut self,
+        client: &Client,
+        clock: &Clock,
+        topic: &str,
+    ) -> Result<(), StreamsError> {
+        let partition = TopicPartition::new(topic, 0);
+        let from = self.next;
+        read_range(client, clock, &partition, (from, None), &mut |record| {
+            let read = record.value().map(serde_json::from_slice::<Cut>);
+            match read {
+                Some(Ok(own)) => {
+                    self.origins.set(&own.topic, own.partition, own.origin);
+                    self.cuts.insert((own.topic, own.partition), own.cuts);
+                }
+                None => {}
+                Some(Err(error)) => {
+                    return Err(StreamsError::Decode {
+                        topic: topic.to_owned(),
+                        partition: 0,
+                        offset: record.offset,
+                        reason: error.to_string(),
+                    });
+                }
+            }
+            self.next = Some(record.offset + 1);
+            Ok(())
+        })
+        .await
+    }
 }
 
 impl Control {
@@ -134,7 +165,11 @@ impl Control {
         let new = NewTopic::new(&topic)
             .partitions(1)
             .replication_factor(replication_factor)
-            .config("cleanup.policy", "compact");
+            .config("cleanup.policy", "compact")
+            // Only the newest record of each partition counts, and all of it is read at a start.
+            .config("segment.bytes", "1048576")
+            .config("segment.ms", "600000")
+            .config("min.cleanable.dirty.ratio", "0.01");
         for (_, outcome) in client.admin().create_topics([new], Mode::Apply).await? {
             match outcome {
                 Ok(_)
@@ -150,13 +185,17 @@ impl Control {
             clock,
             topic,
             written: Mutex::default(),
+            known: tokio::sync::Mutex::default(),
         })
     }
 
-    /// The newest cuts.
-    pub(super) async fn cuts(&self) -> Result<Coverage, StreamsError> {
-        let all = read(&self.client, &self.clock, &self.topic).await?;
-        Ok(newest(&all))
+    /// All that has been announced.
+    pub(super) async fn announced(&self) -> Result<Announcements, StreamsError> {
+        let mut known = self.known.lock().await;
+        known
+            .read_on(&self.client, &self.clock, &self.topic)
+            .await?;
+        Ok(known.clone())
     }
 
     /// Announces what has been saved, again and again.
@@ -196,13 +235,14 @@ impl Control {
         announced: &Announced,
     ) -> Result<(), String> {
         let topic = site.view.topics().nth(number).unwrap_or_default();
-        let cuts = Cuts {
+        let cut = Cut {
             topic: topic.to_owned(),
             partition,
             cuts: announced.cuts.clone(),
+            origin: announced.origin,
             applied: announced.applied,
         };
-        let value = serde_json::to_vec(&cuts).map_err(|error| error.to_string())?;
+        let value = serde_json::to_vec(&cut).map_err(|error| error.to_string())?;
         let record = ProducerRecord::to(self.topic.clone())
             .key(Bytes::from(format!("{topic}-{partition}")))
             .value(Bytes::from(value));

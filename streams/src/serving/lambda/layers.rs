@@ -9,9 +9,10 @@ use tidemark_client::consumer::IsolationLevel;
 use super::control::Control;
 use super::refresh::Refresh;
 use super::runs::Runs;
-use super::sources::{SourceTopic, application, sources};
+use super::sources::{self, SourceTopic, application};
 use super::{Ground, Lambda, LambdaConfig, LambdaError};
 use crate::data::Data;
+use crate::error::StreamsError;
 use crate::runtime::{Streams, StreamsConfig};
 use crate::serving::aggregate::Aggregate;
 use crate::serving::batch::{Batch, check_policies};
@@ -26,9 +27,9 @@ pub(super) async fn start<K: Data, A: Aggregate>(
 ) -> Result<Lambda<K, A>, LambdaError> {
     view.check()?;
     let client = config.client.clone().auto_create_topics(false);
-    let client = Arc::new(Client::new(client).map_err(crate::error::StreamsError::from)?);
-    let sources = checked_sources(&client, &view).await?;
-    let application = application(&view, &sources);
+    let client = Arc::new(Client::new(client).map_err(StreamsError::from)?);
+    let topics = checked_sources(&client, &view).await?;
+    let application = application(&view, &topics);
     let ground = ground(client, &application, &config);
     let batch = Batch::local(
         Arc::clone(&view),
@@ -38,7 +39,7 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         config.batch.clone(),
     )?;
     let site = Arc::new(Site::new(Arc::clone(&view), config.hold));
-    site.set_sources(sources);
+    site.set_sources(topics);
     let control = Control::open(
         Arc::clone(&ground.client),
         ground.clock.clone(),
@@ -59,7 +60,12 @@ pub(super) async fn start<K: Data, A: Aggregate>(
     };
     let topology = topology(&site, rule)?;
     let streams = Streams::start(&topology, ground.streams).await?;
-    let runs = Arc::new(Runs::new(batch, Arc::clone(&control), Arc::clone(&refresh)));
+    let runs = Arc::new(Runs::new(
+        batch,
+        Arc::clone(&control),
+        Arc::clone(&refresh),
+        config.batch.from_scratch,
+    ));
     let mut tasks = Vec::new();
     tasks.push(tokio::spawn({
         let (site, control) = (Arc::clone(&site), Arc::clone(&control));
@@ -67,11 +73,28 @@ pub(super) async fn start<K: Data, A: Aggregate>(
     }));
     tasks.push(tokio::spawn({
         let (refresh, clock) = (Arc::clone(&refresh), ground.clock.clone());
-        let poll = config.poll;
+        let (poll, site, client) = (config.poll, Arc::clone(&site), Arc::clone(&ground.client));
         async move {
             loop {
                 clock.sleep(poll).await;
+                // While the cluster cannot be asked nothing is read either.
+                if let Ok(now) = sources::sources(&client, &site.view).await
+                    && let Some(topic) = site.other_topic(&now)
+                {
+                    let topic = topic.to_owned();
+                    site.end(StreamsError::SourceMadeAgain { topic }.to_string());
+                }
                 refresh.once().await;
+            }
+        }
+    }));
+    tasks.push(tokio::spawn({
+        let (site, mut failure) = (Arc::clone(&site), streams.watch_failure());
+        async move {
+            while failure.changed().await.is_ok() {
+                if let Some(error) = failure.borrow_and_update().clone() {
+                    site.end(error.to_string());
+                }
             }
         }
     }));
@@ -114,7 +137,7 @@ async fn checked_sources<K: Data, A: Aggregate>(
     client: &Client,
     view: &View<K, A>,
 ) -> Result<Vec<SourceTopic>, LambdaError> {
-    let found = sources(client, view).await?;
+    let found = sources::sources(client, view).await?;
     let topics: Vec<String> = view.topics().map(str::to_owned).collect();
     check_policies(client, &topics).await?;
     Ok(found)

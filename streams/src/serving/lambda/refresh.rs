@@ -21,6 +21,8 @@ pub(super) struct Refresh<K, A: Aggregate> {
     state: tokio::sync::Mutex<Looked>,
     /// What keeps the newest snapshot from being used, if something does.
     trouble: Mutex<Option<String>>,
+    /// Why it is not known which snapshots there are, as long as it is not.
+    unread: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -39,12 +41,14 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
             clock,
             state: tokio::sync::Mutex::default(),
             trouble: Mutex::default(),
+            unread: Mutex::default(),
         }
     }
 
     /// What keeps the newest snapshot from being used.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+        let unread = self.unread.lock().clone();
+        unread.or_else(|| self.trouble.lock().clone())
     }
 
     /// Reads with the newest snapshot that can be read with, if it is newer than what is used. A snapshot is
@@ -52,8 +56,8 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
     pub(super) async fn once(&self) {
         let mut looked = self.state.lock().await;
         match self.look(&mut looked).await {
-            Ok(()) => {}
-            Err(error) => self.tell(&error.to_string()),
+            Ok(()) => *self.unread.lock() = None,
+            Err(error) => *self.unread.lock() = Some(error.to_string()),
         }
         self.site.sweep();
     }
@@ -74,12 +78,15 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         let current = self.site.current().map(|loaded| loaded.manifest.snapshot);
         let newer = |number: &u64| *number > looked.newest && Some(*number) > current;
         let candidates = numbers.iter().copied().filter(newer).rev();
-        let candidates: Vec<u64> = candidates.take(LOOKED_AT).collect();
+        let candidates: Vec<u64> = candidates.take(LOOKED_THROUGH).collect();
         let Some(newest) = candidates.first().copied() else {
             return Ok(());
         };
-        let (mut trouble, mut passing) = (None, false);
+        let (mut trouble, mut passing, mut tried) = (None, false, 0);
         for number in candidates {
+            if tried >= LOOKED_AT {
+                break;
+            }
             match self.take(number, numbers).await {
                 Ok(()) => {
                     *self.trouble.lock() = None;
@@ -87,6 +94,7 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
                 }
                 Err(error) => {
                     passing |= error.passes;
+                    tried += usize::from(!error.others);
                     let why = error.why;
                     trouble.get_or_insert_with(|| format!("snapshot {number} is not used: {why}"));
                 }
@@ -105,37 +113,60 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         let manifest = self.snapshots.manifest(number).await?;
         // Another view's snapshots need not be read.
         let fits = self.site.check(&manifest);
-        fits.map_err(|error| NotUsed::for_good(error.to_string()))?;
+        fits.map_err(|error| NotUsed {
+            others: true,
+            ..NotUsed::for_good(error.to_string())
+        })?;
         let floor = self.floor(number, numbers).await;
         let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await?;
         let wall = self.clock.now().wall;
-        let switched = self.site.switch(loaded, floor, wall);
-        switched.map_err(|error| NotUsed::for_good(error.to_string()))?;
-        Ok(())
+        let site = Arc::clone(&self.site);
+        // It may have to wait for a task.
+        let switched = tokio::task::spawn_blocking(move || site.switch(loaded, floor, wall)).await;
+        match switched {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(NotUsed::for_good(error.to_string())),
+            Err(error) => Err(NotUsed::for_good(format!(
+                "switching to it has failed: {error}"
+            ))),
+        }
     }
 
-    /// Where the snapshot in front of it ends.
+    /// Where the snapshot in front of it ends that can be gone back to.
     async fn floor(&self, number: u64, numbers: &[u64]) -> Option<Coverage> {
-        let before = numbers.iter().rev().find(|before| **before < number)?;
-        let manifest = self.snapshots.manifest(*before).await.ok()?;
-        let same = self.site.check(&manifest).is_ok();
-        same.then(|| manifest.coverage())
+        let before = numbers.iter().rev().filter(|before| **before < number);
+        for before in before.take(LOOKED_THROUGH) {
+            if let Ok(manifest) = self.snapshots.manifest(*before).await
+                && self.site.check(&manifest).is_ok()
+            {
+                return Some(manifest.coverage());
+            }
+        }
+        None
     }
 }
 
-/// So many snapshots are tried at a time, the newest first.
+/// So many snapshots are tried at a time, the newest first, ...
 const LOOKED_AT: usize = 16;
+/// ... among so many: others are of other versions of the view, which make their own.
+const LOOKED_THROUGH: usize = 1_024;
 
 /// Why a snapshot is not read with.
 struct NotUsed {
     why: String,
     /// Whether it may be otherwise the next time.
     passes: bool,
+    /// It is another view's.
+    others: bool,
 }
 
 impl NotUsed {
     fn for_good(why: String) -> Self {
-        Self { why, passes: false }
+        Self {
+            why,
+            passes: false,
+            others: false,
+        }
     }
 }
 
@@ -143,6 +174,7 @@ impl From<SnapshotError> for NotUsed {
     fn from(error: SnapshotError) -> Self {
         Self {
             passes: matches!(error, SnapshotError::Store { .. }),
+            others: false,
             why: error.to_string(),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidemark_client::Clock;
+use tokio::task::JoinSet;
 
 use super::LambdaError;
 use super::control::Control;
@@ -19,6 +20,7 @@ pub(super) struct Runs<K, A: Aggregate> {
     pub(super) control: Arc<Control>,
     pub(super) refresh: Arc<Refresh<K, A>>,
     turn: tokio::sync::Mutex<()>,
+    from_scratch: bool,
     /// Why the last one has failed, if it has.
     trouble: Mutex<Option<String>>,
 }
@@ -28,12 +30,14 @@ impl<K: Data, A: Aggregate> Runs<K, A> {
         batch: Batch<K, A>,
         control: Arc<Control>,
         refresh: Arc<Refresh<K, A>>,
+        from_scratch: bool,
     ) -> Self {
         Self {
             batch,
             control,
             refresh,
             turn: tokio::sync::Mutex::default(),
+            from_scratch,
             trouble: Mutex::default(),
         }
     }
@@ -45,8 +49,13 @@ impl<K: Data, A: Aggregate> Runs<K, A> {
 
     /// One run at the newest cuts.
     pub(super) async fn once(&self) -> Result<BatchOutcome, LambdaError> {
+        self.run(self.from_scratch).await
+    }
+
+    /// The same, from the beginning of the log or from the last snapshot.
+    pub(super) async fn run(&self, from_scratch: bool) -> Result<BatchOutcome, LambdaError> {
         let _turn = self.turn.lock().await;
-        let outcome = self.run().await;
+        let outcome = self.run_in_turn(from_scratch).await;
         *self.trouble.lock() = match &outcome {
             Ok(_) => None,
             // Another instance makes it.
@@ -59,9 +68,11 @@ impl<K: Data, A: Aggregate> Runs<K, A> {
         outcome
     }
 
-    async fn run(&self) -> Result<BatchOutcome, LambdaError> {
-        let cut = self.control.cuts().await?;
-        Ok(self.batch.run(Some(&cut)).await?)
+    async fn run_in_turn(&self, from_scratch: bool) -> Result<BatchOutcome, LambdaError> {
+        let announced = self.control.announced().await?;
+        let (cuts, origins) = (announced.newest(), announced.origins);
+        let run = self.batch.run_at(Some(&cuts), Some(origins), from_scratch);
+        Ok(run.await?)
     }
 
     /// Makes one so often, for ever.
@@ -70,13 +81,14 @@ impl<K: Data, A: Aggregate> Runs<K, A> {
             clock.sleep(interval).await;
             let own = Arc::clone(&self);
             // A panic of the view's own code ends one run, not all of them.
-            let run = tokio::spawn(async move { own.once().await }).await;
-            match run {
-                Ok(Ok(_)) => {}
-                Ok(Err(LambdaError::Batch(BatchError::Locked { folder }))) => {
+            let mut run = JoinSet::new();
+            run.spawn(async move { own.once().await });
+            match run.join_next().await.transpose() {
+                Ok(None | Some(Ok(_))) => {}
+                Ok(Some(Err(LambdaError::Batch(BatchError::Locked { folder })))) => {
                     tracing::debug!(folder, "a batch run is at work already");
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "a batch run has failed"),
+                Ok(Some(Err(error))) => tracing::warn!(%error, "a batch run has failed"),
                 Err(error) => {
                     tracing::error!(%error, "a batch run has panicked");
                     *self.trouble.lock() =

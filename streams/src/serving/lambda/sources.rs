@@ -39,7 +39,8 @@ pub(super) async fn sources<K: Data, A: Aggregate>(
 }
 
 /// The id of the application that is a view's speed layer. Another definition has another one, and so have
-/// topics that have been made again: each has state of its own.
+/// topics that have been made again, or given more partitions: each has state of its own, which begins with
+/// what the log has, and leaves out what the newest snapshot has already.
 pub(super) fn application<K: Data, A: Aggregate>(
     view: &View<K, A>,
     sources: &[SourceTopic],
@@ -48,6 +49,7 @@ pub(super) fn application<K: Data, A: Aggregate>(
     hash.update(view.fingerprint().as_bytes());
     for source in sources {
         hash.update(source.id.as_bytes());
+        hash.update(&source.partitions.to_be_bytes());
     }
     format!("{}-{:08x}", view.name(), hash.finalize())
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tidemark_broker::config::BrokerConfig;
 use tidemark_broker::environment::Environment;
 use tidemark_broker::{Broker, Handle};
-use tidemark_client::admin::{Mode, NewTopic};
+use tidemark_client::admin::{Mode, NewPartitions, NewTopic};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_client::{Client, ClientConfig};
 
@@ -161,7 +161,7 @@ async fn every_record_is_in_the_answer_once() {
         &dir.path().join("snapshots"),
         BatchConfig::new().from_scratch(true),
     );
-    let cut = lambda.runs.control.cuts().await.unwrap();
+    let cut = lambda.runs.control.announced().await.unwrap().newest();
     let outcome = scratch.unwrap().run(Some(&cut)).await.unwrap();
     let BatchOutcome::Published(scratch) = outcome else {
         panic!("{outcome:?}");
@@ -331,6 +331,102 @@ async fn a_topic_that_is_made_again_is_another_one() {
     assert!(second.snapshot > first);
     assert_eq!(check(&lambda, &end).await, Some(second.snapshot));
     assert!(files("events/topic=events/") > before);
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_made_again_while_it_is_read_ends_the_view() {
+    let (broker, client, address) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    let end = write(&client, 30).await;
+    let config = config(&address, dir.path()).poll(Duration::from_millis(100));
+    let lambda = Lambda::start(view(), config).await.unwrap();
+    lambda.covers(&end).await.unwrap();
+    let deleted = client.admin().delete_topics(["events"]).await.unwrap();
+    deleted.all().unwrap();
+    make_topic(&client).await;
+    // More than there was: its offsets seem to go on.
+    write(&client, 90).await;
+    let user = "user0".to_owned();
+    let error = loop {
+        match lambda.get(&user) {
+            Err(QueryError::Ended(error)) => break error,
+            Ok(answer) => assert!(end.includes(&answer.coverage), "{answer:?}"),
+            Err(error) => assert!(error.may_pass(), "{error}"),
+        }
+        lambda.clock.sleep(Duration::from_millis(20)).await;
+    };
+    assert!(
+        error.contains("made again") || error.contains("does not exist"),
+        "{error}"
+    );
+    let _ = lambda.close(Duration::from_secs(60)).await;
+    broker.shutdown().await.unwrap();
+}
+
+/// The speed layer begins anew, and leaves out what the snapshot has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_may_be_given_more_partitions() {
+    let (broker, client, address) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    let end = write(&client, 60).await;
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    let first = covered(&lambda, &end).await;
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    let five = [("events", NewPartitions::increase_to(5))];
+    let grown = client.admin().create_partitions(five, Mode::Apply).await;
+    grown.unwrap().all().unwrap();
+    let record = ProducerRecord::to("events")
+        .key(Bytes::from_static(b"user1"))
+        .value(Bytes::from_static(b"{}"))
+        .partition(4);
+    let producer = client.producer(ProducerConfig::new()).unwrap();
+    producer.send(&record).await.unwrap().await.unwrap();
+    let mut end = write(&client, 60).await;
+    end.set("events", 4, 1);
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    assert_eq!(check(&lambda, &end).await, Some(first));
+    let second = covered(&lambda, &end).await;
+    assert!(second > first);
+    assert_eq!(check(&lambda, &end).await, Some(second));
+    lambda.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
+/// What only the speed layer has must not be lost to a first snapshot that begins later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_snapshot_has_what_the_speed_layer_has() {
+    let (broker, client, address) = started().await;
+    let dir = tempfile::tempdir().unwrap();
+    let end = write(&client, 60).await;
+    let lambda = Lambda::start(view(), config(&address, dir.path()))
+        .await
+        .unwrap();
+    lambda.covers(&end).await.unwrap();
+    while lambda.runs.control.announced().await.unwrap().origins.len() < 3 {
+        lambda.clock.sleep(Duration::from_millis(20)).await;
+    }
+    let before = tidemark_client::admin::RecordsBefore::Offset(5);
+    let partition = tidemark_client::TopicPartition::new("events", 0);
+    let deleted = client.admin().delete_records([(partition, before)]).await;
+    deleted.unwrap().all().unwrap();
+    let error = lambda.run_batch().await.unwrap_err().to_string();
+    assert!(
+        error.contains("a first snapshot would lose those between"),
+        "{error}"
+    );
+    assert_eq!(check(&lambda, &end).await, None);
+    // Unless that is asked for.
+    while lambda.snapshot().is_none() {
+        lambda.run_batch_from_scratch().await.unwrap();
+    }
+    let answer = lambda.get(&"user0".to_owned()).unwrap();
+    assert_eq!(answer.begin.get("events", 0), 5);
     lambda.close(Duration::from_secs(60)).await.unwrap();
     broker.shutdown().await.unwrap();
 }

@@ -194,6 +194,9 @@ pub enum QueryError {
     /// The key has no bytes, or the view has windows and none is named, or the other way round.
     #[error("the key: {0}")]
     Key(DataError),
+    /// Nothing is kept any more.
+    #[error("the view has ended: {0}")]
+    Ended(String),
     /// No window starts where one is asked for.
     #[error("{0}")]
     NoWindow(String),
@@ -297,6 +300,9 @@ impl<K: Data, A: Aggregate> Site<K, A> {
 
     /// The snapshot that is to be read with.
     pub(crate) fn pinned(&self, ask: &Ask) -> Result<Option<Arc<Loaded>>, QueryError> {
+        if let Some(why) = self.ended() {
+            return Err(QueryError::Ended(why.to_owned()));
+        }
         let Some(asked) = ask.snapshot else {
             return Ok(self.current());
         };
@@ -356,7 +362,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         loaded: Option<&Loaded>,
         segments: &'a Segments<Kept<A::State>>,
     ) -> Result<Seen<'a, Kept<A::State>>, QueryError> {
-        let own = loaded.and_then(|loaded| loaded.manifest.partition(topic, part.1));
+        let own = loaded.and_then(|loaded| loaded.source(part));
         if own.is_none() && segments.begin() > segments.origin() {
             return Err(QueryError::Unread {
                 partition: TopicPartition::new(topic, part.1),

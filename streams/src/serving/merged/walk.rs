@@ -64,6 +64,10 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         most: usize,
         ask: &Ask,
     ) -> Result<Walk<'a, K, A>, QueryError> {
+        if ask.at_least.is_some() && !keys.none {
+            // Nothing is copied for what is refused.
+            self.walk(&Keys::none(), 1, ask)?;
+        }
         let loaded = self.pinned(ask)?;
         let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.snapshot);
         let mut about = Merged::empty(snapshot);

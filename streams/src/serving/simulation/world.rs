@@ -120,6 +120,8 @@ struct Durable {
     position: i64,
     /// The cuts that have been announced.
     cuts: Vec<i64>,
+    /// Where the speed layer began, once that has been announced.
+    origin: Option<i64>,
 }
 
 /// A partition's task.
@@ -140,6 +142,8 @@ pub(super) struct World {
     store: Arc<Mortal>,
     snapshots: Snapshots,
     runs: u64,
+    /// Where coverage of each partition may begin: where its first task did, or a run that was to begin anew.
+    begins: Vec<BTreeSet<i64>>,
     seen: Seen,
     /// What has been done, for whoever reads a failure.
     story: Vec<String>,
@@ -171,6 +175,7 @@ impl World {
             store,
             snapshots: snapshots.unwrap(),
             runs: 0,
+            begins: vec![BTreeSet::new(); partitions],
             seen: Seen::default(),
             story: Vec::new(),
         };
@@ -183,7 +188,7 @@ impl World {
     }
 
     /// A task as it is after a start, on that node.
-    fn restored(&self, partition: usize, node: usize) -> Task {
+    fn restored(&mut self, partition: usize, node: usize) -> Task {
         let durable = &self.durable[partition];
         let mut segments = Segments::new(0, self.seed, 0);
         for (key, value) in &durable.told {
@@ -195,6 +200,7 @@ impl World {
         let start = self.log.start(partition as i32);
         if durable.told.is_empty() {
             segments.begin_at(start, 0);
+            self.begins[partition].insert(start);
         }
         assert!(durable.position >= start || durable.told.is_empty());
         Task {
@@ -339,6 +345,7 @@ impl World {
             .unwrap();
         durable.position = task.position;
         durable.cuts = segments.cuts();
+        durable.origin = Some(segments.origin());
     }
 
     /// A node is gone with all that it had not saved; another one takes its tasks, or it comes back.
@@ -393,7 +400,7 @@ impl World {
         match result {
             Ok(BatchOutcome::Published(_)) => self.seen.published += 1,
             Ok(BatchOutcome::NothingNew { .. }) => {}
-            Err(BatchError::Plan(PlanError::Hole { .. })) => {
+            Err(BatchError::Plan(PlanError::Hole { .. } | PlanError::Unsaved { .. })) => {
                 assert!(!scratch);
                 self.seen.holes += 1;
             }
@@ -407,7 +414,7 @@ impl World {
             let before = self.store.unfinished().await;
             match self.batch_of(cut.as_ref(), scratch).await {
                 Ok(_) => self.seen.resumed += u64::from(before),
-                Err(BatchError::Plan(PlanError::Hole { .. })) => {}
+                Err(BatchError::Plan(PlanError::Hole { .. } | PlanError::Unsaved { .. })) => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -433,6 +440,12 @@ impl World {
             .checkpoint(1 + self.chance.below(20))
             .keep(2)
             .from_scratch(from_scratch);
+        let mut origins = Coverage::new();
+        for (partition, durable) in (0..).zip(&self.durable) {
+            if let Some(origin) = durable.origin {
+                origins.set(TOPIC, partition, origin);
+            }
+        }
         let job = Job {
             view: &self.view,
             snapshots: &self.snapshots,
@@ -440,8 +453,16 @@ impl World {
             name: format!("{:08x}", self.runs),
             created: self.runs as i64,
             seed: self.seed,
+            origins: Some(origins),
             alone: true,
         };
+        // A run that dies may be taken up by another one, and begins where it was to begin.
+        for (partition, begins) in (0..).zip(&mut self.begins) {
+            let origins = job.origins.as_ref();
+            if from_scratch || origins.is_some_and(|all| all.find(TOPIC, partition).is_none()) {
+                begins.insert(self.log.start(partition));
+            }
+        }
         job.run(&self.log, cut).await
     }
 
@@ -543,9 +564,7 @@ impl World {
             .iter()
             .any(|((_, partition), live)| {
                 let applied = live.segments.read().applied();
-                loaded
-                    .end(TOPIC, *partition)
-                    .is_some_and(|end| end > applied)
+                loaded.end((0, *partition)).is_some_and(|end| end > applied)
             });
         match self.nodes[node].switch(loaded, floor, 0) {
             Ok(_) => {
@@ -644,6 +663,10 @@ impl World {
                 merged.coverage.get(TOPIC, partition),
             );
             assert!(begin <= to && to <= self.log.stable(partition));
+            assert!(
+                self.begins[partition as usize].contains(&begin),
+                "{self} {begin}"
+            );
             for (offset, own) in self.log.records(partition, begin, to) {
                 if own == key {
                     expected.insert((0, partition, offset), 1);
@@ -684,7 +707,10 @@ impl World {
         self.store.live(None);
         if let Err(error) = self.batch_of(Some(&cut), false).await {
             assert!(
-                matches!(error, BatchError::Plan(PlanError::Hole { .. })),
+                matches!(
+                    error,
+                    BatchError::Plan(PlanError::Hole { .. } | PlanError::Unsaved { .. })
+                ),
                 "{error}"
             );
             self.batch_of(Some(&cut), true).await.unwrap();

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 use tidemark_client::TopicPartition;
 
@@ -52,6 +51,17 @@ pub(crate) struct Event {
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Vec<(Bytes, Option<Bytes>)>,
+}
+
+impl Event {
+    /// About how many bytes it takes while it waits.
+    pub(crate) fn bytes(&self) -> usize {
+        let len = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let headers = self.headers.iter();
+        let headers = headers
+            .map(|(key, value)| size_of::<(Bytes, Option<Bytes>)>() + key.len() + len(value));
+        size_of::<Self>() + len(&self.key) + len(&self.value) + headers.sum::<usize>()
+    }
 }
 
 /// Writes a file of events to memory: what it is to be called is known when it is done.
@@ -152,17 +162,6 @@ impl EventsWriter {
     /// How many events it has.
     pub(crate) fn rows(&self) -> u64 {
         self.rows
-    }
-
-    /// Adds to what the footer says.
-    pub(crate) fn note(&mut self, key: &str, value: i64) {
-        let note = KeyValue::new(key.to_owned(), value.to_string());
-        self.writer.append_key_value_metadata(note);
-    }
-
-    /// About how many bytes of it lie in memory.
-    pub(crate) fn size(&self) -> usize {
-        self.writer.bytes_written() + self.waiting_bytes()
     }
 
     /// Ends the file and gives it.

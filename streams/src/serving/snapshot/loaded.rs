@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Manifest, SnapshotError, Snapshots, States};
+use super::{Manifest, SnapshotError, Snapshots, SourcePartition, States};
 use crate::data::{Data, DataError};
 use crate::serving::aggregate::Aggregate;
 use crate::serving::kept;
@@ -15,6 +15,7 @@ pub(crate) type Part = (usize, i32);
 pub(crate) struct Loaded {
     pub(crate) manifest: Manifest,
     parts: BTreeMap<Part, States>,
+    sources: BTreeMap<Part, SourcePartition>,
 }
 
 impl Loaded {
@@ -24,8 +25,12 @@ impl Loaded {
         snapshots: &Snapshots,
         manifest: Manifest,
     ) -> Result<Self, SnapshotError> {
-        let mut parts = BTreeMap::new();
+        let (mut parts, mut sources) = (BTreeMap::new(), BTreeMap::new());
         for (number, topic) in view.topics().enumerate() {
+            let of = manifest.sources.iter().filter(|of| of.topic == topic);
+            for own in of.flat_map(|of| &of.partitions) {
+                sources.insert((number, own.partition), own.clone());
+            }
             let files = manifest.states.iter().filter(|file| file.topic == topic);
             for file in files {
                 let part = (number, file.partition);
@@ -33,13 +38,22 @@ impl Loaded {
                 parts.insert(part, snapshots.states(file, before).await?);
             }
         }
-        Ok(Self { manifest, parts })
+        Ok(Self {
+            manifest,
+            parts,
+            sources,
+        })
     }
 
     /// Where its coverage of a partition ends; `None` if it has nothing of it, because there was no such
     /// partition.
-    pub(crate) fn end(&self, topic: &str, partition: i32) -> Option<i64> {
-        Some(self.manifest.partition(topic, partition)?.to)
+    pub(crate) fn end(&self, part: Part) -> Option<i64> {
+        Some(self.source(part)?.to)
+    }
+
+    /// What it has of a partition.
+    pub(crate) fn source(&self, part: Part) -> Option<&SourcePartition> {
+        self.sources.get(&part)
     }
 
     /// The states of a partition; `None` if there are none.

@@ -232,7 +232,21 @@ impl Snapshots {
     /// Publishes a snapshot, whose files are all written. Of several that have one number the first is it.
     pub(crate) async fn publish(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
         let name = format!("manifests/{}", Manifest::file_name(manifest.snapshot));
-        let payload = PutPayload::from(manifest.to_json());
+        let json = manifest.to_json();
+        if json.len() as u64 > MOST_MANIFEST {
+            // It could not be read any more.
+            return Err(SnapshotError::Store {
+                path: self.path(&name).to_string(),
+                reason: format!(
+                    "it names {} files of raw events and has {} bytes, more than the {MOST_MANIFEST} that a \
+                     manifest may have: the events are of too many days. Turn raw events off \
+                     (BatchConfig::archive), or correct their times",
+                    manifest.events.len(),
+                    json.len()
+                ),
+            });
+        }
+        let payload = PutPayload::from(json);
         let options = PutMode::Create.into();
         match self
             .store

@@ -10,7 +10,7 @@ use crate::operator::{Context, Operator};
 use crate::record::chunk::{AnyChunk, typed};
 use crate::serving::aggregate::Aggregate;
 use crate::serving::kept::Kept;
-use crate::serving::merged::{Live, Site};
+use crate::serving::merged::{Announced, Live, Site};
 use crate::serving::snapshot::Part;
 use crate::serving::view::{Raw, Scratch};
 use crate::state::StoreId;
@@ -109,11 +109,15 @@ impl<K: Data, A: Aggregate> Operator for Segmenter<K, A> {
     fn committed(&mut self, cx: &mut Context<'_>) {
         let store = cx.stores.get::<SegmentStore<A::State>>(self.store);
         let live = &store.live;
-        let (cuts, applied) = {
+        let saved = {
             let segments = live.segments.read();
-            (segments.cuts(), segments.applied())
+            Announced {
+                cuts: segments.cuts(),
+                origin: segments.origin(),
+                applied: segments.applied(),
+            }
         };
-        self.site.announce(self.part, cuts, applied);
+        self.site.announce(self.part, saved);
     }
 
     fn wall_clock(&mut self, now: i64, cx: &mut Context<'_>) {

@@ -236,7 +236,6 @@ impl<S> Segments<S> {
         if offset < self.applied {
             return false;
         }
-        self.applied = offset.saturating_add(1);
         self.changed = true;
         let segment = self
             .list
@@ -248,6 +247,8 @@ impl<S> Segments<S> {
             segment,
             hasher: &self.hasher,
         });
+        // Not before it is in: the view's own code may panic.
+        self.applied = offset.saturating_add(1);
         true
     }
 
@@ -272,6 +273,12 @@ impl<S> Segments<S> {
 
     /// Makes a cut if the rule says so; whether it did.
     pub(crate) fn cut_if_due(&mut self, rule: &CutRule, wall: i64) -> bool {
+        // A clock that was ahead and has been put right.
+        for segment in &mut self.list {
+            if segment.since > wall {
+                (segment.since, segment.changed) = (wall, true);
+            }
+        }
         let (open, oldest) = (self.open(), self.list.front());
         let span = Span {
             millis: wall.saturating_sub(open.since),
@@ -325,6 +332,12 @@ impl<S> Segments<S> {
             other => return Err(other),
         }
         Ok(())
+    }
+
+    /// Whether there are segments that end at `offset` or in front of it.
+    pub(crate) fn has_below(&self, offset: i64) -> bool {
+        let first = self.list.front();
+        first.is_some_and(|first| first.to.is_some_and(|to| to <= offset))
     }
 
     /// Takes out the segments that end at `offset` or in front of it. They are given back, so that they can

@@ -69,6 +69,11 @@ impl<S: State> Store for SegmentStore<S> {
         self.live.segments.write().restore(entry)
     }
 
+    /// A switch to a snapshot changes segments, too.
+    fn is_told(&self) -> bool {
+        self.live.segments.read().is_told()
+    }
+
     fn time(&self) -> StoreTime {
         self.time
     }

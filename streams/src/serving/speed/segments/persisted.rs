@@ -50,6 +50,13 @@ impl<S: Data> Segments<S> {
         Ok(())
     }
 
+    /// Whether all changes have been told.
+    pub(crate) fn is_told(&self) -> bool {
+        let mut list = self.list.iter();
+        let own = list.all(|one| !one.changed && !one.states.table().has_changed());
+        own && !self.changed
+    }
+
     /// Tells everything.
     pub(crate) fn entries(&self, tell: &mut dyn FnMut(Entry<'_>)) -> Result<(), DataError> {
         self.tell_bounds(&mut |entry| {
@@ -169,6 +176,13 @@ impl<S: Data> Segments<S> {
         self.told_begin = begin;
         let gone = self.list.partition_point(|segment| segment.from < begin);
         self.list.drain(..gone);
+        let last = self.list.len().saturating_sub(1);
+        for segment in self.list.range_mut(..last).filter(|one| one.to.is_none()) {
+            // Where it ends was never told, so it cannot be said what is in it.
+            tracing::warn!(from = segment.from, "a segment without an end is left out");
+            *segment = Segment::new(segment.from, segment.since);
+            segment.to = Some(segment.from);
+        }
         if self.list.back().is_none_or(|last| last.to.is_some()) {
             self.list.push_back(Segment::new(self.applied, 0));
         }
