@@ -2,12 +2,13 @@
 # shellcheck shell=bash
 #
 # start_broker DIR [key=value]... sets `bootstrap`, `broker_pid` and `broker_output`; stop_broker ends
-# that process and judges its end.
+# that process and judges its end. It listens at `broker_port`, or at a free port if that is empty.
 # TIDEMARK_BIN names a built binary; without it the release binary is built first.
 # With BROKER=kafka a real Apache Kafka from the prepared jars takes the broker's place, which tells
 # a fault of a script from a fault of the broker.
 
 broker_pid=""
+broker_port=""
 broker_output=""
 bootstrap=""
 
@@ -16,7 +17,7 @@ start_broker() {
     shift
     mkdir -p "$directory"
     broker_output="$directory/broker.out"
-    port="$(free_port)"
+    port="${broker_port:-$(free_port)}"
     bootstrap="127.0.0.1:$port"
     if [[ "${BROKER:-tidemark}" == kafka ]]; then
         local settings=()

@@ -58,6 +58,9 @@ struct Options {
     /// Keeps the totals by windows of that size, too, as the view `user_windows`.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     windows: Option<Duration>,
+    /// When this process is killed, another one answers after that time.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    session_timeout: Duration,
     /// Where the speed layer keeps files of its state.
     #[arg(long, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
@@ -102,7 +105,8 @@ async fn run(options: Options) -> Result<(), Failure> {
     let folder = folder.ok_or("there is no folder for snapshots")?;
     let mut config = LambdaConfig::new(cluster.bootstrap(), folder)
         .batch_every(options.batch_every)
-        .cut_every(options.cut_every);
+        .cut_every(options.cut_every)
+        .session_timeout(options.session_timeout);
     if let Some(dir) = &options.state_dir {
         config = config.state_dir(dir);
     }
@@ -116,6 +120,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let totals = Lambda::start(user_totals(&options.input), config).await?;
     let others = windows.as_ref().map(Lambda::served);
     let server = totals.serve_with(&options.listen, others).await?;
+    say(&format!("page: http://{}/", server.address()));
     say(&format!("views: http://{}/views", server.address()));
     say("running; Ctrl-C ends it");
     let windows_failed = async {

@@ -96,8 +96,8 @@ class Events {
   #producer = client().producer({ createPartitioner: Partitioners.DefaultPartitioner })
   #admin = client().admin()
 
-  async open(partitions) {
-    this.topic = name('user-events')
+  async open(partitions, topic = name('user-events')) {
+    this.topic = topic
     this.ends = Array.from({ length: partitions }, () => 0)
     await Promise.all([this.#producer.connect(), this.#admin.connect()])
     const configEntries = [{ name: 'retention.ms', value: '-1' }]
@@ -162,7 +162,6 @@ class Watched {
   }
 
   async picture(file) {
-    fs.mkdirSync(pictures, { recursive: true })
     await this.page.screenshot({ path: path.join(pictures, `${file}.png`), fullPage: true })
   }
 

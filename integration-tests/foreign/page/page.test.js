@@ -258,6 +258,59 @@ describe('a view by window', () => {
   })
 })
 
+describe('the modules of the page', () => {
+  // In the browser, as they are served.
+  const within = async (work, argument) => {
+    const own = await open()
+    return own.page.evaluate(work, argument)
+  }
+
+  test('JSON is read and written without a digit lost', async () => {
+    const texts = [
+      '{"a":[1,-0,0.10,1e400,1E-7,123456789012345678901234567890.000],"b":{"":null,"__proto__":true,"2":"x","1":false}}',
+      '"\\u00e9\\ud83d\\ude00\\n\\"\\\\ "', '[]', '{}', '[[[{"a":{}}]]]', '0', 'null', `[${Array(5000).fill('1.50').join(',')}]`,
+    ]
+    const written = await within(async (texts) => {
+      const { parse, write } = await import('/page/json.js')
+      return texts.map((text) => write(parse(` ${text}\n`)))
+    }, texts)
+    for (const [at, text] of texts.entries()) {
+      assert.equal(written[at], text.startsWith('"') ? JSON.stringify(JSON.parse(text)) : text)
+    }
+  })
+
+  test('what is no JSON is refused', async () => {
+    const texts = ['', ' ', '{', '[1,]', '{"a"}', '{"a":1,}', '{a:1}', '01', '1.', '.5', '+1', '-', '1e', 'nul', '"a', '"\n"', '"\\x"',
+      '[1 2]', '1 2', "'a'", 'NaN', `${'['.repeat(200)}${']'.repeat(200)}`]
+    const taken = await within(async (texts) => {
+      const { parse } = await import('/page/json.js')
+      return texts.filter((text) => {
+        try {
+          parse(text)
+          return true
+        } catch (error) {
+          if (!(error instanceof SyntaxError)) throw error
+          return false
+        }
+      })
+    }, texts)
+    assert.deepEqual(taken, [])
+  })
+
+  test('parts add up digit by digit, or do not', async () => {
+    const sums = [
+      ['1', '2', '3', true], ['0.1', '0.2', '0.3', true], ['0.1', '0.2', '0.30000000000000004', false], ['-1.5', '1.50', '0', true],
+      ['99999999999999999999', '1', '100000000000000000000', true], ['99999999999999999999', '1', '100000000000000000001', false],
+      ['-0.001', '-0.009', '-0.01', true], ['1e3', '1', '1001', false], ['1', '2', 'three', false], ['3', '5', '5', false],
+    ]
+    const found = await within(async (sums) => {
+      const { addUp } = await import('/page/values.js')
+      return sums.map(([a, b, c]) => addUp(a, b, c))
+    }, sums)
+    assert.deepEqual(found, sums.map(([, , , expected]) => expected))
+  })
+})
+
 describe('the server', () => {
   test('browsers get the page and programs get JSON; nothing may be loaded from elsewhere', async () => {
     const told = await served.json('/')
@@ -320,3 +373,26 @@ describe('the server', () => {
     assert.equal(await own.text('[data-term=whole] b'), `${Number(whole) + 1}`)
   })
 })
+
+// The README's picture: a view while events come. UPDATE_PICTURES=1 TIDEMARK_FOREIGN=page scripts/test foreign
+if (process.env.UPDATE_PICTURES) {
+  test('the picture of the README is taken', async () => {
+    const live = new Events()
+    await live.open(4, 'user_events')
+    const shown = new Served(live.topic)
+    await shown.start('4s')
+    const own = await Watched.open(browser, `${shown.url}/${place({ view: 'user_totals', key: 'user1', field: 'total_value' })}`)
+    own.allowed = (url) => url.includes('/views/')
+    for (let written = 0; own.asked.filter((url) => url.endsWith('/views')).length < 40; written += 20) {
+      await live.write(purchases(written, 20).map(([user, value], at) =>
+        [`user${(written * 7 + at * at) % (at + 1) + 1}`, `${value}`, minute(written / 200)]))
+      await own.page.waitForTimeout(200)
+    }
+    const file = path.join(root, 'docs/pictures/page.png')
+    fs.mkdirSync(path.dirname(file), { recursive: true })
+    await own.page.screenshot({ path: file })
+    await own.close()
+    await shown.remove()
+    await live.close()
+  })
+}
