@@ -8,7 +8,6 @@ scripts/try-readme has them meet the broker at that very address.
 """
 
 import ast
-import hashlib
 import json
 import re
 import signal
@@ -18,18 +17,8 @@ import sys
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
+import document
 import tools
-
-DOCUMENT = tools.REPOSITORY / "integration-tests" / "fixtures" / "big-data-module.md"
-ORIGINAL = tools.REPOSITORY.parent / "shared" / "seed" / "big-data-module.md"
-
-
-def block(section):
-    """The only Python block of a `### section` of the document."""
-    sections = re.split(r"^#{2,3} (?=\S)", DOCUMENT.read_text(), flags=re.M)
-    (body,) = [text for text in sections if text.startswith(section + " ")]
-    (code,) = re.findall(r"^```python\n(.*?)^```", body, re.S | re.M)
-    return code
 
 
 def enabled(code, calls):
@@ -100,18 +89,15 @@ def clean_slate(bootstrap):
     admin.close()
 
 
-DIGEST = "71fad1fe3dc6c414e0be039d948d0ecc495bacac29d1fdef1f030cf4ef8958e6"
 KAFKA_MANAGER = ["kafka_manager.produce_messages", "kafka_manager.consume_messages"]
 
 
 def test_the_fixture_is_the_customers_document():
-    assert hashlib.sha256(DOCUMENT.read_bytes()).hexdigest() == DIGEST
-    if ORIGINAL.exists():
-        assert DOCUMENT.read_bytes() == ORIGINAL.read_bytes()
+    document.check()
 
 
 def test_kafka_manager_produces_and_consumes():
-    source = program(enabled(block("4.1"), KAFKA_MANAGER))
+    source = program(enabled(document.block("4.1"), KAFKA_MANAGER))
     output = run_directly(source)
     produced = re.findall(r"Produced message to user_events partition 0 offset (\d+)", output)
     assert produced == ["0", "1", "2"]
@@ -171,8 +157,8 @@ def analytics_of(events):
 def test_real_time_analytics(bootstrap):
     # Both blocks are one program: 4.2 uses the KafkaManager, Dict and Any of 4.1. The producing side
     # stays commented in 4.1, and its class writes the events of the shape that 4.2 reads.
-    first = block("4.1")
-    source = program(first, enabled(block("4.2"), ["RealTimeAnalytics", "analytics.process_stream"]))
+    first = document.block("4.1")
+    source = program(first, enabled(document.block("4.2"), ["RealTimeAnalytics", "analytics.process_stream"]))
     feed = f"kafka_manager.produce_messages('user_events', {[{'key': e['user_id'], 'value': e} for e in EVENTS]!r}, delay=0)\n"
     run_directly(program(first, feed))
     running = subprocess.Popen(

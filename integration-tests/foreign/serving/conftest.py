@@ -1,5 +1,6 @@
 """One view for all tests of this suite: events written in waves, each in a snapshot before the next one comes."""
 
+import contextlib
 import os
 import sys
 
@@ -58,35 +59,34 @@ def write(bootstrap, topic, records):
     assert all(record.offset is not None for record in records)
 
 
-@pytest.fixture(scope="session")
-def world(bootstrap, tmp_path_factory):
+@contextlib.contextmanager
+def topic_of(bootstrap, topic):
+    """A topic for as long as it is needed."""
     from kafka import KafkaAdminClient
 
-    name = tools.Names("serving")
-    topic = name("user-events")
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     tools.create_topic(admin, topic, num_partitions=events.PARTITIONS)
-    folder = tmp_path_factory.mktemp("snapshots")
-    records, ends = [], {}
-    # What is there before the view is, and what comes while it runs.
-    written = events.wave(tools.seed(), EVENTS)
-    write(bootstrap, topic, written)
-    served = views.Served(bootstrap, topic, folder, "--windows", "1h")
-    try:
-        for number in range(1, WAVES + 1):
-            records += written
-            for record in written:
-                ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
-            for view in ("user_totals", "user_windows"):
-                served.snapshot_of(view, ends)
-            if number < WAVES:
-                written = events.wave(tools.seed() + number, EVENTS)
-                write(bootstrap, topic, written)
-        yield World(served, records, ends)
-        served.close()
-    finally:
-        if served.process.poll() is None:
-            served.process.kill()
-            served.process.wait()
-        admin.delete_topics([topic], raise_errors=False)
-        admin.close()
+    yield topic
+    admin.delete_topics([topic], raise_errors=False)
+    admin.close()
+
+
+@pytest.fixture(scope="session")
+def world(bootstrap, tmp_path_factory):
+    topic, folder = tools.Names("serving")("user-events"), tmp_path_factory.mktemp("snapshots")
+    with topic_of(bootstrap, topic):
+        # What is there before the view is, and what comes while it runs.
+        written = events.wave(tools.seed(), EVENTS)
+        write(bootstrap, topic, written)
+        with views.running(bootstrap, topic, folder, "--windows", "1h") as served:
+            records, ends = [], {}
+            for number in range(1, WAVES + 1):
+                records += written
+                for record in written:
+                    ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
+                for view in ("user_totals", "user_windows"):
+                    served.snapshot_of(view, ends)
+                if number < WAVES:
+                    written = events.wave(tools.seed() + number, EVENTS)
+                    write(bootstrap, topic, written)
+            yield World(served, records, ends)

@@ -1,5 +1,6 @@
 """The example `user_totals` as a process, and a plain HTTP client for it."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -17,7 +18,7 @@ EXAMPLE = TARGET / "debug" / "examples" / "user_totals"
 
 
 class Served:
-    """The running example. It is ended in order, and has to end well."""
+    """The running example."""
 
     def __init__(self, bootstrap, topic, folder, *options):
         assert EXAMPLE.exists(), f"{EXAMPLE} is not built: cargo build -p tidemark-streams --example user_totals"
@@ -95,6 +96,19 @@ class Served:
         """All manifests of a view, in their order."""
         files = sorted((self.folder / view / "manifests").glob("*.json"))
         return [json.loads(file.read_text()) for file in files]
+
+
+@contextlib.contextmanager
+def running(bootstrap, topic, folder, *options):
+    """The example for as long as it is needed; it has to end well."""
+    served = Served(bootstrap, topic, folder, *options)
+    try:
+        yield served
+        served.close()
+    finally:
+        if served.process.poll() is None:
+            served.process.kill()
+            served.process.wait()
 
 
 def listed(value):

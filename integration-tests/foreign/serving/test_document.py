@@ -1,0 +1,118 @@
+"""The document's `LambdaArchitecture` (section 6.1), as it stands there, and the view say the same of the same events."""
+
+import json
+import random
+from decimal import Decimal
+
+import pytest
+
+import document
+import events
+import tools
+import views
+from conftest import topic_of, write
+
+FIELDS = ["total_events", "total_value", "first_event", "last_event", "recent_events", "last_event_time"]
+COUNT = 400
+
+
+@pytest.fixture(scope="module")
+def program():
+    """What the document's program has defined and found out when it has run."""
+    document.check()
+    names = {}
+    exec(compile(document.block("6.1"), "section 6.1", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def served(bootstrap, name, tmp_path):
+    """The view over a topic of its own."""
+    with topic_of(bootstrap, name("document")) as topic, views.running(bootstrap, topic, tmp_path) as served:
+        yield served
+
+
+def generated(seed):
+    """Events of the document's shape, in no order of time.
+
+    The document adds floats, of which a sum depends on the order, and the view adds digits. Here values are
+    64ths, and few enough that both sums are exact. Every event has a time: without one the document says
+    that a user's last event was at no time, and the view takes the record's.
+    """
+    chance = random.Random(seed)
+    made = []
+    for _ in range(COUNT):
+        time = events.START + chance.randrange(events.DAYS * events.DAY // 1000) * 1000
+        event = {"user_id": chance.choice(["user1", "user2", "ünïcødé", "user4", "user5"]), "event": "purchase"}
+        if chance.random() < 0.9:
+            event["value"] = chance.randrange(-1_000, 10_000) / 64
+        event["timestamp"] = events.stamps(time)[0]
+        made.append(event)
+    return made
+
+
+def write_events(bootstrap, topic, made, seed):
+    """Each goes to any partition, as it is: who asks must not see it."""
+    chance = random.Random(seed)
+    records = []
+    for event in made:
+        record = events.Record(chance.randrange(events.PARTITIONS), None, json.dumps(event).encode())
+        record.user = event["user_id"]
+        records.append(record)
+    write(bootstrap, topic, records)
+    return records
+
+
+def of_document(results):
+    """The document's answer by user, with numbers as digits."""
+    return {
+        user: {field: Decimal(str(found[field])) if field == "total_value" else found[field] for field in FIELDS}
+        for user, found in results.items()
+    }
+
+
+def of_view(served, ends):
+    at_least = views.coverage(served.topic, ends)
+    return {row["key"]: row["value"] for row in served.all_keys("user_totals", at_least=at_least)}
+
+
+def test_the_view_says_what_the_document_says(bootstrap, program, served):
+    seed = tools.seed()
+    made, ends = list(program["data_stream"]), {}
+
+    def is_served(results, records):
+        for record in records:
+            ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
+        wanted = of_document(results)
+        # At once, as the speed layer has it, and of a snapshot.
+        assert of_view(served, ends) == wanted
+        served.snapshot_of("user_totals", ends)
+        assert of_view(served, ends) == wanted
+
+    # The document's own events, and what it prints of them itself.
+    assert sorted(program["results"]) == ["user1", "user2"]
+    is_served(program["results"], write_events(bootstrap, served.topic, made, seed))
+
+    # What comes then is written in any order. The document calls the first and the last that it is given
+    # the first and the last; the view goes by the time of the events. They mean the same where events
+    # come in the order of their time, so that is how the document gets them.
+    for number in range(2):
+        more = generated(seed + number)
+        made += more
+        in_order = sorted(made, key=lambda event: event["timestamp"])
+        results = program["LambdaArchitecture"]().process_data(in_order)
+        is_served(results, write_events(bootstrap, served.topic, more, seed + number))
+
+
+def test_its_layers_are_those_of_an_answer(bootstrap, program, served):
+    """What `BatchLayer` and `SpeedLayer` say of a user each, the view says in one answer."""
+    made = program["data_stream"]
+    records = write_events(bootstrap, served.topic, made, tools.seed())
+    ends = {record.partition: record.offset + 1 for record in records}
+    batch = program["BatchLayer"]().process_batch(made)
+    speed = {found["user_id"]: found for found in program["SpeedLayer"]().process_stream(made)}
+    merged = program["ServingLayer"]().merge_results(speed.values(), batch)
+    for user, value in of_view(served, ends).items():
+        assert value["total_events"] == batch[user]["total_events"]
+        assert value["recent_events"] == speed[user]["recent_events"]
+        assert value["last_event_time"] == speed[user]["last_event_time"] == merged[user]["last_event_time"]
