@@ -60,12 +60,12 @@ def write(bootstrap, topic, records):
 
 
 @contextlib.contextmanager
-def topic_of(bootstrap, topic):
+def topic_of(bootstrap, topic, partitions=events.PARTITIONS):
     """A topic for as long as it is needed."""
     from kafka import KafkaAdminClient
 
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    tools.create_topic(admin, topic, num_partitions=events.PARTITIONS)
+    tools.create_topic(admin, topic, num_partitions=partitions)
     yield topic
     admin.delete_topics([topic], raise_errors=False)
     admin.close()

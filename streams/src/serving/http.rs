@@ -130,6 +130,7 @@ impl Site {
         asked: &Asked,
         answer: impl Fn() -> F,
     ) -> Result<Response, Refusal> {
+        asked.only_of(&view.topics())?;
         let deadline = self.clock.deadline(view.patience());
         loop {
             let changed = view.changed().notified();

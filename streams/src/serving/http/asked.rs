@@ -4,6 +4,7 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 
 use super::refusal::Refusal;
+use crate::serving::Coverage;
 use crate::serving::merged::Ask;
 
 /// The most rows of one answer.
@@ -53,6 +54,15 @@ impl Asked {
         let at_least = asked.get("at_least").map(str::parse).transpose();
         asked.ask.at_least = at_least.map_err(|error| Refusal::coverage(&error))?;
         Ok(asked)
+    }
+
+    /// Makes sure that no topic has to be covered that the view does not read: that would never be.
+    pub(super) fn only_of(&self, topics: &[&str]) -> Result<(), Refusal> {
+        let mut asked = self.ask.at_least.iter().flat_map(Coverage::iter);
+        match asked.find(|(topic, ..)| !topics.contains(topic)) {
+            None => Ok(()),
+            Some((topic, ..)) => Err(Refusal::other_topic(topic, topics)),
+        }
     }
 
     /// A parameter's value; an empty one is none.

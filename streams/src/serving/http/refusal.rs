@@ -80,6 +80,12 @@ impl Refusal {
             .hint("the coverage of an answer can be given as it is, too")
     }
 
+    pub(super) fn other_topic(topic: &str, known: &[&str]) -> Self {
+        let message = format!("parameter at_least: the view does not read topic {topic:?}");
+        Self::new(StatusCode::BAD_REQUEST, "bad_coverage", message)
+            .hint(format!("it reads: {}", known.join(", ")))
+    }
+
     pub(super) fn behind(missing: &[Missing], waited: std::time::Duration) -> Self {
         let error = QueryError::behind(missing.to_vec(), waited);
         let each = missing.iter().map(|one| {

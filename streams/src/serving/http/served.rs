@@ -26,6 +26,9 @@ pub(crate) trait Served: Send + Sync + 'static {
     /// Its name.
     fn name(&self) -> &str;
 
+    /// The topics that it reads.
+    fn topics(&self) -> Vec<&str>;
+
     /// What it is and how it is.
     fn describe(&self, wall: i64) -> Value;
 
@@ -198,6 +201,10 @@ impl<K: Data, A: Aggregate> Desk<K, A> {
 impl<K: Data, A: Aggregate> Served for Desk<K, A> {
     fn name(&self) -> &str {
         self.site.view.name()
+    }
+
+    fn topics(&self) -> Vec<&str> {
+        self.site.view.topics().collect()
     }
 
     fn describe(&self, wall: i64) -> Value {

@@ -257,7 +257,9 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             (Some(_), Some(start)) => name.extend(start.to_be_bytes()),
             (None, None) => {}
             (Some(windows), None) => {
-                let what = format!("the view has windows ({windows}): say which one");
+                let what = format!(
+                    "the view has windows ({windows}): say which one by its start, or ask for all of the key"
+                );
                 return Err(QueryError::Key(DataError::new(what)));
             }
             (None, Some(_)) => {
