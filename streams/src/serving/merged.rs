@@ -3,6 +3,8 @@
 mod answer;
 mod range;
 mod reader;
+#[cfg(test)]
+mod truth_table;
 mod walk;
 
 use std::collections::BTreeMap;
