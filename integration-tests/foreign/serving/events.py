@@ -21,7 +21,8 @@ DAYS = 5
 WRITTEN = START + 10 * DAY
 
 USERS = [f"user{number}" for number in range(40)] + [
-    "ünïcødé", "пользователь", "用户", "emoji 🦀", "with space", "a/b", "50%", "?&#", 'qu"ote', "new\nline", "nul\0nul",
+    "ünïcødé", "пользователь", "用户", "emoji 🦀", "with space", "a/b", "50%", "?&#", 'qu"ote', "new\nline",
+    "nul\0nul", "4711",
 ]
 
 # Users with events in all partitions; each of the others has its own one.
@@ -86,6 +87,8 @@ def record_of(chance, user):
     partition = chance.randrange(PARTITIONS) if user in EVERYWHERE else at_home
     time = START + chance.randrange(DAYS * DAY // 1000) * 1000
     fields = {"user_id": json.dumps(user, ensure_ascii=chance.random() < 0.5), "event": '"purchase"'}
+    if user.isdigit() and chance.random() < 0.5:
+        fields["user_id"] = user
     amount, stamp = Decimal(0), None
     kind = chance.random()
     if kind < 0.9:

@@ -1,4 +1,4 @@
-"""The document's `LambdaArchitecture` (section 6.1), as it stands there, and the view say the same of the same events."""
+"""The document's `LambdaArchitecture` (section 6.1), as it stands there, and the view: of the same events the same."""
 
 import json
 import random
