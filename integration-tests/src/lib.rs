@@ -3,4 +3,5 @@
 pub mod allocations;
 pub mod applications;
 pub mod harness;
+pub mod places;
 pub mod rounds;

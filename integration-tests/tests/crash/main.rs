@@ -24,6 +24,7 @@ mod plan;
 mod producers;
 mod renewal;
 mod trigger;
+mod views;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,8 +1,11 @@
 //! What a view is kept with.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::ObjectStore;
+use object_store::path::Path;
 use tidemark_client::{ClientConfig, Clock};
 
 use crate::serving::batch::BatchConfig;
@@ -13,6 +16,8 @@ pub struct LambdaConfig {
     pub(super) client: ClientConfig,
     pub(super) clock: Clock,
     pub(super) snapshots: PathBuf,
+    /// Where snapshots are instead of the folder, and in which folder of it.
+    pub(super) store: Option<(Arc<dyn ObjectStore>, Path)>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) batch_every: Option<Duration>,
     pub(super) batch: BatchConfig,
@@ -35,6 +40,7 @@ impl LambdaConfig {
             client: ClientConfig::new(bootstrap),
             clock: Clock::system(),
             snapshots: snapshots.into(),
+            store: None,
             state_dir: None,
             batch_every: None,
             batch: BatchConfig::new(),
@@ -62,6 +68,14 @@ impl LambdaConfig {
     pub fn clock(mut self, clock: Clock) -> Self {
         self.client = self.client.clock(clock.clone());
         self.clock = clock;
+        self
+    }
+
+    /// Keeps snapshots in a folder of any object store, and not in the folder on the local disk. A store
+    /// cannot tell whether another batch run is at work ([`BatchConfig::alone`]).
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn ObjectStore>, folder: Path) -> Self {
+        self.store = Some((store, folder));
         self
     }
 

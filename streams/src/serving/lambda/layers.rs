@@ -15,8 +15,9 @@ use crate::data::Data;
 use crate::error::StreamsError;
 use crate::runtime::{Streams, StreamsConfig};
 use crate::serving::aggregate::Aggregate;
-use crate::serving::batch::{Batch, check_policies};
+use crate::serving::batch::{Batch, BatchError, check_policies};
 use crate::serving::merged::Site;
+use crate::serving::snapshot::Snapshots;
 use crate::serving::speed::cut_rule::CutRule;
 use crate::serving::speed::topology;
 use crate::serving::view::View;
@@ -31,13 +32,7 @@ pub(super) async fn start<K: Data, A: Aggregate>(
     let topics = checked_sources(&client, &view).await?;
     let application = application(&view, &topics);
     let ground = ground(client, &application, &config);
-    let batch = Batch::local(
-        Arc::clone(&view),
-        Arc::clone(&ground.client),
-        ground.clock.clone(),
-        &config.snapshots,
-        config.batch.clone(),
-    )?;
+    let batch = batch(&view, &ground, &config)?;
     let site = Arc::new(Site::new(Arc::clone(&view), config.hold));
     site.set_sources(topics);
     let control = Control::open(
@@ -111,6 +106,21 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         wait: config.wait,
         tasks,
     })
+}
+
+/// Makes snapshots where they are to be.
+fn batch<K: Data, A: Aggregate>(
+    view: &Arc<View<K, A>>,
+    ground: &Ground,
+    config: &LambdaConfig,
+) -> Result<Batch<K, A>, BatchError> {
+    let (view, client) = (Arc::clone(view), Arc::clone(&ground.client));
+    let (clock, options) = (ground.clock.clone(), config.batch.clone());
+    let Some((store, folder)) = config.store.clone() else {
+        return Batch::local(view, client, clock, &config.snapshots, options);
+    };
+    let snapshots = Snapshots::new(store, folder, view.name())?;
+    Batch::new(view, client, clock, snapshots, options)
 }
 
 fn ground(client: Arc<Client>, application: &str, config: &LambdaConfig) -> Ground {

@@ -1,0 +1,90 @@
+//! A batch run, or a view that is kept and served, in a process that ends itself by SIGKILL in front of a
+//! step of its store of snapshots:
+//!
+//! `mortal_view batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP`
+//!
+//! Steps of a run are all that it asks of the store; those of a view are what it reads. They count from 1;
+//! 0 is none. A run ends by itself. A view says `http HOST:PORT`, and ends when its standard input does.
+#![allow(clippy::print_stdout, reason = "how the test hears of it")]
+
+mod store;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use integration_tests::places::places;
+use object_store::path::Path;
+use tidemark_client::{Client, Clock};
+use tidemark_streams::serving::{
+    Batch, BatchConfig, BatchOutcome, Lambda, LambdaConfig, Snapshots,
+};
+
+use store::{Counted, Mortal};
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [what, bootstrap, topic, snapshots, state, step] = &arguments[..] else {
+        bail!("batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP");
+    };
+    let step = step.parse().context("STEP is a number")?;
+    let folder = PathBuf::from(snapshots);
+    let counted = match &**what {
+        "batch" => Counted::All,
+        _ => Counted::Reads,
+    };
+    let store = Arc::new(Mortal::new(&folder, counted, step)?);
+    match &**what {
+        "batch" => run(bootstrap, topic, store).await,
+        "serve" => serve(bootstrap, topic, &folder, state, store).await,
+        other => bail!("{other:?} is neither batch nor serve"),
+    }
+}
+
+async fn run(bootstrap: &str, topic: &str, store: Arc<Mortal>) -> anyhow::Result<()> {
+    let view = Arc::new(places(topic));
+    let snapshots = Snapshots::new(store, Path::default(), view.name())?;
+    let config = BatchConfig::new()
+        .alone(true)
+        // One partition after the other, so that steps come in one order.
+        .workers(1)
+        .keep(2)
+        // What is read is put aside on the way.
+        .checkpoint(1);
+    let client = Arc::new(Client::connect(bootstrap)?);
+    let batch = Batch::new(view, client, Clock::system(), snapshots, config)?;
+    match batch.run(None).await? {
+        BatchOutcome::Published(manifest) => println!("published {}", manifest.snapshot),
+        BatchOutcome::NothingNew { snapshot } => println!("nothing behind {snapshot}"),
+    }
+    Ok(())
+}
+
+async fn serve(
+    bootstrap: &str,
+    topic: &str,
+    folder: &std::path::Path,
+    state: &str,
+    store: Arc<Mortal>,
+) -> anyhow::Result<()> {
+    let config = LambdaConfig::new(bootstrap, folder)
+        .store(store, Path::default())
+        .state_dir(state)
+        .cut_every(Duration::ZERO)
+        .commit_interval(Duration::from_millis(20))
+        .poll(Duration::from_millis(20))
+        .session_timeout(Duration::from_millis(500))
+        .wait(Duration::from_secs(60));
+    let view = Lambda::start(places(topic), config).await?;
+    let server = view.serve("127.0.0.1:0").await?;
+    println!("http {}", server.address());
+    let ended = tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin()));
+    tokio::select! {
+        error = view.failed() => return Err(error.into()),
+        ended = ended => ended??,
+    };
+    view.close(Duration::from_secs(30)).await?;
+    Ok(())
+}
