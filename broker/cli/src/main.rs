@@ -48,6 +48,8 @@ enum Command {
     Consume(consume::Arguments),
     /// Makes snapshots of views.
     Batch(view::batch::Arguments),
+    /// Compares snapshots and answers of views with the log.
+    Verify(view::verify::Arguments),
     /// Describes the cluster.
     Cluster(cluster::Arguments),
     /// Writes a script that completes commands and options in a shell.
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Produce(arguments) => produce::run(arguments),
         Command::Consume(arguments) => consume::run(arguments),
         Command::Batch(arguments) => view::batch::run(arguments),
+        Command::Verify(arguments) => view::verify::run(arguments),
         Command::Cluster(arguments) => cluster::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

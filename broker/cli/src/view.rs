@@ -1,13 +1,21 @@
 //! `tidemark batch` and `tidemark verify`: views of the streams library.
 
 pub(crate) mod batch;
+mod http;
 mod progress;
+pub(crate) mod verify;
+
+use std::time::Duration;
 
 use clap::ValueEnum;
-use tidemark_streams::StreamsError;
-use tidemark_streams::serving::{BatchError, Coverage, SnapshotError};
+use tidemark_streams::serving::views::{user_totals, user_windows, word_count};
+use tidemark_streams::serving::{Aggregate, BatchError, Coverage, SnapshotError, View};
+use tidemark_streams::time::TimeWindows;
+use tidemark_streams::{Data, StreamsError};
 
 use crate::failure::Failure;
+use crate::output::Report;
+use crate::time;
 
 /// The views that are known here. Those of an application are known to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,6 +23,8 @@ use crate::failure::Failure;
 enum Known {
     /// What each user has done: a topic of JSON events.
     UserTotals,
+    /// The same by window; it needs --window.
+    UserWindows,
     /// How often each word is in lines of text.
     WordCount,
 }
@@ -25,9 +35,12 @@ struct Chosen {
     /// The view.
     #[arg(long, value_enum)]
     view: Known,
-    /// The topic that it reads; for user_totals `user_events` if none is named.
+    /// The topic that it reads; for views of users `user_events` if none is named.
     #[arg(long, value_name = "TOPIC")]
     input: Option<String>,
+    /// How long the windows of user_windows are: 10s, 1m, 1h.
+    #[arg(long, value_name = "DURATION", value_parser = time::duration)]
+    window: Option<Duration>,
 }
 
 impl Chosen {
@@ -35,7 +48,7 @@ impl Chosen {
     fn topic(&self) -> Result<&str, Failure> {
         match (&self.input, self.view) {
             (Some(topic), _) => Ok(topic),
-            (None, Known::UserTotals) => Ok("user_events"),
+            (None, Known::UserTotals | Known::UserWindows) => Ok("user_events"),
             (None, Known::WordCount) => Err(Failure::usage(
                 "--input",
                 "",
@@ -43,6 +56,31 @@ impl Chosen {
             )),
         }
     }
+
+    /// How long windows are, for the view that has some.
+    fn windows(&self) -> Result<TimeWindows, Failure> {
+        let missing = || Failure::usage("--window", "", "user_windows needs it: 10s, 1m, 1h");
+        self.window.map(TimeWindows::tumbling).ok_or_else(missing)
+    }
+
+    /// Does something with the view.
+    async fn with<W: Work>(&self, work: W) -> Result<Report, Failure> {
+        let topic = self.topic()?;
+        if self.window.is_some() && self.view != Known::UserWindows {
+            let fix = "only user_windows has windows: leave it out";
+            return Err(Failure::usage("--window", "", fix));
+        }
+        match self.view {
+            Known::UserTotals => work.on(user_totals(topic)).await,
+            Known::UserWindows => work.on(user_windows(topic, self.windows()?)).await,
+            Known::WordCount => work.on(word_count(topic)).await,
+        }
+    }
+}
+
+/// What is done with a view, whatever it computes.
+trait Work {
+    async fn on<K: Data, A: Aggregate>(self, view: View<K, A>) -> Result<Report, Failure>;
 }
 
 fn coverage(text: &str) -> Result<Coverage, String> {

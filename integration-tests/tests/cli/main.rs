@@ -11,6 +11,7 @@ mod serving;
 mod streams;
 mod topics;
 mod usage;
+mod verify;
 
 use assert_cmd::Command;
 use integration_tests::harness::cluster::Cluster;

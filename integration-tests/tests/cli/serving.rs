@@ -20,15 +20,15 @@ use super::records::topic;
 use super::{Cli, command, said};
 
 /// A view's input, and a folder for its snapshots.
-struct Site<'a> {
-    cli: &'a Cli,
-    view: &'static str,
-    input: String,
-    folder: TempDir,
+pub(super) struct Site<'a> {
+    pub(super) cli: &'a Cli,
+    pub(super) view: &'static str,
+    pub(super) input: String,
+    pub(super) folder: TempDir,
 }
 
 impl<'a> Site<'a> {
-    fn new(cli: &'a Cli, view: &'static str, partitions: &str) -> Self {
+    pub(super) fn new(cli: &'a Cli, view: &'static str, partitions: &str) -> Self {
         Self {
             input: topic(cli, partitions),
             cli,
@@ -37,21 +37,21 @@ impl<'a> Site<'a> {
         }
     }
 
-    fn folder(&self) -> &str {
+    pub(super) fn folder(&self) -> &str {
         self.folder.path().to_str().unwrap()
     }
 
     /// The view's own folder.
-    fn own(&self) -> PathBuf {
+    pub(super) fn own(&self) -> PathBuf {
         self.folder.path().join(self.view)
     }
 
-    fn batch<'b>(&'b self, more: &[&'b str]) -> Vec<&'b str> {
+    pub(super) fn batch<'b>(&'b self, more: &[&'b str]) -> Vec<&'b str> {
         let run = ["batch", "run", "--view", self.view, "--input", &self.input];
         [&run[..], &["--snapshots", self.folder()], more].concat()
     }
 
-    fn write(&self, partition: &str, lines: &str) {
+    pub(super) fn write(&self, partition: &str, lines: &str) {
         self.cli
             .writes(&["produce", &self.input, "-p", partition], lines);
     }
@@ -64,7 +64,7 @@ impl<'a> Site<'a> {
 }
 
 /// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = open.pop() {
         // It may go while it is looked at.
@@ -190,7 +190,7 @@ async fn a_batch_run_that_cannot_be_says_why() {
     };
     usage(
         &["batch", "run", "--view", "words", "--snapshots", "x"],
-        "user_totals, word_count",
+        "user_totals, user_windows, word_count",
     );
     usage(
         &["batch", "run", "--view", "word_count"],

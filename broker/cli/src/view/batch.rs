@@ -7,13 +7,12 @@ use std::sync::Arc;
 use serde_json::json;
 use tidemark_client::{Client, Clock};
 use tidemark_streams::Data;
-use tidemark_streams::serving::views::{user_totals, word_count};
 use tidemark_streams::serving::{
     Aggregate, Batch, BatchConfig, BatchOutcome, Coverage, Manifest, View,
 };
 
 use super::progress::{Progress, taken_up};
-use super::{Chosen, Known, coverage};
+use super::{Chosen, Work, coverage};
 use crate::failure::Failure;
 use crate::output::{Report, count};
 use crate::process::signals::Signals;
@@ -70,12 +69,20 @@ struct Run {
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let Command::Run(run) = arguments.command;
     remote::run_computing(&arguments.remote, |client| async move {
-        let topic = run.chosen.topic()?;
-        match run.chosen.view {
-            Known::UserTotals => run.make(user_totals(topic), client).await,
-            Known::WordCount => run.make(word_count(topic), client).await,
-        }
+        run.chosen.with(Making { run: &run, client }).await
     })
+}
+
+/// A run on whatever view.
+struct Making<'a> {
+    run: &'a Run,
+    client: Client,
+}
+
+impl Work for Making<'_> {
+    async fn on<K: Data, A: Aggregate>(self, view: View<K, A>) -> Result<Report, Failure> {
+        self.run.make(view, self.client).await
+    }
 }
 
 impl Run {
