@@ -15,6 +15,8 @@
 //!
 //! `TIDEMARK_CRASH_SEED` repeats the choices of a run (not the scheduling of threads, which decides
 //! the rest), `TIDEMARK_CRASH_ROUNDS` changes how many rounds there are.
+//!
+//! Views, their batch runs and those who serve them, die in [`views`].
 
 mod checker;
 mod directories;
