@@ -163,7 +163,7 @@ impl ConsumerConfig {
     }
 
     /// Refuses to go on in a topic that is deleted and made again while it is read
-    /// ([`ConsumerError::TopicMadeAgain`]): its offsets mean other records. Needs brokers whose topics have
+    /// ([`super::ConsumerError::TopicMadeAgain`]): its offsets mean other records. Needs brokers whose topics have
     /// ids (KIP-516). Default: no, as Kafka's consumers, which go on at the same offset.
     #[must_use]
     pub fn pin_topics(mut self, pin: bool) -> Self {
