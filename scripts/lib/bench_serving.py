@@ -1,12 +1,18 @@
-"""Runs the Lambda side under load and prints one table. Called by `scripts/bench serving`."""
+"""Runs the Lambda side under load, prints one table and records it in docs/benchmarks.md. Called by
+`scripts/bench serving`."""
 
 import argparse
+import datetime
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
 
 USERS = 1_000_000
+RECORD = pathlib.Path(__file__).parents[2] / "docs" / "benchmarks.md"
+# What stands between them is the last table that was measured.
+BEGIN, END = "<!-- scripts/bench serving -->\n", "<!-- end -->\n"
 
 
 def main():
@@ -28,7 +34,29 @@ def main():
             figures.setdefault(name, []).append(numbers)
         for name, numbers in load(options, "serve", options.bootstrap, topic, folder, USERS):
             figures.setdefault(name, []).append(numbers)
-    print(table(figures))
+    measured = f"{head(options)}\n\n{table(figures)}\n"
+    print(measured)
+    record(measured)
+
+
+def head(options):
+    """When and of what: the figures say nothing without it."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True, check=True, cwd=RECORD.parent
+    ).stdout.strip()
+    models = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    return (
+        f"`scripts/bench serving {options.runs} {options.events}` on {datetime.date.today()} at commit {commit},"
+        f" {os.cpu_count()} cores ({models[0] if models else 'of an unknown model'}); medians, in brackets the least"
+        " and the most."
+    )
+
+
+def record(measured):
+    text = RECORD.read_text()
+    before, rest = text.split(BEGIN)
+    _, behind = rest.split(END)
+    RECORD.write_text(f"{before}{BEGIN}\n{measured}\n{END}{behind}")
 
 
 def load(options, *arguments):
@@ -47,24 +75,23 @@ def table(figures):
     def each(name, of):
         return [of(*numbers) for numbers in figures[name]]
 
-    switch = [
-        (switched[1] - quiet[1]) / 1_000
-        for switched, quiet in zip(figures["switch"], figures["quiet"], strict=True)
-    ]
-    loading = [
-        (loaded[1] - quiet[1]) / 1_000
-        for loaded, quiet in zip(figures["loading"], figures["quiet"], strict=True)
-    ]
+    def added(name):
+        pairs = zip(figures[name], figures["quiet"], strict=True)
+        return [(busy[1] - quiet[1]) / 1_000 for busy, quiet in pairs]
+
     rows = [
         ("events into a snapshot (Parquet of states and of raw events), per second of CPU", "2 M", "0.5 M",
          "{:.2f} M", each("batch", lambda events, _wall, cpu, *_: events / cpu / 1e6)),
-        ("a snapshot of 1 M keys is read and switched to, while questions are asked", "1 s", "5 s",
+        ("a snapshot of 1 M keys: from its manifest's being there to the switch", "1 s", "5 s",
          "{:.2f} s", each("load", lambda seconds: seconds)),
-        ("a question in process, p99", "100 us", "500 us",
+        ("a question in process, one after the other, p99", "100 us", "500 us",
          "{:.1f} us", each("point", lambda _p50, p99, *_: p99)),
         ("the same, median", "", "", "{:.1f} us", each("point", lambda p50, *_: p50)),
-        ("what 50 ms around a switch add to the p99", "1 ms", "10 ms", "{:.3f} ms", switch),
-        ("what reading the snapshot adds to the p99", "", "", "{:.3f} ms", loading),
+        ("20,000 questions/s and 10,000 events/s: p99 from when a question is due", "", "",
+         "{:.3f} ms", each("quiet", lambda _p50, p99, *_: p99 / 1_000)),
+        ("what 50 ms around a switch add to that", "1 ms", "10 ms", "{:.3f} ms", added("switch")),
+        ("what reading the snapshot adds", "", "", "{:.3f} ms", added("loading")),
+        ("what a batch run in the same process adds", "", "", "{:.3f} ms", added("making")),
         ("questions over HTTP, per second of the server's CPU", "20,000", "5,000",
          "{:,.0f}", each("http", lambda requests, _wall, cpu: requests / cpu)),
         ("the same, per second (2 cores, asking included)", "", "",

@@ -44,6 +44,11 @@ const PARTITIONS: i32 = 4;
 const NEWER: u64 = 200_000;
 /// Questions that are measured one by one.
 const QUESTIONS: usize = 1_000_000;
+/// Questions in a second while snapshots are made and switched to.
+const RATE: u32 = 20_000;
+/// Events that come every 20 ms meanwhile: 10,000 in a second.
+const FEW: u64 = 200;
+const SWITCHES: usize = 4;
 const CONNECTIONS: usize = 32;
 const REQUESTS: usize = 300_000;
 
@@ -183,9 +188,8 @@ async fn batch(bootstrap: &str, topic: &str, directory: &Path) -> Result<()> {
 }
 
 async fn serve(bootstrap: &str, topic: &str, directory: &Path, users: u64) -> Result<()> {
-    // Snapshots are looked for when a run is made here, and at no other time.
     let config = LambdaConfig::new(bootstrap, directory)
-        .poll(Duration::from_secs(3_600))
+        .poll(Duration::from_millis(5))
         .wait(Duration::from_secs(600))
         .cut_every(Duration::from_secs(1));
     let (wall, cpu) = (Instant::now(), cpu_seconds());
@@ -195,48 +199,53 @@ async fn serve(bootstrap: &str, topic: &str, directory: &Path, users: u64) -> Re
         wall.elapsed().as_secs_f64(),
         cpu_seconds() - cpu
     );
-    let before = lambda.snapshot().context("it reads without a snapshot")?;
+    lambda.snapshot().context("it reads without a snapshot")?;
     // Their numbers are such that users come by chance.
     let end = fill(bootstrap, topic, users..users + NEWER, users).await?;
     lambda.covers(&end).await?;
-    let mut times = questions(&lambda, users, QUESTIONS, &AtomicBool::new(false))?;
-    let spans = times.iter_mut().map(|(_, nanos)| *nanos).collect();
-    println!("point {}", shown(spans));
-    // A snapshot with what is newer, as another process would make it; it is found further down.
-    let second = batch_of(bootstrap, topic, directory)?;
-    wait_for_cut(&second, &end).await?;
-    switch(&lambda, before, users).await?;
+    println!("point {}", shown(questions(&lambda, users, QUESTIONS)?));
+    switches(&lambda, bootstrap, topic, directory, users).await?;
     http(&lambda, users).await
 }
 
-/// Makes snapshots until one has all of it: a cut can be used when it has been announced.
-async fn wait_for_cut<A: Aggregate>(batch: &Batch<String, A>, end: &Coverage) -> Result<()> {
-    loop {
-        if let BatchOutcome::Published(manifest) = batch.run(None).await?
-            && manifest.coverage().includes(end)
-        {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// Asks for users by chance, one after the other: when each question began, and how long it took, in ns.
+/// Asks for users by chance, one after the other: how long each question took, in ns.
 fn questions<A: Aggregate>(
     lambda: &Lambda<String, A>,
     users: u64,
-    most: usize,
-    over: &AtomicBool,
-) -> Result<Vec<(Instant, u64)>> {
+    count: usize,
+) -> Result<Vec<u64>> {
     let mut state = 99;
-    let mut times = Vec::with_capacity(most);
-    while times.len() < most && !over.load(Ordering::Relaxed) {
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
         let key = user(chance(&mut state) % users);
         let began = Instant::now();
         let answer = lambda.get(&key)?;
-        let took = began.elapsed().as_nanos() as u64;
+        times.push(began.elapsed().as_nanos() as u64);
         answer.value.with_context(|| format!("{key} is unknown"))?;
-        times.push((began, took));
+    }
+    Ok(times)
+}
+
+/// Asks for users by chance, each question when it is due: [`RATE`] of them in a second, whatever the one before
+/// took. Gives when each was due, and how long after that it was answered, in ns: who waits behind a slow one
+/// has waited, too.
+fn questions_on_time<A: Aggregate>(
+    lambda: &Lambda<String, A>,
+    users: u64,
+    over: &AtomicBool,
+) -> Result<Vec<(Instant, u64)>> {
+    let mut state = 99;
+    let mut times = Vec::new();
+    let mut due = Instant::now();
+    while !over.load(Ordering::Relaxed) {
+        let key = user(chance(&mut state) % users);
+        while Instant::now() < due {
+            std::hint::spin_loop();
+        }
+        let answer = lambda.get(&key)?;
+        times.push((due, due.elapsed().as_nanos() as u64));
+        answer.value.with_context(|| format!("{key} is unknown"))?;
+        due += Duration::from_secs(1) / RATE;
     }
     Ok(times)
 }
@@ -254,46 +263,103 @@ fn shown(mut nanos: Vec<u64>) -> String {
     )
 }
 
-/// Asks all the time while a snapshot is read and switched to.
+/// Asks all the time, while events come in, while snapshots are made in this process, read and switched to. From
+/// the third on a switch lets go of a snapshot, and of segments.
 ///
-/// `load SECONDS`, and questions in front of it, while it is read, and in the 50 ms around the switch:
-/// `quiet`, `loading`, `switch` with percentiles.
-async fn switch<A: Aggregate>(
+/// `load SECONDS` for each snapshot, from its manifest's being there to the switch; and of the questions that were
+/// due in a second in front of a run, in it, while its snapshot was read, and in the 50 ms around the switch:
+/// `quiet`, `making`, `loading`, `switch` with percentiles.
+async fn switches<A: Aggregate>(
     lambda: &Arc<Lambda<String, A>>,
-    before: u64,
+    bootstrap: &str,
+    topic: &str,
+    directory: &Path,
     users: u64,
 ) -> Result<()> {
     let over = Arc::new(AtomicBool::new(false));
     let asking = {
         let (lambda, over) = (Arc::clone(lambda), Arc::clone(&over));
-        std::thread::spawn(move || questions(&lambda, users, usize::MAX >> 8, &over))
+        std::thread::spawn(move || questions_on_time(&lambda, users, &over))
     };
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let began = Instant::now();
-    lambda.run_batch().await?;
-    let switched = Instant::now();
-    if lambda.snapshot() <= Some(before) {
-        bail!("there was no newer snapshot");
+    let filling = tokio::spawn(fill_steadily(
+        bootstrap.to_owned(),
+        topic.to_owned(),
+        users,
+        Arc::clone(&over),
+    ));
+    // As another process would make them; they are found by polling.
+    let batch = batch_of(bootstrap, topic, directory)?;
+    let mut rounds = Vec::new();
+    while rounds.len() < SWITCHES {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        rounds.push(switch(lambda, &batch, directory).await?);
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
     over.store(true, Ordering::Relaxed);
+    filling.await??;
     let asked = asking
         .join()
         .map_err(|_| anyhow::anyhow!("the questions have panicked"))??;
     let within = |from: Instant, to: Instant| -> Vec<u64> {
-        let own = asked
-            .iter()
-            .filter(|(began, nanos)| *began < to && *began + Duration::from_nanos(*nanos) >= from);
+        let own = asked.iter().filter(|(due, _)| (from..to).contains(due));
         own.map(|(_, nanos)| *nanos).collect()
     };
-    let around = Duration::from_millis(25);
-    println!("load {:.3}", (switched - began).as_secs_f64());
-    println!("quiet {}", shown(within(asked[0].0, began)));
-    println!("loading {}", shown(within(began, switched)));
-    println!(
-        "switch {}",
-        shown(within(switched - around, switched + around))
-    );
+    let (second, around) = (Duration::from_secs(1), Duration::from_millis(25));
+    for [began, published, switched] in rounds {
+        println!("load {:.3}", (switched - published).as_secs_f64());
+        println!("quiet {}", shown(within(began - second, began)));
+        println!("making {}", shown(within(began, published)));
+        println!("loading {}", shown(within(published, switched)));
+        println!(
+            "switch {}",
+            shown(within(switched - around, switched + around))
+        );
+    }
+    Ok(())
+}
+
+/// Makes a snapshot and waits until it is read with: when its run began, when its manifest was there, and when it
+/// had been switched to.
+async fn switch<A: Aggregate>(
+    lambda: &Lambda<String, A>,
+    batch: &Batch<String, impl Aggregate>,
+    directory: &Path,
+) -> Result<[Instant; 3]> {
+    let next = lambda.snapshot().context("it reads without a snapshot")? + 1;
+    let manifest = directory.join(format!("user_totals/manifests/{next:020}.json"));
+    let began = Instant::now();
+    let run = batch.run(None);
+    let seen = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        while !manifest.exists() {
+            tick.tick().await;
+        }
+        let published = Instant::now();
+        while lambda.snapshot() < Some(next) {
+            tick.tick().await;
+        }
+        (published, Instant::now())
+    };
+    let (outcome, (published, switched)) = tokio::join!(run, seen);
+    if !matches!(outcome?, BatchOutcome::Published(_)) {
+        bail!("there was nothing new");
+    }
+    Ok([began, published, switched])
+}
+
+/// Writes some events every 20 ms until it is over.
+async fn fill_steadily(
+    bootstrap: String,
+    topic: String,
+    users: u64,
+    over: Arc<AtomicBool>,
+) -> Result<()> {
+    let mut number = users + NEWER;
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    while !over.load(Ordering::Relaxed) {
+        tick.tick().await;
+        fill(&bootstrap, &topic, number..number + FEW, users).await?;
+        number += FEW;
+    }
     Ok(())
 }
 
