@@ -114,8 +114,8 @@ struct Partition {
     log_start_offset: i64,
     /// The id of its topic, once it is known.
     topic_id: Uuid,
-    /// When a request that asks for it was last answered. Answers leave out partitions of which there is
-    /// nothing new (KIP-227).
+    /// When a request that asks for it was last answered without an error of it. Answers leave out partitions
+    /// of which there is nothing new (KIP-227).
     heard: Option<u64>,
 }
 
@@ -448,7 +448,7 @@ impl Fetcher {
         Some((p.log_start_offset, p.last_stable_offset, p.high_watermark))
     }
 
-    /// When a request that asks for a partition was last answered.
+    /// When a request that asks for a partition was last answered without an error of it.
     pub(crate) fn heard(&self, partition: &TopicPartition) -> Option<u64> {
         self.partitions.get(partition)?.heard
     }

@@ -144,8 +144,8 @@ impl Consumer {
         self.shared.fetcher.lock().watermarks(partition)
     }
 
-    /// When, in milliseconds of the clock, the broker that a partition is fetched from last answered: what
-    /// [`Self::watermarks`] tells was so at that time, at the latest. `None` as long as it has not.
+    /// When, in milliseconds of the clock, the broker that a partition is fetched from last answered for it
+    /// without an error: what [`Self::watermarks`] tells was so at that time. `None` as long as it has not.
     #[must_use]
     pub fn heard(&self, partition: &TopicPartition) -> Option<u64> {
         self.shared.fetcher.lock().heard(partition)

@@ -1,11 +1,12 @@
 //! What came back: records, offsets, epochs, errors.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_protocol::ErrorCode;
 
-use super::session::Wanted;
+use super::session::{Session, Wanted};
 use super::split::split;
 use super::{
     Chunk, EpochQuestion, FetchAnswer, Fetcher, Item, OffsetQuestion, PartitionAnswer, Position,
@@ -16,6 +17,20 @@ use crate::connection::CallError;
 use crate::consumer::error::ConsumerError;
 use crate::error::ClientError;
 use crate::topic_partition::TopicPartition;
+
+impl PartitionAnswer {
+    /// Which partition it is of; `None` if the session has no topic of that id.
+    fn name(&self, session: &Session) -> Option<TopicPartition> {
+        let topic = match self.topic.as_str() {
+            "" => Arc::clone(session.name(self.topic_id)?),
+            topic => topic.into(),
+        };
+        Some(TopicPartition {
+            topic,
+            partition: self.partition,
+        })
+    }
+}
 
 impl Fetcher {
     /// A fetch has ended. Gives whether the picture of the cluster may be wrong.
@@ -72,9 +87,16 @@ impl Fetcher {
             return false;
         }
         state.retry.succeeded();
+        // Of a partition with an error it is not known how far it goes by now.
+        let failed = answer.partitions.iter();
+        let failed: HashSet<TopicPartition> = failed
+            .filter(|part| part.error != ErrorCode::None)
+            .filter_map(|part| part.name(&state.session))
+            .collect();
         for (name, wanted) in state.session.all() {
             let asked = self.partitions.get_mut(name);
-            if let Some(p) = asked.filter(|p| p.turn == wanted.turn) {
+            let asked = asked.filter(|p| p.turn == wanted.turn && !failed.contains(name));
+            if let Some(p) = asked {
                 p.heard = Some(now.millis);
             }
         }
@@ -96,17 +118,8 @@ impl Fetcher {
         let Some(state) = self.nodes.get_mut(&node) else {
             return false;
         };
-        let topic: Arc<str> = if part.topic.is_empty() {
-            match state.session.name(part.topic_id) {
-                Some(name) => Arc::clone(name),
-                None => return false,
-            }
-        } else {
-            part.topic.as_str().into()
-        };
-        let name = TopicPartition {
-            topic,
-            partition: part.partition,
+        let Some(name) = part.name(&state.session) else {
+            return false;
         };
         let Some(wanted) = state.session.wanted(&name).copied() else {
             return false;

@@ -565,6 +565,70 @@ fn a_topic_that_was_made_anew_is_fetched_under_its_new_id() {
     story.asks(&["fetch 1: 0@4 forget 0"]);
 }
 
+/// Its offsets mean other records than those that have been read.
+#[test]
+fn a_topic_that_was_made_anew_is_not_fetched_where_topics_are_pinned() {
+    let config = ConsumerConfig::new().pin_topics(true);
+    let mut story = Story::with(config.offset_reset(OffsetReset::Earliest));
+    story.fetcher.add(&[p(0)], true);
+    story.asks(&["committed: 0"]);
+    story.committed(0, Some(4));
+    story.asks(&["fetch 1: 0@4"]);
+    story.records(1, &[]);
+    // The same topic with another leader is the same topic.
+    story.leaders(7, &[(2, 0)]);
+    story.asks(&["fetch 2: 0@4"]);
+    story.records(2, &[]);
+    story.leaders(8, &[(1, 0)]);
+    story.asks(&[]);
+    let error = story.fetcher.take().unwrap().unwrap_err();
+    let made_again = ConsumerError::TopicMadeAgain { partition: p(0) };
+    assert_eq!(error.to_string(), made_again.to_string());
+    story.asks(&[]);
+}
+
+/// A partition with an error may have got records since: what is known of it is as old as before.
+#[test]
+fn a_partition_is_heard_of_when_it_is_answered_without_an_error() {
+    let mut story = Story::new(OffsetReset::Earliest);
+    story.fetcher.add(&[p(0), p(1)], true);
+    story.asks(&["committed: 0 1"]);
+    story.committed(0, Some(0));
+    story.committed(1, Some(0));
+    let heard = |story: &Story| [0, 1].map(|index| story.fetcher.heard(&p(index)));
+    story.asks(&["fetch 1: 0@0 1@0"]);
+    assert_eq!(heard(&story), [None, None]);
+    // What an answer leaves out has nothing new.
+    story.now.millis = 10;
+    story.records(1, &[(0, batch(0, 1, 0))]);
+    assert_eq!(heard(&story), [Some(10), Some(10)]);
+    story.asks(&["fetch 1: 0@1"]);
+    story.now.millis = 20;
+    story.error(1, 0, ErrorCode::NotLeaderOrFollower);
+    assert_eq!(heard(&story), [Some(10), Some(20)]);
+    // While it waits to be asked for again others go on.
+    story.asks(&["fetch 1:  forget 0"]);
+    story.now.millis = 30;
+    story.records(1, &[]);
+    assert_eq!(heard(&story), [Some(10), Some(30)]);
+    story.now.millis = 10_000;
+    story.asks(&["fetch 1: 0@1"]);
+    story.records(1, &[]);
+    assert_eq!(heard(&story), [Some(10_000), Some(10_000)]);
+    // An answer to where it was before it jumped says nothing of where it is.
+    story.asks(&["fetch 1: "]);
+    story.fetcher.seek(
+        &p(0),
+        Position {
+            offset: 0,
+            epoch: -1,
+        },
+    );
+    story.now.millis = 10_010;
+    story.records(1, &[]);
+    assert_eq!(heard(&story), [Some(10_000), Some(10_010)]);
+}
+
 #[test]
 fn rubbish_between_batches_is_named() {
     let mut story = Story::new(OffsetReset::Earliest);
