@@ -73,7 +73,7 @@ struct Input {
     idle: IdleTimer,
     /// Whether the broker has no more than what has come.
     caught_up: bool,
-    /// When the broker last answered for it, by the wall clock.
+    /// When the broker last said that it has no more than what has come, by the wall clock.
     heard: Option<i64>,
     /// Whether it is waited for all the same: it may have an earlier record still to come.
     awaited: bool,
@@ -227,14 +227,13 @@ impl Task {
         next_offset: i64,
         caught_up: bool,
     ) {
-        let heard = (self.wall > 0).then_some(self.wall);
         let input = &mut self.inputs[input];
         input.source.add(batches, next_offset);
         input.caught_up = caught_up;
-        input.heard = heard;
     }
 
-    /// Says when the broker last answered for a source partition, by the wall clock; `None` if it never has.
+    /// Says when the broker last had no more of a source partition than what has come, by the wall clock; `None`
+    /// if it never has.
     pub(crate) fn set_heard(&mut self, input: usize, heard: Option<i64>) {
         self.inputs[input].heard = heard;
     }

@@ -245,14 +245,22 @@ impl Worker {
         }
     }
 
-    /// Tells a task when the brokers last answered: what it knows of the ends of its partitions is that old.
-    fn listen(&self, live: &Live, now: Now) {
-        let mut task = live.task.lock();
+    /// Tells a task when the brokers last said that there is no more than it was given: what has been fetched
+    /// and still waits here is more.
+    fn listen(&mut self, live: &Live, now: Now) {
         for (input, partition) in live.inputs.iter().enumerate() {
-            // A paused partition is not fetched; what was known when it was goes on counting.
-            if let Some(heard) = self.consumer.heard(partition) {
+            // The time first: what comes meanwhile must not count as known by then. A paused partition is not
+            // fetched; what was known when it was goes on counting.
+            let heard = self.consumer.heard(partition);
+            let known = self.consumer.watermarks(partition);
+            let position = self.consumer.position(partition);
+            if let (Some(heard), Some((_, _, end)), Some(position)) = (heard, known, position)
+                && end >= 0
+                && position >= end
+            {
                 let ago = i64::try_from(now.millis.saturating_sub(heard)).unwrap_or(i64::MAX);
-                task.set_heard(input, Some(now.wall.saturating_sub(ago)));
+                let wall = now.wall.saturating_sub(ago);
+                live.task.lock().set_heard(input, Some(wall));
             }
         }
     }
