@@ -30,12 +30,13 @@ pub use config::LambdaConfig;
 pub use control::announced_cuts;
 pub(crate) use control::{AllCuts, announcements};
 use runs::Runs;
-pub(crate) use sources::SourceTopic;
+pub(crate) use sources::{ChangedSource, SourceTopic};
 
 /// A view that is being kept and can be asked (Marz: batch, speed and serving layer in one).
 ///
 /// Several instances of one view share the partitions of its topics. An answer has all partitions: an
-/// instance that has not all of them says which one it lacks.
+/// instance that has not all of them says which one it lacks. Each has all of a snapshot in memory, whichever
+/// partitions it reads.
 pub struct Lambda<K: Data, A: Aggregate> {
     site: Arc<Site<K, A>>,
     streams: Option<Streams>,

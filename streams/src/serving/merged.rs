@@ -4,7 +4,9 @@ mod answer;
 mod range;
 mod reader;
 #[cfg(test)]
-mod truth_table;
+mod switching;
+#[cfg(test)]
+pub(crate) mod truth_table;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,7 @@ use tokio::sync::Notify;
 use super::Coverage;
 use super::aggregate::Aggregate;
 use super::kept::Kept;
-use super::lambda::SourceTopic;
+use super::lambda::{ChangedSource, SourceTopic};
 use super::snapshot::{Loaded, Manifest, Part};
 use super::speed::segments::{Fit, Segments};
 use super::view::View;
@@ -32,8 +34,10 @@ pub use reader::{Answered, Next, Reader, Row, Rows};
 
 /// So long a switch waits for segments, and whoever asks waits behind it.
 const MOMENT: Duration = Duration::from_millis(1);
+/// So often it tries to have all that it needs; then it is given up.
+const ROUNDS: usize = 50;
 
-/// Segments that are being switched, and where the snapshot ends.
+/// Segments that a snapshot is ahead of, and where it ends.
 type Locked<'a, S> = (RwLockWriteGuard<'a, Segments<Kept<S>>>, i64);
 
 /// What the speed layer has of a partition. It is written by the partition's task, and read by whoever asks.
@@ -68,8 +72,6 @@ pub(crate) struct Announced {
     pub(crate) cuts: Vec<i64>,
     /// Where the first segment of all began.
     pub(crate) origin: i64,
-    /// How far the partition had been read.
-    pub(crate) applied: i64,
 }
 
 /// What an instance answers with: snapshots, and the segments of those partitions whose tasks it has.
@@ -146,6 +148,10 @@ pub enum Unfit {
         /// The topic.
         topic: String,
     },
+    /// Segments that it is ahead of are held all the time, by whoever asks or a task that writes its state to
+    /// disk. It fits later on, if it fits.
+    #[error("the speed layer's segments that it is ahead of are busy: it is tried again")]
+    Busy,
     /// Another view's.
     #[error("it is a snapshot of {found}, and the view is {wanted}")]
     OtherView {
@@ -193,12 +199,9 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         *self.sources.write() = sources;
     }
 
-    /// The first topic that is another one now than it was at the start.
-    pub(crate) fn other_topic(&self, now: &[SourceTopic]) -> Option<&str> {
-        let own = self.sources.read();
-        let topics = self.view.topics().zip(own.iter().zip(now));
-        let mut others = topics.filter(|(_, (own, now))| own.id != now.id);
-        others.next().map(|(topic, _)| topic)
+    /// What has become of a topic since the start, if one is not what it was.
+    pub(crate) fn changed_source(&self, now: &[SourceTopic]) -> Option<ChangedSource> {
+        ChangedSource::find(self.view.topics(), &self.sources.read(), now)
     }
 
     /// Whether a snapshot is of this view and these topics.
@@ -234,6 +237,8 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         };
         self.parts.write().insert(part, live);
         self.changed.notify_waiters();
+        // Its cuts may have been announced before it was here: then nobody has seen them.
+        self.other_cuts.notify_one();
         fits
     }
 
@@ -288,18 +293,20 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         };
         let mut segments = live.segments.write();
         let reached = segments.reach(end, wall);
-        reached.map_err(|fit| unfit(topic, partition, end, fit, segments.begin()))
+        reached.map_err(|fit| unfit(topic, partition, end, fit, segments.begin()))?;
+        segments.read_with(end);
+        Ok(())
     }
 
-    /// Reads with that snapshot from now on, as soon as no segments are held for long: nobody is kept waiting
-    /// for that. Whoever is reading goes on with the one that it has begun with.
-    ///
-    /// # Errors
-    ///
-    /// If it does not fit to what the speed layer has; then everything stays as it is.
+    /// Reads with that snapshot from now on. Nobody is kept waiting for that for long.
     ///
     /// Segments behind `floor` stay, too: where the snapshot in front of this one ends, so that a restart can
     /// go back to that one if this one's files should be damaged.
+    ///
+    /// # Errors
+    ///
+    /// If it does not fit to what the speed layer has, or it cannot be found out at the moment; then answers stay
+    /// as they are.
     pub(crate) fn switch(
         &self,
         loaded: Loaded,
@@ -316,19 +323,24 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         }
         let loaded = Arc::new(loaded);
         let parts = self.parts();
-        // No record comes between finding out that it fits everywhere and reading with it. Tasks and readers
-        // hold one of these locks at a time, and switches take turns.
-        let mut locked = loop {
-            if let Some(locked) = self.lock_all(&parts, &loaded)? {
-                break locked;
+        let mut rounds = 0..ROUNDS;
+        let mut ahead = loop {
+            rounds.next().ok_or(Unfit::Busy)?;
+            if let Some(ahead) = self.make_ready(&parts, &loaded, wall)? {
+                break ahead;
             }
         };
-        for (segments, end) in &mut locked {
+        for (segments, end) in &mut ahead {
             let reached = segments.reach(*end, wall);
-            debug_assert_eq!(reached, Ok(()), "it fitted under the same lock");
+            debug_assert_eq!(reached, Ok(()), "it was ahead under the same lock");
         }
         self.current.store(Some(Arc::clone(&loaded)));
-        drop(locked);
+        drop(ahead);
+        for (part, live) in &parts {
+            if let Some(end) = loaded.end(*part) {
+                live.segments.read().read_with(end);
+            }
+        }
         self.known.lock().push(Arc::downgrade(&loaded));
         *self.floor.lock() = floor;
         {
@@ -342,29 +354,37 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         Ok(loaded)
     }
 
-    /// All segments that the snapshot has to fit to, locked; `None` if somebody holds some of them for longer
-    /// than a moment: a task that writes its state to disk, say. Who asks comes through in between.
-    fn lock_all<'a>(
+    /// Makes sure that the snapshot fits everywhere, whatever comes: that a segment begins where it ends. Such a
+    /// cut stays until a switch takes it away, and switches take turns; one more of them changes no answer. Only
+    /// where the snapshot is ahead the speed layer is to leave records out, which has to be everywhere or nowhere:
+    /// these segments are given back, locked, so that none comes as far in the meantime. `None` if somebody
+    /// holds one for longer than a moment; whoever asks comes through then.
+    fn make_ready<'a>(
         &self,
         parts: &'a [(Part, Arc<Live<A::State>>)],
         loaded: &Loaded,
+        wall: i64,
     ) -> Result<Option<Vec<Locked<'a, A::State>>>, Unfit> {
-        let mut locked = Vec::new();
+        let mut ahead = Vec::new();
         for (part, live) in parts {
             let (topic, partition) = (self.topic(part.0), part.1);
             let Some(end) = loaded.end(*part) else {
                 continue;
             };
-            let Some(segments) = live.segments.try_write_for(MOMENT) else {
+            if live.segments.read().has_cut(end) {
+                continue;
+            }
+            let Some(mut segments) = live.segments.try_write_for(MOMENT) else {
                 return Ok(None);
             };
-            let fit = segments.fit(end);
-            if matches!(fit, Fit::Hole | Fit::Amid { .. }) {
-                return Err(unfit(topic, partition, end, fit, segments.begin()));
+            match segments.fit(end) {
+                Fit::Ahead => ahead.push((segments, end)),
+                _ => segments
+                    .reach(end, wall)
+                    .map_err(|fit| unfit(topic, partition, end, fit, segments.begin()))?,
             }
-            locked.push((segments, end));
         }
-        Ok(Some(locked))
+        Ok(Some(ahead))
     }
 
     /// Drops segments that no snapshot needs which anybody can still read with.

@@ -122,7 +122,8 @@ impl LambdaConfig {
         self
     }
 
-    /// How many snapshots can be read with at once, the newest counted: each is in memory. Default: 2.
+    /// How many snapshots can be read with at once, the newest counted. Each is in memory, with all its
+    /// partitions, in every instance, and one more while a new one is read. Default: 2.
     #[must_use]
     pub fn hold(mut self, snapshots: usize) -> Self {
         self.hold = snapshots.max(1);

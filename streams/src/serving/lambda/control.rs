@@ -2,7 +2,7 @@
 //!
 //! A compacted topic of one partition, `VIEW-HASH-cuts`, where the hash stands for the view's fingerprint and the
 //! ids of its topics. A record for each source partition: its key is
-//! `TOPIC-PARTITION`, its value `{"topic", "partition", "cuts", "origin", "applied"}`. Cuts are announced when they have
+//! `TOPIC-PARTITION`, its value `{"topic", "partition", "cuts", "origin"}`. Cuts are announced when they have
 //! been saved: a speed layer that crashes still has them afterwards.
 
 use std::collections::BTreeMap;
@@ -38,8 +38,6 @@ struct Cut {
     cuts: Vec<i64>,
     /// Where the speed layer began.
     origin: i64,
-    /// How far the partition had been read.
-    applied: i64,
 }
 
 /// Where snapshots may end, by partition and in order.
@@ -240,7 +238,6 @@ impl Control {
             partition,
             cuts: announced.cuts.clone(),
             origin: announced.origin,
-            applied: announced.applied,
         };
         let value = serde_json::to_vec(&cut).map_err(|error| error.to_string())?;
         let record = ProducerRecord::to(self.topic.clone())
@@ -250,5 +247,21 @@ impl Control {
         let delivery = delivery.map_err(|error| error.to_string())?;
         delivery.await.map_err(|error| error.to_string())?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Speed layers of before wrote how far they had read, too; what they wrote is still read.
+    #[test]
+    fn what_a_cut_has_beside_is_left_alone() {
+        let json = r#"{"topic":"t","partition":3,"cuts":[0,7],"origin":0,"applied":9}"#;
+        let cut: Cut = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            (&*cut.topic, cut.partition, cut.cuts, cut.origin),
+            ("t", 3, vec![0, 7], 0)
+        );
     }
 }

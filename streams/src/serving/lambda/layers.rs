@@ -9,7 +9,7 @@ use tidemark_client::consumer::IsolationLevel;
 use super::control::Control;
 use super::refresh::Refresh;
 use super::runs::Runs;
-use super::sources::{self, SourceTopic, application};
+use super::sources::{self, ChangedSource, SourceTopic, application};
 use super::{Ground, Lambda, LambdaConfig, LambdaError};
 use crate::data::Data;
 use crate::error::StreamsError;
@@ -74,10 +74,9 @@ pub(super) async fn start<K: Data, A: Aggregate>(
                 clock.sleep(poll).await;
                 // While the cluster cannot be asked nothing is read either.
                 if let Ok(now) = sources::sources(&client, &site.view).await
-                    && let Some(topic) = site.other_topic(&now)
+                    && let Some(changed) = site.changed_source(&now)
                 {
-                    let topic = topic.to_owned();
-                    site.end(StreamsError::SourceMadeAgain { topic }.to_string());
+                    site.end(changed.to_string());
                 }
                 refresh.once().await;
             }
@@ -88,7 +87,7 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         async move {
             while failure.changed().await.is_ok() {
                 if let Some(error) = failure.borrow_and_update().clone() {
-                    site.end(error.to_string());
+                    site.end(ChangedSource::explained(error));
                 }
             }
         }

@@ -8,7 +8,7 @@ use tidemark_client::Clock;
 use crate::data::Data;
 use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::merged::Site;
+use crate::serving::merged::{Site, Unfit};
 use crate::serving::snapshot::Loaded;
 use crate::serving::snapshot::{SnapshotError, Snapshots};
 
@@ -117,32 +117,49 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
             others: true,
             ..NotUsed::for_good(error.to_string())
         })?;
-        let floor = self.floor(number, numbers).await;
         let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await?;
+        let floor = self.floor(number, numbers).await?;
         let wall = self.clock.now().wall;
         let site = Arc::clone(&self.site);
-        // It may have to wait for a task.
+        // It may have to wait for a task, for a moment.
         let switched = tokio::task::spawn_blocking(move || site.switch(loaded, floor, wall)).await;
         match switched {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(NotUsed::for_good(error.to_string())),
+            Ok(Err(error)) => Err(NotUsed {
+                passes: error == Unfit::Busy,
+                ..NotUsed::for_good(error.to_string())
+            }),
             Err(error) => Err(NotUsed::for_good(format!(
                 "switching to it has failed: {error}"
             ))),
         }
     }
 
-    /// Where the snapshot in front of it ends that can be gone back to.
-    async fn floor(&self, number: u64, numbers: &[u64]) -> Option<Coverage> {
+    /// Where the snapshot in front of it ends that can be gone back to: one that can be read. What is behind it
+    /// has to stay in segments, so that what the store does not tell now is not taken for missing.
+    async fn floor(&self, number: u64, numbers: &[u64]) -> Result<Option<Coverage>, SnapshotError> {
+        let held = self.site.held();
         let before = numbers.iter().rev().filter(|before| **before < number);
+        let mut tried = 0;
         for before in before.take(LOOKED_THROUGH) {
-            if let Ok(manifest) = self.snapshots.manifest(*before).await
-                && self.site.check(&manifest).is_ok()
-            {
-                return Some(manifest.coverage());
+            let found = match self.snapshots.manifest(*before).await {
+                Ok(manifest) if self.site.check(&manifest).is_err() => continue,
+                // It has been read.
+                Ok(manifest) if held.contains(before) => Ok(manifest),
+                Ok(manifest) => self.snapshots.check(&manifest).await.map(|()| manifest),
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(manifest) => return Ok(Some(manifest.coverage())),
+                Err(error @ SnapshotError::Store { .. }) => return Err(error),
+                Err(error) => tracing::debug!(before, %error, "it cannot be gone back to"),
+            }
+            tried += 1;
+            if tried >= LOOKED_AT {
+                break;
             }
         }
-        None
+        Ok(None)
     }
 }
 
@@ -177,5 +194,78 @@ impl From<SnapshotError> for NotUsed {
             others: false,
             why: error.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::serving::merged::truth_table::{Counts, manifest, put_states, view};
+
+    /// Three snapshots on disk, and who looks for them.
+    async fn three(dir: &Path) -> Refresh<String, Counts> {
+        let view = view();
+        let snapshots = Snapshots::local(dir, view.name()).unwrap();
+        for number in 1..=3 {
+            let mut manifest = manifest(&view, number, &[10 * number as i64]);
+            put_states(&snapshots, &mut manifest, number).await;
+            snapshots.publish(&manifest).await.unwrap();
+        }
+        let site = Arc::new(Site::new(view, 2));
+        Refresh::new(site, snapshots, Clock::system())
+    }
+
+    async fn floor(refresh: &Refresh<String, Counts>) -> Result<Option<i64>, SnapshotError> {
+        let floor = refresh.floor(3, &[1, 2, 3]).await?;
+        Ok(floor.map(|floor| floor.get("events", 0)))
+    }
+
+    /// Opened it gives an error that is not "not there".
+    fn make_unreadable(path: &Path) {
+        fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink(path, path).unwrap();
+    }
+
+    /// What is behind the floor goes from the segments: it is where a snapshot ends that can be read.
+    #[tokio::test]
+    async fn it_is_gone_back_to_what_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let refresh = three(dir.path()).await;
+        let states = |number: u64| {
+            dir.path()
+                .join(format!("table/state/{number}-a/events-0-0.parquet"))
+        };
+        assert_eq!(floor(&refresh).await.unwrap(), Some(20));
+        fs::write(states(2), b"damaged").unwrap();
+        assert_eq!(floor(&refresh).await.unwrap(), Some(10));
+        fs::remove_file(states(1)).unwrap();
+        assert_eq!(floor(&refresh).await.unwrap(), None);
+        // With the one in front there is none to go back to.
+        refresh.once().await;
+        assert_eq!(refresh.site.held(), [3]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_gone_because_the_store_does_not_tell() {
+        let dir = tempfile::tempdir().unwrap();
+        let refresh = three(dir.path()).await;
+        let manifest = |number: u64| {
+            dir.path()
+                .join(format!("table/manifests/{number:020}.json"))
+        };
+        let kept = fs::read(manifest(2)).unwrap();
+        make_unreadable(&manifest(2));
+        let error = floor(&refresh).await.unwrap_err();
+        assert!(matches!(error, SnapshotError::Store { .. }), "{error}");
+        let not_used = refresh.take(3, &[1, 2, 3]).await.unwrap_err();
+        assert!(not_used.passes, "{}", not_used.why);
+        assert!(refresh.site.held().is_empty());
+        fs::remove_file(manifest(2)).unwrap();
+        fs::write(manifest(2), kept).unwrap();
+        refresh.once().await;
+        assert_eq!(refresh.site.held(), [3]);
     }
 }

@@ -15,6 +15,59 @@ pub(crate) struct SourceTopic {
     pub(crate) partitions: i32,
 }
 
+/// What has become of a topic since the view was started. The view ends with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChangedSource {
+    #[error(
+        "topic {topic:?} has been deleted and made again: its offsets mean other records. Start the view again: \
+         its speed layer begins anew; the next snapshot has to be made from scratch"
+    )]
+    MadeAgain { topic: String },
+    #[error(
+        "topic {topic:?} has been given more partitions: it had {before}, and has {now}. Start the view again: \
+         its speed layer begins anew with what the log has, and leaves out what the newest snapshot has already"
+    )]
+    Grew {
+        topic: String,
+        before: i64,
+        now: i64,
+    },
+}
+
+impl ChangedSource {
+    /// What has become of the first topic that is not what it was.
+    pub(crate) fn find<'a>(
+        topics: impl Iterator<Item = &'a str>,
+        before: &[SourceTopic],
+        now: &[SourceTopic],
+    ) -> Option<Self> {
+        let mut changed = topics
+            .zip(before.iter().zip(now))
+            .filter_map(|(topic, own)| {
+                let (before, now) = own;
+                let topic = topic.to_owned();
+                if before.id != now.id {
+                    return Some(Self::MadeAgain { topic });
+                }
+                let (before, now) = (i64::from(before.partitions), i64::from(now.partitions));
+                (before < now).then_some(Self::Grew { topic, before, now })
+            });
+        changed.next()
+    }
+
+    /// What a view is told if that has ended its speed layer.
+    pub(super) fn explained(error: StreamsError) -> String {
+        match error {
+            StreamsError::SourceMadeAgain { topic } => Self::MadeAgain { topic }.to_string(),
+            StreamsError::SourceGrew { topic, before, now } => {
+                let (before, now) = (i64::from(before), i64::from(now));
+                Self::Grew { topic, before, now }.to_string()
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 /// The topics of a view, in its order.
 ///
 /// # Errors
@@ -52,4 +105,33 @@ pub(super) fn application<K: Data, A: Aggregate>(
         hash.update(&source.partitions.to_be_bytes());
     }
     format!("{}-{:08x}", view.name(), hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_is_not_what_it_was_is_found() {
+        let of = |id: &str, partitions| SourceTopic {
+            id: id.to_owned(),
+            partitions,
+        };
+        let before = [of("1", 3), of("2", 3)];
+        let find = |now: [SourceTopic; 2]| {
+            let changed = ChangedSource::find(["a", "b"].into_iter(), &before, &now);
+            changed.map(|changed| changed.to_string())
+        };
+        assert_eq!(find(before.clone()), None);
+        let again = find([of("1", 3), of("3", 3)]).unwrap();
+        assert!(
+            again.starts_with(r#"topic "b" has been deleted and made again"#),
+            "{again}"
+        );
+        let grew = find([of("1", 5), of("2", 3)]).unwrap();
+        assert!(
+            grew.starts_with(r#"topic "a" has been given more partitions: it had 3, and has 5"#),
+            "{grew}"
+        );
+    }
 }

@@ -319,9 +319,35 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         }
     }
 
+    /// Reads with the snapshot that is to be read with. Who has begun without one begins again if the first one
+    /// has come meanwhile, since what that has goes from the segments; with one this cannot be.
+    pub(super) fn reading<T>(
+        &self,
+        ask: &Ask,
+        read: impl Fn(Option<Arc<Loaded>>) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let loaded = self.pinned(ask)?;
+        let without = loaded.is_none();
+        match read(loaded) {
+            Err(error @ QueryError::Unread { .. }) if without => match self.pinned(ask)? {
+                Some(first) => read(Some(first)),
+                None => Err(error),
+            },
+            done => done,
+        }
+    }
+
     /// The state of a key, from its bytes.
     pub(crate) fn get(&self, key: &[u8], ask: &Ask) -> Result<Merged<A::State>, QueryError> {
-        let loaded = self.pinned(ask)?;
+        self.reading(ask, |loaded| self.get_with(loaded, key, ask))
+    }
+
+    pub(super) fn get_with(
+        &self,
+        loaded: Option<Arc<Loaded>>,
+        key: &[u8],
+        ask: &Ask,
+    ) -> Result<Merged<A::State>, QueryError> {
         let aggregate = self.view.aggregate();
         let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.snapshot);
         let mut merged = Merged::empty(snapshot);

@@ -29,8 +29,8 @@ use crate::serving::snapshot::{Row, Snapshots, Source, SourcePartition, StateFil
 use crate::serving::speed::cut_rule::CutRule;
 use crate::serving::{Keyed, Place, Tally};
 
-const TOPIC: &str = "events";
-const KEY: &str = "key";
+pub(super) const TOPIC: &str = "events";
+pub(super) const KEY: &str = "key";
 /// The current batch.
 const NOW: i64 = 10;
 /// Each batch is a segment.
@@ -39,9 +39,9 @@ const CUT: CutRule = CutRule {
     records: 0,
 };
 
-type Counts = Count<()>;
+pub(crate) type Counts = Count<()>;
 
-fn view() -> Arc<View<String, Counts>> {
+pub(crate) fn view() -> Arc<View<String, Counts>> {
     let view = View::new("table", 1, Count::new());
     Arc::new(view.source(TOPIC, |record: Record<String, ()>| {
         [Keyed::new(record.key, ())]
@@ -49,7 +49,7 @@ fn view() -> Arc<View<String, Counts>> {
 }
 
 /// What is online: so many events in each batch, of batches that follow one another.
-fn online(batches: &[(i64, u64)]) -> Segments<Kept<u64>> {
+pub(super) fn online(batches: &[(i64, u64)]) -> Segments<Kept<u64>> {
     let first = batches.first().map_or(0, |(batch, _)| *batch);
     let mut segments = Segments::new(first, 1, 0);
     for (batch, events) in batches {
@@ -66,7 +66,10 @@ fn online(batches: &[(i64, u64)]) -> Segments<Kept<u64>> {
     segments
 }
 
-fn add_one(adding: &mut crate::serving::speed::segments::Adding<'_, Kept<u64>>, offset: i64) {
+pub(super) fn add_one(
+    adding: &mut crate::serving::speed::segments::Adding<'_, Kept<u64>>,
+    offset: i64,
+) {
     let place = Place {
         time: 0,
         topic: 0,
@@ -83,38 +86,60 @@ fn add_one(adding: &mut crate::serving::speed::segments::Adding<'_, Kept<u64>>, 
 async fn offline(view: &View<String, Counts>, before: i64, count: Option<u64>) -> Loaded {
     let store = Arc::new(InMemory::new());
     let snapshots = Snapshots::new(store, Path::default(), view.name()).unwrap();
-    let mut states = Vec::new();
-    let mut tally = Tally::default();
+    let mut manifest = manifest(view, 1, &[before]);
     if let Some(count) = count {
-        let (mut state, path) = (Vec::new(), "state/1-a/events-0-0.parquet".to_owned());
-        State::encode(&count, &mut state);
-        let mut writer = StatesWriter::new(false, &[]).unwrap();
-        let row = Row {
-            key: KEY.as_bytes(),
-            shown: KEY,
-            window: None,
-            state: &state,
-            value: &count.to_string(),
-        };
-        writer.push(&row).unwrap();
-        let file = writer.finish().unwrap();
-        states.push(StateFile {
-            path: path.clone(),
-            topic: TOPIC.to_owned(),
-            partition: 0,
-            bytes: file.len() as u64,
-            crc32: crc32fast::hash(&file),
-            rows: 1,
-        });
-        snapshots.put(&path, file).await.unwrap();
-        tally.time(0);
+        put_states(&snapshots, &mut manifest, count).await;
     }
-    let manifest = Manifest {
+    snapshots.publish(&manifest).await.unwrap();
+    let manifest = snapshots.manifest(1).await.unwrap();
+    Loaded::read(view, &snapshots, manifest).await.unwrap()
+}
+
+/// Writes the state of the key in the first partition.
+pub(crate) async fn put_states(snapshots: &Snapshots, manifest: &mut Manifest, count: u64) {
+    let path = format!("state/{}-a/events-0-0.parquet", manifest.snapshot);
+    let mut state = Vec::new();
+    State::encode(&count, &mut state);
+    let mut writer = StatesWriter::new(false, &[]).unwrap();
+    let row = Row {
+        key: KEY.as_bytes(),
+        shown: KEY,
+        window: None,
+        state: &state,
+        value: &count.to_string(),
+    };
+    writer.push(&row).unwrap();
+    let file = writer.finish().unwrap();
+    manifest.states.push(StateFile {
+        path: path.clone(),
+        topic: TOPIC.to_owned(),
+        partition: 0,
+        bytes: file.len() as u64,
+        crc32: crc32fast::hash(&file),
+        rows: 1,
+    });
+    snapshots.put(&path, file).await.unwrap();
+    manifest.sources[0].partitions[0].tally.time(0);
+}
+
+/// A snapshot without states that ends there in each partition.
+pub(crate) fn manifest(view: &View<String, Counts>, snapshot: u64, ends: &[i64]) -> Manifest {
+    let partitions = (0..).zip(ends).map(|(partition, to)| SourcePartition {
+        partition,
+        begin: 0,
+        from: 0,
+        to: *to,
+        archived: *to,
+        log_start: 0,
+        leader_epoch: 0,
+        tally: Tally::default(),
+    });
+    Manifest {
         format: Manifest::FORMAT,
         view: view.name().to_owned(),
         fingerprint: view.fingerprint(),
         definition: view.definition(),
-        snapshot: 1,
+        snapshot,
         parent: None,
         run: "a".to_owned(),
         created: 0,
@@ -122,24 +147,12 @@ async fn offline(view: &View<String, Counts>, before: i64, count: Option<u64>) -
         sources: vec![Source {
             topic: TOPIC.to_owned(),
             id: "1".to_owned(),
-            partitions: vec![SourcePartition {
-                partition: 0,
-                begin: 0,
-                from: 0,
-                to: before,
-                archived: before,
-                log_start: 0,
-                leader_epoch: 0,
-                tally,
-            }],
+            partitions: partitions.collect(),
         }],
-        states,
+        states: Vec::new(),
         events: Vec::new(),
         crc32: 0,
-    };
-    snapshots.publish(&manifest).await.unwrap();
-    let manifest = snapshots.manifest(1).await.unwrap();
-    Loaded::read(view, &snapshots, manifest).await.unwrap()
+    }
 }
 
 /// An instance with what is there of both.

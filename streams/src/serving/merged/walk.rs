@@ -68,7 +68,16 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             // Nothing is copied for what is refused.
             self.walk(&Keys::none(), 1, ask)?;
         }
-        let loaded = self.pinned(ask)?;
+        self.reading(ask, |loaded| self.walk_with(loaded, keys, most, ask))
+    }
+
+    fn walk_with<'a>(
+        &'a self,
+        loaded: Option<Arc<Loaded>>,
+        keys: &'a Keys,
+        most: usize,
+        ask: &Ask,
+    ) -> Result<Walk<'a, K, A>, QueryError> {
         let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.snapshot);
         let mut about = Merged::empty(snapshot);
         let mut sources = Vec::new();

@@ -303,6 +303,18 @@ impl Snapshots {
         })
     }
 
+    /// Whether all files of a snapshot's states can be read. One of them is in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the first one that cannot.
+    pub(crate) async fn check(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
+        for file in &manifest.states {
+            self.states(file, States::default()).await?;
+        }
+        Ok(())
+    }
+
     /// Reads a file of states behind those that are there, and makes sure that it is what its manifest says.
     pub(crate) async fn states(
         &self,

@@ -10,10 +10,12 @@ pub(crate) struct CutRule {
     pub(crate) records: u64,
 }
 
-/// As long as no snapshot takes segments away they grow: each spans at least one of so many parts of the
-/// time and of the records since the last snapshot. So their number grows with the logarithm of that: about
-/// 400 for a year at ten seconds.
-const PARTS: u64 = 32;
+/// As long as no snapshot comes segments grow: with each so many of them the time and the records that the next
+/// ones span double. So their number grows with the logarithm of all the time: about 400 for a year at ten
+/// seconds, and each is a 12th of what was before it, or less. It goes by how many there are, not by when they
+/// began: a topic that was quiet, a view that was stopped, or a clock that was wrong keeps no cut from being
+/// made.
+const DOUBLE: usize = 24;
 
 /// What there is when it is asked whether a segment is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,17 +27,16 @@ pub(crate) struct Span {
     /// Whether the log has gone on since: there may be nothing but aborted transactions, and a snapshot that
     /// could not end behind them would seem to lack what retention takes of them.
     pub(crate) moved: bool,
-    /// Milliseconds since the oldest segment began.
-    pub(crate) all_millis: i64,
-    /// Records in all segments.
-    pub(crate) all_records: u64,
+    /// How many segments have ended since the last snapshot.
+    pub(crate) ended: usize,
 }
 
 impl CutRule {
     /// Whether a segment is to end. One in which the log has not gone on never is.
     pub(crate) fn is_due(&self, span: &Span) -> bool {
-        let millis = self.every.max(span.all_millis / PARTS as i64);
-        let records = self.records.max(span.all_records / PARTS);
+        let grown = 1_u64 << (span.ended / DOUBLE).min(62);
+        let millis = self.every.saturating_mul(grown as i64);
+        let records = self.records.saturating_mul(grown);
         span.moved && (span.millis >= millis || span.records >= records)
     }
 }
@@ -55,8 +56,7 @@ mod tests {
             millis,
             records,
             moved: true,
-            all_millis: millis,
-            all_records: records,
+            ended: 0,
         };
         let due = |millis, records| RULE.is_due(&span(millis, records));
         assert!(!due(9_999, 999_999));
@@ -74,20 +74,35 @@ mod tests {
     #[test]
     fn there_are_few_segments_for_long() {
         let year = 365 * 24 * 3600 * 1000_i64;
-        let (mut now, mut began, mut segments) = (0_i64, 0_i64, 1_u64);
+        let (mut now, mut began, mut segments) = (0_i64, 0_i64, 1);
         while now < year {
             now += 1_000;
             let span = Span {
                 millis: now - began,
                 records: 10,
                 moved: true,
-                all_millis: now,
-                all_records: now as u64,
+                ended: segments - 1,
             };
             if RULE.is_due(&span) {
+                assert!(segments <= DOUBLE || (now - began) * 12 <= began);
                 (began, segments) = (now, segments + 1);
             }
         }
         assert!((300..500).contains(&segments), "{segments}");
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_reckoned_with() {
+        let most = CutRule {
+            every: i64::MAX,
+            records: u64::MAX,
+        };
+        let span = Span {
+            millis: i64::MAX - 1,
+            records: u64::MAX - 1,
+            moved: true,
+            ended: usize::MAX,
+        };
+        assert!(!most.is_due(&span));
     }
 }

@@ -10,7 +10,7 @@ use crate::operator::{Context, Operator};
 use crate::record::chunk::{AnyChunk, typed};
 use crate::serving::aggregate::Aggregate;
 use crate::serving::kept::Kept;
-use crate::serving::merged::{Announced, Live, Site};
+use crate::serving::merged::{Live, Site};
 use crate::serving::snapshot::Part;
 use crate::serving::view::{Raw, Scratch};
 use crate::state::StoreId;
@@ -64,11 +64,8 @@ impl<K: Data, A: Aggregate> Operator for Segmenter<K, A> {
         let input = typed::<(), Undecided>(input);
         let store = cx.stores.get::<SegmentStore<A::State>>(self.store);
         let live = Arc::clone(&store.live);
-        if let Some(first) = input.rows.first() {
-            // Where it has never read anything it begins here.
-            store.begin_at(first.value.offset, first.timestamp);
-            self.enter(&live, first.timestamp);
-        }
+        // A task is told its place and the time before it is given anything: the store has begun.
+        debug_assert!(self.given.is_some(), "nothing can be asked for yet");
         let view = &*self.site.view;
         let aggregate = view.aggregate();
         let scratch = &mut self.scratch;
@@ -108,16 +105,9 @@ impl<K: Data, A: Aggregate> Operator for Segmenter<K, A> {
 
     fn committed(&mut self, cx: &mut Context<'_>) {
         let store = cx.stores.get::<SegmentStore<A::State>>(self.store);
-        let live = &store.live;
-        let saved = {
-            let segments = live.segments.read();
-            Announced {
-                cuts: segments.cuts(),
-                origin: segments.origin(),
-                applied: segments.applied(),
-            }
-        };
-        self.site.announce(self.part, saved);
+        if let Some(saved) = store.saved() {
+            self.site.announce(self.part, saved);
+        }
     }
 
     fn wall_clock(&mut self, now: i64, cx: &mut Context<'_>) {

@@ -5,6 +5,7 @@ mod states;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::Tally;
 use super::cut_rule::{CutRule, Span};
@@ -33,6 +34,8 @@ pub(crate) struct Segments<S> {
     restoring: Option<i64>,
     /// Where the first one began when that was told.
     told_begin: i64,
+    /// Where the snapshot ends that is read with, if there is one.
+    snapshot: AtomicI64,
 }
 
 /// The states of the records between two cuts.
@@ -136,6 +139,7 @@ impl<S> Segments<S> {
             changed: true,
             restoring: None,
             told_begin: i64::MIN,
+            snapshot: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -273,25 +277,37 @@ impl<S> Segments<S> {
 
     /// Makes a cut if the rule says so; whether it did.
     pub(crate) fn cut_if_due(&mut self, rule: &CutRule, wall: i64) -> bool {
-        // A clock that was ahead and has been put right.
-        for segment in &mut self.list {
-            if segment.since > wall {
-                (segment.since, segment.changed) = (wall, true);
-            }
+        let snapshot = self.snapshot.load(Ordering::Relaxed);
+        let behind = self.list.partition_point(|one| one.from < snapshot);
+        let ended = (self.list.len() - 1).saturating_sub(behind);
+        let applied = self.applied;
+        let open = self.open_mut();
+        if open.since > wall {
+            // A clock that was ahead and has been put right.
+            (open.since, open.changed) = (wall, true);
         }
-        let (open, oldest) = (self.open(), self.list.front());
         let span = Span {
             millis: wall.saturating_sub(open.since),
             records: open.tally.records,
-            moved: self.applied > open.from,
-            all_millis: wall.saturating_sub(oldest.map_or(wall, |oldest| oldest.since)),
-            all_records: self.list.iter().map(|one| one.tally.records).sum(),
+            moved: applied > open.from,
+            ended,
         };
         let due = rule.is_due(&span);
         if due {
             self.close(self.applied, wall);
         }
         due
+    }
+
+    /// Says that a snapshot that ends at `end` is read with: cuts become rarer by what is behind it.
+    pub(crate) fn read_with(&self, end: i64) {
+        self.snapshot.store(end, Ordering::Relaxed);
+    }
+
+    /// Whether a snapshot that ends there fits, whatever comes: a segment begins there that only
+    /// [`Self::drop_below`] takes away.
+    pub(crate) fn has_cut(&self, end: i64) -> bool {
+        self.cuts().contains(&end)
     }
 
     /// How a snapshot that ends at `end` fits.

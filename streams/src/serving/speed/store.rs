@@ -10,7 +10,7 @@ use super::cut_rule::CutRule;
 use super::segments::Segments;
 use crate::data::DataError;
 use crate::serving::aggregate::State;
-use crate::serving::merged::Live;
+use crate::serving::merged::{Announced, Live};
 use crate::state::{Entry, Expiry, Store, StoreTime};
 
 /// The segments of one source partition. Whoever answers queries reads them, too.
@@ -36,11 +36,20 @@ impl<S: State> SegmentStore<S> {
     }
 
     /// The task's first position: nothing in front of it has ever been read.
-    pub(crate) fn begin_at(&mut self, offset: i64, wall: i64) {
+    fn begin_at(&mut self, offset: i64, wall: i64) {
         if !self.begun {
             self.begun = true;
             self.live.segments.write().begin_at(offset, wall);
         }
+    }
+
+    /// What has been saved of it, when all has been: nothing as long as it is not known where it begins.
+    pub(super) fn saved(&self) -> Option<Announced> {
+        let segments = self.live.segments.read();
+        self.begun.then(|| Announced {
+            cuts: segments.cuts(),
+            origin: segments.origin(),
+        })
     }
 }
 
@@ -115,5 +124,32 @@ impl<S: State> Store for SegmentStore<S> {
 
     fn len(&self) -> usize {
         self.live.segments.read().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first commit of all comes before it is known where the log begins: then there is nothing to announce
+    /// that would be true.
+    #[test]
+    fn nothing_is_announced_before_it_has_begun() {
+        let rule = CutRule {
+            every: 10,
+            records: 1,
+        };
+        let mut store = SegmentStore::<u64>::new(7, rule, Arc::default());
+        assert_eq!(store.saved(), None);
+        store.passed(40, None, 5);
+        let announced = |cuts: &[i64]| {
+            Some(Announced {
+                cuts: cuts.to_vec(),
+                origin: 40,
+            })
+        };
+        assert_eq!(store.saved(), announced(&[40]));
+        store.passed(42, None, 15);
+        assert_eq!(store.saved(), announced(&[40, 42]));
     }
 }

@@ -106,6 +106,56 @@ fn a_log_may_begin_later() {
     assert_eq!((segments.begin(), segments.applied()), (40, 42));
 }
 
+/// Where a topic was quiet, or a view was stopped, or a clock was wrong for ever so long, cuts go on as before,
+/// although the segment in which that was stays: a restart may need it.
+#[test]
+fn a_long_time_without_cuts_does_not_make_the_next_ones_rare() {
+    let rule = CutRule {
+        every: 10,
+        records: 1_000_000,
+    };
+    let years = 1_000_000_000_000;
+    let mut segments = segments(0);
+    put(&mut segments, 0);
+    assert!(segments.cut_if_due(&rule, years));
+    let mut cuts = 0;
+    for tick in 1..=200 {
+        put(&mut segments, tick);
+        let now = years + tick;
+        if segments.cut_if_due(&rule, now) {
+            assert!(now - years >= 10 * cuts);
+            cuts += 1;
+        }
+    }
+    assert_eq!(cuts, 20);
+}
+
+/// What is in front of the snapshot that is read with is there for a restart, and does not count.
+#[test]
+fn cuts_become_rarer_by_what_is_behind_the_snapshot_only() {
+    let rule = CutRule {
+        every: 10,
+        records: 1_000_000,
+    };
+    let mut segments = segments(0);
+    let mut now = 0;
+    let mut until_cut = |segments: &mut Segments<Offsets>| {
+        let began = now;
+        loop {
+            now += 1;
+            put(segments, now);
+            if segments.cut_if_due(&rule, now) {
+                break now - began;
+            }
+        }
+    };
+    let spans: Vec<i64> = (0..72).map(|_| until_cut(&mut segments)).collect();
+    assert_eq!((spans[0], spans[24], spans[48]), (10, 20, 40));
+    assert_eq!(until_cut(&mut segments), 80);
+    segments.read_with(segments.last_cut());
+    assert_eq!(until_cut(&mut segments), 10);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// A record so many offsets behind the last one.
