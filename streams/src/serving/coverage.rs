@@ -13,7 +13,11 @@ use tidemark_client::TopicPartition;
 /// JSON: `{"user_events": {"0": 120, "1": 98}}`. Text: `user_events:0:120,user_events:1:98`, in the order
 /// of topics and partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Coverage(BTreeMap<(String, i32), i64>);
+pub struct Coverage {
+    /// By topic and partition. Every answer has one or two: a topic's name is there once, and is looked up
+    /// without being copied. No topic is without a partition.
+    topics: BTreeMap<String, BTreeMap<i32, i64>>,
+}
 
 /// The most partitions that a coverage that is read may name: as many as a cluster of brokers should have.
 pub const MOST_PARTITIONS: usize = 200_000;
@@ -53,37 +57,48 @@ impl Coverage {
     /// How far that partition is covered: 0 if it is not named.
     #[must_use]
     pub fn get(&self, topic: &str, partition: i32) -> i64 {
-        // Looked up by a borrowed name: there are few topics, and their partitions lie together.
         self.find(topic, partition).unwrap_or(0)
     }
 
     /// As [`Self::get`], `None` if the partition is not named.
     #[must_use]
     pub fn find(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.0.get(&(topic.to_owned(), partition)).copied()
+        self.topics.get(topic)?.get(&partition).copied()
     }
 
     /// Sets how far a partition is covered.
     pub fn set(&mut self, topic: &str, partition: i32, offset: i64) {
-        self.0.insert((topic.to_owned(), partition), offset);
+        self.insert(topic, partition, offset);
+    }
+
+    /// As [`Self::set`]; gives what it was before.
+    fn insert(&mut self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
+        if let Some(known) = self.topics.get_mut(topic) {
+            return known.insert(partition, offset);
+        }
+        let first = BTreeMap::from([(partition, offset)]);
+        self.topics.insert(topic.to_owned(), first);
+        None
     }
 
     /// The partitions with their offsets, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i32, i64)> {
-        let all = self.0.iter();
-        all.map(|((topic, partition), offset)| (&**topic, *partition, *offset))
+        self.topics.iter().flat_map(|(topic, partitions)| {
+            let each = partitions.iter();
+            each.map(move |(partition, offset)| (&**topic, *partition, *offset))
+        })
     }
 
     /// How many partitions are named.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.topics.values().map(BTreeMap::len).sum()
     }
 
     /// Whether no partition is named.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.topics.is_empty()
     }
 
     /// Whether this covers everything that `other` does.
@@ -189,7 +204,7 @@ impl Coverage {
         if self.len() >= MOST_PARTITIONS {
             return Err(BadCoverage::TooLong);
         }
-        match self.0.insert((topic.to_owned(), number), offset) {
+        match self.insert(topic, number, offset) {
             None => Ok(()),
             Some(_) => Err(BadCoverage::Twice {
                 topic: topic.to_owned(),
@@ -201,11 +216,7 @@ impl Coverage {
 
 impl Serialize for Coverage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut topics: BTreeMap<&str, BTreeMap<i32, i64>> = BTreeMap::new();
-        for (topic, partition, offset) in self.iter() {
-            topics.entry(topic).or_default().insert(partition, offset);
-        }
-        topics.serialize(serializer)
+        self.topics.serialize(serializer)
     }
 }
 

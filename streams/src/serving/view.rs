@@ -161,7 +161,7 @@ impl<K: Data, A: Aggregate> View<K, A> {
     }
 
     /// One aggregate for each window of a key. A window takes events for ever: dropping late ones would
-    /// make the answer a matter of when they came.
+    /// make the answer a matter of when they came. So windows with an allowed lateness are refused.
     #[must_use]
     pub fn windowed_by(mut self, windows: TimeWindows) -> Self {
         self.windows = Some(windows);
@@ -247,10 +247,20 @@ impl<K: Data, A: Aggregate> View<K, A> {
                 return bad(format!("it reads topic {} twice", topic.name));
             }
         }
-        match self.windows.and_then(|windows| windows.problem()) {
-            Some(problem) => bad(problem),
-            None => Ok(()),
+        let Some(windows) = &self.windows else {
+            return Ok(());
+        };
+        if let Some(problem) = windows.problem() {
+            return bad(problem);
         }
+        if windows.grace != 0 {
+            return bad(
+                "windows take late events for ever, so `allowed_lateness` would change nothing: leave it out. \
+                 When a window counts as final is a matter of `watermark_delay`"
+                    .to_owned(),
+            );
+        }
+        Ok(())
     }
 
     /// Reads a record of the topic with that number: `each` gets the key, with the window's start behind it

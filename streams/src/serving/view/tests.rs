@@ -122,6 +122,9 @@ fn what_makes_no_sense_is_told() {
     assert!(problem(twice).contains("lines twice"));
     let windows = TimeWindows::tumbling(Duration::ZERO);
     assert!(problem(letters().windowed_by(windows)).contains("at least 1 ms"));
+    let late =
+        TimeWindows::tumbling(Duration::from_secs(1)).allowed_lateness(Duration::from_secs(9));
+    assert!(problem(letters().windowed_by(late)).contains("take late events for ever"));
     let name = View::new("a/b", 1, Count::new());
     assert!(problem(name).contains("letters, digits"));
 }
