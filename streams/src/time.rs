@@ -15,7 +15,7 @@ pub(crate) use any::AnyKind;
 pub use any::AnyWindows;
 pub use calendar::{CalendarUnit, CalendarWindows, UnknownZone};
 #[doc(hidden)]
-pub use combine::{IdleTimer, Seen, combine};
+pub use combine::{IdleTimer, Idleness, Seen, combine};
 pub(crate) use extractor::{FieldTime, IngestionTime, RecordTime, TimestampExtractor};
 pub use join::JoinWindows;
 pub use sessions::SessionWindows;

@@ -4,6 +4,7 @@ mod any_cluster;
 mod cuts;
 mod same_bytes;
 mod snapshots;
+mod transactions;
 mod words;
 
 use std::time::Duration;

@@ -247,7 +247,7 @@ pub(crate) fn lines(
 }
 
 /// What something comes to, unless it never does.
-async fn in_the_end<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub(crate) async fn in_the_end<T>(what: &str, work: impl Future<Output = T>) -> T {
     let ended = Clock::system().timeout(PATIENCE, work).await;
     ended.unwrap_or_else(|| panic!("still waiting for {what}"))
 }

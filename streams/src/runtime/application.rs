@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidemark_client::{Client, TopicPartition};
+use tidemark_client::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::assignment::TaskId;
 use super::config::StreamsConfig;
+use super::finish::Targets;
 use super::globals;
 use super::metrics::{self, Metrics};
 use super::setup;
 use super::shared::{Progress, Shared};
-use super::worker::{Command, Worker};
+use super::worker::{Finish, Worker};
 use crate::error::StreamsError;
 use crate::query::http::{self, Server};
 use crate::query::{Access, QueryError, StoreInfo, StoreReader};
@@ -34,11 +35,11 @@ pub struct Streams {
     shared: Arc<Shared>,
     http: Option<Server>,
     workers: Vec<Supervised>,
-    commands: Vec<mpsc::Sender<Command>>,
+    commands: Vec<mpsc::Sender<Finish>>,
     /// Held as long as the instance uses its state directory.
     _lock: Option<super::commit::snapshot::Lock>,
     /// The ends of the source topics when the instance was started.
-    targets: BTreeMap<TopicPartition, i64>,
+    targets: Targets,
 }
 
 impl Streams {
@@ -60,35 +61,8 @@ impl Streams {
             Some(address) => Some(http::bind(address).await?),
             None => None,
         };
-        // A topic that has been deleted must not come back as an empty one because it is asked for.
-        let client = Client::new(config.client.clone().auto_create_topics(false))?;
-        let prepared = setup::prepare(&client, topology, &config).await?;
-        let (lock, on_disk) = super::commit::snapshot::open_state_dir(&config)?;
         let workers = config.workers;
-        let shared = Arc::new(Shared {
-            topology: topology.clone(),
-            admin: client.admin(),
-            client,
-            partitions: Mutex::new(prepared.partitions),
-            fingerprint: prepared.fingerprint,
-            instance: config.clock.random(),
-            internal: super::shared::internal_topics(topology, &config.application),
-            state: prepared.state,
-            begins: prepared.begins,
-            store_hashes: super::shared::store_hashes(topology),
-            certain: prepared.certain,
-            globals: Globals::new(topology, config.clock.random()),
-            tasks: Mutex::default(),
-            global_tasks: Mutex::default(),
-            on_disk: Arc::new(Mutex::new(on_disk.into_iter().collect())),
-            stranger: Arc::default(),
-            gone: Arc::default(),
-            restoring: Mutex::default(),
-            metrics: Metrics::default(),
-            failed: watch::Sender::new(None),
-            closing: watch::Sender::new(false),
-            config,
-        });
+        let (shared, lock) = share(topology, config).await?;
         let targets = super::finish::ends(&shared, &external(&shared)).await?;
         let globals = globals::start(&shared).await?.into_iter();
         let mut started: Vec<Supervised> = globals
@@ -271,6 +245,42 @@ impl Drop for Streams {
             worker.worker.abort();
         }
     }
+}
+
+/// Checks the topology against the cluster, and makes what all workers share.
+pub(super) async fn share(
+    topology: &Topology,
+    config: StreamsConfig,
+) -> Result<(Arc<Shared>, Option<super::commit::snapshot::Lock>), StreamsError> {
+    // A topic that has been deleted must not come back as an empty one because it is asked for.
+    let client = Client::new(config.client.clone().auto_create_topics(false))?;
+    let prepared = setup::prepare(&client, topology, &config).await?;
+    let (lock, on_disk) = super::commit::snapshot::open_state_dir(&config)?;
+    let shared = Arc::new(Shared {
+        topology: topology.clone(),
+        admin: client.admin(),
+        client,
+        partitions: Mutex::new(prepared.partitions),
+        fingerprint: prepared.fingerprint,
+        instance: config.clock.random(),
+        internal: super::shared::internal_topics(topology, &config.application),
+        state: prepared.state,
+        begins: prepared.begins,
+        store_hashes: super::shared::store_hashes(topology),
+        certain: prepared.certain,
+        globals: Globals::new(topology, config.clock.random()),
+        tasks: Mutex::default(),
+        global_tasks: Mutex::default(),
+        on_disk: Arc::new(Mutex::new(on_disk.into_iter().collect())),
+        stranger: Arc::default(),
+        gone: Arc::default(),
+        restoring: Mutex::default(),
+        metrics: Metrics::default(),
+        failed: watch::Sender::new(None),
+        closing: watch::Sender::new(false),
+        config,
+    });
+    Ok((shared, lock))
 }
 
 /// The source topics that are not the application's own.

@@ -111,8 +111,10 @@ impl StreamsConfig {
         self
     }
 
-    /// Which records of source topics count (Kafka: `isolation.level`): with
-    /// [`IsolationLevel::ReadCommitted`] none of transactions that are open or were aborted. Default:
+    /// Which records of source topics count, and of those of global tables (Kafka: `isolation.level`): with
+    /// [`IsolationLevel::ReadCommitted`] none of transactions that are open or were aborted. A partition
+    /// ends with its last stable offset then: [`BeginAt::Latest`], [`super::Streams::run_until_caught_up`],
+    /// [`Self::idle_after`] and [`Self::task_idle`] go by that. Default:
     /// [`IsolationLevel::ReadUncommitted`], as in Kafka Streams without exactly-once.
     #[must_use]
     pub fn isolation_level(mut self, level: IsolationLevel) -> Self {
@@ -156,7 +158,7 @@ impl StreamsConfig {
 
     /// After so long without records a source partition does not hold the watermark back any more
     /// (Flink: `withIdleness`). Time in which the application did not take what there was does not
-    /// count. Default: never.
+    /// count, nor does time in which the broker could not be reached. Default: never.
     #[must_use]
     pub fn idle_after(mut self, limit: Duration) -> Self {
         self.idle_after = Some(limit);

@@ -1,17 +1,17 @@
 //! Processing what there is, to its end: source topics first, then what flows out of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_client::TopicPartition;
 use tidemark_client::admin::{GroupState, MemberDescription, OffsetSpec};
-use tidemark_client::consumer::IsolationLevel;
 use tokio::sync::{mpsc, oneshot};
 
-use super::assignment::told_by;
+use super::assignment::{TaskId, told_by};
 use super::shared::Shared;
-use super::worker::Command;
+use super::task::Task;
+use super::worker::Finish;
 use crate::error::StreamsError;
 use crate::topology::{NodeKind, Topic};
 
@@ -20,11 +20,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How often, meanwhile, it is looked whether there are other instances.
 const LOOK_FOR_OTHERS: Duration = Duration::from_secs(1);
 
-/// The ends of topics now.
-pub(super) async fn ends(
-    shared: &Shared,
-    topics: &[Topic],
-) -> Result<BTreeMap<TopicPartition, i64>, StreamsError> {
+/// Up to where partitions are to be processed.
+pub(super) type Targets = BTreeMap<TopicPartition, i64>;
+
+/// The ends of topics now, as far as the application reads.
+pub(super) async fn ends(shared: &Shared, topics: &[Topic]) -> Result<Targets, StreamsError> {
     offsets(shared, topics, OffsetSpec::Latest).await
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn offsets(
     }
     let listed = shared
         .admin
-        .list_offsets(wanted, IsolationLevel::ReadUncommitted)
+        .list_offsets(wanted, shared.config.isolation)
         .await?;
     let listed = listed.all()?.into_iter();
     Ok(listed
@@ -58,8 +58,8 @@ pub(super) async fn offsets(
 /// what is open in it.
 pub(super) async fn finish(
     shared: &Arc<Shared>,
-    commands: &[mpsc::Sender<Command>],
-    mut targets: BTreeMap<TopicPartition, i64>,
+    workers: &[mpsc::Sender<Finish>],
+    mut targets: Targets,
 ) -> Result<(), StreamsError> {
     let clock = &shared.config.clock;
     let mut look_at = 0;
@@ -74,21 +74,47 @@ pub(super) async fn finish(
             .cloned()
             .collect();
         targets.extend(ends(shared, &internal).await?);
-        for worker in commands {
-            // A commit that is refused, because the group is being shared out anew, is asked for again:
-            // without it what has come out would come out again. If tasks were lost they come again, too.
-            loop {
-                while !reached(shared, part, &targets) {
-                    if clock.now().millis >= look_at {
-                        check_alone(shared).await?;
-                        look_at = clock.deadline(LOOK_FOR_OTHERS);
-                    }
-                    clock.sleep(LOOK).await;
+        let sources = shared.topology.subtopologies[part].sources.iter();
+        let names = sources.map(|topic| topic.resolve(&shared.config.application));
+        let names: BTreeSet<Arc<str>> = names.collect();
+        let own = targets
+            .iter()
+            .map(|(partition, end)| (partition.clone(), *end));
+        let own = own.filter(|(partition, _)| names.contains(&partition.topic));
+        let own: Arc<Targets> = Arc::new(own.collect());
+        let of = |partition: &TopicPartition| TaskId {
+            subtopology: part,
+            partition: partition.partition,
+        };
+        let mut left: BTreeSet<TaskId> = own.keys().map(of).collect();
+        // By tasks, not by workers: one that changes hands meanwhile may be with none of them when it is
+        // asked. What has been closed and committed is so wherever it goes. Where a commit is refused,
+        // because the group is being shared out anew, the tasks are asked for again.
+        while !left.is_empty() {
+            while !left.iter().all(|id| reached(shared, *id, &own)) {
+                if clock.now().millis >= look_at {
+                    check_alone(shared).await?;
+                    look_at = clock.deadline(LOOK_FOR_OTHERS);
                 }
-                let (done, waits) = oneshot::channel();
-                if worker.send(Command::Finish(part, done)).await.is_err() || waits.await.is_ok() {
+                clock.sleep(LOOK).await;
+            }
+            for worker in workers {
+                if left.is_empty() {
                     break;
                 }
+                let (done, waits) = oneshot::channel();
+                let finish = Finish {
+                    tasks: left.clone(),
+                    targets: Arc::clone(&own),
+                    done,
+                };
+                // One that does not listen has failed, and that ends this.
+                let _ = worker.send(finish).await;
+                if let Ok(finished) = waits.await {
+                    left.retain(|id| !finished.contains(id));
+                }
+            }
+            if !left.is_empty() {
                 clock.sleep(LOOK).await;
             }
         }
@@ -130,31 +156,23 @@ fn fed(shared: &Shared, topic: &Topic) -> bool {
     nodes.any(|node| matches!(&node.kind, NodeKind::Sink { topic: own } if own == topic))
 }
 
-/// Whether all tasks of a subtopology run here and have come to the targets.
-fn reached(shared: &Shared, part: usize, targets: &BTreeMap<TopicPartition, i64>) -> bool {
-    let tasks = shared.tasks.lock().clone();
-    let application = &shared.config.application;
-    let sources = shared.topology.subtopologies[part].sources.iter();
-    let mut wanted = sources.flat_map(|topic| {
-        let name = topic.resolve(application);
-        targets
-            .iter()
-            .filter(move |(partition, _)| partition.topic == name)
-    });
-    wanted.all(|(partition, target)| {
-        let task = tasks
-            .iter()
-            .find(|(id, _)| id.subtopology == part && id.partition == partition.partition);
-        let Some((_, task)) = task else { return false };
-        // One that is busy has not come there.
-        let Some(mut task) = task.try_lock() else {
-            return false;
-        };
-        if task.outbox().len() > 0 {
-            return false;
-        }
-        let position = task.position();
-        let mut inputs = position.inputs.iter();
-        inputs.any(|(own, offset, _)| own == partition && offset >= target)
-    })
+/// Whether a task runs here and has come to the targets.
+fn reached(shared: &Shared, id: TaskId, targets: &Targets) -> bool {
+    let task = shared.tasks.lock().get(&id).cloned();
+    // One that is busy has not come there.
+    let task = task.as_ref().and_then(|task| task.try_lock());
+    task.is_some_and(|mut task| is_there(&mut task, id, targets))
+}
+
+/// Whether a task has come to those of the targets that are its own.
+pub(super) fn is_there(task: &mut Task, id: TaskId, targets: &Targets) -> bool {
+    let position = task.position();
+    let mut own = targets
+        .iter()
+        .filter(|(partition, _)| partition.partition == id.partition);
+    task.outbox().len() == 0
+        && own.all(|(partition, target)| {
+            let mut inputs = position.inputs.iter();
+            inputs.any(|(own, offset, _)| own == partition && offset >= target)
+        })
 }

@@ -107,7 +107,9 @@ impl Reader {
                 topics.push((topic.resolve(&shared.config.application), *part));
             }
         }
-        let config = ConsumerConfig::new().offset_reset(OffsetReset::Earliest);
+        let config = ConsumerConfig::new()
+            .offset_reset(OffsetReset::Earliest)
+            .isolation_level(shared.config.isolation);
         let mut reader = Self {
             consumer: shared.client.consumer(config)?,
             topics,
@@ -127,7 +129,7 @@ impl Reader {
                     partition,
                 };
                 let task = self.tasks.entry(own).or_insert_with(|| {
-                    let task = Arc::new(Mutex::new(shared.new_task(id)));
+                    let task = Arc::new(Mutex::new(shared.new_task(id, None)));
                     shared.global_tasks.lock().insert(id, Arc::clone(&task));
                     task
                 });
@@ -170,7 +172,10 @@ impl Reader {
         };
         shared.metrics.count_in(&fetched);
         let mut task = task.lock();
-        task.tell_end(0, fetched.high_watermark);
+        task.tell_end(
+            0,
+            shared.end(fetched.last_stable_offset, fetched.high_watermark),
+        );
         task.push(0, fetched.batches, fetched.next_offset, true);
         while task.step()? {}
         Ok(())

@@ -90,9 +90,16 @@ type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 impl Drop for Tasks {
     fn drop(&mut self) {
         for restore in self.starting.values() {
-            restore.abort();
+            restore.work.abort();
         }
     }
+}
+
+/// A task that is being restored.
+pub(super) struct Starting {
+    /// Its source partitions.
+    pub(super) inputs: Vec<TopicPartition>,
+    pub(super) work: JoinHandle<Result<Restored, StreamsError>>,
 }
 
 /// What a worker has: tasks that run, and tasks that are to.
@@ -100,7 +107,7 @@ impl Drop for Tasks {
 pub(super) struct Tasks {
     pub(super) live: BTreeMap<TaskId, Live>,
     /// Those that are being restored.
-    pub(super) starting: BTreeMap<TaskId, JoinHandle<Result<Restored, StreamsError>>>,
+    pub(super) starting: BTreeMap<TaskId, Starting>,
     /// Those that have been, and whose first commit is still to be made.
     pub(super) restored: BTreeMap<TaskId, Live>,
 }
@@ -108,13 +115,24 @@ pub(super) struct Tasks {
 impl Tasks {
     /// Whether it has a task, in whatever state.
     pub(super) fn has(&self, id: TaskId) -> bool {
-        self.inputs(id).is_some() || self.starting.contains_key(&id)
+        self.inputs(id).is_some()
     }
 
-    /// The source partitions of a task that has been restored.
+    /// The source partitions of a task, in whatever state.
     pub(super) fn inputs(&self, id: TaskId) -> Option<&[TopicPartition]> {
-        let live = self.live.get(&id).or_else(|| self.restored.get(&id))?;
-        Some(&live.inputs)
+        let live = self.live.get(&id).or_else(|| self.restored.get(&id));
+        let starting = || Some(&self.starting.get(&id)?.inputs);
+        Some(live.map(|live| &live.inputs).or_else(starting)?)
+    }
+
+    /// Those of these tasks that are there without all of these partitions, which they have been given:
+    /// their topics have more than when they were begun.
+    pub(super) fn incomplete(&self, given: &BTreeMap<TaskId, Vec<TopicPartition>>) -> Vec<TaskId> {
+        let incomplete = given.iter().filter(|(id, given)| {
+            let inputs = self.inputs(**id);
+            inputs.is_some_and(|inputs| given.iter().any(|own| !inputs.contains(own)))
+        });
+        incomplete.map(|(id, _)| *id).collect()
     }
 }
 
@@ -270,5 +288,34 @@ impl Live {
             .handed
             .inc_by(std::mem::take(&mut self.outgoing.taken));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A topic may be given more partitions while a task is being restored.
+    #[tokio::test]
+    async fn a_task_that_is_given_a_further_partition_is_incomplete_in_whatever_state() {
+        let id = |partition| TaskId {
+            subtopology: 0,
+            partition,
+        };
+        let [a, b] = ["a", "b"].map(|topic| TopicPartition::new(topic, 2));
+        let mut tasks = Tasks::default();
+        let starting = Starting {
+            inputs: vec![a.clone()],
+            work: tokio::spawn(std::future::pending()),
+        };
+        tasks.starting.insert(id(2), starting);
+        let given = |partitions: &[&TopicPartition]| {
+            let partitions = partitions.iter().map(|partition| (*partition).clone());
+            let new = (id(3), vec![TopicPartition::new("a", 3)]);
+            BTreeMap::from([(id(2), partitions.collect()), new])
+        };
+        assert_eq!(tasks.incomplete(&given(&[&a])), []);
+        assert_eq!(tasks.incomplete(&given(&[&b])), [id(2)]);
+        assert_eq!(tasks.incomplete(&given(&[&a, &b])), [id(2)]);
     }
 }

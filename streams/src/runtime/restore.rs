@@ -64,10 +64,11 @@ pub(crate) async fn restore(
     shared: Arc<Shared>,
     writer: Writer,
     id: TaskId,
+    given: Vec<TopicPartition>,
 ) -> Result<Restored, StreamsError> {
     let mut attempts = 1;
     loop {
-        match restore_once(&shared, &writer, id).await {
+        match restore_once(&shared, &writer, id, &given).await {
             // What is spent may be deleted by its last owner until now. What is left begins further on.
             Err(error) if changelog::was_cut(&error) && attempts < MOST_ATTEMPTS => {
                 tracing::info!(task = %id, %error, "a changelog was cut; the task is restored anew");
@@ -82,9 +83,10 @@ async fn restore_once(
     shared: &Arc<Shared>,
     writer: &Writer,
     id: TaskId,
+    given: &[TopicPartition],
 ) -> Result<Restored, StreamsError> {
     let began = shared.config.clock.now().wall;
-    let mut task = shared.new_task(id);
+    let mut task = shared.new_task(id, Some(given));
     let inputs: Vec<TopicPartition> = task.inputs().cloned().collect();
     let stores = shared.topology.subtopologies[id.subtopology].stores.clone();
     let kept: Vec<usize> = stores
@@ -97,7 +99,7 @@ async fn restore_once(
         .iter()
         .map(|store| TopicPartition::new(shared.changelog(*store), id.partition))
         .collect();
-    let (mut starts, ends) = ranges(shared, &logs).await?;
+    let (mut starts, ends) = ranges(shared, &logs, IsolationLevel::ReadUncommitted).await?;
     // What another store of that name has left in front of it is not there for this one.
     let begins = kept.iter().map(|store| shared.begin(*store, id.partition));
     let begins: Vec<i64> = begins.collect();
@@ -105,7 +107,8 @@ async fn restore_once(
         // Topics that have been deleted and made again have nothing of before.
         *start = (*start).max((*begin).min(*end));
     }
-    let (input_starts, input_ends) = ranges(shared, &inputs).await?;
+    // What is behind the last stable offset comes when it is committed, and is not to be left out.
+    let (input_starts, input_ends) = ranges(shared, &inputs, shared.config.isolation).await?;
     let fresh = committed.is_none();
     let mut committed = committed.unwrap_or_else(|| {
         let mut committed = Committed::default();
@@ -300,16 +303,14 @@ fn unlisted(partition: &TopicPartition) -> StreamsError {
 async fn ranges(
     shared: &Shared,
     partitions: &[TopicPartition],
+    isolation: IsolationLevel,
 ) -> Result<(Vec<i64>, Vec<i64>), StreamsError> {
     let mut both = Vec::new();
     for spec in [OffsetSpec::Earliest, OffsetSpec::Latest] {
         let wanted = partitions.iter().map(|partition| (partition.clone(), spec));
         let mut found = Vec::new();
         if !partitions.is_empty() {
-            let listed = shared
-                .admin
-                .list_offsets(wanted, IsolationLevel::ReadUncommitted)
-                .await?;
+            let listed = shared.admin.list_offsets(wanted, isolation).await?;
             let listed = listed.all()?;
             for partition in partitions {
                 let offset = listed.get(partition).and_then(|listed| listed.offset);

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tidemark_client::consumer::IsolationLevel;
 use tidemark_client::{Admin, Client, TopicPartition};
 use tokio::sync::watch;
 
@@ -14,7 +16,13 @@ use super::setup::Begins;
 use super::task::{Task, TaskConfig};
 use crate::error::StreamsError;
 use crate::state::Globals;
+use crate::time::{Idleness, millis};
 use crate::topology::{NodeKind, Topic, Topology, name_hash};
+
+/// Between two answers of a broker that has nothing more than this counts as time in which it had nothing.
+/// The consumer's requests come back twice as often ([`tidemark_client::consumer::ConsumerConfig::fetch_max_wait`]),
+/// so in a longer time it could not be reached.
+const HEARING: Duration = Duration::from_secs(1);
 
 /// Records that are made before they are handed to the producer, in bytes.
 pub(crate) const OUTBOX_BYTES: usize = 1 << 20;
@@ -122,8 +130,22 @@ impl Shared {
         }
     }
 
-    pub(crate) fn new_task(&self, id: TaskId) -> Task {
-        let idle_after = self.config.idle_after;
+    /// Where what counts of a partition ends, and is to be waited for (Kafka:
+    /// `SubscriptionState.partitionLag`): what is behind the last stable offset is not there yet for whoever
+    /// reads what was committed. Brokers that know of no transactions do not tell it (-1).
+    pub(crate) fn end(&self, last_stable: i64, high_watermark: i64) -> i64 {
+        match self.config.isolation {
+            IsolationLevel::ReadCommitted if last_stable >= 0 => last_stable,
+            _ => high_watermark,
+        }
+    }
+
+    /// A task with these source partitions, or else all that there are for it.
+    pub(crate) fn new_task(&self, id: TaskId, given: Option<&[TopicPartition]>) -> Task {
+        let idleness = self.config.idle_after.map(|after| Idleness {
+            after: millis(after),
+            step: millis(HEARING),
+        });
         Task::new(
             &self.topology,
             &TaskConfig {
@@ -135,7 +157,8 @@ impl Shared {
                 chunk: self.config.chunk,
                 outbox: OUTBOX_BYTES,
                 seed: self.config.clock.random(),
-                idle_after: idle_after.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+                idleness,
+                given,
             },
         )
     }

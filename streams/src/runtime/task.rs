@@ -14,7 +14,7 @@ use crate::operator::{Counts, Output, Outputs, Target};
 use crate::processor::SourceRecord;
 use crate::record::chunk::AnyChunk;
 use crate::state::{Entry, Globals, KeyValueStore, StoreId, StoreTime, Stores};
-use crate::time::{IdleTimer, Seen, combine};
+use crate::time::{IdleTimer, Idleness, Seen, combine};
 use crate::topology::{Make, MakeContext, NodeKind, Topology, held_back, old_values};
 use graph::{Graph, GraphNode};
 use outbox::Outbox;
@@ -38,9 +38,20 @@ pub(crate) struct TaskConfig<'a> {
     pub(crate) outbox: usize,
     /// Chance for the hashes of keys.
     pub(crate) seed: u64,
-    /// After so many milliseconds without records a source partition does not hold the watermark
-    /// back any more; `None` for never.
-    pub(crate) idle_after: Option<i64>,
+    /// When a source partition does not hold the watermark back any more; `None` for never.
+    pub(crate) idleness: Option<Idleness>,
+    /// The source partitions that it has; `None` for all that there are for it.
+    pub(crate) given: Option<&'a [TopicPartition]>,
+}
+
+impl TaskConfig<'_> {
+    /// Whether a partition is there: of several topics some may have fewer than there are tasks.
+    fn has(&self, partition: &TopicPartition) -> bool {
+        match self.given {
+            Some(given) => given.contains(partition),
+            None => i64::from(self.partition) < i64::from((self.partitions)(&partition.topic)),
+        }
+    }
 }
 
 /// One task.
@@ -56,7 +67,7 @@ pub(crate) struct Task {
     with_source: bool,
     watermark: i64,
     wall: i64,
-    idle_after: Option<i64>,
+    idleness: Option<Idleness>,
 }
 
 /// One source partition of a task.
@@ -71,9 +82,9 @@ struct Input {
     chunk: Box<dyn AnyChunk>,
     /// Finds out whether nothing has come for long enough.
     idle: IdleTimer,
-    /// Whether the broker has no more than what has come.
+    /// Whether the broker had no more than what has come.
     caught_up: bool,
-    /// When the broker last said that it has no more than what has come, by the wall clock.
+    /// When it last said so, or that it had more, by the wall clock; `None` if it never has.
     heard: Option<i64>,
     /// Whether it is waited for all the same: it may have an earlier record still to come.
     awaited: bool,
@@ -138,12 +149,10 @@ impl Task {
                     if let NodeKind::Source { topics } = &node.kind {
                         for topic in topics {
                             let topic = topic.resolve(config.application);
-                            // Of several topics some may have fewer partitions than there are tasks.
-                            let count = i64::from((config.partitions)(&topic));
-                            if i64::from(config.partition) >= count {
+                            let partition = TopicPartition::new(topic, config.partition);
+                            if !config.has(&partition) {
                                 continue;
                             }
-                            let partition = TopicPartition::new(topic, config.partition);
                             inputs.push(Input {
                                 read: read_store(topology, *number).and_then(|read| places[read]),
                                 place: place_store(topology, *number)
@@ -193,6 +202,7 @@ impl Task {
                 portion: config.chunk.max(1),
                 // Where order between ways matters, all that comes of a record comes at once.
                 outbox_limit: (!part.one_by_one).then_some(config.outbox),
+                clock: None,
             },
             inputs,
             stores: part.stores.clone(),
@@ -205,7 +215,7 @@ impl Task {
             with_source: part.nodes.iter().any(|at| topology.nodes[*at].with_source),
             watermark: i64::MIN,
             wall: 0,
-            idle_after: config.idle_after,
+            idleness: config.idleness,
         }
     }
 
@@ -232,10 +242,9 @@ impl Task {
         input.caught_up = caught_up;
     }
 
-    /// Says when the broker last had no more of a source partition than what has come, by the wall clock; `None`
-    /// if it never has.
-    pub(crate) fn set_heard(&mut self, input: usize, heard: Option<i64>) {
-        self.inputs[input].heard = heard;
+    /// Says when the broker last answered for a source partition, by the wall clock.
+    pub(crate) fn set_heard(&mut self, input: usize, heard: i64) {
+        self.inputs[input].heard = Some(heard);
     }
 
     /// Tells where a source partition ends.
@@ -402,28 +411,25 @@ impl Task {
     }
 
     /// Tells the task what time it is. Source partitions that have had nothing for long enough do not
-    /// hold the watermark back any more. That goes by `awake`, the milliseconds in which somebody has looked
-    /// whether there are records; `blocked` says that the task was not given what there is, so that this
-    /// time does not count (FLIP-471).
+    /// hold the watermark back any more. That goes by what the broker says ([`Self::set_heard`]): time in
+    /// which it said nothing does not count; nor does time in which the task was not given what there is,
+    /// as `blocked` says (FLIP-471).
+    ///
+    /// What comes of it may be more than may wait to be written: [`Self::go_on`] has the rest.
     ///
     /// # Errors
     ///
     /// Whatever ends the task.
-    pub(crate) fn advance(
-        &mut self,
-        wall: i64,
-        awake: i64,
-        blocked: bool,
-    ) -> Result<(), StreamsError> {
+    pub(crate) fn advance(&mut self, wall: i64, blocked: bool) -> Result<(), StreamsError> {
         self.wall = wall;
-        if let Some(idle_after) = self.idle_after {
+        if let Some(idleness) = self.idleness {
             for input in &mut self.inputs {
-                let seen = match input.source.waiting().0 {
-                    0 if blocked || !input.caught_up => Seen::Blocked,
-                    0 => Seen::Nothing,
+                let seen = match (input.source.waiting().0, input.heard) {
+                    (0, Some(heard)) if input.caught_up && !blocked => Seen::Nothing(heard),
+                    (0, _) => Seen::Blocked,
                     _ => Seen::Records,
                 };
-                input.idle.check(seen, awake, idle_after);
+                input.idle.check(seen, idleness);
             }
             self.let_time_pass()?;
         }
@@ -443,13 +449,13 @@ impl Task {
     }
 
     /// Moves event time on, whatever the sources say: for tests, and to close what is open at the end
-    /// of a bounded input.
+    /// of a bounded input. Whoever cannot be told yet, because something is left for later in front of
+    /// it, is told in [`Self::go_on`].
     ///
     /// # Errors
     ///
     /// Whatever ends the task.
     pub(crate) fn set_watermark(&mut self, watermark: i64) -> Result<(), StreamsError> {
-        while self.go_on()? {}
         if watermark > self.watermark {
             self.watermark = watermark;
             self.settle()?;
@@ -650,7 +656,8 @@ impl Task {
             chunk,
             outbox,
             seed: 0,
-            idle_after: None,
+            idleness: None,
+            given: None,
         };
         Self::new(topology, &config)
     }

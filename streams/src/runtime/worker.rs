@@ -4,17 +4,19 @@ pub(super) mod budget;
 mod listener;
 pub(super) mod writer;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tidemark_client::ErrorCode;
 use tidemark_client::consumer::{Consumer, ConsumerConfig, ConsumerError, Fetched, OffsetReset};
-use tidemark_client::{ErrorCode, Now};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::assignment::{TaskAssignor, TaskId};
 use super::commit;
 use super::config::StreamsConfig;
+use super::finish::{Targets, is_there};
 use super::live::{Live, Tasks};
 use super::setup;
 use super::shared::{OUTBOX_BYTES, Shared};
@@ -31,11 +33,16 @@ const HELD_BYTES: usize = 8 << 20;
 /// What nobody reads again is deleted once in so many commit intervals.
 const PURGE_EVERY: u32 = 30;
 
-/// What a worker is told from outside.
-pub(super) enum Command {
-    /// Closes what is open in the tasks of a subtopology, as if event time had passed all of it, and
-    /// writes what comes out.
-    Finish(usize, oneshot::Sender<()>),
+/// What a worker may be told from outside: to close what is open in these tasks, as if event time had passed
+/// all of it, and to write what comes out.
+pub(super) struct Finish {
+    /// Those that it has not are left to others.
+    pub(super) tasks: BTreeSet<TaskId>,
+    /// One that is not there yet is left as it is: what it has still to process would be late. It may have
+    /// come back from an earlier commit.
+    pub(super) targets: Arc<Targets>,
+    /// Told which of the tasks are done, if that has been committed.
+    pub(super) done: oneshot::Sender<BTreeSet<TaskId>>,
 }
 
 pub(super) struct Worker {
@@ -43,13 +50,9 @@ pub(super) struct Worker {
     consumer: Consumer,
     writer: Current,
     tasks: Arc<Mutex<Tasks>>,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Finish>,
     /// Whether tasks are being handed over.
     busy: watch::Receiver<bool>,
-    /// When tasks were last told the time.
-    ticked_at: u64,
-    /// For how many milliseconds it has looked whether there are records.
-    awake: i64,
     budget: Budget,
     /// Before that time no first commit of a task is tried again.
     first_commit_at: u64,
@@ -60,7 +63,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         shared: Arc<Shared>,
-        commands: mpsc::Receiver<Command>,
+        commands: mpsc::Receiver<Finish>,
     ) -> Result<Self, StreamsError> {
         let config = &shared.config;
         let sources: Vec<Vec<Arc<str>>> = shared
@@ -110,8 +113,6 @@ impl Worker {
             tasks,
             commands,
             busy: is_busy,
-            ticked_at: 0,
-            awake: 0,
             budget: Budget::default(),
             first_commit_at: 0,
             purge_at: 0,
@@ -157,8 +158,8 @@ impl Worker {
                 biased;
                 _ = quiet(&busy, closing.changed()) => continue,
                 _ = failed.changed() => continue,
-                Some(command) = next_when_quiet(&busy, &mut self.commands) => {
-                    self.obey(command).await?;
+                Some(finish) = next_when_quiet(&busy, &mut self.commands) => {
+                    self.finish(finish).await?;
                 }
                 fetched = self.consumer.recv_batches() => match fetched {
                     Ok(fetched) => self.take(fetched).await?,
@@ -218,49 +219,40 @@ impl Worker {
             return Ok(());
         };
         self.shared.metrics.count_in(&fetched);
-        let caught_up = fetched.next_offset >= fetched.high_watermark;
-        {
-            let mut task = live.task.lock();
-            task.tell_end(input, fetched.high_watermark);
-            task.push(input, fetched.batches, fetched.next_offset, caught_up);
-        }
-        self.look_ahead(live);
+        let Fetched {
+            batches,
+            next_offset,
+            ..
+        } = fetched;
+        live.task.lock().push(input, batches, next_offset, false);
+        self.listen(live);
         self.process(live).await?;
         self.hold_back(live)
     }
 
-    /// Tells a task with several inputs which of them have more than it was given.
-    fn look_ahead(&mut self, live: &Live) {
-        if live.inputs.len() < 2 {
-            return;
-        }
+    /// Tells a task what the brokers have said of its partitions: where they end, whether that is behind
+    /// what it was given, and when they have said so.
+    fn listen(&mut self, live: &Live) {
+        let now = self.shared.config.clock.now();
+        let mut task = live.task.lock();
         for (input, partition) in live.inputs.iter().enumerate() {
-            let known = self.consumer.watermarks(partition);
-            let position = self.consumer.position(partition);
-            if let (Some((_, _, end)), Some(position)) = (known, position)
-                && end >= 0
-            {
-                live.task.lock().set_caught_up(input, position >= end);
-            }
-        }
-    }
-
-    /// Tells a task when the brokers last said that there is no more than it was given: what has been fetched
-    /// and still waits here is more.
-    fn listen(&mut self, live: &Live, now: Now) {
-        for (input, partition) in live.inputs.iter().enumerate() {
-            // The time first: what comes meanwhile must not count as known by then. A paused partition is not
-            // fetched; what was known when it was goes on counting.
+            // First when: what is asked for behind it is not older. A paused partition is not fetched; what
+            // was known when it was goes on counting.
             let heard = self.consumer.heard(partition);
             let known = self.consumer.watermarks(partition);
             let position = self.consumer.position(partition);
-            if let (Some(heard), Some((_, _, end)), Some(position)) = (heard, known, position)
-                && end >= 0
-                && position >= end
-            {
+            let (Some((_, stable, high)), Some(position)) = (known, position) else {
+                continue;
+            };
+            let end = self.shared.end(stable, high);
+            if end < 0 {
+                continue;
+            }
+            task.tell_end(input, end);
+            task.set_caught_up(input, position >= end);
+            if let Some(heard) = heard {
                 let ago = i64::try_from(now.millis.saturating_sub(heard)).unwrap_or(i64::MAX);
-                let wall = now.wall.saturating_sub(ago);
-                live.task.lock().set_heard(input, Some(wall));
+                task.set_heard(input, now.wall.saturating_sub(ago));
             }
         }
     }
@@ -331,23 +323,13 @@ impl Worker {
     /// Tells tasks what time it is.
     async fn tick(&mut self) -> Result<(), StreamsError> {
         let now = self.shared.config.clock.now();
-        let wall = now.wall;
-        // A worker that was busy elsewhere, or asleep, has not looked all the time whether there are
-        // records: most of that does not count.
-        let passed = now
-            .millis
-            .saturating_sub(self.ticked_at)
-            .min(3 * millis(TICK));
-        self.awake = self.awake.saturating_add_unsigned(passed);
-        self.ticked_at = now.millis;
         let tasks = Arc::clone(&self.tasks);
         let mut tasks = tasks.lock().await;
         let writer = self.writer.get();
         for live in tasks.live.values_mut() {
-            self.look_ahead(live);
-            self.listen(live, now);
+            self.listen(live);
             let blocked = live.paused.iter().any(|paused| *paused);
-            live.task.lock().advance(wall, self.awake, blocked)?;
+            live.task.lock().advance(now.wall, blocked)?;
             live.send_outputs(&self.shared, &writer).await?;
             self.process(live).await?;
             self.hold_back(live)?;
@@ -387,7 +369,7 @@ impl Worker {
         let ready: Vec<TaskId> = tasks
             .starting
             .iter()
-            .filter(|(_, restore)| restore.is_finished())
+            .filter(|(_, restore)| restore.work.is_finished())
             .map(|(id, _)| *id)
             .collect();
         for id in ready {
@@ -395,6 +377,7 @@ impl Worker {
                 continue;
             };
             let restored = restore
+                .work
                 .await
                 .map_err(|error| StreamsError::Internal(error.to_string()))?;
             if self.writer.get().is_over() {
@@ -445,7 +428,7 @@ impl Worker {
         {
             let mut task = live.task.lock();
             task.committed()?;
-            task.advance(wall, self.awake, true)?;
+            task.advance(wall, true)?;
         }
         self.consumer.resume(&live.inputs)?;
         let task = Arc::clone(&live.task);
@@ -455,15 +438,19 @@ impl Worker {
         Ok(())
     }
 
-    async fn obey(&mut self, command: Command) -> Result<(), StreamsError> {
-        let Command::Finish(subtopology, done) = command;
+    async fn finish(&mut self, finish: Finish) -> Result<(), StreamsError> {
         let tasks = Arc::clone(&self.tasks);
         let mut tasks = tasks.lock().await;
+        let here = tasks.live.values().filter(|live| {
+            let mut task = live.task.lock();
+            finish.tasks.contains(&live.id) && is_there(&mut task, live.id, &finish.targets)
+        });
+        let here: BTreeSet<TaskId> = here.map(|live| live.id).collect();
         let writer = self.writer.get();
         loop {
             let mut more = false;
             for live in tasks.live.values_mut() {
-                if live.id.subtopology == subtopology {
+                if here.contains(&live.id) {
                     more |= live.task.lock().close_open()?;
                     live.send_outputs(&self.shared, &writer).await?;
                 }
@@ -475,7 +462,7 @@ impl Worker {
                 // What has waited for the commit is to be there when the next ones are told to finish.
                 writer.producer.flush().await;
                 if !writer.is_over() {
-                    let _ = done.send(());
+                    let _ = finish.done.send(here);
                 }
                 return Ok(());
             }
@@ -539,32 +526,4 @@ fn millis(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_command_does_not_cut_a_hand_over_short() {
-        let (busy, is_busy) = watch::channel(false);
-        let (commands, mut receiver) = mpsc::channel(1);
-        let (done, mut handed_over) = oneshot::channel();
-        // What a read does in which tasks are handed over.
-        let mut read = std::pin::pin!(async {
-            busy.send_replace(true);
-            commands.send(7).await.unwrap();
-            tokio::task::yield_now().await;
-            busy.send_replace(false);
-            done.send(()).unwrap();
-            std::future::pending::<()>().await;
-        });
-        let taken = loop {
-            tokio::select! {
-                biased;
-                taken = next_when_quiet(&is_busy, &mut receiver) => break taken,
-                () = &mut read => unreachable!("it goes on for ever"),
-                () = quiet(&is_busy, std::future::ready(())) => {}
-            }
-        };
-        assert_eq!(taken, Some(7));
-        assert!(handed_over.try_recv().is_ok());
-    }
-}
+mod tests;

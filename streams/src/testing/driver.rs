@@ -17,6 +17,7 @@ use crate::runtime::shared::changelog_topic;
 use crate::runtime::spent::Spent;
 use crate::runtime::task::{CHUNK, Position, Task, TaskConfig};
 use crate::state::{Entry, Globals};
+use crate::time::Idleness;
 use crate::topology::Topology;
 
 /// How a [`TestDriver`] runs its topology.
@@ -229,8 +230,7 @@ impl TestDriver {
         self.wall = self.wall.saturating_add(by);
         self.start()?;
         for running in self.tasks.values_mut().map(Mutex::get_mut) {
-            running.task.advance(self.wall, self.wall, false)?;
-            while running.task.go_on()? {}
+            running.advance(self.wall)?;
             running.write(&mut self.logs);
         }
         self.run()
@@ -566,10 +566,12 @@ impl TestDriver {
                 // Whatever can be left for later is.
                 outbox: 0,
                 seed: 0,
-                idle_after: self
-                    .config
-                    .idle_after
-                    .map(|limit| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)),
+                idleness: self.config.idle_after.map(|limit| Idleness {
+                    after: i64::try_from(limit.as_millis()).unwrap_or(i64::MAX),
+                    // It is always known what there is.
+                    step: i64::MAX,
+                }),
+                given: None,
             },
         );
         let mut given = vec![0; task.inputs().count()];
@@ -596,16 +598,14 @@ impl TestDriver {
             }
         }
         task.committed()?;
-        task.advance(self.wall, self.wall, false)?;
-        while task.go_on()? {}
-        self.tasks.insert(
-            (subtopology, partition),
-            Mutex::new(Running {
-                task,
-                given,
-                spent: BTreeMap::new(),
-            }),
-        );
+        let mut running = Running {
+            task,
+            given,
+            spent: BTreeMap::new(),
+        };
+        running.advance(self.wall)?;
+        self.tasks
+            .insert((subtopology, partition), Mutex::new(running));
         Ok(())
     }
 }
@@ -640,9 +640,16 @@ impl Running {
             busy = true;
         }
         // Watermarks go on to the next tasks, as they do now and then in an application.
-        self.task.advance(wall, wall, false)?;
-        while self.task.go_on()? {}
+        self.advance(wall)?;
         Ok(busy | self.write(logs))
+    }
+
+    /// Tells the task what time it is, and that all it does not have is not there.
+    fn advance(&mut self, wall: i64) -> Result<(), StreamsError> {
+        (0..self.given.len()).for_each(|input| self.task.set_heard(input, wall));
+        self.task.advance(wall, false)?;
+        while self.task.go_on()? {}
+        Ok(())
     }
 
     /// Gives the task what has come since; whether there was something.

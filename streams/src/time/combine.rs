@@ -16,15 +16,26 @@ pub fn combine(partitions: impl Iterator<Item = (i64, bool)>) -> Option<i64> {
     busy.or(idle)
 }
 
-/// What is seen of a partition when the clock is looked at.
+/// What is seen of a partition when it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// Records wait to be processed.
     Records,
     /// No record waits, and it is not known whether there are some: they could not come.
     Blocked,
-    /// There are none.
-    Nothing,
+    /// There were none at that time, in milliseconds: the same as at the last look if nobody has said
+    /// anything since.
+    Nothing(i64),
+}
+
+/// When a partition is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idleness {
+    /// After more than so many milliseconds with nothing.
+    pub after: i64,
+    /// From one word that there is nothing to the next one at most so many milliseconds count: in a
+    /// longer time whoever says so was not there, and nothing could come.
+    pub step: i64,
 }
 
 /// Finds out whether a partition is idle: whether it has had nothing for long enough, though it could
@@ -33,10 +44,10 @@ pub enum Seen {
 pub struct IdleTimer {
     /// For how many milliseconds there has been nothing.
     spent: i64,
-    /// When that was last seen, if it was not otherwise since.
+    /// When that was last so, if it was not otherwise since.
     seen_at: Option<i64>,
     idle: bool,
-    /// Whether a record has come since the last look at the clock.
+    /// Whether a record has come since the last look.
     fresh: bool,
 }
 
@@ -49,21 +60,21 @@ impl IdleTimer {
         };
     }
 
-    /// The clock says `wall`, in milliseconds. Time counts from the first look at which there is nothing,
-    /// without a record before it; more than `limit` milliseconds of it make a partition idle. Time in
-    /// which nothing could come does not count, and takes nothing from what has been counted (FLIP-471).
-    pub fn check(&mut self, seen: Seen, wall: i64, limit: i64) {
+    /// Looks at the partition. Time counts from the first look at which there is nothing, without a record
+    /// before it; more than `idleness.after` of it makes a partition idle. Time in which nothing could come
+    /// does not count, and takes nothing from what has been counted (FLIP-471).
+    pub fn check(&mut self, seen: Seen, idleness: Idleness) {
         let fresh = std::mem::take(&mut self.fresh);
         match seen {
             // It stays what it is: idle until a record is processed.
             Seen::Records => (self.spent, self.seen_at) = (0, None),
-            Seen::Nothing if !fresh => {
-                let passed = self.seen_at.map_or(0, |at| wall.saturating_sub(at).max(0));
-                self.spent = self.spent.saturating_add(passed);
-                self.seen_at = Some(wall);
-                self.idle |= self.spent > limit;
+            Seen::Nothing(now) if !fresh => {
+                let passed = self.seen_at.map_or(0, |at| now.saturating_sub(at));
+                self.spent = self.spent.saturating_add(passed.min(idleness.step).max(0));
+                self.seen_at = Some(now);
+                self.idle |= self.spent > idleness.after;
             }
-            Seen::Nothing | Seen::Blocked => self.seen_at = None,
+            Seen::Nothing(_) | Seen::Blocked => self.seen_at = None,
         }
     }
 
@@ -80,9 +91,13 @@ mod tests {
 
     const LIMIT: i64 = 100;
 
-    fn checked(timer: &mut IdleTimer, looks: impl IntoIterator<Item = (Seen, i64)>) -> bool {
-        for (seen, wall) in looks {
-            timer.check(seen, wall, LIMIT);
+    fn checked(timer: &mut IdleTimer, looks: impl IntoIterator<Item = Seen>) -> bool {
+        let idleness = Idleness {
+            after: LIMIT,
+            step: 90,
+        };
+        for seen in looks {
+            timer.check(seen, idleness);
         }
         timer.is_idle()
     }
@@ -93,34 +108,50 @@ mod tests {
         let mut timer = IdleTimer::default();
         // 60 ms with nothing, an hour of which nothing is known, 40 more.
         let long = 3_600_000;
-        assert!(!checked(&mut timer, [(Nothing, 0), (Nothing, 60)]));
-        assert!(!checked(&mut timer, [(Blocked, 70), (Blocked, 70 + long)]));
+        assert!(!checked(&mut timer, [Nothing(0), Nothing(60)]));
+        assert!(!checked(&mut timer, [Blocked, Blocked]));
         assert!(!checked(
             &mut timer,
-            [(Nothing, 80 + long), (Nothing, 120 + long)]
+            [Nothing(80 + long), Nothing(120 + long)]
         ));
-        assert!(checked(&mut timer, [(Nothing, 121 + long)]));
+        assert!(checked(&mut timer, [Nothing(121 + long)]));
         // However short its rests are.
         let mut timer = IdleTimer::default();
-        let mut looks = (0..60).map(|at| (if at % 3 == 2 { Blocked } else { Nothing }, at * 10));
-        assert!(checked(&mut timer, looks.by_ref()));
+        let looks = (0..60).map(|at| {
+            if at % 3 == 2 {
+                Blocked
+            } else {
+                Nothing(at * 10)
+            }
+        });
+        assert!(checked(&mut timer, looks));
+    }
+
+    #[test]
+    fn time_in_which_nobody_says_anything_does_not_count() {
+        use Seen::Nothing;
+        let mut timer = IdleTimer::default();
+        // However often it is looked at what was said long ago, and when it was in vain for an hour.
+        assert!(!checked(&mut timer, [Nothing(0); 1000]));
+        assert!(!checked(
+            &mut timer,
+            [Nothing(3_600_000), Nothing(3_600_010)]
+        ));
+        // Clocks are set back.
+        assert!(!checked(&mut timer, [Nothing(0)]));
+        assert!(checked(&mut timer, [Nothing(1)]));
     }
 
     #[test]
     fn a_record_begins_anew() {
+        use Seen::{Nothing, Records};
         let mut timer = IdleTimer::default();
-        assert!(checked(
-            &mut timer,
-            [(Seen::Nothing, 0), (Seen::Nothing, 101)]
-        ));
+        assert!(checked(&mut timer, [Nothing(0), Nothing(50), Nothing(101)]));
         // One that waits ends nothing, one that has been processed does.
-        assert!(checked(&mut timer, [(Seen::Records, 110)]));
+        assert!(checked(&mut timer, [Records]));
         timer.record();
-        assert!(!checked(
-            &mut timer,
-            [(Seen::Nothing, 120), (Seen::Nothing, 130)]
-        ));
-        assert!(!checked(&mut timer, [(Seen::Nothing, 230)]));
-        assert!(checked(&mut timer, [(Seen::Nothing, 231)]));
+        assert!(!checked(&mut timer, [Nothing(120), Nothing(130)]));
+        assert!(!checked(&mut timer, [Nothing(200), Nothing(230)]));
+        assert!(checked(&mut timer, [Nothing(231)]));
     }
 }

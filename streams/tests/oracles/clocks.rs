@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidemark_streams::testing::TestDriver;
-use tidemark_streams::time::{IdleTimer, Seen, WatermarkStrategy, combine};
+use tidemark_streams::time::{IdleTimer, Idleness, Seen, WatermarkStrategy, combine};
 use tidemark_streams::{Consumed, StreamsBuilder};
 
 use crate::case::Case;
@@ -54,8 +54,8 @@ fn generate(generator: &Value, steps: &[Value]) -> Result<(), String> {
         Some("each_record") => WatermarkStrategy::punctuated(|r| Some(r.timestamp)),
         _ => return Err(format!("nobody has a generator {generator}")),
     };
-    let limit = generator["idle_after"].as_i64().unwrap_or(i64::MAX);
-    if limit < 0 {
+    let after = generator["idle_after"].as_i64().unwrap_or(i64::MAX);
+    if after < 0 {
         return Err("nobody writes an idle timeout below nothing".to_owned());
     }
     let builder = StreamsBuilder::new();
@@ -75,7 +75,8 @@ fn generate(generator: &Value, steps: &[Value]) -> Result<(), String> {
         }
         wall += step["wall"].as_i64().unwrap_or_default();
         if let Some(wanted) = step.get("emit") {
-            idle.check(Seen::Nothing, wall, limit);
+            let step = i64::MAX;
+            idle.check(Seen::Nothing(wall), Idleness { after, step });
             check("the watermark", at, wanted, &said(driver.watermark()))?;
         }
         if let Some(wanted) = step.get("is_idle") {

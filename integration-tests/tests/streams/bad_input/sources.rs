@@ -100,6 +100,38 @@ async fn partitions_that_are_added_while_it_runs() {
     broker.shutdown().await.unwrap();
 }
 
+/// Workers of one instance hear of added partitions one after the other: all of them go on with theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_are_added_where_there_are_several_workers() {
+    let (_dir, broker, client) = started(&[("a", 6), ("b", 2), ("copies", 1)]).await;
+    let builder = StreamsBuilder::new();
+    let a = builder.stream::<String, String>("a");
+    let b = builder.stream::<String, String>("b");
+    a.merge(&b).to("copies");
+    let topology = builder.build().unwrap();
+    let config = watching(&broker.bootstrap(), "copy").workers(3);
+    let streams = Streams::start(&topology, config).await.unwrap();
+    until("all tasks to run", || streams.tasks().len() == 6).await;
+    grow(&client, "b", 6).await;
+    let mut expected = BTreeSet::new();
+    for (topic, partition) in ["a", "b"]
+        .into_iter()
+        .flat_map(|t| (0..6).map(move |p| (t, p)))
+    {
+        let key = format!("{topic}{partition}");
+        write_to(&client, topic, partition, &key, "x").await;
+        expected.insert((key, "x".to_owned()));
+    }
+    // Each at least once.
+    until_found("copies", async || {
+        let copies = read::<String, String>(&client, "copies").await;
+        (copies.into_iter().collect::<BTreeSet<_>>() == expected).then_some(())
+    })
+    .await;
+    streams.close(Duration::from_secs(60)).await.unwrap();
+    broker.shutdown().await.unwrap();
+}
+
 /// A global table has what is in partitions that its topic is given while it is read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn global_tables_follow_new_partitions() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use tidemark_client::TopicPartition;
 
 use super::{TELL_EVERY, Undone};
 use crate::data::DataError;
@@ -84,7 +85,8 @@ pub(super) async fn load_snapshot(
     let (state, certain) = (shared.state, shared.certain);
     let wall = shared.config.clock.now().wall;
     let mut own_undone = std::mem::take(undone);
-    let fresh = shared.new_task(id);
+    let given: Vec<TopicPartition> = task.inputs().cloned().collect();
+    let fresh = shared.new_task(id, Some(&given));
     let sizes = Arc::clone(shared);
     let work = tokio::task::spawn_blocking(move || {
         let mut task = task;

@@ -25,6 +25,8 @@ pub(crate) struct Graph {
     /// How much may wait to be written before operators leave things for later. Without a limit they do
     /// all at once, for order's sake.
     pub(crate) outbox_limit: Option<usize>,
+    /// The wall clock, and the first operator that has still to be told of it.
+    pub(crate) clock: Option<(i64, usize)>,
 }
 
 pub(crate) struct GraphNode {
@@ -110,7 +112,9 @@ impl Graph {
     pub(crate) fn go_on_with_some(&mut self) -> bool {
         // From the back: what comes out of one in front is to come behind what those behind it have.
         let last = self.nodes.iter().rposition(|node| node.unfinished);
-        let Some(node) = last else { return false };
+        let Some(node) = last else {
+            return self.tell_clock();
+        };
         self.go_on(node);
         while self.nodes[node].unfinished && !self.waits() {
             self.go_on(node);
@@ -204,12 +208,27 @@ impl Graph {
         }
     }
 
-    /// Tells the wall clock to whoever goes by it.
+    /// Tells the wall clock to whoever goes by it, behind all that is left for later.
     pub(crate) fn wall_clock(&mut self, now: i64) {
-        for node in 0..self.nodes.len() {
-            self.finish(node);
-            self.work(node, &mut |operator, cx| operator.wall_clock(now, cx));
-            self.finish(node);
+        self.clock = Some((now, 0));
+        if !self.is_unfinished() {
+            self.tell_clock();
         }
+    }
+
+    /// Goes on telling the wall clock until something has to be written first; whether somebody was told.
+    /// Nothing may be left for later.
+    fn tell_clock(&mut self) -> bool {
+        let mut some = false;
+        while let Some((now, node)) = self.clock.filter(|(_, node)| *node < self.nodes.len()) {
+            if self.failed.is_some() || (some && (self.is_unfinished() || self.waits())) {
+                return some;
+            }
+            self.clock = Some((now, node + 1));
+            self.work(node, &mut |operator, cx| operator.wall_clock(now, cx));
+            some = true;
+        }
+        self.clock = None;
+        some
     }
 }

@@ -64,6 +64,28 @@ const BURSTS: [(&str, Build); 9] = [
     }),
 ];
 
+/// Records of one time, one for each key.
+fn records_of_all_keys(timestamp: i64) -> Batch {
+    let mut batch = BatchBuilder::new();
+    for number in 0..KEYS {
+        let key = format!("key{number}");
+        let value = crate::data::encode_vec(&number).unwrap();
+        batch
+            .append(timestamp, Some(key.as_bytes()), value.as_deref(), &[])
+            .unwrap();
+    }
+    Batch::parse(batch.build().unwrap()).unwrap()
+}
+
+fn one_record(offset: i64, timestamp: i64) -> Batch {
+    let mut batch = BatchBuilder::new().base_offset(offset);
+    let value = 1_i64.to_be_bytes();
+    batch
+        .append(timestamp, Some(b"key"), Some(&value), &[])
+        .unwrap();
+    Batch::parse(batch.build().unwrap()).unwrap()
+}
+
 fn task(build: Build) -> Task {
     let builder = StreamsBuilder::new();
     build(&builder, &builder.stream("in"));
@@ -76,16 +98,7 @@ fn task(build: Build) -> Task {
 fn what_closes_at_once_comes_out_in_portions() {
     for (name, build) in BURSTS {
         let mut task = task(build);
-        let mut batch = BatchBuilder::new();
-        for number in 0..KEYS {
-            let key = format!("key{number}");
-            let value = crate::data::encode_vec(&number).unwrap();
-            batch
-                .append(5, Some(key.as_bytes()), value.as_deref(), &[])
-                .unwrap();
-        }
-        let batch = Batch::parse(batch.build().unwrap()).unwrap();
-        task.push(0, vec![batch], KEYS, true);
+        task.push(0, vec![records_of_all_keys(5)], KEYS, true);
         for other in 1..task.inputs().count() {
             task.push(other, Vec::new(), 0, true);
         }
@@ -122,12 +135,7 @@ fn a_task_waits_for_a_dry_partition_only_while_it_is_told_to() {
         stream.merge(&other).to("out");
     });
     let feed = |task: &mut Task, input: usize, offset: i64, timestamp: i64| {
-        let mut batch = BatchBuilder::new().base_offset(offset);
-        let value = 1_i64.to_be_bytes();
-        batch
-            .append(timestamp, Some(b"key"), Some(&value), &[])
-            .unwrap();
-        let batch = Batch::parse(batch.build().unwrap()).unwrap();
+        let batch = one_record(offset, timestamp);
         task.push(input, vec![batch], offset + 1, true);
     };
     task.push(1, Vec::new(), 0, true);
@@ -150,4 +158,82 @@ fn a_task_waits_for_a_dry_partition_only_while_it_is_told_to() {
     feed(&mut task, 0, 1, 30);
     assert!(task.step().unwrap());
     assert_eq!(task.waiting(0).0, 0);
+}
+
+/// Two ways on from the records of two topics, of which the other one holds the watermark.
+fn two_branches(builder: &StreamsBuilder, stream: &Stream<String, i64>) {
+    let both = stream.merge(&builder.stream::<String, i64>("other"));
+    for (hours, to) in [(1, "out"), (2, "out2")] {
+        let windows = TimeWindows::tumbling(s(hours * 3600));
+        let windows = both.group_by_key().windowed_by(windows);
+        windows.emit(Emit::Final).count().to_stream().to(to);
+    }
+}
+
+/// Idleness moves the watermark, too: all ways on are told of it, however much comes out of the first
+/// one, and the clock behind that.
+#[test]
+fn idleness_closes_windows_of_all_branches_in_portions() {
+    let mut task = task(two_branches);
+    task.idleness = Some(Idleness {
+        after: 100,
+        step: 100,
+    });
+    let batches = vec![records_of_all_keys(5), one_record(KEYS, 3 * 3_600_000)];
+    task.push(0, batches, KEYS + 1, true);
+    task.push(1, Vec::new(), 0, true);
+    while task.step().unwrap() {}
+    assert_eq!((task.outbox().len(), task.watermark()), (0, i64::MIN));
+    for now in [0, 100, 200] {
+        for input in 0..2 {
+            task.set_heard(input, now);
+        }
+        task.advance(now, false).unwrap();
+    }
+    assert_eq!(task.watermark(), 3 * 3_600_000 - 1);
+    let (mut most, mut records, mut portions) = (0, 0, 0);
+    loop {
+        most = task.outbox().bytes().max(most);
+        records += task.outbox().len() as i64;
+        task.outbox().clear();
+        if !task.go_on().unwrap() {
+            break;
+        }
+        portions += 1;
+    }
+    assert_eq!(records, 2 * KEYS);
+    assert!(portions > 3, "{portions}");
+    assert!(most < LIMIT * 2, "{most}");
+}
+
+/// A partition of which nobody says that there is nothing is not idle.
+#[test]
+fn time_in_which_the_broker_is_away_makes_nothing_idle() {
+    let mut task = task(two_branches);
+    task.idleness = Some(Idleness {
+        after: 1000,
+        step: 600,
+    });
+    task.push(0, vec![one_record(0, 50)], 1, true);
+    task.push(1, Vec::new(), 0, true);
+    while task.step().unwrap() {}
+    let mut look = |heard: Option<i64>, now: i64| {
+        if let Some(heard) = heard {
+            (0..2).for_each(|input| task.set_heard(input, heard));
+        }
+        task.advance(now, false).unwrap();
+        task.watermark()
+    };
+    let hour = 3_600_000;
+    // Not heard of at all, then heard of once, and then no more.
+    assert_eq!(look(None, 0), i64::MIN);
+    assert_eq!(look(None, hour), i64::MIN);
+    assert_eq!(look(Some(hour), hour), i64::MIN);
+    for minute in 1..60 {
+        assert_eq!(look(None, hour + minute * 60_000), i64::MIN);
+    }
+    // It is back, and has nothing.
+    assert_eq!(look(Some(2 * hour), 2 * hour), i64::MIN);
+    assert_eq!(look(Some(2 * hour + 400), 2 * hour + 450), i64::MIN);
+    assert_eq!(look(Some(2 * hour + 401), 2 * hour + 500), 49);
 }

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, watch};
 use super::writer::Current;
 use crate::error::StreamsError;
 use crate::runtime::assignment::TaskId;
-use crate::runtime::live::Tasks;
+use crate::runtime::live::{Starting, Tasks};
 use crate::runtime::shared::{Restoring, Shared};
 use crate::runtime::{commit, restore, setup};
 
@@ -33,14 +33,9 @@ impl Listener {
         tasks
     }
 
-    /// Takes notice of partitions that their topics have been given since the start. Where there is no
-    /// state the application goes on with them; a task that gets one beside those that it has begins
-    /// again.
-    async fn follow(
-        &mut self,
-        consumer: &mut Consumer,
-        partitions: &[TopicPartition],
-    ) -> Result<(), StreamsError> {
+    /// Takes notice of partitions that their topics have been given since the start. Where there is state
+    /// that ends the application.
+    async fn follow(&self, partitions: &[TopicPartition]) -> Result<(), StreamsError> {
         let known = |topic: &str| self.shared.partition_count(topic).unwrap_or(0);
         let mut grown: BTreeMap<Arc<str>, u32> = BTreeMap::new();
         for partition in partitions {
@@ -71,19 +66,44 @@ impl Listener {
             }
             self.shared.note_partitions(&topic, now);
         }
-        let mut again = Vec::new();
-        {
-            let tasks = self.tasks.lock().await;
-            for (id, mine) in self.by_task(partitions) {
-                if let Some(inputs) = tasks.inputs(id)
-                    && mine.iter().any(|new| !inputs.contains(new))
-                {
-                    again.extend(inputs.iter().cloned());
-                }
-            }
-        }
+        Ok(())
+    }
+
+    /// Begins the tasks that these partitions make. Where a task gets one beside those that it has, in
+    /// whatever state it is and whoever of the instance has heard of the partition first, it begins again
+    /// with all of them.
+    async fn take_over(
+        &mut self,
+        consumer: &mut Consumer,
+        partitions: &[TopicPartition],
+    ) -> Result<(), StreamsError> {
+        self.follow(partitions).await?;
+        let given = self.by_task(partitions);
+        let again = self.tasks.lock().await.incomplete(&given);
         if !again.is_empty() {
             self.give_up(consumer, &again, true).await?;
+        }
+        let mut tasks = self.tasks.lock().await;
+        // A stay without tasks comes to its end without a word.
+        self.writer.renew(&self.shared, consumer)?;
+        for (id, mine) in self.by_task(&consumer.assignment()) {
+            if !given.contains_key(&id) || tasks.has(id) {
+                continue;
+            }
+            consumer.pause(&mine)?;
+            // An offset, so that the consumer does not look for one.
+            for partition in &mine {
+                consumer.seek(partition, 0)?;
+            }
+            // Whoever reads stores is told so from now on, not only when it is known how much it is.
+            let restoring = Restoring::default();
+            self.shared.restoring.lock().insert(id, restoring);
+            // What the group has given, not what is known of the topics: more may be by now, which comes
+            // with a call of its own.
+            let (inputs, shared) = (mine.clone(), Arc::clone(&self.shared));
+            let work = restore::restore(shared, self.writer.get(), id, mine);
+            let work = tokio::spawn(work);
+            tasks.starting.insert(id, Starting { inputs, work });
         }
         Ok(())
     }
@@ -91,19 +111,16 @@ impl Listener {
     async fn give_up(
         &mut self,
         consumer: &mut Consumer,
-        partitions: &[TopicPartition],
+        gone: &[TaskId],
         ours: bool,
     ) -> Result<(), StreamsError> {
-        let busy = Arc::clone(&self.busy);
-        let _busy = Busy::begin(&busy);
         let tasks = Arc::clone(&self.tasks);
         let mut tasks = tasks.lock().await;
-        let gone: Vec<TaskId> = self.by_task(partitions).into_keys().collect();
-        for id in &gone {
-            if let Some(restore) = tasks.starting.remove(id) {
-                restore.abort();
+        for id in gone {
+            if let Some(Starting { work, .. }) = tasks.starting.remove(id) {
+                work.abort();
                 // Nothing of it is to be written when somebody else has the task.
-                let _ = restore.await;
+                let _ = work.await;
             }
         }
         // With something broken nothing may be committed any more.
@@ -124,7 +141,7 @@ impl Listener {
                 }
             }
         }
-        for id in &gone {
+        for id in gone {
             tasks.live.remove(id);
             tasks.restored.remove(id);
             self.shared.tasks.lock().remove(id);
@@ -144,32 +161,10 @@ impl RebalanceListener for Listener {
         partitions: &'a [TopicPartition],
     ) -> Told<'a> {
         Box::pin(async move {
-            if let Err(error) = self.follow(consumer, partitions).await {
-                return self.shared.fail(error);
-            }
-            let mut tasks = self.tasks.lock().await;
-            // A stay without tasks comes to its end without a word.
-            if let Err(error) = self.writer.renew(&self.shared, consumer) {
-                return self.shared.fail(error);
-            }
-            for (id, mine) in self.by_task(partitions) {
-                if tasks.has(id) {
-                    continue;
-                }
-                if let Err(error) = consumer.pause(&mine) {
-                    return self.shared.fail(error.into());
-                }
-                // An offset, so that the consumer does not look for one.
-                for partition in &mine {
-                    if let Err(error) = consumer.seek(partition, 0) {
-                        return self.shared.fail(error.into());
-                    }
-                }
-                // Whoever reads stores is told so from now on, not only when it is known how much it is.
-                let restoring = Restoring::default();
-                self.shared.restoring.lock().insert(id, restoring);
-                let work = restore::restore(Arc::clone(&self.shared), self.writer.get(), id);
-                tasks.starting.insert(id, tokio::spawn(work));
+            let busy = Arc::clone(&self.busy);
+            let _busy = Busy::begin(&busy);
+            if let Err(error) = self.take_over(consumer, partitions).await {
+                self.shared.fail(error);
             }
         })
     }
@@ -180,7 +175,10 @@ impl RebalanceListener for Listener {
         partitions: &'a [TopicPartition],
     ) -> Told<'a> {
         Box::pin(async move {
-            if let Err(error) = self.give_up(consumer, partitions, true).await {
+            let busy = Arc::clone(&self.busy);
+            let _busy = Busy::begin(&busy);
+            let gone: Vec<TaskId> = self.by_task(partitions).into_keys().collect();
+            if let Err(error) = self.give_up(consumer, &gone, true).await {
                 // Others may have them from now on.
                 self.writer.get().producer.abort();
                 self.shared.fail(error);
@@ -194,7 +192,10 @@ impl RebalanceListener for Listener {
         partitions: &'a [TopicPartition],
     ) -> Told<'a> {
         Box::pin(async move {
-            if let Err(error) = self.give_up(consumer, partitions, false).await {
+            let busy = Arc::clone(&self.busy);
+            let _busy = Busy::begin(&busy);
+            let gone: Vec<TaskId> = self.by_task(partitions).into_keys().collect();
+            if let Err(error) = self.give_up(consumer, &gone, false).await {
                 self.shared.fail(error);
             }
         })
