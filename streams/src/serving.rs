@@ -19,7 +19,7 @@ pub mod views;
 
 pub use aggregate::Aggregate;
 pub use batch::{BadCut, Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, PlanError};
-pub use coverage::{BadCoverage, Coverage, MOST_PARTITIONS, Missing};
+pub use coverage::{BadCoverage, Coverage, Missing};
 pub use http::{ServedView, Server};
 pub use lambda::{Lambda, LambdaConfig, LambdaError, announced_cuts};
 pub use merged::{Answer, Answered, Next, QueryError, Reader, Row, Rows, Unfit};
@@ -29,7 +29,6 @@ pub use snapshot::{
 };
 pub use speed::Tally;
 pub use verify::{
-    Difference, Found, OtherRecords, ServedPage, ServedRow, ServedWindow, Verdict, VerifyError,
-    VerifyServed, verify,
+    Difference, OtherRecords, RecordPlace, ServedPage, Verdict, VerifyError, VerifyServed, verify,
 };
 pub use view::{BadView, Keyed, View};

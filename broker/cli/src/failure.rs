@@ -7,6 +7,8 @@ use tidemark_client::{CallError, ClientError, ConnectError, ErrorCode};
 pub(crate) const FAILED: u8 = 1;
 /// The exit code for a command line or a configuration that cannot be meant.
 pub(crate) const USAGE: u8 = 2;
+/// The exit code of a comparison that could not be made: nothing has been found out.
+pub(crate) const NOT_COMPARED: u8 = 3;
 
 /// The end of a command.
 #[derive(Debug)]

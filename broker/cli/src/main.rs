@@ -57,7 +57,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    save_memory();
+    process::save_memory();
     let arguments = Arguments::parse();
     match arguments
         .command
@@ -73,11 +73,4 @@ fn main() -> ExitCode {
         Command::Cluster(arguments) => cluster::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
-}
-
-/// Asks the kernel for no huge pages: the allocator would have 2 MiB of them for every thread, most
-/// of which an idle broker never touches. A kernel that refuses costs memory and nothing else.
-fn save_memory() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

@@ -150,10 +150,11 @@ pub(crate) fn topic_id(id: &Uuid) -> Option<String> {
 }
 
 /// A number of things: `1 partition`, `2 partitions`.
-pub(crate) fn count(number: usize, thing: &str) -> String {
-    match number {
+pub(crate) fn count(number: impl TryInto<u128>, thing: &str) -> String {
+    // No number that is counted here is negative.
+    match number.try_into().unwrap_or(0) {
         1 => format!("1 {thing}"),
-        _ => format!("{number} {thing}s"),
+        number => format!("{number} {thing}s"),
     }
 }
 

@@ -162,12 +162,11 @@ impl Arguments {
             report.silent = true;
             return Ok(report);
         }
-        let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let failed = match counts.failed {
             0 => String::new(),
             failed => format!(", {failed} failed"),
         };
-        let written = count(number(counts.delivered), "record");
+        let written = count(counts.delivered, "record");
         report.say(format!("{written} written to {:?}{failed}", self.topic));
         report.json = json!({
             "topic": self.topic,

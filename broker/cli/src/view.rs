@@ -3,11 +3,13 @@
 pub(crate) mod batch;
 mod http;
 mod progress;
+mod verdict;
 pub(crate) mod verify;
 
 use std::time::Duration;
 
 use clap::ValueEnum;
+use tidemark_client::Client;
 use tidemark_streams::serving::views::{user_totals, user_windows, word_count};
 use tidemark_streams::serving::{Aggregate, BatchError, Coverage, SnapshotError, View};
 use tidemark_streams::time::TimeWindows;
@@ -28,6 +30,9 @@ enum Known {
     /// How often each word is in lines of text.
     WordCount,
 }
+
+/// The folder with snapshots if none is named: the broker's data are in such a one, too.
+const SNAPSHOTS: &str = "tidemark-snapshots";
 
 /// Which view of which topic.
 #[derive(clap::Args)]
@@ -64,23 +69,27 @@ impl Chosen {
     }
 
     /// Does something with the view.
-    async fn with<W: Work>(&self, work: W) -> Result<Report, Failure> {
+    async fn with(&self, work: &impl Work, client: Client) -> Result<Report, Failure> {
         let topic = self.topic()?;
         if self.window.is_some() && self.view != Known::UserWindows {
             let fix = "only user_windows has windows: leave it out";
             return Err(Failure::usage("--window", "", fix));
         }
         match self.view {
-            Known::UserTotals => work.on(user_totals(topic)).await,
-            Known::UserWindows => work.on(user_windows(topic, self.windows()?)).await,
-            Known::WordCount => work.on(word_count(topic)).await,
+            Known::UserTotals => work.on(user_totals(topic), client).await,
+            Known::UserWindows => work.on(user_windows(topic, self.windows()?), client).await,
+            Known::WordCount => work.on(word_count(topic), client).await,
         }
     }
 }
 
 /// What is done with a view, whatever it computes.
 trait Work {
-    async fn on<K: Data, A: Aggregate>(self, view: View<K, A>) -> Result<Report, Failure>;
+    async fn on<K: Data, A: Aggregate>(
+        &self,
+        view: View<K, A>,
+        client: Client,
+    ) -> Result<Report, Failure>;
 }
 
 fn coverage(text: &str) -> Result<Coverage, String> {

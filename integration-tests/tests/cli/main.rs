@@ -53,6 +53,14 @@ fn said(command: &mut Command) -> Said {
     said
 }
 
+/// The command cannot be meant.
+#[track_caller]
+fn usage(arguments: &[&str], text: &str) {
+    let said = said(command().args(arguments));
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.errors.contains(text), "{text}: {said:?}");
+}
+
 impl Cli {
     fn of(cluster: &Cluster) -> Self {
         Self {
@@ -91,8 +99,20 @@ impl Cli {
     /// A command that could not do all it was told to; standard error says all of `texts`.
     #[track_caller]
     fn fails(&self, arguments: &[&str], texts: &[&str]) -> Said {
+        self.ends_with(1, arguments, texts)
+    }
+
+    /// A comparison that cannot be made.
+    #[track_caller]
+    fn cannot(&self, arguments: &[&str], texts: &[&str]) {
+        let said = self.ends_with(3, arguments, texts);
+        assert_eq!(said.output, "", "{said:?}");
+    }
+
+    #[track_caller]
+    fn ends_with(&self, code: i32, arguments: &[&str], texts: &[&str]) -> Said {
         let said = self.run(arguments);
-        assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
+        assert_eq!(said.code, Some(code), "{arguments:?}: {said:?}");
         for text in texts {
             assert!(said.errors.contains(text), "{text:?}: {said:?}");
         }

@@ -17,7 +17,7 @@ use tidemark_streams::serving::views::word_count;
 use tidemark_streams::serving::{Coverage, Lambda, LambdaConfig};
 
 use super::records::topic;
-use super::{Cli, command, said};
+use super::{Cli, usage};
 
 /// A view's input, and a folder for its snapshots.
 pub(super) struct Site<'a> {
@@ -183,18 +183,9 @@ async fn a_batch_run_that_cannot_be_says_why() {
         (&told["records"], site.offsets(&told["coverage"])),
         (&1.into(), vec![1])
     );
-    let usage = |arguments: &[&str], text: &str| {
-        let said = said(command().args(arguments));
-        assert_eq!(said.code, Some(2), "{said:?}");
-        assert!(said.errors.contains(text), "{text}: {said:?}");
-    };
     usage(
         &["batch", "run", "--view", "words", "--snapshots", "x"],
         "user_totals, user_windows, word_count",
-    );
-    usage(
-        &["batch", "run", "--view", "word_count"],
-        "--snapshots <DIR>",
     );
     usage(&site.batch(&["--cut", "x"]), "topic:partition:offset");
     usage(&site.batch(&["--cut", ""]), "topic:partition:offset");

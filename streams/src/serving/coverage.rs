@@ -20,7 +20,7 @@ pub struct Coverage {
 }
 
 /// The most partitions that a coverage that is read may name: as many as a cluster of brokers should have.
-pub const MOST_PARTITIONS: usize = 200_000;
+const MOST_PARTITIONS: usize = 200_000;
 
 /// Text that is no coverage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

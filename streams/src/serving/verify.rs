@@ -19,7 +19,7 @@ use super::view::View;
 use super::{Coverage, Tally};
 use crate::data::Data;
 
-pub use served::{ServedPage, ServedRow, ServedWindow, VerifyServed};
+pub use served::{ServedPage, VerifyServed};
 #[cfg(test)]
 pub(super) use snapshot::compare;
 
@@ -41,8 +41,19 @@ pub struct Verdict {
     pub records: u64,
     /// How many keys were compared; in views by window, each with each of its windows.
     pub keys: u64,
+    /// Partitions of the topics of which a snapshot has nothing: they are younger than it is.
+    #[serde(serialize_with = "all_shown")]
+    pub uncovered: Vec<TopicPartition>,
+    /// Newer snapshots that may have been meant and cannot be read, and why.
+    pub unreadable: Vec<String>,
+    /// Files of a snapshot, of states and of the raw events that came with it, that are not there or not what
+    /// its manifest says. States in such files are not compared.
+    pub damaged: Vec<String>,
     /// Partitions in which other records were read than the snapshot counts.
     pub tallies: Vec<OtherRecords>,
+    /// How many keys are not the same. Snapshots have a key's state by partition, so there may be several
+    /// differences of one.
+    pub different: u64,
     /// What is not the same.
     pub differences: Vec<Difference>,
     /// How many differences there are beside these.
@@ -50,10 +61,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether everything is the same.
+    /// Whether everything is the same, and no file is damaged.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.differences.is_empty() && self.tallies.is_empty()
+        self.differences.is_empty() && self.tallies.is_empty() && self.damaged.is_empty()
     }
 }
 
@@ -75,7 +86,7 @@ pub struct OtherRecords {
 pub struct Difference {
     /// The key as people are shown it.
     pub key: serde_json::Value,
-    /// Where its window starts, in views by window.
+    /// Where its window starts, in views by window: milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<i64>,
     /// The partition that the state is of: snapshots have them apart, answers have not.
@@ -86,25 +97,27 @@ pub struct Difference {
     /// What the log makes of it.
     pub expected: Option<String>,
     /// The records that the log has of the key, the first thousand.
-    pub records: Vec<Found>,
+    pub records: Vec<RecordPlace>,
+    /// How many records there are beside these.
+    pub more_records: u64,
 }
 
 /// Where a record is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct RecordPlace {
     /// Its partition.
     pub partition: TopicPartition,
     /// Its offset.
     pub offset: i64,
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for RecordPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.partition, self.offset)
     }
 }
 
-impl Serialize for Found {
+impl Serialize for RecordPlace {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -118,6 +131,13 @@ fn shown<S: Serializer>(
         Some(partition) => serializer.collect_str(partition),
         None => serializer.serialize_none(),
     }
+}
+
+fn all_shown<S: Serializer>(
+    partitions: &[TopicPartition],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(partitions.iter().map(ToString::to_string))
 }
 
 /// Why nothing can be compared.
@@ -201,6 +221,15 @@ pub enum VerifyError {
         /// Where the log begins.
         log_start: i64,
     },
+    /// What a server answers leaves out a partition.
+    #[error(
+        "the server's answers do not cover {partition}, which the topic has: records of it are in none of \
+         them"
+    )]
+    Uncovered {
+        /// The partition.
+        partition: TopicPartition,
+    },
     /// Pages do not belong together.
     #[error("the server's pages do not follow one another: {reason}")]
     Pages {
@@ -217,11 +246,13 @@ pub enum VerifyError {
 
 /// Computes the states of a snapshot, the newest if none is named, from the records that the log has, and
 /// compares them with those in its files, byte by byte. `as_of` takes the newest one that covers no more than
-/// that.
+/// that. Files of raw events that came with the snapshot have to be there, and to have the sizes and
+/// checksums of its manifest.
 ///
 /// # Errors
 ///
-/// [`VerifyError`] if there is nothing to compare. Differences are no error: [`Verdict::is_good`].
+/// [`VerifyError`] if nothing can be compared. Differences and damaged files are no error:
+/// [`Verdict::is_good`].
 pub async fn verify<K: Data, A: Aggregate>(
     view: &Arc<View<K, A>>,
     client: Arc<Client>,
@@ -230,6 +261,8 @@ pub async fn verify<K: Data, A: Aggregate>(
     as_of: Option<&Coverage>,
 ) -> Result<Verdict, VerifyError> {
     let log = KafkaLog { client, clock };
-    let manifest = snapshot::choose(view, &log, snapshots, as_of).await?;
-    snapshot::compare(view, &log, snapshots, &manifest).await
+    let (manifest, unreadable) = snapshot::choose(view, &log, snapshots, as_of).await?;
+    let mut verdict = snapshot::compare(view, &log, snapshots, &manifest).await?;
+    verdict.unreadable = unreadable.iter().map(ToString::to_string).collect();
+    Ok(verdict)
 }

@@ -154,7 +154,7 @@ impl<K: Data, A: Aggregate> View<K, A> {
         };
         self.topics.push(Topic {
             name: topic.to_owned(),
-            format: format!("{}, {}", RK::format(), RV::format()),
+            format: format_of(&RK::format(), &RV::format()),
             read: Arc::new(read),
         });
         self
@@ -310,10 +310,7 @@ impl<K: Data, A: Aggregate> View<K, A> {
 
     /// The key's own bytes, and the start of its window.
     pub(crate) fn split<'a>(&self, name: &'a [u8]) -> (&'a [u8], Option<i64>) {
-        match (self.windows, name.split_last_chunk::<8>()) {
-            (Some(_), Some((key, start))) => (key, Some(i64::from_be_bytes(*start))),
-            _ => (name, None),
-        }
+        split(self.windows.is_some(), name)
     }
 
     /// Whether a key's window has passed when an event of that time has come everywhere.
@@ -334,11 +331,7 @@ impl<K: Data, A: Aggregate> View<K, A> {
 
     /// The order of keys: by the type's order, then by the start of the window.
     pub(crate) fn order(&self, a: &[u8], b: &[u8]) -> Ordering {
-        let ((a, first), (b, second)) = (self.split(a), self.split(b));
-        // Keys that the type's order takes for equal are not the same key for that.
-        K::order(a, b)
-            .then_with(|| a.cmp(b))
-            .then(first.cmp(&second))
+        order::<K>(self.windows.is_some(), a, b)
     }
 
     /// A key as people are shown it: text as it is, everything else as JSON.
@@ -347,6 +340,32 @@ impl<K: Data, A: Aggregate> View<K, A> {
             Ok(key) => key.to_json(),
             Err(error) => serde_json::json!({ "error": error.to_string() }),
         }
+    }
+}
+
+/// A key's own bytes, and the start of its window in views by window.
+pub(crate) fn split(windowed: bool, name: &[u8]) -> (&[u8], Option<i64>) {
+    match name.split_last_chunk::<8>() {
+        Some((key, start)) if windowed => (key, Some(i64::from_be_bytes(*start))),
+        _ => (name, None),
+    }
+}
+
+/// The one order of keys.
+pub(crate) fn order<K: Data>(windowed: bool, a: &[u8], b: &[u8]) -> Ordering {
+    let ((a, first), (b, second)) = (split(windowed, a), split(windowed, b));
+    // Keys that the type's order takes for equal are not the same key for that.
+    K::order(a, b)
+        .then_with(|| a.cmp(b))
+        .then(first.cmp(&second))
+}
+
+/// The types of keys and values, in words. Keys that are not looked at have none.
+fn format_of(key: &str, value: &str) -> String {
+    let value = if value.is_empty() { "nothing" } else { value };
+    match key {
+        "" => value.to_owned(),
+        key => format!("{key}, {value}"),
     }
 }
 

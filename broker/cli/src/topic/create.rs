@@ -84,7 +84,6 @@ fn exists(error: &ClientError) -> bool {
 fn size(topic: &CreatedTopic) -> String {
     match (topic.partitions, topic.replication_factor) {
         (Some(partitions), Some(factor)) => {
-            let partitions = usize::try_from(partitions).unwrap_or_default();
             format!(
                 ": {}, replication factor {factor}",
                 count(partitions, "partition")

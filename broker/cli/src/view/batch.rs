@@ -12,7 +12,7 @@ use tidemark_streams::serving::{
 };
 
 use super::progress::{Progress, taken_up};
-use super::{Chosen, Work, coverage};
+use super::{Chosen, SNAPSHOTS, Work, coverage};
 use crate::failure::Failure;
 use crate::output::{Report, count};
 use crate::process::signals::Signals;
@@ -42,7 +42,7 @@ struct Run {
     #[command(flatten)]
     chosen: Chosen,
     /// The folder with the snapshots of all views; it is made if it is not there.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = SNAPSHOTS)]
     snapshots: PathBuf,
     /// Where the snapshot is to end: topic:partition:offset, several with commas, or JSON. It has to be a
     /// cut that the speed layer has announced, if there is one. Partitions that are not named stay as they
@@ -69,24 +69,12 @@ struct Run {
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let Command::Run(run) = arguments.command;
     remote::run_computing(&arguments.remote, |client| async move {
-        run.chosen.with(Making { run: &run, client }).await
+        run.chosen.with(&run, client).await
     })
 }
 
-/// A run on whatever view.
-struct Making<'a> {
-    run: &'a Run,
-    client: Client,
-}
-
-impl Work for Making<'_> {
-    async fn on<K: Data, A: Aggregate>(self, view: View<K, A>) -> Result<Report, Failure> {
-        self.run.make(view, self.client).await
-    }
-}
-
-impl Run {
-    async fn make<K: Data, A: Aggregate>(
+impl Work for Run {
+    async fn on<K: Data, A: Aggregate>(
         &self,
         view: View<K, A>,
         client: Client,
@@ -148,7 +136,6 @@ fn told(manifest: &Manifest, published: bool, again: Option<u64>) -> Report {
         manifest.states.len() + manifest.events.len(),
         states.chain(events).sum::<u64>(),
     );
-    let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let mut report = Report::default();
     if let Some(offsets) = again {
         report.say(taken_up(offsets));
@@ -162,7 +149,7 @@ fn told(manifest: &Manifest, published: bool, again: Option<u64>) -> Report {
     report.say(format!("coverage  {}", manifest.coverage()));
     report.say(format!(
         "contents  {} ({} bad), {}, {bytes} bytes",
-        count(number(tally.records), "record"),
+        count(tally.records, "record"),
         tally.bad,
         count(files, "file"),
     ));

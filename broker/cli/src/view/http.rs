@@ -66,63 +66,107 @@ struct Refused {
 
 #[derive(Deserialize)]
 struct Refusal {
+    code: String,
     message: String,
     #[serde(default)]
     hint: Option<String>,
 }
 
-/// The body of the answer to a path, which begins with a slash. `limit` is how long all of it may take.
+/// Why there is no answer this time.
+struct Trouble {
+    /// Whether it may be otherwise in a moment: a server that starts, reads on or takes a snapshot over says
+    /// so, and one that is being started again does not listen.
+    passes: bool,
+    message: String,
+}
+
+impl Trouble {
+    fn new(passes: bool, message: impl std::fmt::Display) -> Self {
+        let message = message.to_string();
+        Self { passes, message }
+    }
+}
+
+/// How long to wait before something is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The body of the answer to a path, which begins with a slash. What may pass is asked again, all in all for
+/// as long as `limit`.
 pub(super) async fn get(
     address: &Address,
     path: &str,
     clock: &Clock,
     limit: Duration,
 ) -> Result<Bytes, Failure> {
-    let failed = |why: &dyn std::fmt::Display| {
-        Failure::new(format!(
-            "{address}{path}: {why}\n  is the view served there? --served names the address"
-        ))
+    let deadline = clock.deadline(limit);
+    let mut last = None;
+    let shown = shown(address, path);
+    while clock.now().millis < deadline {
+        match clock.until(deadline, answer(address, path)).await {
+            Some(Ok(body)) => return Ok(body),
+            Some(Err(trouble)) if trouble.passes => last = Some(trouble.message),
+            Some(Err(trouble)) => return Err(Failure::new(trouble.message)),
+            None => break,
+        }
+        // Who is behind has waited already, and one that starts cannot tell when it is ready.
+        let next = clock.deadline(PAUSE);
+        clock.sleep_until(next.min(deadline)).await;
+    }
+    let message = last.unwrap_or_else(|| format!("{shown}: no answer{SERVED}"));
+    let limit = limit.as_secs_f32();
+    Err(Failure::new(format!(
+        "{message}\n  it was waited for {limit} s (--timeout)"
+    )))
+}
+
+/// What to look at if nobody is there.
+const SERVED: &str = "\n  is the view served there? --served names the address";
+
+/// Without what is asked there, which may be long.
+fn shown(address: &Address, path: &str) -> String {
+    let page = path.split_once('?').map_or(path, |(page, _)| page);
+    format!("{address}{page}")
+}
+
+async fn answer(address: &Address, path: &str) -> Result<Bytes, Trouble> {
+    let failed = |passes, why: &dyn std::fmt::Display| {
+        let shown = shown(address, path);
+        Trouble::new(passes, format!("{shown}: {why}{SERVED}"))
     };
-    let answered = clock.timeout(limit, ask(address, path)).await;
-    let answered = answered.ok_or_else(|| {
-        failed(&format!(
-            "no answer in {} s (--timeout)",
-            limit.as_secs_f32()
-        ))
-    })?;
-    let (status, body) = answered.map_err(|error| failed(&error))?;
+    let asked = ask(address, path).await;
+    let (status, body) = asked.map_err(|error| failed(error.passes, &error.message))?;
     if status == StatusCode::OK {
         return Ok(body);
     }
-    match serde_json::from_slice::<Refused>(&body) {
-        Ok(Refused { error }) => {
-            let hint = error
-                .hint
-                .map(|hint| format!("\n  {hint}"))
-                .unwrap_or_default();
-            Err(Failure::new(format!("{address}: {}{hint}", error.message)))
-        }
-        Err(_) => Err(failed(&status)),
-    }
+    let Ok(Refused { error }) = serde_json::from_slice(&body) else {
+        return Err(failed(false, &status));
+    };
+    let passes = matches!(&*error.code, "behind" | "busy" | "elsewhere" | "gap");
+    let hint = error.hint.map(|hint| format!("\n  {hint}"));
+    let hint = hint.unwrap_or_default();
+    let message = format!("{address}: {}{hint}", error.message);
+    Err(Trouble::new(passes, message))
 }
 
 /// One connection for one answer: there are few, and large ones.
-async fn ask(address: &Address, path: &str) -> Result<(StatusCode, Bytes), String> {
+async fn ask(address: &Address, path: &str) -> Result<(StatusCode, Bytes), Trouble> {
     let stream = TcpStream::connect((&*address.host, address.port)).await;
-    let stream = stream.map_err(|error| error.to_string())?;
+    let stream = stream.map_err(|error| Trouble::new(is_gone(&error), error))?;
     let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = shaken.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = shaken.map_err(cut_off)?;
     let request = Request::get(format!("{}{path}", address.path))
         .header(HOST, &address.authority)
         .header(ACCEPT, "application/json")
         .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| Trouble::new(false, error))?;
     let asked = async {
-        let answer = sender.send_request(request).await;
-        let answer = answer.map_err(|error| error.to_string())?;
+        let answer = sender.send_request(request).await.map_err(cut_off)?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MOST).collect().await;
-        let body = body.map_err(|error| error.to_string())?;
+        let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
+            Ok(error) => cut_off(*error),
+            Err(error) => Trouble::new(false, error),
+        })?;
         Ok((status, body.to_bytes()))
     };
     // The connection is driven by nobody else, and goes with this.
@@ -133,9 +177,29 @@ async fn ask(address: &Address, path: &str) -> Result<(StatusCode, Bytes), Strin
         ended = &mut connection => match ended {
             // It may have ended behind the last byte of the answer.
             Ok(()) => asked.await,
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(cut_off(error)),
         },
     }
+}
+
+/// A connection that has failed: of a process that ends, if it broke off.
+fn cut_off(error: hyper::Error) -> Trouble {
+    let source = std::error::Error::source(&error);
+    let inner = source.and_then(|inner| inner.downcast_ref::<std::io::Error>());
+    let passes = error.is_incomplete_message() || inner.is_some_and(is_gone);
+    Trouble::new(passes, error)
+}
+
+/// Whether nobody listens there, or no more.
+fn is_gone(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset};
+    let kinds = [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionRefused,
+        ConnectionReset,
+    ];
+    kinds.contains(&error.kind())
 }
 
 /// Text as a part of a query.

@@ -1,4 +1,4 @@
-//! How far a batch run is, on a terminal.
+//! How far a batch run or a comparison is, on a terminal.
 
 use std::sync::OnceLock;
 
@@ -15,17 +15,10 @@ pub(super) struct Progress {
 impl Progress {
     /// Shows itself on standard error if that is a terminal, unless it is to be quiet.
     pub(super) fn start(quiet: bool) -> Self {
-        let bar = match quiet {
-            true => ProgressBar::hidden(),
-            false => ProgressBar::new(0),
-        };
         let template =
             "{wide_bar} {percent}%  {human_pos}/{human_len} offsets, {per_sec}, {msg}  {elapsed}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
         Self {
-            bar,
+            bar: bar(quiet, || ProgressBar::new(0), template),
             taken_up: OnceLock::new(),
         }
     }
@@ -51,6 +44,42 @@ impl Progress {
     /// Takes the bar away.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Says on a terminal that something is being done.
+pub(super) struct Waiting(ProgressBar);
+
+impl Waiting {
+    pub(super) fn start(quiet: bool, what: &str) -> Self {
+        let bar = bar(
+            quiet,
+            ProgressBar::new_spinner,
+            "{spinner} {msg}  {elapsed}",
+        );
+        let waiting = Self(bar);
+        waiting.say(what.to_owned());
+        waiting
+    }
+
+    pub(super) fn say(&self, what: String) {
+        self.0.set_message(what);
+        self.0.tick();
+    }
+
+    pub(super) fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Shows nothing if it is to be quiet.
+fn bar(quiet: bool, shown: impl FnOnce() -> ProgressBar, template: &str) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    match ProgressStyle::with_template(template) {
+        Ok(style) => shown().with_style(style),
+        Err(_) => shown(),
     }
 }
 

@@ -1,28 +1,29 @@
 //! `tidemark verify`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use indicatif::HumanCount;
+use serde_json::json;
 use tidemark_client::{Client, Clock};
 use tidemark_streams::Data;
 use tidemark_streams::serving::{
-    Aggregate, Coverage, Difference, OtherRecords, ServedPage, Snapshots, Verdict, VerifyError,
-    VerifyServed, View, verify,
+    Aggregate, Coverage, ServedPage, Snapshots, Verdict, VerifyError, VerifyServed, View, verify,
 };
 
 use super::http::{self, Address, escaped};
-use super::{Chosen, Work, coverage};
-use crate::failure::Failure;
-use crate::output::{NOTHING, Report, count};
+use super::progress::Waiting;
+use super::verdict::tell;
+use super::{Chosen, SNAPSHOTS, Work, coverage};
+use crate::failure::{FAILED, Failure, NOT_COMPARED};
+use crate::output::Report;
 use crate::remote::{self, Remote};
 
-/// So many keys that differ are told, and so many records of each.
-const SHOWN: usize = 20;
 /// So many keys are asked for at once: the most that a server gives.
 const PAGE: usize = 1_000;
+/// A longer coverage would make an address that servers do not take.
+const MOST_QUERY: usize = 32 << 10;
 
 /// Options of `tidemark verify`.
 ///
@@ -35,8 +36,9 @@ pub(crate) struct Arguments {
     remote: Remote,
     #[command(flatten)]
     chosen: Chosen,
-    /// The folder with the snapshots of all views: compares the newest snapshot.
-    #[arg(long, value_name = "DIR", required_unless_present = "served")]
+    /// The folder with the snapshots of all views: compares the newest snapshot. tidemark-snapshots, if
+    /// neither this nor --served is named.
+    #[arg(long, value_name = "DIR")]
     snapshots: Option<PathBuf>,
     /// Compares the newest snapshot that covers no more than this, and answers of a server that cover no
     /// less: topic:partition:offset, several with commas, or JSON.
@@ -51,30 +53,22 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    let remote = arguments.remote.clone();
-    remote::run_computing(&remote, |client| async move {
-        let checking = Checking {
-            arguments: &arguments,
-            client,
-        };
-        arguments.chosen.with(checking).await
+    let arguments = &arguments;
+    remote::run_computing(&arguments.remote, |client| async move {
+        let done = arguments.chosen.with(arguments, client).await;
+        // Whoever acts on the code has to tell this from a view that is wrong.
+        done.map_err(|failure| match failure.code {
+            FAILED => Failure {
+                code: NOT_COMPARED,
+                ..failure
+            },
+            _ => failure,
+        })
     })
 }
 
-/// A comparison of whatever view.
-struct Checking<'a> {
-    arguments: &'a Arguments,
-    client: Client,
-}
-
-impl Work for Checking<'_> {
-    async fn on<K: Data, A: Aggregate>(self, view: View<K, A>) -> Result<Report, Failure> {
-        self.arguments.check(view, self.client).await
-    }
-}
-
-impl Arguments {
-    async fn check<K: Data, A: Aggregate>(
+impl Work for Arguments {
+    async fn on<K: Data, A: Aggregate>(
         &self,
         view: View<K, A>,
         client: Client,
@@ -82,7 +76,11 @@ impl Arguments {
         let (view, client) = (Arc::new(view), Arc::new(client));
         let mut report = Report::default();
         let mut told = Vec::new();
-        if let Some(folder) = &self.snapshots {
+        let folder = match (&self.snapshots, &self.served) {
+            (None, None) => Some(Path::new(SNAPSHOTS)),
+            (folder, _) => folder.as_deref(),
+        };
+        if let Some(folder) = folder {
             let verdict = self.snapshot(&view, &client, folder).await?;
             let of = match verdict.snapshot {
                 Some(number) => format!("snapshot {number} of {:?}", view.name()),
@@ -91,19 +89,29 @@ impl Arguments {
             told.push(tell(&mut report, "snapshot", &of, &verdict));
         }
         if let Some(address) = &self.served {
-            let verdict = self.answers(&view, &client, address).await?;
-            let of = format!("what {address} answers for {:?}", view.name());
-            told.push(tell(&mut report, "served", &of, &verdict));
+            match self.answers(&view, &client, address).await {
+                Ok(verdict) => {
+                    let of = format!("what {address} answers for {:?}", view.name());
+                    told.push(tell(&mut report, "served", &of, &verdict));
+                }
+                // What is wrong with the snapshot is told all the same.
+                Err(failure) if !report.problems.is_empty() => {
+                    report.problems.push(failure.message);
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         report.json = json!({ "view": view.name(), "checks": told });
         Ok(report)
     }
+}
 
+impl Arguments {
     async fn snapshot<K: Data, A: Aggregate>(
         &self,
         view: &Arc<View<K, A>>,
         client: &Arc<Client>,
-        folder: &std::path::Path,
+        folder: &Path,
     ) -> Result<Verdict, Failure> {
         // A folder that is not there would be made, and have no snapshots.
         if !folder.join(view.name()).is_dir() {
@@ -112,7 +120,7 @@ impl Arguments {
                 view.name()
             );
             return Err(Failure {
-                code: crate::failure::FAILED,
+                code: FAILED,
                 ..Failure::usage("--snapshots", &folder.display().to_string(), fix)
             });
         }
@@ -136,23 +144,27 @@ impl Arguments {
         let mut compared = VerifyServed::new(Arc::clone(view), Arc::clone(client), clock.clone());
         let waiting = Waiting::start(self.quiet, "the server is asked for its keys");
         let (name, mut next): (_, Option<String>) = (escaped(view.name()), None);
-        let at_least = match &self.as_of {
-            Some(as_of) => format!("&at_least={}", escaped(&as_of.to_string())),
-            None => String::new(),
-        };
+        let at_least = |own: &Coverage| format!("&at_least={}", escaped(&own.to_string()));
+        let mut covered = self.as_of.as_ref().map(at_least).unwrap_or_default();
         loop {
             let from = match &next {
                 Some(next) => format!("&next={}", escaped(next)),
                 None => String::new(),
             };
-            let path = format!("/views/{name}/keys?limit={PAGE}{from}{at_least}");
+            let path = format!("/views/{name}/keys?limit={PAGE}{from}{covered}");
             let body = http::get(address, &path, &clock, self.remote.timeout()).await?;
             let page = ServedPage::from_json(&body)?;
             compared.page(&page).await?;
             let (keys, records) = compared.progress();
             let (keys, records) = (HumanCount(keys), HumanCount(records));
             waiting.say(format!("{keys} keys of {records} records"));
-            next = page.next;
+            next = page.next().map(str::to_owned);
+            // What a page covers all behind it have to cover, whoever answers: a server that has been started
+            // again reads on first.
+            covered = at_least(page.coverage());
+            if covered.len() > MOST_QUERY {
+                covered.clear();
+            }
             if next.is_none() {
                 waiting.end();
                 return Ok(compared.end().await?);
@@ -172,121 +184,4 @@ impl From<VerifyError> for Failure {
             error => Self::new(error.to_string()),
         }
     }
-}
-
-/// Says on a terminal that something is being done.
-struct Waiting(ProgressBar);
-
-impl Waiting {
-    fn start(quiet: bool, what: &str) -> Self {
-        let bar = match quiet {
-            true => ProgressBar::hidden(),
-            false => ProgressBar::new_spinner(),
-        };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}") {
-            bar.set_style(style);
-        }
-        bar.set_message(what.to_owned());
-        bar.tick();
-        Self(bar)
-    }
-
-    fn say(&self, what: String) {
-        self.0.set_message(what);
-        self.0.tick();
-    }
-
-    fn end(&self) {
-        self.0.finish_and_clear();
-    }
-}
-
-/// Tells a verdict in the report; gives it as JSON. `what` is what was looked at in a word, `of` in words.
-fn tell(report: &mut Report, what: &str, of: &str, verdict: &Verdict) -> Value {
-    let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-    let keys = count(number(verdict.keys), "key");
-    let records = count(number(verdict.records), "record");
-    let coverage = &verdict.coverage;
-    let different = verdict.differences.len() as u64 + verdict.more;
-    if verdict.is_good() {
-        report.say(format!(
-            "{keys} of {records} agree with the log: {of}, up to {coverage}"
-        ));
-    } else {
-        let keys = format!("{different} of {keys}");
-        report.say(format!(
-            "{keys} of {records} do not agree with the log: {of}, up to {coverage}"
-        ));
-        report
-            .problems
-            .push(format!("{of} is not what the log says"));
-        for own in &verdict.tallies {
-            report.say(other_records(own));
-        }
-        for own in verdict.differences.iter().take(SHOWN) {
-            difference(report, what, own);
-        }
-        let more = different.saturating_sub(SHOWN as u64);
-        if more > 0 {
-            report.say(format!("and {} more", count(number(more), "key")));
-        }
-    }
-    let differences = verdict.differences.iter().take(SHOWN);
-    json!({
-        "of": what,
-        "agrees": verdict.is_good(),
-        "snapshot": verdict.snapshot,
-        "begin": verdict.begin,
-        "coverage": verdict.coverage,
-        "keys": verdict.keys,
-        "records": verdict.records,
-        "different": different,
-        "differences": differences.map(|own| json!(own)).collect::<Vec<_>>(),
-        "partitions": verdict.tallies,
-    })
-}
-
-fn other_records(own: &OtherRecords) -> String {
-    let (snapshot, log) = (own.snapshot, own.log);
-    format!(
-        "partition {}-{}: the snapshot is made of {} records ({} bad), the log has {} ({} bad){}",
-        own.topic,
-        own.partition,
-        snapshot.records,
-        snapshot.bad,
-        log.records,
-        log.bad,
-        match (snapshot.records, snapshot.bad) == (log.records, log.bad) {
-            true => ", and they are others",
-            false => "",
-        }
-    )
-}
-
-fn difference(report: &mut Report, what: &str, own: &Difference) {
-    let window = own
-        .window
-        .map(|start| format!(", window {start}"))
-        .unwrap_or_default();
-    let partition = own.partition.as_ref();
-    let partition = partition
-        .map(|own| format!(", of {own}"))
-        .unwrap_or_default();
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-    let mut records: Vec<String> = own
-        .records
-        .iter()
-        .take(SHOWN)
-        .map(|own| own.to_string())
-        .collect();
-    if own.records.len() > SHOWN {
-        records.push(format!("and {} more", own.records.len() - SHOWN));
-    }
-    if records.is_empty() {
-        records.push(NOTHING.to_owned());
-    }
-    report.say(format!("key {}{window}{partition}", own.key));
-    report.say(format!("  {what:<8}  {}", shown(&own.found)));
-    report.say(format!("  log       {}", shown(&own.expected)));
-    report.say(format!("  records   {}", records.join(" ")));
 }

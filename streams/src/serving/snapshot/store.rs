@@ -12,7 +12,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
-use super::manifest::{BadManifest, Manifest, StateFile};
+use super::manifest::{BadManifest, EventsFile, Manifest, StateFile};
 use super::states_file::States;
 
 /// The most bytes that a manifest may have.
@@ -341,6 +341,14 @@ impl Snapshots {
         let read = read.await;
         let read = read.unwrap_or_else(|error| Err(format!("reading it has failed: {error}")));
         read.map_err(|reason| SnapshotError::Corrupt { path, reason })
+    }
+
+    /// Makes sure that a file of raw events is there, and is what its manifest says.
+    pub(crate) async fn check_events(&self, file: &EventsFile) -> Result<(), SnapshotError> {
+        let bytes = self.read(&file.path, None).await?;
+        let path = self.path(&file.path).to_string();
+        check(&bytes, file.bytes, file.crc32)
+            .map_err(|reason| SnapshotError::Corrupt { path, reason })
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tidemark_client::TopicPartition;
 use tidemark_client::consumer::{Batch, RecordRef};
 
-use super::{Found, MOST_RECORDS, VerifyError};
+use super::{MOST_RECORDS, RecordPlace, VerifyError};
 use crate::data::Data;
 use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
@@ -75,6 +75,19 @@ impl<R: Reader> Reading<R> {
     }
 }
 
+/// The partitions of the topics of which something has no word.
+pub(super) fn uncovered<'a>(
+    bounds: &'a [TopicBounds],
+    covers: impl Fn(&str, i32) -> bool + 'a,
+) -> impl Iterator<Item = TopicPartition> + 'a {
+    let all = bounds.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(move |own| (&*topic.topic, own.partition))
+    });
+    all.filter(move |(topic, partition)| !covers(topic, *partition))
+        .map(|(topic, partition)| TopicPartition::new(topic, partition))
+}
+
 /// Makes sure that the log has a range.
 pub(super) fn check_range(
     bounds: &[TopicBounds],
@@ -115,14 +128,21 @@ pub(super) struct Wanted {
     pub(super) until: Coverage,
 }
 
+/// The records of a key: the first ones, and how many there are beside them.
+#[derive(Clone, Default)]
+pub(super) struct Records {
+    pub(super) first: Vec<RecordPlace>,
+    pub(super) more: u64,
+}
+
 /// Reads ranges once more for the records of some keys: one list each.
 pub(super) async fn find_records<K: Data, A: Aggregate, L: Log>(
     view: &Arc<View<K, A>>,
     log: &L,
     ranges: &[(usize, TopicPartition, (i64, i64))],
     wanted: &[Wanted],
-) -> Result<Vec<Vec<Found>>, BatchError> {
-    let mut found = vec![Vec::new(); wanted.len()];
+) -> Result<Vec<Records>, BatchError> {
+    let mut found = vec![Records::default(); wanted.len()];
     if wanted.is_empty() {
         return Ok(found);
     }
@@ -140,15 +160,22 @@ pub(super) async fn find_records<K: Data, A: Aggregate, L: Log>(
                 own.extend(by_name.get(name).into_iter().flatten().copied());
             });
             // A record may be several events of a key.
+            own.sort_unstable();
             own.dedup();
             for at in own.into_iter().filter(|_| read.is_ok()) {
                 let until = wanted[at].until.get(&partition.topic, partition.partition);
-                if record.offset < until && found[at].len() < MOST_RECORDS {
-                    found[at].push(Found {
-                        partition: partition.clone(),
-                        offset: record.offset,
-                    });
+                let of = &mut found[at];
+                if record.offset >= until {
+                    continue;
                 }
+                if of.first.len() >= MOST_RECORDS {
+                    of.more += 1;
+                    continue;
+                }
+                of.first.push(RecordPlace {
+                    partition: partition.clone(),
+                    offset: record.offset,
+                });
             }
         };
         reading.up_to(log, *to, tell).await?;

@@ -18,46 +18,38 @@ use serde_json::value::RawValue;
 use tidemark_client::consumer::RecordRef;
 use tidemark_client::{Client, Clock, TopicPartition};
 
-use super::reading::{Reading, Wanted, check_range, find_records};
+use super::reading::{Reading, Wanted, check_range, find_records, uncovered};
 use super::{Difference, MOST, Verdict, VerifyError};
 use crate::data::Data;
 use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
 use crate::serving::batch::{KafkaLog, Log, TopicBounds, raw};
-use crate::serving::view::{Scratch, View};
+use crate::serving::view::{Scratch, View, order};
 
 /// A page of `GET /views/VIEW/keys`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ServedPage {
-    /// The keys, in order.
-    pub rows: Vec<ServedRow>,
-    /// What to ask with for the next page; `None` on the last one.
-    pub next: Option<String>,
-    /// Where the answers begin.
-    pub begin: Coverage,
-    /// Up to where they have everything.
-    pub coverage: Coverage,
-    /// The snapshot that they were made with.
-    pub snapshot: Option<u64>,
+    /// In order.
+    pub(super) rows: Vec<Row>,
+    pub(super) next: Option<String>,
+    pub(super) begin: Coverage,
+    pub(super) coverage: Coverage,
+    pub(super) snapshot: Option<u64>,
 }
 
 /// A key of a page.
 #[derive(Clone, Debug, Deserialize)]
-pub struct ServedRow {
-    /// The key.
-    pub key: serde_json::Value,
-    /// Its window, in views by window.
+pub(super) struct Row {
+    pub(super) key: serde_json::Value,
     #[serde(default)]
-    pub window: Option<ServedWindow>,
-    /// Its value, digit by digit.
-    pub value: Box<RawValue>,
+    pub(super) window: Option<Window>,
+    /// Digit by digit.
+    pub(super) value: Box<RawValue>,
 }
 
-/// A window of a key.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub struct ServedWindow {
-    /// Where it starts.
-    pub start: i64,
+pub(super) struct Window {
+    pub(super) start: i64,
 }
 
 impl ServedPage {
@@ -68,6 +60,18 @@ impl ServedPage {
     /// If it is none.
     pub fn from_json(json: &[u8]) -> Result<Self, VerifyError> {
         serde_json::from_slice(json).map_err(|error| bad(format!("one cannot be read: {error}")))
+    }
+
+    /// What to ask with for the next page, as `next`; `None` on the last one.
+    #[must_use]
+    pub fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
+    /// Up to where it has everything. Pages behind it must have no less: ask for them with it, as `at_least`.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
     }
 }
 
@@ -118,19 +122,9 @@ struct Name<K> {
     key: PhantomData<fn() -> K>,
 }
 
-impl<K> Name<K> {
-    fn split(&self) -> (&[u8], Option<i64>) {
-        match self.bytes.split_last_chunk::<8>() {
-            Some((key, start)) if self.windowed => (key, Some(i64::from_be_bytes(*start))),
-            _ => (&self.bytes, None),
-        }
-    }
-}
-
 impl<K: Data> Ord for Name<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let ((own, first), (other, second)) = (self.split(), other.split());
-        K::order(own, other).then(first.cmp(&second))
+        order::<K>(self.windowed, &self.bytes, &other.bytes)
     }
 }
 
@@ -320,9 +314,14 @@ impl<K: Data, A: Aggregate, L: Log> Served<K, A, L> {
         Ok(())
     }
 
-    /// The log has what the page covers. It may have grown since it was looked at last.
+    /// The page covers every partition, and the log has what it covers. It may have grown since it was looked
+    /// at last.
     async fn check(&mut self, page: &ServedPage) -> Result<(), VerifyError> {
         let check = |bounds: &[TopicBounds]| {
+            let covers = |topic: &str, number| page.coverage.find(topic, number).is_some();
+            if let Some(partition) = uncovered(bounds, covers).next() {
+                return Err(VerifyError::Uncovered { partition });
+            }
             let mut all = page.coverage.iter();
             all.try_for_each(|(topic, number, to)| {
                 let begin = page.begin.get(topic, number);
@@ -347,7 +346,7 @@ impl<K: Data, A: Aggregate, L: Log> Served<K, A, L> {
 
     /// Compares the rows of a page with all keys that it has to show.
     fn compare(&mut self, page: &ServedPage, last: Option<&[u8]>) -> Result<(), VerifyError> {
-        let mut rows: BTreeMap<(String, Option<i64>), &ServedRow> = BTreeMap::new();
+        let mut rows: BTreeMap<(String, Option<i64>), &Row> = BTreeMap::new();
         for row in &page.rows {
             let shown = (row.key.to_string(), row.window.map(|window| window.start));
             if rows.insert(shown, row).is_some() {
@@ -360,7 +359,7 @@ impl<K: Data, A: Aggregate, L: Log> Served<K, A, L> {
         let last = last.map_or(Bound::Unbounded, Bound::Included);
         let (mut keys, mut different) = (0, Vec::new());
         for (name, state) in self.states.of.range((after, last)) {
-            let (key, window) = name.split();
+            let (key, window) = self.view.split(&name.bytes);
             let key = self.view.shown(key);
             let row = rows.remove(&(key.to_string(), window));
             let found = row.map(|row| row.value.get());
@@ -378,6 +377,7 @@ impl<K: Data, A: Aggregate, L: Log> Served<K, A, L> {
             different.push((Vec::new(), row.key.clone(), window, found, None));
         }
         self.verdict.keys += keys;
+        self.verdict.different += different.len() as u64;
         for (name, key, window, found, expected) in different {
             if self.verdict.differences.len() >= MOST {
                 self.verdict.more += 1;
@@ -395,6 +395,7 @@ impl<K: Data, A: Aggregate, L: Log> Served<K, A, L> {
                 found,
                 expected,
                 records: Vec::new(),
+                more_records: 0,
             });
             self.wanted.push(Wanted { name, until });
         }
@@ -425,7 +426,7 @@ impl<K: Data, A: Aggregate, L: Log> Served<K, A, L> {
         let found = find_records(&self.view, &self.log, &ranges, &self.wanted);
         let found = found.await?;
         for (difference, records) in self.verdict.differences.iter_mut().zip(found) {
-            difference.records = records;
+            (difference.records, difference.more_records) = (records.first, records.more);
         }
         Ok(self.verdict)
     }

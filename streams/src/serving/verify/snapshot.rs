@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidemark_client::TopicPartition;
 
-use super::reading::{Reading, Wanted, check_range, find_records};
+use super::reading::{Reading, Wanted, check_range, find_records, uncovered};
 use super::{Difference, MOST, OtherRecords, Verdict, VerifyError};
 use crate::data::Data;
 use crate::serving::Coverage;
@@ -16,13 +16,14 @@ use crate::serving::kept;
 use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, SourcePartition, States};
 use crate::serving::view::View;
 
-/// The newest snapshot of the view that covers no more than is asked for.
+/// The newest snapshot of the view that covers no more than is asked for, and why newer ones cannot be read.
+/// If none is asked for in particular the newest one has to be readable.
 pub(super) async fn choose<K: Data, A: Aggregate, L: Log>(
     view: &View<K, A>,
     log: &L,
     snapshots: &Snapshots,
     as_of: Option<&Coverage>,
-) -> Result<Manifest, VerifyError> {
+) -> Result<(Manifest, Vec<SnapshotError>), VerifyError> {
     if let Some(as_of) = as_of {
         let topics: Vec<String> = view.topics().map(str::to_owned).collect();
         let bounds = log.bounds(&topics).await?;
@@ -35,9 +36,16 @@ pub(super) async fn choose<K: Data, A: Aggregate, L: Log>(
             )?;
         }
     }
-    let (mut other, mut oldest) = (None, None);
+    let (mut other, mut oldest, mut unreadable) = (None, None, Vec::new());
     for number in snapshots.numbers().await?.into_iter().rev() {
-        let manifest = snapshots.manifest(number).await?;
+        let manifest = match snapshots.manifest(number).await {
+            Ok(manifest) => manifest,
+            Err(error) if as_of.is_some() && !matches!(error, SnapshotError::Store { .. }) => {
+                unreadable.push(error);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         if manifest.fingerprint != view.fingerprint() {
             other.get_or_insert(VerifyError::OtherView {
                 snapshot: number,
@@ -56,9 +64,13 @@ pub(super) async fn choose<K: Data, A: Aggregate, L: Log>(
             })
         };
         if as_of.is_none_or(no_more) {
-            return Ok(manifest);
+            return Ok((manifest, unreadable));
         }
         oldest = Some((number, covered));
+    }
+    // It may be the one that was meant.
+    if let Some(error) = unreadable.into_iter().next() {
+        return Err(error.into());
     }
     if let (Some(as_of), Some((snapshot, covered))) = (as_of, oldest) {
         return Err(VerifyError::NoneAsOf {
@@ -85,6 +97,7 @@ pub(in crate::serving) async fn compare<K: Data, A: Aggregate, L: Log>(
         snapshots,
         manifest,
         keys: BTreeSet::new(),
+        different: BTreeSet::new(),
         verdict: Verdict {
             snapshot: Some(manifest.snapshot),
             begin: manifest.begin(),
@@ -94,6 +107,7 @@ pub(in crate::serving) async fn compare<K: Data, A: Aggregate, L: Log>(
     };
     check.run().await?;
     check.verdict.keys = check.keys.len() as u64;
+    check.verdict.different = check.different.len() as u64;
     Ok(check.verdict)
 }
 
@@ -104,6 +118,8 @@ struct Check<'a, K, A: Aggregate, L> {
     manifest: &'a Manifest,
     /// All keys: one may be in several partitions.
     keys: BTreeSet<Vec<u8>>,
+    /// Those that are not the same in some partition.
+    different: BTreeSet<Vec<u8>>,
     verdict: Verdict,
 }
 
@@ -111,6 +127,8 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
     async fn run(&mut self) -> Result<(), VerifyError> {
         let topics: Vec<String> = self.view.topics().map(str::to_owned).collect();
         let bounds = self.log.bounds(&topics).await?;
+        let covers = |topic: &str, number| self.manifest.partition(topic, number).is_some();
+        self.verdict.uncovered = uncovered(&bounds, covers).collect();
         for (number, topic) in topics.iter().enumerate() {
             let sources = self.manifest.sources.iter();
             let Some(source) = sources.into_iter().find(|own| own.topic == *topic) else {
@@ -129,7 +147,26 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
                 self.partition(&bounds, number, topic, own).await?;
             }
         }
+        for file in &self.manifest.events {
+            let checked = self.snapshots.check_events(file).await;
+            self.unless_damaged(checked)?;
+        }
         Ok(())
+    }
+
+    /// Notes that a file is damaged; `None` then.
+    fn unless_damaged<T>(
+        &mut self,
+        read: Result<T, SnapshotError>,
+    ) -> Result<Option<T>, SnapshotError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error @ (SnapshotError::Missing { .. } | SnapshotError::Corrupt { .. })) => {
+                self.verdict.damaged.push(error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn partition(
@@ -159,33 +196,37 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
         }
         self.verdict.records += delta.tally.records;
         let computed = delta.take_sorted();
-        let states = self.states(topic, own.partition).await?;
+        let Some(states) = self.states(topic, own.partition).await? else {
+            return Ok(());
+        };
         let from = self.verdict.differences.len();
         let wanted = self.compare(&partition, &states, &computed);
         let ranges = [(number, partition, range)];
         let found = find_records(self.view, self.log, &ranges, &wanted).await?;
         let told = self.verdict.differences.iter_mut().skip(from);
         for (difference, records) in told.zip(found) {
-            difference.records = records;
+            (difference.records, difference.more_records) = (records.first, records.more);
         }
         Ok(())
     }
 
-    async fn states(&self, topic: &str, partition: i32) -> Result<States, VerifyError> {
+    /// `None` if one of its files is damaged.
+    async fn states(&mut self, topic: &str, partition: i32) -> Result<Option<States>, VerifyError> {
         let mut states = States::default();
         let files = self.manifest.states.iter();
         for file in files.filter(|file| file.topic == topic && file.partition == partition) {
-            states = match self.snapshots.states(file, states).await {
-                Ok(states) => states,
-                Err(SnapshotError::Missing { .. }) if self.is_old().await? => {
-                    return Err(VerifyError::NoStates {
-                        snapshot: self.manifest.snapshot,
-                    });
-                }
-                Err(error) => return Err(error.into()),
-            };
+            let read = self.snapshots.states(file, states).await;
+            if matches!(read, Err(SnapshotError::Missing { .. })) && self.is_old().await? {
+                return Err(VerifyError::NoStates {
+                    snapshot: self.manifest.snapshot,
+                });
+            }
+            match self.unless_damaged(read)? {
+                Some(read) => states = read,
+                None => return Ok(None),
+            }
         }
-        Ok(states)
+        Ok(Some(states))
     }
 
     /// Whether there is a newer one.
@@ -228,6 +269,7 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
             if same {
                 continue;
             }
+            self.different.insert(name.to_vec());
             if self.verdict.differences.len() >= MOST {
                 self.verdict.more += 1;
                 continue;
@@ -240,6 +282,7 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
                 found: own.map(|(_, state)| self.shown(state)),
                 expected: other.map(|(_, state)| self.shown(state)),
                 records: Vec::new(),
+                more_records: 0,
             };
             self.verdict.differences.push(difference);
             wanted.push(Wanted {

@@ -1,5 +1,6 @@
 //! Pages of a server that goes on meanwhile, honest and not, against a log in memory.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use bytes::Bytes;
 
 use super::served::Served;
 use super::{ServedPage, Verdict, VerifyError};
+use crate::data::{Data, DataError, Payload};
 use crate::record::Record;
+use crate::serving::Coverage;
 use crate::serving::aggregate::Count;
 use crate::serving::aggregate::laws::Chance;
 use crate::serving::simulation::log::{MemoryLog, Partition, TOPIC};
@@ -209,6 +212,99 @@ async fn what_is_not_so_is_found_with_its_records() {
             assert_eq!(own.expected, count, "seed {seed}");
         }
     }
+}
+
+/// Text whose order does not tell capital letters from small ones.
+#[derive(Clone)]
+struct Folded(String);
+
+impl Data for Folded {
+    fn encode<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DataError> {
+        self.0.encode(scratch)
+    }
+
+    fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
+        String::decode(payload).map(Self)
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.0.to_json()
+    }
+
+    fn order(a: &[u8], b: &[u8]) -> Ordering {
+        a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase())
+    }
+}
+
+#[tokio::test]
+async fn keys_that_an_order_takes_for_equal_are_two() {
+    let view = View::new("counts", 1, Count::<()>::new());
+    let view = view.source(TOPIC, |record: Record<Bytes, Bytes>| {
+        let name = ["Ann", "ann"][usize::from(record.key[0])];
+        [Keyed::new(Folded(name.to_owned()), ())]
+    });
+    let world = World::new(1, 1);
+    world.log.0.lock()[0] = Partition {
+        start: 0,
+        stable: 3,
+        entries: vec![Some(0), Some(1), Some(1)],
+    };
+    let page = serde_json::json!({
+        "rows": [{ "key": "Ann", "value": 1 }, { "key": "ann", "value": 2 }],
+        "next": null,
+        "begin": { TOPIC: { "0": 0 } },
+        "coverage": { TOPIC: { "0": 3 } },
+        "snapshot": null,
+    });
+    let page = ServedPage::from_json(page.to_string().as_bytes()).unwrap();
+    let mut served = Served::new(Arc::new(view), world.log.clone());
+    served.page(&page).await.unwrap();
+    let verdict = served.end().await.unwrap();
+    assert!(verdict.is_good(), "{verdict:?}");
+    assert_eq!(verdict.keys, 2);
+}
+
+/// What is judged does not say what there is.
+#[tokio::test]
+async fn a_partition_that_is_left_out_is_no_answer() {
+    let mut world = World::new(1, 2);
+    world.grow(80);
+    let left_out = compared(&mut world, 100, |page| {
+        let to = page.coverage.get(TOPIC, 0);
+        page.coverage = Coverage::new();
+        page.coverage.set(TOPIC, 0, to);
+    });
+    let error = left_out.await.unwrap_err();
+    assert!(
+        matches!(&error, VerifyError::Uncovered { partition } if partition.partition == 1),
+        "{error}"
+    );
+    let nothing = br#"{"rows":[],"next":null,"begin":{},"coverage":{},"snapshot":null}"#;
+    let mut served = Served::new(view(), world.log.clone());
+    let error = served.page(&ServedPage::from_json(nothing).unwrap()).await;
+    assert!(
+        matches!(error, Err(VerifyError::Uncovered { .. })),
+        "{error:?}"
+    );
+}
+
+/// A key of very many records: the first ones are told, and how many there are.
+#[tokio::test]
+async fn records_that_are_not_told_are_counted() {
+    let mut world = World::new(1, 1);
+    world.log.0.lock()[0] = Partition {
+        start: 0,
+        stable: 1_007,
+        entries: vec![Some(0); 1_007],
+    };
+    let verdict = compared(&mut world, 100, |page| {
+        page.rows[0].value = serde_json::value::to_raw_value(&1).unwrap();
+    });
+    let verdict = verdict.await.unwrap();
+    let own = &verdict.differences[0];
+    let more = own.expected.as_deref().unwrap().parse::<u64>().unwrap() - 1_000;
+    assert_eq!((own.records.len(), own.more_records), (1_000, more));
+    assert!(more >= 7);
 }
 
 fn said(outcome: Result<Verdict, VerifyError>) -> String {
