@@ -12,16 +12,18 @@
 //! kcat -b 127.0.0.1:9092 -C -t word_counts -f '%k %s\n'
 //! ```
 //!
-//! Words are runs of letters and digits, in lower case. Each word that comes makes a record: the word
-//! as its key, how often it has come so far as its value. The value is decimal text, where Kafka's own
-//! WordCount writes eight bytes, so that tools like kcat show it. Lines that are not UTF-8 go to
-//! `dead_text` with the reason in their headers.
+//! Words are what lies between spaces, in lower case and without what is neither letter nor number, as
+//! the view `word_count` has them. Each word that comes makes a record: the word as its key, how often
+//! it has come so far as its value. The value is decimal text, where Kafka's own WordCount writes eight
+//! bytes, so that tools like kcat show it. Lines that are not UTF-8 go to `dead_text` with the reason in
+//! their headers.
 
 mod common;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tidemark_streams::serving::views::words;
 use tidemark_streams::{Consumed, OnBadRecord, StreamsBuilder, StreamsError, Topology};
 
 use crate::common::{Cluster, Common, Failure};
@@ -47,7 +49,7 @@ fn topology(input: &str, output: &str) -> Result<Topology, StreamsError> {
         Consumed::<(), Option<String>>::new().on_bad_record(OnBadRecord::DeadLetter(DEAD.into()));
     let counts = builder
         .stream_with([input], lines)
-        .flat_map_values(words)
+        .flat_map_values(words_of)
         .group_by(|_, word| word.clone())
         .count()
         .materialized("counts");
@@ -59,13 +61,8 @@ fn topology(input: &str, output: &str) -> Result<Topology, StreamsError> {
 }
 
 /// The words of a line; a record without a value has none.
-fn words(line: Option<String>) -> Vec<String> {
-    let line = line.unwrap_or_default().to_lowercase();
-    let words = line.split(|c: char| !c.is_alphanumeric());
-    words
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+fn words_of(line: Option<String>) -> Vec<String> {
+    words(&line.unwrap_or_default()).collect()
 }
 
 #[tokio::main]

@@ -17,9 +17,9 @@ def check():
         assert DOCUMENT.read_bytes() == ORIGINAL.read_bytes()
 
 
-def block(section):
-    """The only Python block of a `### section` of the document."""
+def block(section, having=""):
+    """The only Python block of a `### section` of the document, or the only one with a certain text in it."""
     sections = re.split(r"^#{2,3} (?=\S)", DOCUMENT.read_text(), flags=re.M)
     (body,) = [text for text in sections if text.startswith(section + " ")]
-    (code,) = re.findall(r"^```python\n(.*?)^```", body, re.S | re.M)
+    (code,) = (code for code in re.findall(r"^```python\n(.*?)^```", body, re.S | re.M) if having in code)
     return code

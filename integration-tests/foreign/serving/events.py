@@ -134,8 +134,11 @@ def totals(records):
             continue
         user = found.setdefault(
             record.user,
-            {"total_events": 0, "total_value": Decimal(0), "first_event": record.stamp},
+            {"total_events": 0, "total_value": Decimal(0), "first_event": None},
         )
+        # As in the document: the first one is the first that there is, the last one is the last event's.
+        if user["first_event"] is None:
+            user["first_event"] = record.stamp
         user["total_events"] += 1
         user["total_value"] += record.amount
         user["last_event"] = record.stamp

@@ -14,6 +14,7 @@ from decimal import Decimal
 import tools
 
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or tools.REPOSITORY / "target")
+BINARY = TARGET / "debug" / "tidemark"
 EXAMPLE = TARGET / "debug" / "examples" / "user_totals"
 
 

@@ -3,5 +3,5 @@
 mod user_totals;
 mod word_count;
 
-pub use user_totals::{UserEvent, UserTotals, UserWindow, user_totals, user_windows};
+pub use user_totals::{Given, UserEvent, UserTotals, UserWindow, user_totals, user_windows};
 pub use word_count::{word_count, words};

@@ -7,7 +7,6 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::data::{Data, DataError, Payload};
@@ -19,8 +18,9 @@ use crate::time::TimeWindows;
 /// An event of a user: `{"user_id": "user1", "value": 99.99, "timestamp": "2023-01-01T10:05:00"}`.
 ///
 /// `value` may be missing or null, which is 0; its digits are taken as they stand there. `timestamp` may be
-/// text (ISO 8601, with `T` or a space, in UTC if it has no offset), or milliseconds since 1970; if it is
-/// neither, the record's timestamp is the event's time. Other fields are ignored.
+/// text (ISO 8601, with `T` or a space, in UTC if it has no offset), or milliseconds since 1970, rounded
+/// down; if it is neither, the record's timestamp is the event's time. Other fields are
+/// ignored.
 #[derive(Clone, Debug, Deserialize)]
 pub struct UserEvent {
     #[serde(deserialize_with = "id")]
@@ -66,9 +66,13 @@ impl UserEvent {
     /// The event's time in milliseconds since 1970, if it says one.
     #[must_use]
     pub fn time(&self) -> Option<i64> {
-        let raw = self.timestamp.as_ref()?.get();
+        let raw = self.given()?;
         if let Ok(millis) = raw.parse() {
             return Some(millis);
+        }
+        if let Ok(millis) = raw.parse::<f64>() {
+            let has_place = (i64::MIN as f64..i64::MAX as f64).contains(&millis);
+            return has_place.then(|| millis.floor() as i64);
         }
         let text: Cow<'_, str> = serde_json::from_str(raw).ok()?;
         let moment = text.parse::<Timestamp>().or_else(|_| {
@@ -78,11 +82,15 @@ impl UserEvent {
         Some(moment.ok()?.as_millisecond())
     }
 
-    fn stamp(&self) -> String {
+    /// The timestamp as it stands there, whatever it is; `None` if there is none.
+    fn given(&self) -> Option<&str> {
         let raw = self.timestamp.as_ref().map(|raw| raw.get());
-        raw.unwrap_or("null").to_owned()
+        raw.filter(|raw| raw.len() <= MOST_STAMP)
     }
 }
+
+/// A timestamp of more bytes is none: two of them are kept for each user.
+const MOST_STAMP: usize = 256;
 
 /// JSON that is read and never written.
 impl Data for UserEvent {
@@ -100,6 +108,25 @@ impl Data for UserEvent {
     }
 }
 
+/// A piece of JSON as it was given, digit by digit.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Given(Box<RawValue>);
+
+impl Given {
+    /// The JSON.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        self.json() == other.json()
+    }
+}
+
 /// What is known of a user (the document's `BatchLayer` and `SpeedLayer` in one).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UserTotals {
@@ -107,14 +134,14 @@ pub struct UserTotals {
     pub total_events: u64,
     /// The exact sum of their values.
     pub total_value: Decimal,
-    /// `timestamp` of the first event by (time, topic, partition, offset), as it was given.
-    pub first_event: Value,
-    /// `timestamp` of the last event.
-    pub last_event: Value,
+    /// `timestamp` of the first event that has one, by (time, topic, partition, offset).
+    pub first_event: Option<Given>,
+    /// `timestamp` of the last event; `None` if that has none.
+    pub last_event: Option<Given>,
     /// As many as `total_events`: the document's speed layer forgets nothing.
     pub recent_events: u64,
     /// As `last_event`.
-    pub last_event_time: Value,
+    pub last_event_time: Option<Given>,
 }
 
 /// The view `user_totals` of a topic of [`UserEvent`]s, by user.
@@ -124,19 +151,18 @@ pub fn user_totals(
     let aggregate = (
         Count::<UserEvent>::new(),
         Sum::of(|event: &UserEvent| event.value.clone().unwrap_or_default()),
-        First::of(UserEvent::stamp),
-        Last::of(UserEvent::stamp),
+        // The document takes the next event's timestamp for the first one as long as there has been none.
+        First::of(|stamp: &String| stamp.clone())
+            .of_event(|event: &UserEvent| event.given().map(str::to_owned)),
+        Last::of(|event: &UserEvent| event.given().map(str::to_owned)),
     );
-    let shown = |stamp: Option<String>| {
-        let value = stamp.and_then(|stamp| serde_json::from_str(&stamp).ok());
-        value.unwrap_or(Value::Null)
-    };
+    let shown = |stamp: String| RawValue::from_string(stamp).ok().map(Given);
     let aggregate = aggregate.map_value(move |(count, sum, first, last)| {
-        let last = shown(last);
+        let last = last.flatten().and_then(shown);
         UserTotals {
             total_events: count,
             total_value: sum,
-            first_event: shown(first),
+            first_event: first.and_then(shown),
             last_event: last.clone(),
             recent_events: count,
             last_event_time: last,
@@ -180,6 +206,7 @@ fn by_user(record: Record<(), UserEvent>) -> [Keyed<String, UserEvent>; 1] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serving::Place;
 
     fn event(json: &str) -> Result<UserEvent, DataError> {
         UserEvent::decode(Payload::new(Some(json.as_bytes())))
@@ -201,6 +228,13 @@ mod tests {
             (r#""2023-01-01T11:05:00+01:00""#, Some(1_672_567_500_000)),
             ("1672567500000", Some(1_672_567_500_000)),
             ("-5", Some(-5)),
+            ("1672567500000.0", Some(1_672_567_500_000)),
+            ("1672567500000.987", Some(1_672_567_500_000)),
+            ("1.6725675e12", Some(1_672_567_500_000)),
+            ("-0.5", Some(-1)),
+            ("1e30", None),
+            ("1e999", None),
+            (r#""1672567500000""#, None),
             (r#""soon""#, None),
             ("null", None),
             ("[1]", None),
@@ -220,5 +254,54 @@ mod tests {
         ] {
             assert!(event(json).is_err(), "{json}");
         }
+    }
+
+    fn totals(events: &[(i64, &str)]) -> String {
+        let view = user_totals("events");
+        let aggregate = view.aggregate();
+        let mut state = aggregate.empty();
+        for ((time, timestamp), offset) in events.iter().zip(0..) {
+            let event = event(&format!(r#"{{"user_id":"a",{timestamp}"value":1}}"#)).unwrap();
+            let place = Place {
+                time: *time,
+                offset,
+                ..Place::default()
+            };
+            aggregate.add(&event, place, &mut state);
+        }
+        let value = aggregate.value(&state);
+        assert_eq!(value.last_event, value.last_event_time);
+        let json = |stamp: &Option<Given>| serde_json::to_string(stamp).unwrap();
+        format!("{} {}", json(&value.first_event), json(&value.last_event))
+    }
+
+    #[test]
+    fn timestamps_are_shown_as_they_were_given() {
+        for stamp in [
+            r#""2023-01-01T10:05:00""#,
+            "1672567500000.10",
+            "1e12",
+            "12345678901234567890123",
+            r#"{"b":1, "a":2}"#,
+            "0",
+            "false",
+        ] {
+            let shown = totals(&[(7, &format!("\"timestamp\":{stamp},"))]);
+            assert_eq!(shown, format!("{stamp} {stamp}"));
+        }
+    }
+
+    /// As the document does it: the first one is the first that there is, the last one is the last event's.
+    #[test]
+    fn events_without_a_timestamp() {
+        let (one, two) = (r#""timestamp":1,"#, r#""timestamp":2,"#);
+        assert_eq!(totals(&[]), "null null");
+        for none in ["", r#""timestamp":null,"#] {
+            assert_eq!(totals(&[(5, none)]), "null null");
+            assert_eq!(totals(&[(5, none), (6, one), (7, two)]), "1 2");
+            assert_eq!(totals(&[(5, one), (6, two), (7, none)]), "1 null");
+        }
+        let long = format!(r#""timestamp":"{}","#, "x".repeat(300));
+        assert_eq!(totals(&[(5, &long)]), "null null");
     }
 }
