@@ -52,6 +52,9 @@ pub enum LambdaError {
     /// It makes no sense.
     #[error(transparent)]
     View(#[from] BadView),
+    /// Its speed layer has ended, which says why.
+    #[error("{0}")]
+    Ended(String),
     /// Its speed layer does not run.
     #[error(transparent)]
     Streams(#[from] StreamsError),
@@ -96,7 +99,8 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     }
 
     /// As [`Self::get`], but not before everything below `at_least` is in it: what the caller has written
-    /// itself, say. Waits for that, but not for ever ([`LambdaConfig::wait`]).
+    /// itself, say. Waits for that, but not for ever ([`LambdaConfig::wait`]). (Kafka Streams: `PositionBound`,
+    /// KIP-796.)
     ///
     /// # Errors
     ///
@@ -146,7 +150,7 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
+    /// [`LambdaError::Batch`]; with [`BatchError::Locked`] if another run is at work in the folder.
     pub async fn run_batch(&self) -> Result<super::BatchOutcome, LambdaError> {
         self.runs.once().await
     }
@@ -156,7 +160,7 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
+    /// As [`Self::run_batch`].
     pub async fn run_batch_from_scratch(&self) -> Result<super::BatchOutcome, LambdaError> {
         self.runs.run(true).await
     }
@@ -220,11 +224,11 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     /// # Errors
     ///
     /// What ended it. It does not return otherwise.
-    pub async fn failed(&self) -> StreamsError {
-        match &self.streams {
-            Some(streams) => streams.failed().await,
-            None => StreamsError::Internal("the view has been closed".to_owned()),
-        }
+    pub async fn failed(&self) -> LambdaError {
+        LambdaError::Ended(match &self.streams {
+            Some(streams) => sources::ChangedSource::explained(&streams.failed().await),
+            None => "the view has been closed".to_owned(),
+        })
     }
 
     /// Saves what has been read, and stops.

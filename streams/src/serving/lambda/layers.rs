@@ -87,7 +87,7 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         async move {
             while failure.changed().await.is_ok() {
                 if let Some(error) = failure.borrow_and_update().clone() {
-                    site.end(ChangedSource::explained(error));
+                    site.end(ChangedSource::explained(&error));
                 }
             }
         }

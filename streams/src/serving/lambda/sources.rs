@@ -55,12 +55,17 @@ impl ChangedSource {
         changed.next()
     }
 
-    /// What a view is told if that has ended its speed layer.
-    pub(super) fn explained(error: StreamsError) -> String {
+    /// Why the speed layer has ended. It is no application that somebody would have to reset: it begins anew by
+    /// itself.
+    pub(super) fn explained(error: &StreamsError) -> String {
         match error {
-            StreamsError::SourceMadeAgain { topic } => Self::MadeAgain { topic }.to_string(),
+            StreamsError::SourceGone { topic } => format!("topic {topic:?} does not exist any more"),
+            StreamsError::SourceMadeAgain { topic } => {
+                let topic = topic.clone();
+                Self::MadeAgain { topic }.to_string()
+            }
             StreamsError::SourceGrew { topic, before, now } => {
-                let (before, now) = (i64::from(before), i64::from(now));
+                let (topic, before, now) = (topic.clone(), i64::from(*before), i64::from(*now));
                 Self::Grew { topic, before, now }.to_string()
             }
             other => other.to_string(),
@@ -133,5 +138,25 @@ mod tests {
             grew.starts_with(r#"topic "a" has been given more partitions: it had 3, and has 5"#),
             "{grew}"
         );
+    }
+
+    #[test]
+    fn nobody_is_told_to_reset_anything() {
+        let topic = || "events".to_owned();
+        let (before, now) = (1, 2);
+        let errors = [
+            StreamsError::SourceGone { topic: topic() },
+            StreamsError::SourceMadeAgain { topic: topic() },
+            StreamsError::SourceGrew {
+                topic: topic(),
+                before,
+                now,
+            },
+        ];
+        for error in errors {
+            let told = ChangedSource::explained(&error);
+            assert!(told.starts_with("topic \"events\" "), "{told}");
+            assert!(!told.contains("application"), "{told}");
+        }
     }
 }

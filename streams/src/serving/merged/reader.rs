@@ -32,7 +32,7 @@ impl<K, A: Aggregate> Clone for Reader<K, A> {
 pub struct Row<K, V> {
     /// The key.
     pub key: K,
-    /// In views by window, where the window starts.
+    /// In views by window, where the window starts: milliseconds since 1970.
     pub window: Option<i64>,
     /// The value.
     pub value: V,
@@ -140,7 +140,8 @@ impl<K: Data, A: Aggregate> Reader<K, A> {
         self.page(keys, limit, next)
     }
 
-    /// Up to `limit` windows of a key that start in a range of time, behind the page that gave `next`.
+    /// Up to `limit` windows of a key that start in a range of time, in milliseconds since 1970, behind the page
+    /// that gave `next`.
     ///
     /// # Errors
     ///

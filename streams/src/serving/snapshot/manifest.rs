@@ -85,7 +85,7 @@ pub struct StateFile {
     pub topic: String,
     /// The source partition that it is made of. One key may be in several of them.
     pub partition: i32,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Its CRC-32 (IEEE).
     pub crc32: u32,
@@ -106,7 +106,7 @@ pub struct EventsFile {
     pub from: i64,
     /// The first offset behind its last record.
     pub to: i64,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Its CRC-32 (IEEE).
     pub crc32: u32,
