@@ -15,8 +15,10 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 
+# Sums are exact: there are no more digits in what a view adds up.
+EXACT = Context(prec=10_000, traps=[Inexact])
 PATIENCE_S = 30
 COLUMNS = "{:>6}  {:<6}  {:>12}  {:>6} {:>6}  {:>11}  {:>8}  {:>8}  {:>7}"
 TITLES = ("time", "key", "total_events", "=batch", "+speed", "total_value", "snapshot", "coverage", "fresh")
@@ -53,7 +55,7 @@ def row(url, view, key, seconds="0"):
         return [part[field] if part else 0 for part in both]
 
     for field in ("total_events", "total_value"):
-        if sum(parts(field)) != value[field]:
+        if EXACT.add(*map(Decimal, parts(field))) != value[field]:
             raise Refused(f"the parts of {field}, {parts(field)}, do not make {value[field]}")
     if answer["snapshot"] is None or answer["freshness_ms"] is None:
         raise Refused("there is no snapshot yet, or nothing is known of how fresh it is")

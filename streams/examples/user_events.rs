@@ -93,7 +93,11 @@ async fn run(options: Options) -> Result<(), Failure> {
         tokio::select! {
             biased;
             _ = interrupted.recv() => break,
+            // Whether it was written is known later: the first one that was not ends this.
             sent = sent => drop(sent?),
+        }
+        if producer.last_error().is_some() {
+            break;
         }
     }
     let counts = producer.close(Duration::from_secs(60)).await;

@@ -91,6 +91,9 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Failure> {
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    // An address that is taken is told now, not when topics and snapshots have been made.
+    drop(tokio::net::TcpListener::bind(&options.listen).await?);
     let cluster = Cluster::at(options.bootstrap.as_deref()).await?;
     cluster.make_topics(&[&options.input]).await?;
     cluster
@@ -133,17 +136,21 @@ async fn run(options: Options) -> Result<(), Failure> {
         error = totals.failed() => Some(error),
         error = windows_failed => Some(error),
         _ = interrupted.recv() => None,
+        _ = terminated.recv() => None,
     };
-    totals.close(CLOSING).await?;
-    if let Some(windows) = windows {
-        windows.close(CLOSING).await?;
+    // All of it is closed, whatever becomes of a part; the first thing that is amiss is told.
+    let totals = totals.close(CLOSING).await;
+    let windows = match windows {
+        Some(windows) => windows.close(CLOSING).await,
+        None => Ok(()),
+    };
+    let ended = cluster.end().await;
+    if let Some(error) = failed {
+        return Err(error.into());
     }
-    cluster.end().await?;
-    match failed {
-        Some(error) => Err(error.into()),
-        None => {
-            say("closed");
-            Ok(())
-        }
-    }
+    totals?;
+    windows?;
+    ended?;
+    say("closed");
+    Ok(())
 }

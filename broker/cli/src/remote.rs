@@ -20,7 +20,7 @@ use crate::time;
 const PASSWORD: &str = "TIDEMARK_PASSWORD";
 
 /// Options of every command that asks a cluster.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Remote {
     /// Brokers to begin with; the cluster tells of the others.
