@@ -302,12 +302,54 @@ describe('the modules of the page', () => {
       ['1', '2', '3', true], ['0.1', '0.2', '0.3', true], ['0.1', '0.2', '0.30000000000000004', false], ['-1.5', '1.50', '0', true],
       ['99999999999999999999', '1', '100000000000000000000', true], ['99999999999999999999', '1', '100000000000000000001', false],
       ['-0.001', '-0.009', '-0.01', true], ['1e3', '1', '1001', false], ['1', '2', 'three', false], ['3', '5', '5', false],
+      // As it is of the larger one, and of the last.
+      ['0', '5', '5', false], ['-5', '0.00', '-5', false],
     ]
     const found = await within(async (sums) => {
       const { addUp } = await import('/page/values.js')
       return sums.map(([a, b, c]) => addUp(a, b, c))
     }, sums)
     assert.deepEqual(found, sums.map(([, , , expected]) => expected))
+  })
+
+  test('each field has a path of its own', async () => {
+    const value = '{"a.b":1,"a":{"b":2},"":3,"c":["x",4],"d\\"":5,"e":{"":{"f":6}}}'
+    const paths = await within(async (value) => {
+      const [{ parse }, { numbers }] = await Promise.all([import('/page/json.js'), import('/page/values.js')])
+      return [...numbers(parse(value))].map(([path, number]) => [path, number.text])
+    }, value)
+    assert.deepEqual(paths, [['"a.b"', '1'], ['a.b', '2'], ['""', '3'], ['"d\\""', '5'], ['e."".f', '6']])
+  })
+})
+
+describe('a view without a key', () => {
+  const none = new Events()
+  let empty
+
+  before(async () => {
+    await none.open(1)
+    empty = new Served(none.topic)
+    await empty.start('1h')
+  })
+
+  after(async () => {
+    await empty?.remove()
+    await none.close()
+  })
+
+  test('says so until there is one, and that may be the empty one', async () => {
+    const own = await Watched.open(browser, `${empty.url}/`)
+    opened.push(own)
+    await own.shows('#notices', 'There is no key in this view yet.')
+    await waitUntil(() => own.asked.filter((url) => url.endsWith('/views')).length > 2, 'time to pass')
+    assert.equal(await own.text('#notices'), 'There is no key in this view yet.')
+    await none.write([['', '7', minute(1)], ['', '8', minute(2)]])
+    await own.shows('h1', 'empty text')
+    await own.shows('[data-term=whole] b', /^2$/)
+    assert.equal(await own.text('#notices'), '')
+    await own.page.locator('#view').selectOption('user_windows')
+    await own.shows('h1', 'empty text 2023-01-01')
+    assert.equal(await own.page.locator('#windows tbody tr').count(), 2)
   })
 })
 

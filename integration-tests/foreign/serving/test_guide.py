@@ -1,5 +1,6 @@
 """What docs/serving-guide.md says of asking, asked by a plain HTTP client."""
 
+import http.client
 import json
 import re
 import threading
@@ -12,6 +13,9 @@ import views
 from conftest import topic_of, write
 
 GUIDE = (tools.REPOSITORY / "docs" / "serving-guide.md").read_text()
+
+# What it says of the fields.
+ASKING = re.search(r"^## Asking$(.*?)^### ", GUIDE, re.S | re.M)[1]
 
 # The document's events of section 6.1, one behind the other.
 SAMPLES = [
@@ -47,6 +51,65 @@ def test_the_answer_of_the_guide(small):
     assert answer["begin"] == {small.topic: {"0": 0}} and answer["coverage"] == {small.topic: {"0": 3}}
     assert answer["snapshot"] in small.answer("user_totals")["snapshots"]
     assert answer["freshness_ms"] >= 0 and answer["final"] is False
+
+
+def test_all_fields_are_in_the_guide(small):
+    def named(body, *leave):
+        for name, value in body.items():
+            yield name
+            if isinstance(value, dict) and name not in ("value", "begin", "coverage", *leave):
+                yield from named(value)
+
+    one = small.answer("user_windows", "windows", "user1", parts="true", limit=1)
+    found = {
+        *named(small.answer()),
+        *named(small.answer("user_windows")),
+        *named(one),
+        *named(one["rows"][0]),
+        *named(small.answer("user_totals", "keys", "user1", parts="true"), "parts"),
+        *named(small.answer("user_totals", "many", key="user1")),
+        *named(small.answer("user_totals", "top", by="total_value")),
+        *named(json.loads(small.request("GET", "/health")[2])),
+    }
+    told = set(re.findall(r'[`"]([a-z_]+)[`"]', ASKING))
+    assert found >= {"rows", "next", "answers", "by", "ranked", "start", "age_ms", "speed", "status"}
+    assert found <= told, found - told
+
+
+def test_limits_are_those_of_the_guide(small):
+    for page, name, most in (("keys", "limit", 1_000), ("top", "k", 1_000)):
+        more = {"by": "total_events"} if page == "top" else {}
+        assert small.get("user_totals", page, **{name: most}, **more)[0] == 200
+        assert small.get("user_totals", page, **{name: most + 1}, **more)[0] == 400
+    assert small.get("user_totals", "many", key=["a"] * 100)[0] == 200
+    assert small.get("user_totals", "many", key=["a"] * 101)[0] == 400
+    for said in ("1 to 1,000", "100 if nothing is said", "up to 100 keys", "4 MiB", "10 seconds"):
+        assert said in ASKING
+
+
+def test_head_tells_what_get_would(small):
+    status, headers, text = small.request("GET", "/views/user_totals/keys?limit=1")
+    assert status == 200 and headers["content-length"] == str(len(text.encode()))
+    status, other, text = small.request("HEAD", "/views/user_totals/keys?limit=1")
+    assert (status, text) == (200, "") and other["content-type"] == headers["content-type"]
+    assert small.request("HEAD", "/views/other")[0] == 404
+
+
+def test_connections_are_kept_unless_it_is_said_otherwise(small):
+    connection = http.client.HTTPConnection(small.address, timeout=120)
+    connection.connect()
+    kept = connection.sock
+    for headers in ({}, {"Connection": "keep-alive"}, {"Connection": "close"}):
+        connection.request("GET", "/health", headers=headers)
+        answer = connection.getresponse()
+        assert json.loads(answer.read()) == {"status": "running"}
+        closes = headers.get("Connection") == "close"
+        assert answer.will_close == closes
+        assert connection.sock is (None if closes else kept)
+    # What will be closed has been: nothing else comes.
+    with http.client.socket.create_connection(small.address.rsplit(":", 1), timeout=120) as plain:
+        plain.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        assert plain.makefile("rb").read().endswith(b'{"status":"running"}')
 
 
 def test_parts_are_told_on_request(small):
@@ -93,8 +156,9 @@ def test_windows_and_the_largest(small):
     assert small.answer("user_windows", "windows", "user1", **{"from": start, "to": start + 1})["rows"] == [row]
     assert small.answer("user_windows", "windows", "user1", to=start)["rows"] == []
     assert small.answer("user_windows", "keys", "user1", window=start)["value"] == row["value"]
-    rows = small.answer("user_totals", "top", by="total_value", k=1)["rows"]
-    assert [row["key"] for row in rows] == ["user1"]
+    top = small.answer("user_totals", "top", by="total_value", k=1)
+    assert [row["key"] for row in top["rows"]] == ["user1"]
+    assert (top["by"], top["ranked"], top["left_out"]) == ("total_value", 2, 0)
     assert small.request("GET", "/health")[0] == 200
     assert json.loads(small.request("GET", "/")[2])["pages"]
 
@@ -154,7 +218,16 @@ REFUSED = [
     (f"{KEY}?at_least=TOPIC:0:1,TOPIC:0:2", 400, "bad_coverage"),
     (f"{KEY}?at_least=%7B%22TOPIC%22:%7B%220%22:%22x%22%7D%7D", 400, "bad_coverage"),
     (f"{KEY}?at_least=%7B%22TOPIC%22", 400, "bad_coverage"),
+    (f"{KEY}?at_least=%7B%22TOPIC%22:%7B%220%22:1,%220%22:0%7D%7D", 400, "bad_coverage"),
     (f"{KEY}?at_least=other:0:3", 400, "bad_coverage"),
+    (f"{KEY}?at_least=TOPIC:1:0", 400, "bad_coverage"),
+    (f"{KEY}?at_least=", 400, "bad_coverage"),
+    (f"{KEY}?at_least=%7B%7D", 400, "bad_coverage"),
+    (f"{KEY}?snapshot=", 400, "bad_parameter"),
+    ("/?what=1", 400, "bad_parameter"),
+    ("/health?what=1", 400, "bad_parameter"),
+    ("/views?snapshot=1", 400, "bad_parameter"),
+    ("/views/user_totals?at_least=TOPIC:0:1", 400, "bad_parameter"),
     (f"{KEY}?parts=maybe", 400, "bad_parameter"),
     (f"{KEY}?parts=true&parts=true", 400, "bad_parameter"),
     (f"{KEY}?what=1", 400, "bad_parameter"),
@@ -164,6 +237,7 @@ REFUSED = [
     ("/views/user_totals/keys?limit=0", 400, "bad_parameter"),
     ("/views/user_totals/keys?limit=1001", 400, "bad_parameter"),
     ("/views/user_totals/keys?next=%21", 400, "bad_parameter"),
+    ("/views/user_totals/many?key=%FF", 400, "bad_parameter"),
     ("/views/user_totals/keys?prefix=u&from=a", 400, "bad_parameter"),
     ("/views/user_totals/many", 400, "bad_parameter"),
     ("/views/user_totals/top", 400, "bad_parameter"),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tidemark_client::TopicPartition;
 
@@ -171,15 +172,13 @@ impl FromStr for Coverage {
     fn from_str(text: &str) -> Result<Self, BadCoverage> {
         if text.trim_start().starts_with('{') {
             return serde_json::from_str(text).map_err(|error| BadCoverage::Part {
-                part: format!("{text} ({error})"),
+                part: format!("{} ({})", shown(text), shown(&error.to_string())),
             });
         }
         let mut coverage = Self::default();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             // Topics have no colons.
-            let bad = || BadCoverage::Part {
-                part: part.chars().take(200).collect(),
-            };
+            let bad = || BadCoverage::Part { part: shown(part) };
             let mut words = part.trim().split(':');
             let (Some(topic), Some(partition), Some(offset), None) =
                 (words.next(), words.next(), words.next(), words.next())
@@ -192,13 +191,18 @@ impl FromStr for Coverage {
     }
 }
 
+/// So much of a text that is not as it should be is shown again.
+fn shown(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 impl Coverage {
     fn put(&mut self, topic: &str, partition: &str, offset: i64) -> Result<(), BadCoverage> {
         let number: Result<i32, _> = partition.parse();
         let number = number.ok().filter(|number| *number >= 0 && offset >= 0);
         let Some(number) = number.filter(|_| !topic.is_empty()) else {
             return Err(BadCoverage::Part {
-                part: format!("{topic}:{partition}:{offset}"),
+                part: shown(&format!("{topic}:{partition}:{offset}")),
             });
         };
         if self.len() >= MOST_PARTITIONS {
@@ -207,7 +211,7 @@ impl Coverage {
         match self.insert(topic, number, offset) {
             None => Ok(()),
             Some(_) => Err(BadCoverage::Twice {
-                topic: topic.to_owned(),
+                topic: shown(topic),
                 partition: number,
             }),
         }
@@ -222,16 +226,40 @@ impl Serialize for Coverage {
 
 impl<'de> Deserialize<'de> for Coverage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let topics: BTreeMap<String, BTreeMap<String, i64>> =
-            Deserialize::deserialize(deserializer)?;
+        let topics: Fields<Fields<i64>> = Deserialize::deserialize(deserializer)?;
         let mut coverage = Self::default();
-        for (topic, partitions) in &topics {
-            for (partition, offset) in partitions {
+        for (topic, partitions) in &topics.0 {
+            for (partition, offset) in &partitions.0 {
                 let put = coverage.put(topic, partition, *offset);
                 put.map_err(D::Error::custom)?;
             }
         }
         Ok(coverage)
+    }
+}
+
+/// The fields of a JSON object, also those that are there twice: a map would take the last one without a word.
+struct Fields<V>(Vec<(String, V)>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Fields<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Each<V> {
+            type Value = Fields<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<V>, M::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Each(PhantomData))
     }
 }
 
@@ -273,10 +301,23 @@ mod tests {
             r#"{"a":{"x":3}}"#,
             r#"{"a":{"0":-3}}"#,
             r#"{"":{"0":3}}"#,
+            r#"{"a":{"0":3,"0":3}}"#,
+            r#"{"a":{"0":3,"00":4}}"#,
+            r#"{"a":{"0":3},"a":{"0":4}}"#,
         ];
         for text in bad {
             let error = text.parse::<Coverage>().unwrap_err();
             assert!(matches!(error, BadCoverage::Part { .. }), "{text}: {error}");
+        }
+        let long = "x".repeat(10_000);
+        for text in [
+            format!("{{\"{long}\":3}}"),
+            long.clone(),
+            format!("{long}:0:-1"),
+            format!("{long}:0:1,{long}:0:1"),
+        ] {
+            let error = text.parse::<Coverage>().unwrap_err().to_string();
+            assert!(error.len() < 600, "{}", error.len());
         }
         let twice = "a:0:1,a:0:2".parse::<Coverage>().unwrap_err();
         assert_eq!(

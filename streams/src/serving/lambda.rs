@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::aggregate::Aggregate;
 use super::batch::BatchError;
 use super::http::{self, Desk, ServedView, Server};
-use super::merged::{Ask, Keys, QueryError, Reader, Site};
+use super::merged::{Ask, QueryError, Reader, Site};
 use super::snapshot::SnapshotError;
 use super::view::{BadView, View};
 use super::{Answer, Coverage};
@@ -34,9 +34,9 @@ pub(crate) use sources::{ChangedSource, SourceTopic};
 
 /// A view that is being kept and can be asked (Marz: batch, speed and serving layer in one).
 ///
-/// Several instances of one view share the partitions of its topics. An answer has all partitions: an
-/// instance that has not all of them says which one it lacks. Each has all of a snapshot in memory, whichever
-/// partitions it reads.
+/// An answer has all partitions of the view's topics. Several instances share them, and then none of them
+/// answers: each says which one it lacks. A second one is of use where it takes over when the first has ended.
+/// Each has all of a snapshot in memory, whichever partitions it reads.
 pub struct Lambda<K: Data, A: Aggregate> {
     site: Arc<Site<K, A>>,
     streams: Option<Streams>,
@@ -124,8 +124,7 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
             at_least: Some(coverage.clone()),
             ..Ask::default()
         };
-        let keys = Keys::none();
-        self.until(|| self.site.range(&keys, 1, &ask)).await?;
+        self.until(|| self.site.about(&ask)).await?;
         Ok(())
     }
 
@@ -140,7 +139,9 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
                 Err(error) if error.may_pass() => error.after(self.wait),
                 done => return done,
             };
-            if self.clock.until(deadline, changed).await.is_none() {
+            // Something may change all the time: it is not waited for ever for all that.
+            let is_late = self.clock.now().millis >= deadline;
+            if is_late || self.clock.until(deadline, changed).await.is_none() {
                 return Err(error);
             }
         }

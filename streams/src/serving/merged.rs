@@ -1,12 +1,16 @@
 //! The merge of a snapshot with what is newer, partition by partition.
 
 mod answer;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod range;
 mod reader;
+mod top;
 #[cfg(test)]
 mod switching;
 #[cfg(test)]
 pub(crate) mod truth_table;
+mod unfit;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -28,9 +32,11 @@ use super::view::View;
 use crate::data::Data;
 
 pub use answer::{Answer, QueryError};
-pub(crate) use answer::{Ask, Merged};
+pub(crate) use answer::{Ask, Halves, Merged};
 pub(crate) use range::Keys;
 pub use reader::{Answered, Next, Reader, Row, Rows};
+pub use unfit::Unfit;
+use unfit::unfit;
 
 /// So long a switch waits for segments, and whoever asks waits behind it.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -97,69 +103,6 @@ pub(crate) struct Site<K, A: Aggregate> {
     switch: Mutex<()>,
     /// Why nothing is kept any more, once that is so: there are no answers then.
     ended: OnceLock<String>,
-}
-
-/// Why a snapshot cannot be read with.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// The records between are in neither.
-    #[error(
-        "{topic}-{partition}: the snapshot ends at offset {end}, and the speed layer begins at {begin} only: \
-         the records between are in neither. A newer snapshot closes the gap"
-    )]
-    Hole {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Where the snapshot ends.
-        end: i64,
-        /// Where the speed layer begins.
-        begin: i64,
-    },
-    /// It does not end at a cut.
-    #[error(
-        "{topic}-{partition}: the snapshot ends at offset {end}, amid the segment that begins at {from}: it \
-         was not made at a cut that this speed layer has announced"
-    )]
-    Amid {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Where the snapshot ends.
-        end: i64,
-        /// Where the segment begins.
-        from: i64,
-    },
-    /// It is older than the one that is used.
-    #[error("snapshot {snapshot} is not newer than snapshot {current}, which is used already")]
-    NotNewer {
-        /// The snapshot.
-        snapshot: u64,
-        /// The one that is used.
-        current: u64,
-    },
-    /// It is of a topic that is not there any more.
-    #[error(
-        "topic {topic} has been made again since: the snapshot's offsets mean records of the one before it"
-    )]
-    OtherTopic {
-        /// The topic.
-        topic: String,
-    },
-    /// Segments that it is ahead of are held all the time, by whoever asks or a task that writes its state to
-    /// disk. It fits later on, if it fits.
-    #[error("the speed layer's segments that it is ahead of are busy: it is tried again")]
-    Busy,
-    /// Another view's.
-    #[error("it is a snapshot of {found}, and the view is {wanted}")]
-    OtherView {
-        /// What it is a snapshot of.
-        found: String,
-        /// What the view is.
-        wanted: String,
-    },
 }
 
 impl<K: Data, A: Aggregate> Site<K, A> {
@@ -274,6 +217,13 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         {
             parts.remove(&part);
         }
+    }
+
+    /// The topics of the view, and how many partitions each has.
+    pub(crate) fn topics(&self) -> Vec<(&str, i32)> {
+        let sources = self.sources.read();
+        let counts = sources.iter().map(|source| source.partitions);
+        self.view.topics().zip(counts).collect()
     }
 
     fn topic(&self, number: usize) -> &str {
@@ -436,23 +386,5 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             .iter()
             .map(|(part, live)| (*part, Arc::clone(live)))
             .collect()
-    }
-}
-
-fn unfit(topic: &str, partition: i32, end: i64, fit: Fit, begin: i64) -> Unfit {
-    let topic = topic.to_owned();
-    match fit {
-        Fit::Amid { from } => Unfit::Amid {
-            topic,
-            partition,
-            end,
-            from,
-        },
-        _ => Unfit::Hole {
-            topic,
-            partition,
-            end,
-            begin,
-        },
     }
 }

@@ -49,6 +49,15 @@ struct Topic<K, E> {
 
 type Read<K, E> = dyn Fn(&Raw<'_>, &mut Vec<Keyed<K, E>>) -> Result<(), DataError> + Send + Sync;
 
+/// What records are read as, in words: nothing is said of bytes and of what is not looked at.
+fn format_of(key: &str, value: &str) -> String {
+    match (key, value) {
+        ("", value) => value.to_owned(),
+        (key, "") => format!("key: {key}"),
+        (key, value) => format!("key: {key}, {value}"),
+    }
+}
+
 /// An event, and the key whose aggregate it goes into.
 #[derive(Clone, Debug)]
 pub struct Keyed<K, E> {
@@ -203,7 +212,10 @@ impl<K: Data, A: Aggregate> View<K, A> {
     #[must_use]
     pub fn definition(&self) -> String {
         let topics = self.topics.iter();
-        let topics = topics.map(|topic| format!("{} ({})", topic.name, topic.format));
+        let topics = topics.map(|topic| match &*topic.format {
+            "" => topic.name.clone(),
+            format => format!("{} ({format})", topic.name),
+        });
         let topics: Vec<_> = topics.collect();
         let windows = match &self.windows {
             Some(windows) => format!(", {windows}"),

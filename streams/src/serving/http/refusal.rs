@@ -4,8 +4,12 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::serving::Missing;
 use crate::serving::merged::QueryError;
-use crate::serving::{BadCoverage, Missing};
+
+/// So much of a text that is not as it should be is shown again.
+const MOST_SHOWN: usize = 200;
+const BUSY: &str = "busy";
 
 /// A typed error with the status that says so.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub(crate) struct Refusal {
     hint: Option<String>,
     more: Option<Box<(&'static str, Value)>>,
     behind: Option<Box<[Missing]>>,
+    /// Whether it may be otherwise in a moment.
+    pub(super) passes: bool,
 }
 
 impl Refusal {
@@ -27,6 +33,7 @@ impl Refusal {
             hint: None,
             more: None,
             behind: None,
+            passes: false,
         }
     }
 
@@ -74,16 +81,34 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "bad_parameter", message)
     }
 
-    pub(super) fn coverage(error: &BadCoverage) -> Self {
+    pub(super) fn coverage(error: &dyn std::fmt::Display) -> Self {
         let message = format!("parameter at_least: {error}");
         Self::new(StatusCode::BAD_REQUEST, "bad_coverage", message)
             .hint("the coverage of an answer can be given as it is, too")
     }
 
-    pub(super) fn other_topic(topic: &str, known: &[&str]) -> Self {
+    pub(super) fn other_topic(topic: &str, known: &[(&str, i32)]) -> Self {
+        let topic: String = topic.chars().take(MOST_SHOWN).collect();
         let message = format!("parameter at_least: the view does not read topic {topic:?}");
+        let known: Vec<&str> = known.iter().map(|(topic, _)| *topic).collect();
         Self::new(StatusCode::BAD_REQUEST, "bad_coverage", message)
             .hint(format!("it reads: {}", known.join(", ")))
+    }
+
+    /// So many keys have more to say than one answer holds.
+    pub(super) fn too_large(keys: usize) -> Self {
+        let message = format!("the answers for the first {keys} keys fill one answer");
+        Self::new(StatusCode::BAD_REQUEST, "too_large", message).hint("ask for fewer keys at once")
+    }
+
+    /// There was no turn in time.
+    pub(super) fn busy() -> Self {
+        let message = "as many answers of many keys as are made at once take all their time";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message).hint("ask again later")
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.code == BUSY
     }
 
     pub(super) fn behind(missing: &[Missing], waited: std::time::Duration) -> Self {
@@ -100,20 +125,13 @@ impl Refusal {
         let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "behind", error.to_string());
         refusal.more = Some(Box::new(("missing", each.collect())));
         refusal.behind = Some(missing.into());
+        refusal.passes = true;
         refusal
     }
 
     pub(super) fn failed(view: &str, error: &str) -> Self {
         let message = format!("the speed layer of view {view:?} has ended: {error}");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "failed", message)
-    }
-
-    pub(super) fn closing() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "closing",
-            "it is being closed",
-        )
     }
 
     pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
@@ -131,18 +149,13 @@ impl Refusal {
             None => self,
         }
     }
-
-    /// Whether it may be otherwise in a moment.
-    pub(super) fn may_pass(&self) -> bool {
-        matches!(self.code, "behind" | "elsewhere" | "gap")
-    }
 }
 
 impl From<QueryError> for Refusal {
     fn from(error: QueryError) -> Self {
-        let message = error.to_string();
+        let (message, passes) = (error.to_string(), error.may_pass());
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-        match error {
+        let refusal = match error {
             QueryError::Elsewhere(_) => Self::new(unavailable, "elsewhere", message),
             QueryError::Gap { .. } | QueryError::Unread { .. } => {
                 Self::new(unavailable, "gap", message)
@@ -159,7 +172,8 @@ impl From<QueryError> for Refusal {
             QueryError::State(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "bad_state", message)
             }
-        }
+        };
+        Self { passes, ..refusal }
     }
 }
 

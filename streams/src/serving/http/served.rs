@@ -1,33 +1,33 @@
 //! A view as HTTP sees it: text in, JSON out.
 
-use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::asked::Asked;
+use super::number::Number;
 use super::refusal::Refusal;
+use super::shown::{About, Answers, Parts, Rows, Shown, Top, Window, part, written};
 use crate::data::Data;
-use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::merged::{Ask, Keys, Merged, Site};
+use crate::serving::merged::{Ask, Halves, Keys, Site};
+
+/// An answer ends with the row with which its rows come to so many bytes, and no more than about as many are
+/// copied for it. One row may have more by itself.
+pub(super) const MOST_BYTES: usize = 4 << 20;
 
 /// A view that can be asked by people.
 pub(crate) trait Served: Send + Sync + 'static {
     /// Its name.
     fn name(&self) -> &str;
 
-    /// The topics that it reads.
-    fn topics(&self) -> Vec<&str>;
+    /// The topics that it reads, with how many partitions each has.
+    fn topics(&self) -> Vec<(&str, i32)>;
 
     /// What it is and how it is.
     fn describe(&self, wall: i64) -> Value;
@@ -66,81 +66,6 @@ pub(crate) struct Desk<K, A: Aggregate> {
     pub(crate) failed: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
-/// One answer.
-#[derive(Serialize)]
-struct Shown<'a, V> {
-    key: Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    window: Option<Window>,
-    value: Option<V>,
-    #[serde(flatten)]
-    about: Option<About<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parts: Option<Parts<V>>,
-    #[serde(rename = "final")]
-    is_final: bool,
-}
-
-#[derive(Serialize)]
-struct Window {
-    start: i64,
-    end: i64,
-}
-
-/// What an answer is made of.
-#[derive(Serialize)]
-struct Parts<V> {
-    batch: Option<V>,
-    speed: Option<V>,
-}
-
-/// What belongs to all rows of an answer.
-#[derive(Serialize)]
-struct About<'a> {
-    begin: &'a Coverage,
-    coverage: &'a Coverage,
-    snapshot: Option<u64>,
-    freshness_ms: Option<i64>,
-}
-
-impl<'a> About<'a> {
-    fn of<S>(merged: &'a Merged<S>, wall: i64) -> Self {
-        Self {
-            begin: &merged.begin,
-            coverage: &merged.coverage,
-            snapshot: merged.snapshot,
-            freshness_ms: merged.fresh.map(|fresh| wall.saturating_sub(fresh).max(0)),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Rows<'a, V> {
-    rows: Vec<Shown<'a, V>>,
-    /// What to ask with for the next ones.
-    next: Option<String>,
-    #[serde(flatten)]
-    about: About<'a>,
-}
-
-#[derive(Serialize)]
-struct Answers<'a, V> {
-    answers: Vec<Shown<'a, V>>,
-}
-
-/// The largest ones.
-#[derive(Serialize)]
-struct Top<'a> {
-    by: &'a str,
-    rows: Vec<Box<RawValue>>,
-    #[serde(flatten)]
-    about: About<'a>,
-}
-
-fn written<T: Serialize>(value: &T) -> Result<String, Refusal> {
-    serde_json::to_string(value).map_err(|error| Refusal::internal(&error))
-}
-
 impl<K: Data, A: Aggregate> Desk<K, A> {
     fn parse(&self, what: &str, text: &str) -> Result<K, Refusal> {
         K::from_text(text).map_err(|error| Refusal::parameter(what, error))
@@ -151,11 +76,20 @@ impl<K: Data, A: Aggregate> Desk<K, A> {
         Ok(self.site.name(&key, window, &mut Vec::new())?)
     }
 
-    /// One row; `time` is that of what it is a part of.
+    /// A key with the window that is asked for.
+    fn asked_for(&self, key: &str, asked: &Asked) -> Result<Vec<u8>, Refusal> {
+        let window = asked.time("window")?;
+        if let Some(start) = window {
+            self.site.check_start(start)?;
+        }
+        self.named(key, window)
+    }
+
+    /// The answer for a key, as it is in a row. `time` is how far events have come in the whole answer.
     fn shown<'a>(
         &self,
         name: &[u8],
-        merged: &Merged<A::State>,
+        halves: &Halves<A::State>,
         time: Option<i64>,
         parts: bool,
     ) -> Shown<'a, A::Value> {
@@ -167,26 +101,38 @@ impl<K: Data, A: Aggregate> Desk<K, A> {
         Shown {
             key: view.shown(key),
             window: window.map(|(start, end)| Window { start, end }),
-            value: value(&merged.whole(aggregate)),
+            value: value(&halves.whole(aggregate)),
             about: None,
             parts: parts.then(|| Parts {
-                batch: value(&merged.batch),
-                speed: value(&merged.speed),
+                batch: value(&halves.batch),
+                speed: value(&halves.speed),
             }),
             is_final: view.is_final(name, time),
         }
     }
 
     fn rows(&self, keys: &Keys, limit: usize, asked: &Asked, wall: i64) -> Result<String, Refusal> {
-        let page = self.site.range(keys, limit, &asked.ask)?;
-        let last = page.rows.last().filter(|_| page.more);
-        let time = page.about.time;
-        let rows = page.rows.iter();
-        let rows = rows.map(|(name, merged)| self.shown(name, merged, time, asked.parts));
+        let mut walk = self.site.walk(keys, limit + 1, MOST_BYTES, &asked.ask)?;
+        let (mut rows, mut size, mut last) = (Vec::new(), 0, None);
+        let more = loop {
+            let Some(found) = walk.next()? else {
+                break walk.is_cut();
+            };
+            if rows.len() >= limit || size >= MOST_BYTES {
+                break true;
+            }
+            let shown = self.shown(&found.name, &found.halves, walk.about.time, asked.parts);
+            let row = part(&shown)?;
+            size += row.get().len();
+            rows.push(row);
+            last = Some(found.name);
+        };
         written(&Rows {
-            rows: rows.collect(),
-            next: last.map(|(name, _)| URL_SAFE_NO_PAD.encode(name)),
-            about: About::of(&page.about, wall),
+            rows,
+            next: last
+                .filter(|_| more)
+                .map(|name| URL_SAFE_NO_PAD.encode(name)),
+            about: About::of(&walk.about, wall),
         })
     }
 
@@ -203,8 +149,8 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
         self.site.view.name()
     }
 
-    fn topics(&self) -> Vec<&str> {
-        self.site.view.topics().collect()
+    fn topics(&self) -> Vec<(&str, i32)> {
+        self.site.topics()
     }
 
     fn describe(&self, wall: i64) -> Value {
@@ -232,12 +178,8 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
             states += own.len();
             bytes += own.bytes();
         }
-        let now = self.site.range(&Keys::none(), 1, &Ask::default());
-        let (about, problem) = match &now {
-            Ok(page) => (
-                serde_json::to_value(About::of(&page.about, wall)).ok(),
-                None,
-            ),
+        let (about, problem) = match self.site.about(&Ask::default()) {
+            Ok(about) => (serde_json::to_value(About::of(&about, wall)).ok(), None),
             Err(error) => (None, Some(error.to_string())),
         };
         let windows = view.windows().map(|windows| windows.to_string());
@@ -277,13 +219,9 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
     }
 
     fn key(&self, key: &str, asked: &Asked, wall: i64) -> Result<String, Refusal> {
-        let window = asked.time("window")?;
-        if let Some(start) = window {
-            self.site.check_start(start)?;
-        }
-        let name = self.named(key, window)?;
+        let name = self.asked_for(key, asked)?;
         let merged = self.site.get(&name, &asked.ask)?;
-        let mut shown = self.shown(&name, &merged, merged.time, asked.parts);
+        let mut shown = self.shown(&name, &merged.halves, merged.time, asked.parts);
         if shown.value.is_none() {
             let coverage = json!(merged.coverage);
             return Err(Refusal::unknown_key(self.name(), &shown.key, coverage));
@@ -293,24 +231,20 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
     }
 
     fn many(&self, asked: &Asked, wall: i64) -> Result<String, Refusal> {
-        let window = asked.time("window")?;
-        if let Some(start) = window {
-            self.site.check_start(start)?;
-        }
-        let mut found = Vec::new();
+        let (mut answers, mut size) = (Vec::new(), 0);
         for key in asked.keys()? {
-            let name = self.named(key, window)?;
+            if size >= MOST_BYTES {
+                return Err(Refusal::too_large(answers.len()));
+            }
+            let name = self.asked_for(key, asked)?;
             let merged = self.site.get(&name, &asked.ask)?;
-            found.push((name, merged));
+            let mut shown = self.shown(&name, &merged.halves, merged.time, asked.parts);
+            shown.about = Some(About::of(&merged, wall));
+            let answer = part(&shown)?;
+            size += answer.get().len();
+            answers.push(answer);
         }
-        let shown = found.iter().map(|(name, merged)| {
-            let mut shown = self.shown(name, merged, merged.time, asked.parts);
-            shown.about = Some(About::of(merged, wall));
-            shown
-        });
-        written(&Answers {
-            answers: shown.collect(),
-        })
+        written(&Answers { answers })
     }
 
     fn range(&self, asked: &Asked, wall: i64) -> Result<String, Refusal> {
@@ -344,101 +278,55 @@ impl<K: Data, A: Aggregate> Served for Desk<K, A> {
         let behind = asked.time("to")?.unwrap_or(i64::MAX);
         keys.from = Bound::Included(self.named(key, Some(first))?);
         keys.to = Bound::Excluded(self.named(key, Some(behind))?);
-        if let Some(next) = self.next(asked)? {
+        let next = self.next(asked)?;
+        if let Some(next) = &next {
             let view = &self.site.view;
             let own = self.named(key, Some(first))?;
-            if view.split(&next).0 != view.split(&own).0 {
+            if view.split(next).0 != view.split(&own).0 {
                 return Err(Refusal::parameter("next", "it is of another key"));
             }
-            keys.from = Bound::Excluded(next);
         }
+        let keys = keys.after(next);
         self.rows(&keys, asked.limit("limit")?, asked, wall)
     }
 
     fn top(&self, asked: &Asked, wall: i64) -> Result<String, Refusal> {
-        let by = asked.get("by");
-        let by = by.ok_or_else(|| {
-            Refusal::parameter("by", "name a field of the value, as count or a.b")
-        })?;
-        let k = asked.limit("k")?;
+        let (by, k) = (asked.get("by"), asked.limit("k")?);
         let keys = Keys::all();
-        let mut walk = self.site.walk(&keys, usize::MAX, &asked.ask)?;
+        let mut walk = self.site.walk(&keys, usize::MAX, usize::MAX, &asked.ask)?;
         let time = walk.about.time;
-        let mut best: BinaryHeap<Reverse<Ranked>> = BinaryHeap::new();
-        let (mut seen, mut any) = (false, false);
-        while let Some(found) = walk.next()? {
-            any = true;
-            let mut merged = Merged::empty(None);
-            (merged.batch, merged.speed) = (found.batch, found.speed);
-            let shown = self.shown(&found.name, &merged, time, false);
-            let value = written(&shown.value)?;
-            let number = number_in(&value, by).filter(|number| number.is_finite());
-            let Some(number) = number else {
-                continue;
-            };
-            seen = true;
-            let name = Reverse(found.name);
-            let full = best.len() >= k;
-            let worst = best.peek().filter(|_| full);
-            if worst.is_some_and(|Reverse(worst)| (number, &name) <= (worst.number, &worst.name)) {
-                continue;
-            }
-            let row = serde_json::value::to_raw_value(&shown);
-            let row = row.map_err(|error| Refusal::internal(&error))?;
-            best.push(Reverse(Ranked { number, name, row }));
-            if best.len() > k {
-                best.pop();
-            }
+        let aggregate = self.site.view.aggregate();
+        let largest = walk.top(
+            k,
+            MOST_BYTES,
+            |found| {
+                let value = found
+                    .halves
+                    .whole(aggregate)
+                    .map(|whole| aggregate.value(&whole));
+                Ok::<_, Refusal>(Number::of(&written(&value)?, by))
+            },
+            |found| {
+                let row = part(&self.shown(&found.name, &found.halves, time, false))?;
+                let bytes = row.get().len();
+                Ok((row, bytes))
+            },
+        )?;
+        if largest.ranked == 0 && largest.left_out > 0 {
+            return Err(Refusal::parameter(
+                "by",
+                match by {
+                    Some(by) => format!("no value has a number in {by}"),
+                    None => "no value is a number: name a field of it, as count or a.b".to_owned(),
+                },
+            ));
         }
-        if !seen && any {
-            let reason = format!("no value has a number in {by}");
-            return Err(Refusal::parameter("by", reason));
-        }
-        let rows = best.into_sorted_vec().into_iter();
         written(&Top {
             by,
-            rows: rows.map(|Reverse(ranked)| ranked.row).collect(),
+            rows: largest.rows,
+            ranked: largest.ranked,
+            left_out: largest.left_out,
             about: About::of(&walk.about, wall),
         })
     }
 }
-
-/// The number in a field of JSON that has been written: digits that no float has are no matter.
-fn number_in(json: &str, by: &str) -> Option<f64> {
-    let mut json = json;
-    for part in by.split('.') {
-        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).ok()?;
-        json = fields.get(part)?.get();
-    }
-    // Text that is a number counts as one, too.
-    json.trim_matches('"').parse().ok()
-}
-
-/// A row by its number; of equal ones the smaller key is first.
-struct Ranked {
-    number: f64,
-    name: Reverse<Vec<u8>>,
-    row: Box<RawValue>,
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.number
-            .total_cmp(&other.number)
-            .then_with(|| self.name.cmp(&other.name))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ranked {}

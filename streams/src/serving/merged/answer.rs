@@ -39,10 +39,8 @@ impl Ask {
 /// A state, and what it is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Merged<S> {
-    /// What the snapshot has; `None` if it has nothing of the key.
-    pub(crate) batch: Option<S>,
-    /// What is newer.
-    pub(crate) speed: Option<S>,
+    /// The state, half by half. What belongs to many keys at once has none.
+    pub(crate) halves: Halves<S>,
     /// Where the answer's coverage begins.
     pub(crate) begin: Coverage,
     /// The first offsets that are not in it.
@@ -61,8 +59,10 @@ impl<S> Merged<S> {
     /// Without anything.
     pub(crate) fn empty(snapshot: Option<u64>) -> Self {
         Self {
-            batch: None,
-            speed: None,
+            halves: Halves {
+                batch: None,
+                speed: None,
+            },
             begin: Coverage::new(),
             coverage: Coverage::new(),
             snapshot,
@@ -101,16 +101,29 @@ pub(super) struct Seen<'a, S> {
     time: Option<i64>,
 }
 
-impl<S: Clone> Merged<S> {
+/// What there is of a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Halves<S> {
+    /// What the snapshot has.
+    pub(crate) batch: Option<S>,
+    /// What is newer.
+    pub(crate) speed: Option<S>,
+}
+
+impl<S: Clone> Halves<S> {
     /// The whole state.
     pub(crate) fn whole<A: Aggregate<State = S>>(&self, aggregate: &A) -> Option<S> {
-        match (self.batch.clone(), self.speed.clone()) {
-            (Some(mut batch), Some(speed)) => {
-                aggregate.merge(&mut batch, speed);
-                Some(batch)
-            }
-            (batch, speed) => batch.or(speed),
-        }
+        let mut whole = self.batch.clone();
+        add(aggregate, &mut whole, self.speed.clone());
+        whole
+    }
+}
+
+impl<S: Clone> Merged<S> {
+    /// The whole state.
+    #[cfg(test)]
+    pub(crate) fn whole<A: Aggregate<State = S>>(&self, aggregate: &A) -> Option<S> {
+        self.halves.whole(aggregate)
     }
 }
 
@@ -145,8 +158,9 @@ pub struct Answer<V> {
 pub enum QueryError {
     /// A partition's task is on another instance, or nowhere yet.
     #[error(
-        "{0} is not read by this instance (or not yet): an answer without it would have a gap. Ask again, or \
-         ask the instance that reads it"
+        "{0} is not read by this instance (or not yet): an answer without it would have a gap. Ask again in a \
+         moment; while another instance of the view reads it there are no answers here: an instance has to \
+         have all partitions"
     )]
     Elsewhere(TopicPartition),
     /// What the speed layer has does not begin where the snapshot ends.
@@ -289,9 +303,9 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         let aggregate = self.view.aggregate();
         let value = |state: &Option<A::State>| state.as_ref().map(|state| aggregate.value(state));
         Ok(Answer {
-            value: value(&merged.whole(aggregate)),
-            batch: value(&merged.batch),
-            speed: value(&merged.speed),
+            value: value(&merged.halves.whole(aggregate)),
+            batch: value(&merged.halves.batch),
+            speed: value(&merged.halves.speed),
             begin: merged.begin,
             coverage: merged.coverage,
             snapshot: merged.snapshot,
@@ -356,7 +370,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             if let Some(loaded) = &loaded {
                 let state = loaded.get(&self.view, part, key);
                 let state = state.map_err(QueryError::State)?;
-                add(aggregate, &mut merged.batch, state);
+                add(aggregate, &mut merged.halves.batch, state);
             }
             self.add_speed(topic, part, loaded.as_deref(), key, &mut merged)?;
         }
@@ -434,7 +448,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         let hash = segments.hash(key);
         for segment in seen.run.iter() {
             let state = segment.get(hash, key).map(|state| state.0.clone());
-            add(self.view.aggregate(), &mut merged.speed, state);
+            add(self.view.aggregate(), &mut merged.halves.speed, state);
         }
         merged.note(topic, part.1, &seen, live.fresh());
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use super::answer::{Ask, Merged};
+use super::answer::{Ask, Halves, Merged};
 use super::{QueryError, Site};
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
@@ -13,9 +13,10 @@ use crate::serving::view::View;
 pub(crate) struct Keys {
     pub(crate) from: Bound<Vec<u8>>,
     pub(crate) to: Bound<Vec<u8>>,
+    /// Only those behind it, too: the page before ended there.
+    pub(super) after: Option<Vec<u8>>,
     /// Only those whose own bytes begin so.
     pub(super) prefix: Vec<u8>,
-    pub(super) none: bool,
 }
 
 impl Keys {
@@ -24,16 +25,8 @@ impl Keys {
         Self {
             from: Bound::Unbounded,
             to: Bound::Unbounded,
+            after: None,
             prefix: Vec::new(),
-            none: false,
-        }
-    }
-
-    /// None of them: for what belongs to all of them.
-    pub(crate) fn none() -> Self {
-        Self {
-            none: true,
-            ..Self::all()
         }
     }
 
@@ -49,27 +42,33 @@ impl Keys {
             from: Bound::Included(from),
             to: to.map_or(Bound::Unbounded, Bound::Excluded),
             prefix: prefix.as_bytes().to_vec(),
-            none: false,
+            ..Self::all()
         }
     }
 
     /// Those behind that one only: the page before ended there.
-    pub(crate) fn after(mut self, last: Option<Vec<u8>>) -> Self {
-        if let Some(last) = last {
-            self.from = Bound::Excluded(last);
+    pub(crate) fn after(self, last: Option<Vec<u8>>) -> Self {
+        Self {
+            after: last,
+            ..self
         }
-        self
     }
 
     /// Whether a key is wanted.
     pub(super) fn has<K: Data, A: Aggregate>(&self, view: &View<K, A>, name: &[u8]) -> bool {
-        let after = match &self.from {
-            Bound::Unbounded => true,
-            Bound::Included(from) => view.order(name, from).is_ge(),
-            Bound::Excluded(from) => view.order(name, from).is_gt(),
-        };
         let (key, _) = view.split(name);
-        after && !self.is_behind(view, name) && key.starts_with(&self.prefix)
+        !self.is_before(view, name) && !self.is_behind(view, name) && key.starts_with(&self.prefix)
+    }
+
+    /// Whether a key is in front of all that are wanted.
+    pub(super) fn is_before<K: Data, A: Aggregate>(&self, view: &View<K, A>, name: &[u8]) -> bool {
+        let is_before = match &self.from {
+            Bound::Unbounded => false,
+            Bound::Included(from) => view.order(name, from).is_lt(),
+            Bound::Excluded(from) => view.order(name, from).is_le(),
+        };
+        let after = self.after.as_ref();
+        is_before || after.is_some_and(|after| view.order(name, after).is_le())
     }
 
     /// Whether a key is behind all that are wanted.
@@ -92,8 +91,8 @@ fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// Some keys in their order.
 pub(crate) struct Page<S> {
-    /// Keys with their states; what belongs to all of them is in [`Self::about`].
-    pub(crate) rows: Vec<(Vec<u8>, Merged<S>)>,
+    /// Keys with their states.
+    pub(crate) rows: Vec<(Vec<u8>, Halves<S>)>,
     /// Whether there are more behind the last one.
     pub(crate) more: bool,
     /// Coverage, snapshot and times of all rows.
@@ -108,17 +107,14 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         limit: usize,
         ask: &Ask,
     ) -> Result<Page<A::State>, QueryError> {
-        let mut walk = self.walk(keys, limit.saturating_add(1), ask)?;
-        let snapshot = walk.about.snapshot;
+        let mut walk = self.walk(keys, limit.saturating_add(1), usize::MAX, ask)?;
         let (mut rows, mut more) = (Vec::new(), false);
         while let Some(found) = walk.next()? {
             if rows.len() >= limit {
                 more = true;
                 break;
             }
-            let mut merged = Merged::empty(snapshot);
-            (merged.batch, merged.speed) = (found.batch, found.speed);
-            rows.push((found.name, merged));
+            rows.push((found.name, found.halves));
         }
         Ok(Page {
             rows,

@@ -1,11 +1,9 @@
 //! Questions in this process.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 
-use super::answer::{Ask, Merged};
+use super::answer::{Ask, Halves, Merged};
 use super::range::Keys;
 use super::{Answer, QueryError, Site};
 use crate::data::{Data, DataError, Payload};
@@ -76,7 +74,8 @@ impl<K: Data, A: Aggregate> Reader<K, A> {
         }
     }
 
-    /// Reads with that snapshot, as long as it is held ([`crate::serving::LambdaConfig::hold`]).
+    /// Reads with that snapshot, as long as it is held ([`crate::serving::LambdaConfig::hold`]). What is newer
+    /// is added all the same, up to the same offsets as without it: only the batch part stays as it is.
     #[must_use]
     pub fn snapshot(mut self, snapshot: u64) -> Self {
         self.ask.snapshot = Some(snapshot);
@@ -162,38 +161,26 @@ impl<K: Data, A: Aggregate> Reader<K, A> {
         self.page(keys, limit, next)
     }
 
-    /// The `k` keys whose values have the largest rank; of equal ones the smaller key is first. It goes
-    /// through all keys once, as of one coverage.
+    /// The `k` keys whose values have the largest rank; of equal ones the one that comes first in the view's
+    /// order. It goes through all keys once, as of one coverage.
     ///
     /// # Errors
     ///
     /// [`QueryError`].
     pub fn top<R: Ord>(&self, k: usize, rank: impl Fn(&A::Value) -> R) -> Answered<K, A> {
         let keys = Keys::all();
-        let mut walk = self.site.walk(&keys, usize::MAX, &self.ask)?;
+        let mut walk = self.site.walk(&keys, usize::MAX, usize::MAX, &self.ask)?;
         let aggregate = self.site.view.aggregate();
-        let mut best = BinaryHeap::new();
-        let mut number = 0_u64;
-        while let Some(found) = walk.next()? {
-            let mut merged = Merged::empty(None);
-            (merged.batch, merged.speed) = (found.batch, found.speed);
-            let Some(whole) = merged.whole(aggregate) else {
-                continue;
-            };
-            // Keys come in their order.
-            number += 1;
-            let rank = (rank(&aggregate.value(&whole)), Reverse(number));
-            best.push(Reverse(Ranked {
-                rank,
-                found: (found.name, merged),
-            }));
-            if best.len() > k {
-                best.pop();
-            }
-        }
-        let best = best.into_sorted_vec().into_iter();
-        let rows = best.map(|Reverse(ranked)| ranked.found).collect();
-        self.rows(rows, false, walk.about)
+        let largest = walk.top(
+            k,
+            usize::MAX,
+            |found| {
+                let whole = found.halves.whole(aggregate);
+                Ok::<_, QueryError>(whole.map(|whole| rank(&aggregate.value(&whole))))
+            },
+            |found| Ok(((found.name, found.halves), 0)),
+        )?;
+        self.rows(largest.rows, false, walk.about)
     }
 
     fn bound(&self, bound: Bound<&K>, side: Side) -> Result<Bound<Vec<u8>>, QueryError> {
@@ -221,7 +208,7 @@ impl<K: Data, A: Aggregate> Reader<K, A> {
 
     fn rows(
         &self,
-        found: Vec<(Vec<u8>, Merged<A::State>)>,
+        found: Vec<(Vec<u8>, Halves<A::State>)>,
         more: bool,
         about: Merged<A::State>,
     ) -> Answered<K, A> {
@@ -231,17 +218,17 @@ impl<K: Data, A: Aggregate> Reader<K, A> {
         let next = last.map(|(name, _)| Next(name.clone()));
         let value = |state: &Option<A::State>| state.as_ref().map(|state| aggregate.value(state));
         let mut rows = Vec::new();
-        for (name, merged) in found {
+        for (name, halves) in found {
             let (key, window) = view.split(&name);
             let key = K::decode(Payload::new(Some(key))).map_err(QueryError::Key)?;
-            let whole = merged.whole(aggregate);
+            let whole = halves.whole(aggregate);
             let whole = whole.ok_or_else(|| QueryError::Key(DataError::new("it has no state")))?;
             rows.push(Row {
                 key,
                 window,
                 value: aggregate.value(&whole),
-                batch: value(&merged.batch),
-                speed: value(&merged.speed),
+                batch: value(&halves.batch),
+                speed: value(&halves.speed),
                 is_final: view.is_final(&name, about.time),
             });
         }
@@ -274,29 +261,3 @@ enum Side {
     Start,
     End,
 }
-
-/// Something by its rank.
-struct Ranked<R, T> {
-    rank: R,
-    found: T,
-}
-
-impl<R: Ord, T> Ord for Ranked<R, T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank.cmp(&other.rank)
-    }
-}
-
-impl<R: Ord, T> PartialOrd for Ranked<R, T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<R: Ord, T> PartialEq for Ranked<R, T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<R: Ord, T> Eq for Ranked<R, T> {}

@@ -2,14 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::ops::Bound;
 use std::sync::Arc;
 
-use super::answer::{Ask, Merged, Seen, add};
+use super::answer::{Ask, Halves, Merged, Seen, add};
 use super::range::Keys;
 use super::{Loaded, Part, QueryError, Site};
 use crate::data::Data;
-use crate::serving::aggregate::Aggregate;
+use crate::serving::aggregate::{Aggregate, State};
 use crate::serving::kept::{self, Kept};
 use crate::serving::speed::segments::{Closed, Segment};
 
@@ -39,8 +38,7 @@ impl<S> Source<S> {
 /// A key with its states.
 pub(crate) struct Found<S> {
     pub(crate) name: Vec<u8>,
-    pub(crate) batch: Option<S>,
-    pub(crate) speed: Option<S>,
+    pub(crate) halves: Halves<S>,
 }
 
 /// All states of some keys, as of one coverage.
@@ -53,22 +51,29 @@ pub(crate) struct Walk<'a, K, A: Aggregate> {
     heap: Vec<usize>,
     /// Coverage, snapshot and times of all states.
     pub(crate) about: Merged<A::State>,
+    /// The last key up to which all states are here, if there are wanted ones behind it that are not.
+    horizon: Option<Vec<u8>>,
 }
 
 impl<K: Data, A: Aggregate> Site<K, A> {
-    /// Begins to go through the wanted keys. Who needs no more than the first `most` of them says so: what is
-    /// copied is the less.
+    /// Begins to go through the wanted keys. Who needs no more than the first `most` of them, or so many that
+    /// their states have about `room` bytes, says so: what is copied is the less.
     pub(crate) fn walk<'a>(
         &'a self,
         keys: &'a Keys,
         most: usize,
+        room: usize,
         ask: &Ask,
     ) -> Result<Walk<'a, K, A>, QueryError> {
-        if ask.at_least.is_some() && !keys.none {
+        if ask.at_least.is_some() {
             // Nothing is copied for what is refused.
-            self.walk(&Keys::none(), 1, ask)?;
+            self.about(ask)?;
         }
-        self.reading(ask, |loaded| self.walk_with(loaded, keys, most, ask))
+        let room = match room {
+            usize::MAX => usize::MAX,
+            room => room / self.wanted().count().max(1),
+        };
+        self.reading(ask, |loaded| self.walk_with(loaded, keys, most, room, ask))
     }
 
     fn walk_with<'a>(
@@ -76,62 +81,78 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         loaded: Option<Arc<Loaded>>,
         keys: &'a Keys,
         most: usize,
+        room: usize,
         ask: &Ask,
     ) -> Result<Walk<'a, K, A>, QueryError> {
-        let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.snapshot);
-        let mut about = Merged::empty(snapshot);
         let mut sources = Vec::new();
-        for (number, topic, partition) in self.wanted() {
-            let part = (number, partition);
-            if let Some(loaded) = &loaded {
-                sources.push(Source::Snapshot(Arc::clone(loaded), part));
+        let mut horizon: Option<Vec<u8>> = None;
+        let about = self.each(loaded, ask, |part, loaded, seen| {
+            sources.extend(loaded.map(|loaded| Source::Snapshot(Arc::clone(loaded), part)));
+            for segment in seen.run.iter() {
+                if let Some(closed) = segment.closed() {
+                    sources.push(Source::Closed(closed));
+                    continue;
+                }
+                let (copies, whole) = self.copies(segment, keys, most, room);
+                if let Some((last, _)) = copies.last().filter(|_| !whole) {
+                    let nearer = horizon
+                        .as_ref()
+                        .is_none_or(|own| self.view.order(last, own).is_lt());
+                    if nearer {
+                        horizon = Some(last.clone());
+                    }
+                }
+                sources.push(Source::Copies(copies));
             }
-            let live = self.live(topic, part)?;
-            let segments = live.segments.read();
-            let seen = self.seen(topic, part, loaded.as_deref(), &segments)?;
-            if !keys.none {
-                self.sources_of(&seen, keys, most, &mut sources);
-            }
-            about.note(topic, partition, &seen, live.fresh());
-        }
-        ask.check(&about)?;
-        if keys.none {
-            sources.clear();
-        }
+        })?;
         let mut walk = Walk {
             site: self,
             keys,
             sources: Vec::new(),
             heap: Vec::new(),
             about,
+            horizon,
         };
         walk.begin(sources);
         Ok(walk)
     }
 
-    /// What is newer than the snapshot. Each segment that still changes gives its first keys: the first so
-    /// many of all are among them.
-    fn sources_of(
-        &self,
-        seen: &Seen<'_, Kept<A::State>>,
-        keys: &Keys,
-        most: usize,
-        sources: &mut Vec<Source<A::State>>,
-    ) {
-        for segment in seen.run.iter() {
-            sources.push(match segment.closed() {
-                Some(closed) => Source::Closed(closed),
-                None => Source::Copies(self.copies(segment, keys, most)),
-            });
-        }
+    /// What belongs to all keys: coverage, snapshot and times.
+    pub(crate) fn about(&self, ask: &Ask) -> Result<Merged<A::State>, QueryError> {
+        self.reading(ask, |loaded| self.each(loaded, ask, |_, _, _| ()))
     }
 
+    /// Looks at what there is of each partition: in the snapshot, and behind it.
+    fn each(
+        &self,
+        loaded: Option<Arc<Loaded>>,
+        ask: &Ask,
+        mut look: impl FnMut(Part, Option<&Arc<Loaded>>, &Seen<'_, Kept<A::State>>),
+    ) -> Result<Merged<A::State>, QueryError> {
+        let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.snapshot);
+        let mut about = Merged::empty(snapshot);
+        for (number, topic, partition) in self.wanted() {
+            let part = (number, partition);
+            let live = self.live(topic, part)?;
+            let segments = live.segments.read();
+            let seen = self.seen(topic, part, loaded.as_deref(), &segments)?;
+            look(part, loaded.as_ref(), &seen);
+            about.note(topic, partition, &seen, live.fresh());
+        }
+        ask.check(&about)?;
+        Ok(about)
+    }
+
+    /// Copies of the first wanted states of a segment that still changes, in the order of their keys, one at
+    /// least; and whether these are all of the first `most`. The first so many of all segments are among
+    /// their first ones.
     fn copies(
         &self,
         segment: &Segment<Kept<A::State>>,
         keys: &Keys,
         most: usize,
-    ) -> Vec<(Vec<u8>, A::State)> {
+        room: usize,
+    ) -> (Vec<(Vec<u8>, A::State)>, bool) {
         let wanted = segment.iter().filter(|(key, _)| keys.has(&self.view, key));
         // The largest of the first ones makes room for a smaller one.
         let mut first: BinaryHeap<Ordered<'_, K, A>> = BinaryHeap::new();
@@ -149,10 +170,21 @@ impl<K: Data, A: Aggregate> Site<K, A> {
                 site: self,
             });
         }
-        let sorted = first.into_sorted_vec().into_iter();
-        sorted
-            .map(|own| (own.key.to_vec(), own.state.clone()))
-            .collect()
+        let sorted = first.into_sorted_vec();
+        let (mut copies, mut size, mut bytes) = (Vec::new(), 0, Vec::new());
+        for own in &sorted {
+            if size >= room && !copies.is_empty() {
+                break;
+            }
+            if room < usize::MAX {
+                bytes.clear();
+                own.state.encode(&mut bytes);
+                size += own.key.len() + bytes.len();
+            }
+            copies.push((own.key.to_vec(), own.state.clone()));
+        }
+        let whole = copies.len() == sorted.len();
+        (copies, whole)
     }
 }
 
@@ -160,11 +192,7 @@ impl<K: Data, A: Aggregate> Walk<'_, K, A> {
     /// Puts all sources at their first wanted key.
     fn begin(&mut self, sources: Vec<Source<A::State>>) {
         let view = &self.site.view;
-        let is_before = |own: &[u8]| match &self.keys.from {
-            Bound::Unbounded => false,
-            Bound::Included(from) => view.order(own, from).is_lt(),
-            Bound::Excluded(from) => view.order(own, from).is_le(),
-        };
+        let is_before = |own: &[u8]| self.keys.is_before(view, own);
         for source in sources {
             let at = match &source {
                 Source::Snapshot(loaded, part) => match loaded.states(*part) {
@@ -226,6 +254,17 @@ impl<K: Data, A: Aggregate> Walk<'_, K, A> {
         self.sift_down(0);
     }
 
+    /// Whether there are wanted keys behind those that come.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.horizon.is_some()
+    }
+
+    fn is_beyond(&self, name: &[u8]) -> bool {
+        let (view, horizon) = (&self.site.view, self.horizon.as_ref());
+        self.keys.is_behind(view, name)
+            || horizon.is_some_and(|horizon| view.order(name, horizon).is_gt())
+    }
+
     /// The next key with its states; `None` behind the last one.
     pub(crate) fn next(&mut self) -> Result<Option<Found<A::State>>, QueryError> {
         let view = &self.site.view;
@@ -234,7 +273,7 @@ impl<K: Data, A: Aggregate> Walk<'_, K, A> {
                 return Ok(None);
             };
             let name = self.head(*first);
-            if self.keys.is_behind(view, name) {
+            if self.is_beyond(name) {
                 self.heap.clear();
                 return Ok(None);
             }
@@ -246,8 +285,10 @@ impl<K: Data, A: Aggregate> Walk<'_, K, A> {
         let aggregate = view.aggregate();
         let mut found = Found {
             name,
-            batch: None,
-            speed: None,
+            halves: Halves {
+                batch: None,
+                speed: None,
+            },
         };
         while let Some(first) = self.heap.first().copied()
             && self.head(first) == found.name
@@ -258,17 +299,17 @@ impl<K: Data, A: Aggregate> Walk<'_, K, A> {
                     let states = loaded.states(*part);
                     let state = states.map(|states| kept::read(states.states.get(*at)));
                     let state = state.transpose().map_err(QueryError::State)?;
-                    (&mut found.batch, state)
+                    (&mut found.halves.batch, state)
                 }
                 Source::Closed(closed) => {
                     let state = closed.get(*at).map(|(_, state)| state.0.clone());
-                    (&mut found.speed, state)
+                    (&mut found.halves.speed, state)
                 }
                 Source::Copies(copies) => {
                     let state = copies.get_mut(*at);
                     // Nobody asks for it again.
                     let state = state.map(|(_, state)| std::mem::replace(state, aggregate.empty()));
-                    (&mut found.speed, state)
+                    (&mut found.halves.speed, state)
                 }
             };
             add(aggregate, sum, state);
@@ -304,3 +345,6 @@ impl<K: Data, A: Aggregate> PartialEq for Ordered<'_, K, A> {
 }
 
 impl<K: Data, A: Aggregate> Eq for Ordered<'_, K, A> {}
+
+#[cfg(test)]
+mod tests;

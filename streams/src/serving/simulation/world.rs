@@ -655,7 +655,8 @@ impl World {
             Err(error) => panic!("{error}"),
         };
         self.seen.answers += 1;
-        self.seen.with_both += u64::from(merged.batch.is_some() && merged.speed.is_some());
+        self.seen.with_both +=
+            u64::from(merged.halves.batch.is_some() && merged.halves.speed.is_some());
         let mut expected = BTreeMap::new();
         for partition in 0..self.tasks.len() as i32 {
             let (begin, to) = (

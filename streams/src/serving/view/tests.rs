@@ -52,6 +52,24 @@ fn a_record_may_be_several_events() {
     assert!(read(&view, b"\xff").is_err(), "it is no text");
 }
 
+#[test]
+fn a_definition_says_what_there_is_to_say() {
+    let of = |view: View<String, Count<()>>| view.definition();
+    let begin = "v version 1: count by UTF-8 text, of t";
+    let view = || View::new("v", 1, Count::<()>::new());
+    let none = || Vec::<Keyed<String, ()>>::new();
+    assert_eq!(
+        of(view().source("t", move |_: Record<(), ()>| none())),
+        begin
+    );
+    let found = of(view().source("t", move |_: Record<(), String>| none()));
+    assert_eq!(found, format!("{begin} (UTF-8 text)"));
+    let found = of(view().source("t", move |_: Record<String, Bytes>| none()));
+    assert_eq!(found, format!("{begin} (key: UTF-8 text)"));
+    let found = of(view().source("t", move |_: Record<String, Json<u8>>| none()));
+    assert_eq!(found, format!("{begin} (key: UTF-8 text, JSON)"));
+}
+
 /// A record whose second event has no key is none at all.
 #[test]
 fn all_of_a_record_counts_or_nothing() {

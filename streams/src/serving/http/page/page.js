@@ -20,6 +20,8 @@ let views = []
 let answered = null
 let history = new History()
 let windowsFrom = null
+/** Whether the view has been found to have no key. */
+let isEmpty = false
 let seen = new Map()
 let timer = 0
 let round = 0
@@ -79,11 +81,12 @@ async function refresh() {
       // The server says it as it says everything else.
       await ask(`views/${encodeURIComponent(at.view ?? '')}`, signal)
     }
+    isEmpty = false
     if (at.key === null) {
-      const [first] = await search.look()
+      const keys = await search.look()
       if (signal.aborted) return
-      if (first !== undefined) return go({ key: first }, true)
-      show(element('notices'), make('p', { class: 'notice' }, 'There is no key in this view yet.'))
+      if (keys?.length) return go({ key: keys[0] }, true)
+      isEmpty = keys !== null
     } else {
       if (round % PERIODS_OF_KEYS === 0) search.look()
       answered = await answer(view(), signal)
@@ -113,7 +116,7 @@ async function answer(own, signal) {
     ? all.rows.at(-1)
     : all.rows.find((own) => own.get('window').get('start').text === at.window)
   if (row) return { ...all, body: new Map([...all.body, ...row]) }
-  if (at.window !== null) return { ...await one(at.view, at.key, at, signal), rows: all.rows }
+  if (at.window !== null) return { ...await one(at.view, at.key, at, signal), rows: all.rows, rest: all.rest }
   throw Object.assign(new Error(`view ${JSON.stringify(at.view)} has no window of key ${JSON.stringify(at.key)}`), {
     code: 'no_window',
     more: new Map([['coverage', all.body.get('coverage')]]),
@@ -173,13 +176,15 @@ function heading() {
 
 function drawView(own) {
   const problem = own.get('problem')
-  show(element('notices'), problem ? make('p', { class: 'notice' }, problem) : null)
+  show(element('notices'),
+    problem ? make('p', { class: 'notice' }, problem) : null,
+    isEmpty ? make('p', { class: 'notice' }, 'There is no key in this view yet.') : null)
   show(element('definition'), ...panels.definition(own))
   show(element('snapshots'), panels.snapshots(own, seen, at.snapshot))
 }
 
 function drawAnswer(own) {
-  const { body, text, path, rows } = answered
+  const { body, text, path, rows, rest } = answered
   const [value, parts] = [body.get('value'), body.get('parts')]
   const [batch, speed] = [parts?.get('batch'), parts?.get('speed')]
   const paths = [...numbers(value).keys()]
@@ -200,7 +205,7 @@ function drawAnswer(own) {
     chart.draw(rows ? 'windows' : 'live', drawn)
   }
   element('windows-card').hidden = !rows
-  if (rows) show(element('windows'), panels.windowTable(rows, field ?? '', body.get('window').get('start').text))
+  if (rows) show(element('windows'), panels.windowTable(rows, field ?? '', body.get('window').get('start').text, rest))
   show(element('asked'), 'GET ', make('a', { href: path }, path))
   show(element('raw'), text.length > 20_000 ? `${text.slice(0, 20_000)}…` : text)
 }

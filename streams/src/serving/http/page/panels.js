@@ -26,7 +26,7 @@ export function tiles(answer, view) {
   const count = [...answer.get('coverage').values()].reduce((sum, own) => sum + own.size, 0)
   return make('dl', { class: 'tiles' },
     fresh
-      ? tile('freshness', 'Freshness', span(fresh.near), `${grouped(BigInt(fresh.text))} ms ago it had all that the log had`, fresh.near > 10_000)
+      ? tile('freshness', 'Freshness', span(fresh.near), `${grouped(BigInt(fresh.text))} ms since it had all of the log; while it lags, since its last record`, fresh.near > 10_000)
       : tile('freshness', 'Freshness', 'unknown', 'the broker has not yet said what the log has', true),
     tile('covered', 'Covers', grouped(covered), `offsets of ${count} partition${count === 1 ? '' : 's'}, each record once`),
     tile('snapshot', 'Snapshot', snapshot ? `#${snapshot.text}` : 'none yet', snapshot ? age : 'all is from the speed layer'),
@@ -79,8 +79,8 @@ export function valueTable(whole, parts) {
       cell('batch', 'batch', batch, path), cell('speed', 'speed', speed, path), cell('whole', 'merged', all, path)))))
 }
 
-/** The windows of a key, newest first. */
-export function windowTable(rows, path, chosen) {
+/** The windows of a key, newest first; `rest` says whether there are newer ones still to be read. */
+export function windowTable(rows, path, chosen, rest) {
   const of = (value) => leaf(value ? fields(value).get(path) : undefined)
   const newest = rows.slice(-60).reverse()
   return [
@@ -98,6 +98,7 @@ export function windowTable(rows, path, chosen) {
           make('td', { class: 'whole' }, of(row.get('value'))),
           make('td', { class: 'quiet' }, row.get('final') ? 'final' : 'open'))
       }))),
+    rest ? make('p', { class: 'notice' }, 'There are many windows: newer ones than these are being read.') : null,
     rows.length > newest.length ? make('p', { class: 'quiet' }, `The newest ${newest.length} of ${rows.length}; the chart has all of these.`) : null,
   ]
 }

@@ -48,11 +48,11 @@ export class Search {
     return document.activeElement !== this.#box
   }
 
-  /** Looks for keys again. `all` whatever is typed: the box has the chosen key in it then. */
+  /** Looks for keys again, and gives them; null if that is not known. `all` whatever is typed: the box has the chosen key in it then. */
   async look(all = this.idle) {
     const turn = ++this.#turn
     const found = await this.find(all ? '' : this.#box.value)
-    if (turn !== this.#turn || !found) return []
+    if (turn !== this.#turn || !found) return null
     if (found.keys.join('\0') !== this.#keys.join('\0')) this.#active = -1
     this.#keys = found.keys
     show(this.#more, found.more ? 'There are more: type how the key begins.' : this.#keys.length ? '' : 'No key begins so.')

@@ -1,14 +1,16 @@
 // What the page asks, and how answers come back.
 import { parse, plain } from './json.js'
 
-/** Longer than the server waits for anything. */
+/** Longer than a server waits for anything, if it is not told otherwise. */
 const PATIENCE_MS = 15_000
 /** A key has perhaps many windows; the newest are shown. */
 const MOST_WINDOWS = 400
 const MOST_PAGES = 25
 const PAGE = 1000
 /** So many keys are listed. */
-export const MOST_KEYS = 40
+const MOST_KEYS = 40
+/** So many windows are looked at for the next key. */
+const KEYS_PAGE = 100
 
 /** The server's refusal: its status and what it says. */
 export class Refused extends Error {
@@ -56,12 +58,15 @@ export async function one(view, key, { snapshot, window }, signal) {
   return { ...answer, body: answer.body.get('answers')[0] }
 }
 
-/** The newest windows of a key, from a start on if it is given. */
+/**
+ * The newest windows of a key, from a start on if it is given; `rest` says that there are newer ones. They
+ * come oldest first, so who asks again goes on where these begin.
+ */
 export async function windowsOf(view, key, { snapshot }, from, signal) {
   const base = `views/${encodeURIComponent(view)}`
   const asked = { limit: PAGE, parts: 'true', snapshot }
   const path = isFolder(key)
-    ? (next) => `${base}/keys?${query({ from: key, to: `${key}\0`, ...asked, next })}`
+    ? (next) => `${base}/keys?${query({ from: key || null, to: `${key}\0`, ...asked, next })}`
     : (next) => `${base}/windows/${encodeURIComponent(key)}?${query({ from, ...asked, next })}`
   let rows = [], next, answer, pages = 0
   do {
@@ -81,7 +86,7 @@ export async function keysOf(view, prefix, { text, windowed }, signal) {
   let from = null
   for (let pages = 0; pages < MOST_KEYS; pages += 1) {
     const begins = from === null ? { prefix: text ? prefix || null : null } : { from }
-    const limit = windowed ? PAGE : MOST_KEYS + 1
+    const limit = windowed ? KEYS_PAGE : MOST_KEYS + 1
     const { body } = await ask(`${base}?${query({ ...begins, limit })}`, signal)
     for (const row of body.get('rows')) {
       const key = plain(row.get('key'))

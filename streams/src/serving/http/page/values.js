@@ -8,9 +8,12 @@ const DEEPEST = 6
 const nested = (value, path) =>
   (value instanceof Map || (Array.isArray(value) && path.length === 0)) && path.length < DEEPEST
 
+/** A name that could be taken for several, or for none, stands in quotes. */
+const step = (name) => /^[^."]+$/.test(name) ? name : JSON.stringify(name)
+
 function* leaves(value, path = []) {
   if (!nested(value, path)) {
-    yield [path.join('.'), value]
+    yield [path.map(step).join('.'), value]
     return
   }
   for (const [name, own] of value.entries()) yield* leaves(own, [...path, String(name)])
@@ -42,13 +45,16 @@ function units(text, scale) {
   return sign ? -value : value
 }
 
-/** Whether a + b = c, digit for digit. */
+/**
+ * Whether a + b = c, digit for digit, and not because one of them is zero: then c may as well be the larger
+ * one, or the last.
+ */
 export function addUp(a, b, c) {
   const texts = [a, b, c].map(String)
   if (!texts.every((text) => text.length < LONGEST && DECIMAL.test(text))) return false
   const scale = Math.max(...texts.map((text) => DECIMAL.exec(text)[3]?.length ?? 0))
   const [x, y, z] = texts.map((text) => units(text, scale))
-  return x + y === z
+  return x !== 0n && y !== 0n && x + y === z
 }
 
 /** How many offsets lie between two coverages, in all partitions. */
