@@ -18,7 +18,10 @@ mod view;
 pub mod views;
 
 pub use aggregate::Aggregate;
-pub use batch::{BadCut, Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, PlanError};
+pub use batch::{
+    BadCut, Batch, BatchConfig, BatchError, BatchOutcome, BatchProgress, LeftOut, PlanError,
+    Published,
+};
 pub use coverage::{BadCoverage, Coverage, Missing};
 pub use http::{ServedView, Server};
 pub use lambda::{Lambda, LambdaConfig, LambdaError, announced_cuts};

@@ -124,6 +124,8 @@ def test_files_of_events_say_which_ones_they_have(world, view):
 
 def test_files_of_states_say_what_they_are_of(world, view):
     manifest = world.manifests(view)[-1]
+    [source] = manifest["sources"]
+    ranges = {own["partition"]: own for own in source["partitions"]}
     for file in manifest["states"]:
         parquet, said = footer(world.folder(view) / file["path"])
         windowed = view == "user_windows"
@@ -135,6 +137,8 @@ def test_files_of_states_say_what_they_are_of(world, view):
             "tidemark.fingerprint": manifest["fingerprint"],
             "tidemark.topic": world.topic,
             "tidemark.partition": str(file["partition"]),
+            "tidemark.begin": str(ranges[file["partition"]]["begin"]),
+            "tidemark.to": str(ranges[file["partition"]]["to"]),
         }
         columns = parquet.read().to_pydict()
         starts = columns.get("window_start", [None] * len(columns["key"]))

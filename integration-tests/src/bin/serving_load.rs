@@ -173,10 +173,11 @@ fn batch_of(
 async fn batch(bootstrap: &str, topic: &str, directory: &Path) -> Result<()> {
     let job = batch_of(bootstrap, topic, directory)?;
     let (wall, cpu) = (Instant::now(), cpu_seconds());
-    let BatchOutcome::Published(manifest) = job.run(None).await? else {
+    let BatchOutcome::Published(own) = job.run(None).await? else {
         bail!("there was nothing new");
     };
     let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let manifest = own.manifest;
     let events = manifest.tally().records;
     let states: u64 = manifest.states.iter().map(|file| file.rows).sum();
     let bytes = manifest.states.iter().map(|file| file.bytes);

@@ -218,6 +218,45 @@ async fn a_batch_run_that_cannot_be_says_why() {
     cluster.stop().await;
 }
 
+/// What cannot be read is told, not only passed over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_run_tells_which_snapshots_it_has_left_out() {
+    let cluster = Cluster::tidemark(&[]).await;
+    let cli = Cli::of(&cluster);
+    let site = Site::new(&cli, "word_count", "1");
+    for _ in 0..2 {
+        site.write("0", "one two\n");
+        cli.ok(&site.batch(&[]));
+    }
+    let states = files(&site.own().join("state"));
+    let damaged = states.last().unwrap();
+    let mut bytes = std::fs::read(damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(damaged, bytes).unwrap();
+    site.write("0", "three\n");
+    let told = cli.json(&site.batch(&["--memory", "1"]));
+    assert_eq!((&told["snapshot"], &told["parent"]), (&3.into(), &1.into()));
+    let left_out = told["left_out"].as_array().unwrap();
+    assert_eq!(left_out.len(), 1, "{told}");
+    assert_eq!(left_out[0]["snapshot"], 2);
+    let reason = left_out[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("checksum"), "{reason}");
+    assert_eq!(told["changed_since"], Value::Null);
+    // A manifest that cannot be read, with nothing new behind it.
+    std::fs::write(site.own().join("manifests/00000000000000000004.json"), "{}").unwrap();
+    let said = cli.ok(&site.batch(&["--cut", &format!("{}:0:1", site.input)]));
+    assert!(said.starts_with("snapshot 4 is left out: "), "{said}");
+    let nothing = "\nnothing new: snapshot 3 of \"word_count\" is the newest one\n";
+    assert!(said.contains(nothing), "{said}");
+    let more = format!(
+        "{}-0 does not end at 1: a snapshot that has more",
+        site.input
+    );
+    assert!(said.contains(&more), "{said}");
+    cluster.stop().await;
+}
+
 /// Who holds a folder's lock is a run that is at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_batch_runs_one_says_that_the_other_is_at_work() {

@@ -5,6 +5,7 @@
 //! killed is taken up again. A snapshot is there when its manifest is, which is written last.
 
 mod archive;
+mod config;
 mod cut;
 mod delta;
 mod job;
@@ -17,20 +18,25 @@ mod progress;
 mod retention;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_client::consumer::ConsumerError;
-use tidemark_client::{ClientError, TopicPartition};
+use tidemark_client::{Client, ClientError, Clock, TopicPartition};
 
-use crate::data::DataError;
-use crate::serving::snapshot::{Manifest, SnapshotError};
-use crate::serving::view::BadView;
+use crate::data::{Data, DataError};
+use crate::serving::Coverage;
+use crate::serving::aggregate::Aggregate;
+use crate::serving::lambda::announcements;
+use crate::serving::snapshot::folder::{self, Lock};
+use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
+use crate::serving::view::{BadView, View};
+use partition::blocking;
 
+pub use config::BatchConfig;
 pub use cut::BadCut;
 pub(crate) use delta::{Delta, raw, records};
-pub use job::Batch;
-#[cfg(test)]
 pub(crate) use job::Job;
 pub(crate) use log::{KafkaLog, Log, Reader, check_policies};
 #[cfg(test)]
@@ -39,114 +45,141 @@ pub use plan::PlanError;
 pub(crate) use plan::TopicBounds;
 pub use progress::BatchProgress;
 
-/// Options of batch runs.
-#[derive(Clone)]
-pub struct BatchConfig {
-    pub(crate) workers: usize,
-    pub(crate) memory: usize,
-    pub(crate) checkpoint: u64,
-    pub(crate) keep: usize,
-    pub(crate) archive: bool,
-    pub(crate) from_scratch: bool,
-    pub(crate) alone: bool,
-    pub(crate) told: Option<Arc<dyn Fn(&BatchProgress) + Send + Sync>>,
+/// Makes snapshots of a view.
+pub struct Batch<K, A: Aggregate> {
+    view: Arc<View<K, A>>,
+    client: Arc<Client>,
+    clock: Clock,
+    snapshots: Snapshots,
+    config: BatchConfig,
 }
 
-impl Default for BatchConfig {
-    fn default() -> Self {
-        Self {
-            workers: 2,
-            memory: 512 << 20,
-            checkpoint: 4_000_000,
-            keep: 5,
-            archive: true,
-            from_scratch: false,
-            alone: false,
-            told: None,
+impl<K: Data, A: Aggregate> Batch<K, A> {
+    /// With snapshots on the local disk, in a folder below `snapshots` that has the view's name. Of several
+    /// runs at once one is let in.
+    ///
+    /// # Errors
+    ///
+    /// If the view cannot be used, or the folder cannot be made.
+    pub fn local(
+        view: Arc<View<K, A>>,
+        client: Arc<Client>,
+        clock: Clock,
+        snapshots: &Path,
+        config: BatchConfig,
+    ) -> Result<Self, BatchError> {
+        view.check()?;
+        let snapshots = Snapshots::local(snapshots, view.name())?;
+        Self::new(view, client, clock, snapshots, config)
+    }
+
+    /// With snapshots in any object store. If two runs are at work at once, the one that is done first has
+    /// made the snapshot, and the other one fails. What a killed run has left is taken up only if no other
+    /// one can be at work ([`BatchConfig::alone`]): a store cannot tell. With [`Snapshots::local`] it is as
+    /// with [`Self::local`].
+    ///
+    /// # Errors
+    ///
+    /// If the view cannot be used.
+    pub fn new(
+        view: Arc<View<K, A>>,
+        client: Arc<Client>,
+        clock: Clock,
+        snapshots: Snapshots,
+        config: BatchConfig,
+    ) -> Result<Self, BatchError> {
+        view.check()?;
+        Ok(Self {
+            view,
+            client,
+            clock,
+            snapshots,
+            config,
+        })
+    }
+
+    /// Where its snapshots are.
+    #[must_use]
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    /// Makes sure that a snapshot that ends at `cut` can be made and, if the view has a speed layer, be used.
+    /// Partitions that are not named stay where the last snapshot ends.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError::Cut`] with the reason; others if the cluster cannot be asked.
+    pub async fn check(&self, cut: &Coverage) -> Result<(), BatchError> {
+        let log = self.log();
+        let topics: Vec<String> = self.view.topics().map(str::to_owned).collect();
+        let bounds = log.bounds(&topics).await?;
+        let announced = announcements(&self.client, &self.clock, &self.view).await?;
+        let cuts = announced.map(|own| own.cuts);
+        Ok(cut::check(cut, &bounds, cuts.as_ref())?)
+    }
+
+    /// Makes a snapshot that ends at `cut`, which has to be one that [`Self::check`] lets pass.
+    /// Without one it ends at the newest cuts that are announced; or at the end of the log, if the view has
+    /// no speed layer yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError`]; the next run takes up what this one has done.
+    pub async fn run(&self, cut: Option<&Coverage>) -> Result<BatchOutcome, BatchError> {
+        let announced = announcements(&self.client, &self.clock, &self.view).await?;
+        let (cuts, origins) = announced.map(|own| (own.newest(), own.origins)).unzip();
+        self.run_at(cut.or(cuts.as_ref()), origins, self.config.from_scratch)
+            .await
+    }
+
+    /// As [`Self::run`]; `origins` is where the speed layer began, if there is one.
+    pub(crate) async fn run_at(
+        &self,
+        cut: Option<&Coverage>,
+        origins: Option<Coverage>,
+        from_scratch: bool,
+    ) -> Result<BatchOutcome, BatchError> {
+        let config = self.config.clone().from_scratch(from_scratch);
+        let folder = self.snapshots.folder();
+        let _lock = folder.map(lock).transpose()?;
+        if let Some(folder) = folder {
+            let own = folder.to_owned();
+            let swept = blocking(move || folder::sweep(&own)).await;
+            if let Err(error) = swept {
+                tracing::warn!(?folder, %error, "what killed runs have left cannot be swept");
+            }
+        }
+        let log = Arc::new(self.log());
+        let name = format!("{:016x}", self.clock.random());
+        let job = Job {
+            view: &self.view,
+            snapshots: &self.snapshots,
+            config: &config,
+            name,
+            created: self.clock.now().wall,
+            seed: self.clock.random(),
+            origins,
+            alone: folder.is_some() || self.config.alone,
+        };
+        job.run(&log, cut).await
+    }
+
+    fn log(&self) -> KafkaLog {
+        KafkaLog {
+            client: Arc::clone(&self.client),
+            clock: self.clock.clone(),
         }
     }
 }
 
-impl fmt::Debug for BatchConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BatchConfig")
-            .field("workers", &self.workers)
-            .field("memory", &self.memory)
-            .field("checkpoint", &self.checkpoint)
-            .field("keep", &self.keep)
-            .field("archive", &self.archive)
-            .field("from_scratch", &self.from_scratch)
-            .field("alone", &self.alone)
-            .finish_non_exhaustive()
-    }
-}
-
-impl BatchConfig {
-    /// The defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How many partitions are read at once. Default: 2.
-    #[must_use]
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers.max(1);
-        self
-    }
-
-    /// How many bytes the states of what has been read may take in memory, over all workers: then they are
-    /// put aside on disk. Default: 512 MiB.
-    #[must_use]
-    pub fn memory(mut self, bytes: usize) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// After how many records of a partition a run puts aside what it has, so that less is read again if it
-    /// is killed. Default: 4 million.
-    #[must_use]
-    pub fn checkpoint(mut self, records: u64) -> Self {
-        self.checkpoint = records.max(1);
-        self
-    }
-
-    /// How many snapshots are kept. Older ones lose their states; their manifests and raw events stay.
-    /// Default: 5.
-    #[must_use]
-    pub fn keep(mut self, snapshots: usize) -> Self {
-        self.keep = snapshots.max(1);
-        self
-    }
-
-    /// Whether raw events are written, too. Default: yes.
-    #[must_use]
-    pub fn archive(mut self, archive: bool) -> Self {
-        self.archive = archive;
-        self
-    }
-
-    /// Computes from the beginning of the log, whatever snapshots there are. Default: no.
-    #[must_use]
-    pub fn from_scratch(mut self, from_scratch: bool) -> Self {
-        self.from_scratch = from_scratch;
-        self
-    }
-
-    /// Says that no other run can be at work on the same snapshots: whoever starts runs sees to that. Then
-    /// what a killed run has left in an object store is taken up again, or cleared away. On the local disk a
-    /// lock sees to it. Default: no.
-    #[must_use]
-    pub fn alone(mut self, alone: bool) -> Self {
-        self.alone = alone;
-        self
-    }
-
-    /// Who is told how far a run is.
-    #[must_use]
-    pub fn on_progress(mut self, told: impl Fn(&BatchProgress) + Send + Sync + 'static) -> Self {
-        self.told = Some(Arc::new(told));
-        self
+fn lock(folder: &Path) -> Result<Lock, BatchError> {
+    match Lock::take(folder) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(BatchError::Locked {
+            folder: folder.display().to_string(),
+        }),
+        Err(error) => Err(BatchError::write(&folder.display().to_string(), &error)),
     }
 }
 
@@ -154,12 +187,35 @@ impl BatchConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BatchOutcome {
     /// There is a new snapshot.
-    Published(Box<Manifest>),
-    /// The newest snapshot has everything up to the cut.
+    Published(Box<Published>),
+    /// The newest snapshot of the view has everything up to the cut.
     NothingNew {
         /// Its number.
         snapshot: u64,
+        /// Newer snapshots that cannot be read, the newest first.
+        left_out: Vec<LeftOut>,
     },
+}
+
+/// A snapshot that a run has published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// What it is; without a parent it was computed from the beginning of the log.
+    pub manifest: Manifest,
+    /// Newer snapshots than its parent that cannot be read, the newest first.
+    pub left_out: Vec<LeftOut>,
+    /// The newest snapshot, if it is one of another definition of the view: therefore everything was computed
+    /// from the beginning of the log.
+    pub changed_since: Option<u64>,
+}
+
+/// A snapshot that a run has not gone on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its number.
+    pub snapshot: u64,
+    /// Why it cannot be read.
+    pub reason: String,
 }
 
 /// Why a run has failed. What it has done is kept for the next one, unless that says otherwise.
@@ -207,7 +263,8 @@ pub enum BatchError {
     },
     /// A partition goes on, and brings nothing.
     #[error(
-        "{partition}: nothing has been read at offset {offset} for {} s, although there is more",
+        "{partition}: nothing has been read at offset {offset} for {} s, although there was more. Is its \
+         broker there?",
         waited.as_secs()
     )]
     NothingRead {
@@ -231,13 +288,15 @@ pub enum BatchError {
     },
     /// No snapshot can be gone on from, although there are some.
     #[error(
-        "snapshot {snapshot} cannot be read, and there is no readable one in front of it: to compute the view \
-         anew (--from-scratch) loses what the log has not got any more, so it has to be asked for. Put the \
-         snapshot's files back, or ask for it"
+        "snapshot {snapshot} cannot be read ({reason}), and no readable one has been found in front of it: to \
+         compute the view anew (--from-scratch) loses what the log has not got any more, so it has to be asked \
+         for. Put the snapshot's files back, or ask for it"
     )]
     NothingToGoOnFrom {
         /// The newest of those that cannot be read.
         snapshot: u64,
+        /// Why.
+        reason: String,
     },
     /// Another run is at work on the same view's snapshots.
     #[error(

@@ -7,7 +7,7 @@
 //! `TIDEMARK_SCHEDULES=n` so many.
 
 pub(crate) mod log;
-mod mortal;
+pub(crate) mod mortal;
 pub(crate) mod places;
 mod world;
 

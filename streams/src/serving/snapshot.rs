@@ -7,6 +7,8 @@
 //! | `VIEW/manifests/ID.json` | a snapshot: it is one when this is there, and this is written last |
 //! | `VIEW/state/ID-RUN/TOPIC-PARTITION-PART.parquet` | its states, in the order of their keys |
 //! | `VIEW/events/topic=../year=../month=../day=../part-P-FROM-TO-RUN.parquet` | raw events, by the day (UTC) of their time |
+//! | `VIEW/unfinished/RUN/` | what a run has done that has not ended |
+//! | `VIEW/.lock` | on the local disk, for whoever makes snapshots |
 //!
 //! The folder of events has all that has ever been written there; which files count the manifests say.
 
@@ -15,12 +17,13 @@ mod events_file;
 pub(crate) mod folder;
 mod loaded;
 mod manifest;
+pub(crate) mod paths;
 mod states_file;
 mod store;
 
-pub(crate) use events_file::{Day, Event, EventsWriter, path as events_path};
+pub(crate) use events_file::{Day, Event, EventsWriter};
 pub(crate) use loaded::{Loaded, Part};
-pub(crate) use states_file::{Row, States, StatesWriter};
+pub(crate) use states_file::{Row, States, StatesReader, StatesWriter};
 pub(crate) use store::is_name;
 
 pub use manifest::{BadManifest, EventsFile, Manifest, Source, SourcePartition, StateFile};

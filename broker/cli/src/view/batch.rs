@@ -8,7 +8,7 @@ use serde_json::json;
 use tidemark_client::{Client, Clock};
 use tidemark_streams::Data;
 use tidemark_streams::serving::{
-    Aggregate, Batch, BatchConfig, BatchOutcome, Coverage, Manifest, View,
+    Aggregate, Batch, BatchConfig, BatchOutcome, Coverage, LeftOut, Manifest, View,
 };
 
 use super::progress::{Progress, taken_up};
@@ -52,12 +52,17 @@ struct Run {
     /// Computes the view from the beginning of the log, whatever snapshots there are.
     #[arg(long)]
     from_scratch: bool,
-    /// How many snapshots are kept: older ones lose their states, raw events stay.
+    /// How many snapshots are kept: older ones lose their states, raw events stay. With 1 there is none to
+    /// fall back to.
     #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     keep: u16,
     /// How many partitions are read at once.
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     workers: u16,
+    /// How many MiB the states of what has been read may take in memory, over all workers, until they are put
+    /// aside in the folder.
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    memory: u32,
     /// Writes states only, and no files of raw events.
     #[arg(long)]
     no_events: bool,
@@ -84,6 +89,7 @@ impl Work for Run {
         let shown = Arc::clone(&progress);
         let config = BatchConfig::new()
             .workers(self.workers.into())
+            .memory(usize::try_from(u64::from(self.memory) << 20).unwrap_or(usize::MAX))
             .keep(self.keep.into())
             .archive(!self.no_events)
             .from_scratch(self.from_scratch)
@@ -118,53 +124,103 @@ impl Work for Run {
                 });
             }
         };
-        let (manifest, published) = match outcome {
-            BatchOutcome::Published(manifest) => (*manifest, true),
-            BatchOutcome::NothingNew { snapshot } => {
-                (batch.snapshots().manifest(snapshot).await?, false)
-            }
+        let told = match outcome {
+            BatchOutcome::Published(own) => Told {
+                manifest: own.manifest,
+                published: true,
+                left_out: own.left_out,
+                changed_since: own.changed_since,
+                taken_up: progress.taken_up(),
+            },
+            BatchOutcome::NothingNew { snapshot, left_out } => Told {
+                manifest: batch.snapshots().manifest(snapshot).await?,
+                published: false,
+                left_out,
+                changed_since: None,
+                taken_up: progress.taken_up(),
+            },
         };
-        Ok(told(&manifest, published, progress.taken_up()))
+        Ok(told.report(self.cut.as_ref()))
     }
 }
 
-fn told(manifest: &Manifest, published: bool, again: Option<u64>) -> Report {
-    let tally = manifest.tally();
-    let states = manifest.states.iter().map(|file| file.bytes);
-    let events = manifest.events.iter().map(|file| file.bytes);
-    let (files, bytes) = (
-        manifest.states.len() + manifest.events.len(),
-        states.chain(events).sum::<u64>(),
-    );
-    let mut report = Report::default();
-    if let Some(offsets) = again {
-        report.say(taken_up(offsets));
+/// What is told of a run.
+struct Told {
+    /// The new snapshot, or the newest one if nothing was new.
+    manifest: Manifest,
+    published: bool,
+    left_out: Vec<LeftOut>,
+    changed_since: Option<u64>,
+    taken_up: Option<u64>,
+}
+
+impl Told {
+    fn report(&self, cut: Option<&Coverage>) -> Report {
+        let manifest = &self.manifest;
+        let tally = manifest.tally();
+        let states = manifest.states.iter().map(|file| file.bytes);
+        let events = manifest.events.iter().map(|file| file.bytes);
+        let (files, bytes) = (
+            manifest.states.len() + manifest.events.len(),
+            states.chain(events).sum::<u64>(),
+        );
+        let mut report = Report::default();
+        if let Some(offsets) = self.taken_up {
+            report.say(taken_up(offsets));
+        }
+        for LeftOut { snapshot, reason } in &self.left_out {
+            report.say(format!("snapshot {snapshot} is left out: {reason}"));
+        }
+        let (snapshot, view) = (manifest.snapshot, &manifest.view);
+        report.say(match (self.published, manifest.parent) {
+            (false, _) => format!("nothing new: snapshot {snapshot} of {view:?} is the newest one"),
+            (true, None) => {
+                format!("snapshot {snapshot} of {view:?}, from the beginning of the log")
+            }
+            (true, Some(parent)) => {
+                format!("snapshot {snapshot} of {view:?}, going on from {parent}")
+            }
+        });
+        if let Some(before) = self.changed_since {
+            report.say(format!(
+                "the view is not what it was when snapshot {before} was made: everything has been computed anew"
+            ));
+        }
+        let covered = manifest.coverage();
+        report.say(format!("coverage  {covered}"));
+        for (topic, partition, offset) in cut.iter().flat_map(|cut| cut.iter()) {
+            let end = covered.get(topic, partition);
+            if end > offset {
+                report.say(format!(
+                    "          {topic}-{partition} does not end at {offset}: a snapshot that has more was there"
+                ));
+            }
+        }
+        report.say(format!(
+            "contents  {} ({} bad), {}, {bytes} bytes",
+            count(tally.records, "record"),
+            tally.bad,
+            count(files, "file"),
+        ));
+        let left_out = self.left_out.iter();
+        let left_out = left_out
+            .map(|own| json!({ "snapshot": own.snapshot, "reason": own.reason }))
+            .collect::<Vec<_>>();
+        report.json = json!({
+            "view": manifest.view,
+            "snapshot": manifest.snapshot,
+            "parent": manifest.parent,
+            "published": self.published,
+            "left_out": left_out,
+            "changed_since": self.changed_since,
+            "begin": manifest.begin(),
+            "coverage": covered,
+            "records": tally.records,
+            "bad": tally.bad,
+            "files": files,
+            "bytes": bytes,
+            "taken_up": self.taken_up,
+        });
+        report
     }
-    let (snapshot, view) = (manifest.snapshot, &manifest.view);
-    report.say(match (published, manifest.parent) {
-        (false, _) => format!("nothing new: snapshot {snapshot} of {view:?} is the newest one"),
-        (true, None) => format!("snapshot {snapshot} of {view:?}, from the beginning of the log"),
-        (true, Some(parent)) => format!("snapshot {snapshot} of {view:?}, going on from {parent}"),
-    });
-    report.say(format!("coverage  {}", manifest.coverage()));
-    report.say(format!(
-        "contents  {} ({} bad), {}, {bytes} bytes",
-        count(tally.records, "record"),
-        tally.bad,
-        count(files, "file"),
-    ));
-    report.json = json!({
-        "view": manifest.view,
-        "snapshot": manifest.snapshot,
-        "parent": manifest.parent,
-        "published": published,
-        "begin": manifest.begin(),
-        "coverage": manifest.coverage(),
-        "records": tally.records,
-        "bad": tally.bad,
-        "files": files,
-        "bytes": bytes,
-        "taken_up": again,
-    });
-    report
 }

@@ -172,7 +172,7 @@ async fn words_are_counted_the_same_in_every_way() {
             let config = BatchConfig::new().from_scratch(true);
             let batch = Batch::local(view, client, Clock::system(), dir.path(), config);
             match batch.unwrap().run(None).await.unwrap() {
-                BatchOutcome::Published(manifest) => Some(manifest.coverage()),
+                BatchOutcome::Published(own) => Some(own.manifest.coverage()),
                 BatchOutcome::NothingNew { .. } => None,
             }
         };

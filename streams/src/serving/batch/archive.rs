@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use parquet::errors::ParquetError;
 use tidemark_client::TopicPartition;
 
-use crate::serving::snapshot::{Day, Event, EventsFile, EventsWriter, events_path};
+use crate::serving::snapshot::{Day, Event, EventsFile, EventsWriter, paths};
 
 /// A file is written of events that have about so many bytes.
 const FILE: usize = 64 << 20;
 /// When all events that wait have so many bytes a file is written of the day that has the most.
 const ALL: usize = 128 << 20;
+
 /// Files of events that are being written. What is ended waits to be taken.
-pub(crate) struct Archive {
+pub(super) struct Archive {
     partition: TopicPartition,
     run: String,
     open: BTreeMap<Day, Open>,
@@ -31,7 +32,7 @@ struct Open {
 
 impl Archive {
     /// Of a partition, written by that run.
-    pub(crate) fn new(partition: TopicPartition, run: &str) -> Self {
+    pub(super) fn new(partition: TopicPartition, run: &str) -> Self {
         Self {
             partition,
             run: run.to_owned(),
@@ -42,7 +43,7 @@ impl Archive {
     }
 
     /// Adds an event whose time is `time`.
-    pub(crate) fn add(&mut self, time: i64, event: Event) -> Result<(), ParquetError> {
+    pub(super) fn add(&mut self, time: i64, event: Event) -> Result<(), ParquetError> {
         let day = Day::of(time);
         let open = self.open.entry(day).or_default();
         let bytes = event.bytes();
@@ -56,7 +57,7 @@ impl Archive {
     }
 
     /// Ends files until what is open is not too much.
-    pub(crate) fn trim(&mut self) -> Result<(), ParquetError> {
+    pub(super) fn trim(&mut self) -> Result<(), ParquetError> {
         while self.bytes >= ALL {
             let sizes = self.open.iter();
             let largest = sizes.max_by_key(|(day, open)| (open.bytes, **day));
@@ -91,7 +92,7 @@ impl Archive {
         let rows = writer.rows();
         let bytes = writer.finish()?;
         let file = EventsFile {
-            path: events_path(&self.partition, day, (from, to), &self.run),
+            path: paths::events(&self.partition, day, (from, to), &self.run),
             topic: self.partition.topic.to_string(),
             partition,
             from,
@@ -105,7 +106,7 @@ impl Archive {
     }
 
     /// Ends all files.
-    pub(crate) fn end_all(&mut self) -> Result<(), ParquetError> {
+    pub(super) fn end_all(&mut self) -> Result<(), ParquetError> {
         while let Some(day) = self.open.keys().next().copied() {
             self.end(day)?;
         }
@@ -113,7 +114,7 @@ impl Archive {
     }
 
     /// What has been ended since the last call.
-    pub(crate) fn take(&mut self) -> Vec<(EventsFile, Vec<u8>)> {
+    pub(super) fn take(&mut self) -> Vec<(EventsFile, Vec<u8>)> {
         std::mem::take(&mut self.ended)
     }
 }

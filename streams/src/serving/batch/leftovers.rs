@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidemark_client::TopicPartition;
+
 use super::BatchError;
 use super::plan::Plan;
-use super::progress::{Done, FOLDER, Unfinished};
-use super::retention::run_of_events;
+use super::progress::{Done, Unfinished, noted};
+use crate::serving::snapshot::paths::{self, EventsName};
 use crate::serving::snapshot::{SnapshotError, Snapshots};
 
 /// What has been done, by topic and partition.
@@ -19,21 +23,11 @@ pub(super) async fn take(
     archive: bool,
     planned: &Plan,
 ) -> Result<Option<(Unfinished, Parts)>, BatchError> {
-    let files = snapshots.list(FOLDER).await?;
-    let runs = files
-        .iter()
-        .filter_map(|(path, _)| Unfinished::run_of(path));
-    let runs: BTreeSet<&str> = runs.collect();
     let mut taken = None;
-    for run in runs {
-        let left = match snapshots.read(&Unfinished::path(run), None).await {
-            Ok(bytes) => serde_json::from_slice::<Unfinished>(&bytes).ok(),
-            Err(SnapshotError::Missing { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
+    for run in runs(snapshots).await? {
+        let left = left_of(snapshots, &run).await?;
         let usable = left.filter(|left| {
             taken.is_none()
-                && left.run == run
                 && left.fingerprint == fingerprint
                 && left.plan.snapshot == planned.snapshot
                 && left.plan.parent == planned.parent
@@ -50,24 +44,35 @@ pub(super) async fn take(
             Some((left, parts)) => {
                 let kept = parts.values().flat_map(|part| &part.events);
                 let kept = kept.map(|file| file.path.clone()).collect();
-                sweep(snapshots, run, &kept).await?;
+                sweep(snapshots, &run, Some(&left.plan), &kept).await?;
                 taken = Some((left, parts));
             }
-            None => forget(snapshots, run).await?,
+            None => forget(snapshots, &run).await?,
         }
     }
     Ok(taken)
 }
 
+/// The runs that have left something.
+async fn runs(snapshots: &Snapshots) -> Result<BTreeSet<String>, BatchError> {
+    let files = snapshots.list(paths::UNFINISHED).await?;
+    let runs = files
+        .iter()
+        .filter_map(|(path, _)| paths::run_of_unfinished(path));
+    Ok(runs.map(str::to_owned).collect())
+}
+
+/// What a run has planned; `None` if that cannot be read any more.
+async fn left_of(snapshots: &Snapshots, run: &str) -> Result<Option<Unfinished>, BatchError> {
+    let left = read_note::<Unfinished>(snapshots, &paths::plan(run)).await?;
+    Ok(left.filter(|left| left.run == run))
+}
+
 async fn parts_of(snapshots: &Snapshots, left: &Unfinished) -> Result<Parts, BatchError> {
     let mut parts = Parts::new();
     for (topic, range) in left.plan.ranges() {
-        let path = Done::path(&left.run, topic, range.partition);
-        let part = match snapshots.read(&path, None).await {
-            Ok(bytes) => serde_json::from_slice::<Done>(&bytes).ok(),
-            Err(SnapshotError::Missing { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
+        let path = paths::done(&left.run, &TopicPartition::new(topic, range.partition));
+        let part = read_note::<Done>(snapshots, &path).await?;
         let within = |part: &Done| (range.from..=range.to).contains(&part.position);
         if let Some(part) = part.filter(|part| part.run == left.run && within(part)) {
             parts.insert((topic.to_owned(), range.partition), part);
@@ -76,14 +81,33 @@ async fn parts_of(snapshots: &Snapshots, left: &Unfinished) -> Result<Parts, Bat
     Ok(parts)
 }
 
+/// A note; `None` if it is not there, or damaged: then it is as if it had never been written.
+async fn read_note<T: Serialize + DeserializeOwned>(
+    snapshots: &Snapshots,
+    path: &str,
+) -> Result<Option<T>, BatchError> {
+    match snapshots.read(path, None).await {
+        Ok(bytes) => Ok(noted(&bytes)),
+        Err(SnapshotError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether the run was killed only after it had published its snapshot: then its files are the snapshot's.
-async fn is_published(snapshots: &Snapshots, run: &str) -> Result<bool, BatchError> {
-    let numbers = snapshots.numbers().await?;
-    // Its plan may be unreadable; one that has been published is among the newest.
-    for number in numbers.iter().rev().take(LOOKED_AT) {
-        match snapshots.manifest(*number).await {
+async fn is_published(
+    snapshots: &Snapshots,
+    run: &str,
+    plan: Option<&Plan>,
+) -> Result<bool, BatchError> {
+    let numbers = match plan {
+        Some(plan) => vec![plan.snapshot],
+        // It may be any of them.
+        None => snapshots.numbers().await?,
+    };
+    for number in numbers.into_iter().rev() {
+        match snapshots.manifest(number).await {
             Ok(manifest) if manifest.run == run => return Ok(true),
-            Ok(_) => {}
+            Ok(_) | Err(SnapshotError::Missing { .. }) => {}
             Err(error @ SnapshotError::Store { .. }) => return Err(error.into()),
             // It may be that one: its files stay.
             Err(_) => return Ok(true),
@@ -92,18 +116,21 @@ async fn is_published(snapshots: &Snapshots, run: &str) -> Result<bool, BatchErr
     Ok(false)
 }
 
-/// A run that has died is cleared away by the next one: no more snapshots than these can have come since.
-const LOOKED_AT: usize = 64;
-
 /// Deletes files of raw events that a dead run has left: those who read the folder would see their events
 /// twice.
-async fn sweep(
+pub(super) async fn sweep(
     snapshots: &Snapshots,
     run: &str,
+    plan: Option<&Plan>,
     kept: &BTreeSet<String>,
 ) -> Result<(), BatchError> {
-    for (path, _) in snapshots.list("events").await? {
-        if run_of_events(&path) == Some(run) && !kept.contains(&path) {
+    // What was in files already the run has not written.
+    let its_own = |name: &EventsName<'_>| {
+        name.run == run
+            && plan.is_none_or(|plan| plan.writes(name.topic, name.partition, name.from))
+    };
+    for (path, _) in snapshots.list(paths::EVENTS).await? {
+        if paths::events_name(&path).is_some_and(|name| its_own(&name)) && !kept.contains(&path) {
             snapshots.delete(&path).await?;
         }
     }
@@ -113,37 +140,34 @@ async fn sweep(
 /// Deletes what a run has noted.
 pub(super) async fn clear(snapshots: &Snapshots, run: &str) -> Result<(), BatchError> {
     // The plan last: as long as it is there the rest is known to be left over.
-    let mut files = snapshots.list(&format!("{FOLDER}/{run}")).await?;
-    files.sort_by_key(|(path, _)| Unfinished::is_plan(path));
+    let mut files = snapshots.list(&paths::unfinished(run)).await?;
+    files.sort_by_key(|(path, _)| paths::is_plan(path));
     for (path, _) in files {
         snapshots.delete(&path).await?;
     }
     Ok(())
 }
 
-/// Deletes what all runs have noted.
-pub(super) async fn clear_all(snapshots: &Snapshots) -> Result<(), BatchError> {
-    let files = snapshots.list(FOLDER).await?;
-    let runs = files
-        .iter()
-        .filter_map(|(path, _)| Unfinished::run_of(path));
-    let runs: BTreeSet<&str> = runs.collect();
-    for run in runs {
-        forget(snapshots, run).await?;
+/// Clears away what all runs have left. No other run may be at work.
+pub(super) async fn forget_all(snapshots: &Snapshots) -> Result<(), BatchError> {
+    for run in runs(snapshots).await? {
+        forget(snapshots, &run).await?;
     }
     Ok(())
 }
 
-/// Clears away what a dead run has left.
-async fn forget(snapshots: &Snapshots, run: &str) -> Result<(), BatchError> {
-    if !is_published(snapshots, run).await? {
-        sweep(snapshots, run, &BTreeSet::new()).await?;
+/// Clears away what a run has left that is not at work any more.
+pub(super) async fn forget(snapshots: &Snapshots, run: &str) -> Result<(), BatchError> {
+    let left = left_of(snapshots, run).await?;
+    let plan = left.as_ref().map(|left| &left.plan);
+    if !is_published(snapshots, run, plan).await? {
+        sweep(snapshots, run, plan, &BTreeSet::new()).await?;
     }
     clear(snapshots, run).await
 }
 
-/// Whether a plan that was made before can still be carried out: the topics are the same, and what is still
-/// to be read is still there.
+/// Whether a plan that was made before can still be carried out: the topics are the same, what is still to be
+/// read is still there, and it ends nowhere behind where a run is to end now.
 fn fits(old: &Plan, new: &Plan, parts: &Parts) -> bool {
     let old_topics = old.topics.iter().map(|topic| (&topic.topic, &topic.id));
     let new_topics = new.topics.iter().map(|topic| (&topic.topic, &topic.id));
@@ -155,7 +179,7 @@ fn fits(old: &Plan, new: &Plan, parts: &Parts) -> bool {
             now.any(|(other, now)| {
                 let same = other == topic && now.partition == range.partition;
                 let there = now.log_start <= position || position >= range.to;
-                same && there && range.to <= now.end
+                same && there && range.to <= now.to
             })
         })
 }

@@ -100,6 +100,7 @@ impl Log for KafkaLog {
         let config = ConsumerConfig::new()
             .offset_reset(OffsetReset::Error)
             .isolation_level(IsolationLevel::ReadCommitted)
+            .pin_topics(true)
             .max_partition_bytes(8 << 20);
         let mut consumer = self.client.consumer(config)?;
         consumer.assign([partition.clone()])?;

@@ -1,5 +1,6 @@
 //! Makes one sorted list of states of several.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
@@ -7,45 +8,88 @@ use parquet::errors::ParquetError;
 use crate::data::{Data, DataError};
 use crate::serving::aggregate::{Aggregate, State};
 use crate::serving::kept;
-use crate::serving::snapshot::{Row, States, StatesWriter};
+use crate::serving::snapshot::{Row, States, StatesReader, StatesWriter};
 use crate::serving::view::View;
 
-/// Where states come from, in the order of their keys.
-pub(crate) enum Sorted {
-    /// A snapshot's, or those that a run had to put aside.
-    File(Arc<States>),
+/// States in the order of their keys, which are gone through once.
+pub(super) enum Sorted {
+    /// Those in files, one file after the other: a snapshot's, or those that a run had to put aside. Only a
+    /// group of them is unpacked.
+    Files {
+        files: VecDeque<StatesReader>,
+        group: States,
+        /// The next state's place in the group.
+        at: usize,
+    },
     /// Those that are in memory.
-    Memory(Vec<(Vec<u8>, Vec<u8>)>),
+    Memory(std::vec::IntoIter<(Vec<u8>, Vec<u8>)>),
 }
 
 impl Sorted {
-    fn len(&self) -> usize {
-        match self {
-            Self::File(states) => states.keys.len(),
-            Self::Memory(states) => states.len(),
+    pub(super) fn files(files: Vec<StatesReader>) -> Self {
+        Self::Files {
+            files: files.into(),
+            group: States::default(),
+            at: 0,
         }
     }
 
-    fn get(&self, at: usize) -> (&[u8], &[u8]) {
-        match self {
-            Self::File(states) => (states.keys.get(at), states.states.get(at)),
-            Self::Memory(states) => (&states[at].0, &states[at].1),
+    pub(super) fn memory(states: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+        Self::Memory(states.into_iter())
+    }
+
+    /// Makes sure that the next state can be looked at, if there is one.
+    fn fill(&mut self) -> Result<(), ParquetError> {
+        let Self::Files { files, group, at } = self else {
+            return Ok(());
+        };
+        while *at >= group.keys.len()
+            && let Some(file) = files.front_mut()
+        {
+            group.clear();
+            *at = 0;
+            if !file.next(group)? {
+                files.pop_front();
+            }
         }
+        Ok(())
+    }
+
+    /// The next state with its key, once [`Self::fill`] has seen to it.
+    fn head(&self) -> Option<(&[u8], &[u8])> {
+        match self {
+            Self::Files { group, at, .. } => {
+                (*at < group.keys.len()).then(|| (group.keys.get(*at), group.states.get(*at)))
+            }
+            Self::Memory(states) => {
+                let (key, state) = states.as_slice().first()?;
+                Some((&key[..], &state[..]))
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Result<(), ParquetError> {
+        match self {
+            Self::Files { at, .. } => *at += 1,
+            Self::Memory(states) => drop(states.next()),
+        }
+        self.fill()
     }
 }
 
 /// Goes through several sorted lists at once. There are few of them.
-pub(crate) struct Merge<K, A: Aggregate> {
+pub(super) struct Merge<K, A: Aggregate> {
     view: Arc<View<K, A>>,
-    /// Each with the number of its next state.
-    sources: Vec<(Sorted, usize)>,
+    sources: Vec<Sorted>,
+    /// Whether people are to be shown what is written.
+    shown: bool,
     key: Vec<u8>,
     state: Vec<u8>,
 }
 
 /// Why states cannot be merged.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum MergeError {
+pub(super) enum MergeError {
     /// A state is none.
     #[error("the state of key {key}: {error}")]
     State { key: String, error: DataError },
@@ -64,21 +108,29 @@ impl From<ParquetError> for MergeError {
 }
 
 impl<K: Data, A: Aggregate> Merge<K, A> {
-    pub(crate) fn new(view: Arc<View<K, A>>, sources: Vec<Sorted>) -> Self {
+    /// Of a snapshot's states, if they are `shown`; else of states that are put aside.
+    pub(super) fn new(view: Arc<View<K, A>>, sources: Vec<Sorted>, shown: bool) -> Self {
         Self {
             view,
-            sources: sources.into_iter().map(|source| (source, 0)).collect(),
+            sources,
+            shown,
             key: Vec::new(),
             state: Vec::new(),
         }
     }
 
+    /// Whether people are to be shown what is written.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown
+    }
+
     /// Writes up to `most` more states; `false` if there are no more.
-    pub(crate) fn step(
+    pub(super) fn step(
         &mut self,
         most: usize,
         writer: &mut StatesWriter,
     ) -> Result<bool, MergeError> {
+        self.sources.iter_mut().try_for_each(Sorted::fill)?;
         for _ in 0..most {
             if !self.next(writer)? {
                 return Ok(false);
@@ -89,50 +141,63 @@ impl<K: Data, A: Aggregate> Merge<K, A> {
 
     fn next(&mut self, writer: &mut StatesWriter) -> Result<bool, MergeError> {
         let view = &self.view;
-        let heads = self
-            .sources
-            .iter()
-            .filter(|(source, at)| *at < source.len());
-        let first = heads.map(|(source, at)| source.get(*at).0);
-        let Some(first) = first.min_by(|a, b| view.order(a, b)) else {
+        let heads = self.sources.iter().filter_map(Sorted::head);
+        let first = heads.map(|(key, _)| key).min_by(|a, b| view.order(a, b));
+        let Some(first) = first else {
             return Ok(false);
         };
         self.key.clear();
         self.key.extend_from_slice(first);
+        let of_key = |source: &Sorted| source.head().is_some_and(|(key, _)| key == self.key);
+        let count = self.sources.iter().filter(|source| of_key(source)).count();
         let aggregate = view.aggregate();
         let mut sum: Option<A::State> = None;
-        for (source, at) in &mut self.sources {
-            if *at >= source.len() {
+        for source in &mut self.sources {
+            let Some((_, state)) = source.head().filter(|(key, _)| *key == self.key) else {
                 continue;
+            };
+            if count == 1 {
+                self.state.clear();
+                self.state.extend_from_slice(state);
             }
-            let (key, state) = source.get(*at);
-            if key != self.key {
-                continue;
+            // What is alone, and nobody is shown, stays as it is.
+            if count > 1 || self.shown {
+                let state = kept::read::<A::State>(state).map_err(|error| MergeError::State {
+                    key: view.shown(&self.key).to_string(),
+                    error,
+                })?;
+                match &mut sum {
+                    Some(sum) => aggregate.merge(sum, state),
+                    None => sum = Some(state),
+                }
             }
-            *at += 1;
-            let state = kept::read::<A::State>(state).map_err(|error| MergeError::State {
-                key: view.shown(&self.key).to_string(),
-                error,
-            })?;
-            match &mut sum {
-                Some(sum) => aggregate.merge(sum, state),
-                None => sum = Some(state),
-            }
+            source.advance()?;
         }
-        let sum = sum.unwrap_or_else(|| aggregate.empty());
-        self.state.clear();
-        sum.encode(&mut self.state);
-        let (key, window) = view.split(&self.key);
-        let shown = view.shown(key);
-        let value = serde_json::to_string(&aggregate.value(&sum));
-        let value = value.map_err(|error| MergeError::Value {
-            key: shown.to_string(),
-            reason: error.to_string(),
-        })?;
-        let shown = match shown {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        };
+        if count > 1
+            && let Some(sum) = &sum
+        {
+            self.state.clear();
+            sum.encode(&mut self.state);
+        }
+        self.write(sum.filter(|_| self.shown).as_ref(), writer)?;
+        Ok(true)
+    }
+
+    /// Writes the state of the key; `sum` if people are shown it.
+    fn write(&self, sum: Option<&A::State>, writer: &mut StatesWriter) -> Result<(), MergeError> {
+        let (key, window) = self.view.split(&self.key);
+        let (mut shown, mut value) = (String::new(), String::new());
+        if let Some(sum) = sum {
+            shown = match self.view.shown(key) {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            let written = serde_json::to_string(&self.view.aggregate().value(sum));
+            value = written.map_err(|error| MergeError::Value {
+                key: shown.clone(),
+                reason: error.to_string(),
+            })?;
+        }
         writer.push(&Row {
             key,
             shown: &shown,
@@ -140,6 +205,6 @@ impl<K: Data, A: Aggregate> Merge<K, A> {
             state: &self.state,
             value: &value,
         })?;
-        Ok(true)
+        Ok(())
     }
 }

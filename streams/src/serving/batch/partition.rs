@@ -8,19 +8,25 @@ use tidemark_client::consumer::Batch;
 
 use super::archive::Archive;
 use super::delta::{Delta, event, records};
-use super::merge::{Merge, Sorted};
+use super::merge::{Merge, MergeError, Sorted};
 use super::plan::Range;
-use super::progress::{BatchProgress, Done};
+use super::progress::{BatchProgress, Done, note};
 use super::{BatchConfig, BatchError, Log, Reader};
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::snapshot::{Manifest, Row, Snapshots, StateFile, States, StatesWriter};
+use crate::serving::snapshot::{Manifest, Snapshots, StateFile, StatesWriter, paths};
 use crate::serving::view::View;
 
 /// A file of states is ended when it has about so many bytes.
 const FILE: u64 = 128 << 20;
 /// So many states are merged in one go.
 const STEP: usize = 16_384;
+/// When so many lists of states have been put aside they are made one: they are all gone through at once in
+/// the end, each with its packed files in memory.
+pub(super) const MOST_ASIDE: usize = 8;
+
+/// States as they are written, in the order of their keys.
+type Encoded = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What all partitions of a run have in common.
 pub(super) struct Run<K, A: Aggregate> {
@@ -90,7 +96,11 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         let partition = TopicPartition::new(topic, range.partition);
         let parent = self.parent_states(topic, range.partition);
         if range.from == range.to && self.parent.is_some() {
-            // Nothing is new: the files are those of the parent.
+            // Nothing is new: the files are those of the parent. What is damaged would be so in all
+            // snapshots from here on, when the last one that has a good copy has gone.
+            for file in &parent {
+                self.snapshots.check_states(file).await?;
+            }
             done.states = Some(parent);
             return Ok(done);
         }
@@ -119,19 +129,14 @@ impl<K: Data, A: Aggregate> Run<K, A> {
                 self.write_events(&mut work, &mut done).await?;
                 let full = work.delta.bytes() > self.config.memory / self.config.workers;
                 if done.position < range.to && (full || since >= self.config.checkpoint) {
-                    self.put_aside(&mut work, &partition, &mut done).await?;
+                    work = self.put_aside(work, &partition, &mut done).await?;
                     since = 0;
                 }
             }
         }
-        if let Some(archive) = &mut work.archive {
-            let ended = archive.end_all();
-            ended.map_err(|error| BatchError::write("raw events", &error))?;
-        }
-        self.write_events(&mut work, &mut done).await?;
-        done.tally.add(&std::mem::take(&mut work.delta.tally));
+        let (_, states) = self.end(work, &mut done).await?;
         let states = self
-            .write_states(work.delta, &partition, &parent, &done)
+            .write_states(states, &partition, range, &parent, &done)
             .await?;
         done.states = Some(states);
         self.note(&partition, &done).await?;
@@ -188,92 +193,126 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         Ok(())
     }
 
+    /// Ends all that is in memory: writes the events, counts what has been read, and gives the states.
+    async fn end(
+        &self,
+        mut work: Work<K, A>,
+        done: &mut Done,
+    ) -> Result<(Work<K, A>, Encoded), BatchError> {
+        let ended = blocking(move || {
+            if let Some(archive) = &mut work.archive {
+                let ended = archive.end_all();
+                ended.map_err(|error| BatchError::write("raw events", &error))?;
+            }
+            let states = work.delta.take_sorted();
+            Ok::<_, BatchError>((work, states))
+        });
+        let (mut work, states) = ended.await?;
+        self.write_events(&mut work, done).await?;
+        done.tally.add(&std::mem::take(&mut work.delta.tally));
+        Ok((work, states))
+    }
+
     /// Puts aside what has been read, so that memory is free, and a crash does not take it.
     async fn put_aside(
         &self,
-        work: &mut Work<K, A>,
+        work: Work<K, A>,
+        partition: &TopicPartition,
+        done: &mut Done,
+    ) -> Result<Work<K, A>, BatchError> {
+        let (work, states) = self.end(work, done).await?;
+        let sources = vec![Sorted::memory(states)];
+        self.write_aside(sources, partition, done).await?;
+        let mut gone = Vec::new();
+        if done.aside.len() >= MOST_ASIDE {
+            gone = std::mem::take(&mut done.aside);
+            let mut sources = Vec::new();
+            for files in &gone {
+                sources.push(self.sorted(files).await?);
+            }
+            self.write_aside(sources, partition, done).await?;
+        }
+        self.note(partition, done).await?;
+        for file in gone.iter().flatten() {
+            self.snapshots.delete(&file.path).await?;
+        }
+        Ok(work)
+    }
+
+    /// Writes a list of states that is put aside. Nobody is shown them.
+    async fn write_aside(
+        &self,
+        sources: Vec<Sorted>,
         partition: &TopicPartition,
         done: &mut Done,
     ) -> Result<(), BatchError> {
-        if let Some(archive) = &mut work.archive {
-            let ended = archive.end_all();
-            ended.map_err(|error| BatchError::write("raw events", &error))?;
+        let merge = Merge::new(Arc::clone(&self.view), sources, false);
+        let before = done.numbers;
+        let path = |part: usize| paths::aside(&self.name, partition, before + part as u64);
+        let files = self.write(merge, partition, path, &[]).await?;
+        done.numbers += files.len() as u64;
+        done.aside.push(files);
+        Ok(())
+    }
+
+    /// The states of files that are one list.
+    async fn sorted(&self, files: &[StateFile]) -> Result<Sorted, BatchError> {
+        let mut readers = Vec::new();
+        for file in files {
+            readers.push(self.snapshots.states_reader(file).await?);
         }
-        self.write_events(work, done).await?;
-        let (topic, number) = (&partition.topic, partition.partition);
-        let path = format!(
-            "unfinished/{}/{topic}-{number}-{}.parquet",
-            self.name,
-            done.aside.len()
-        );
-        let states = work.delta.take_sorted();
-        let failed = |error: parquet::errors::ParquetError| BatchError::write(&path, &error);
-        let written = {
-            let view = Arc::clone(&self.view);
-            blocking(move || write_aside(&view, &states)).await
-        };
-        let (bytes, rows) = written.map_err(failed)?;
-        done.aside.push(StateFile {
-            path: path.clone(),
-            topic: topic.to_string(),
-            partition: number,
-            bytes: bytes.len() as u64,
-            crc32: crc32fast::hash(&bytes),
-            rows,
-        });
-        self.snapshots.put(&path, bytes).await?;
-        done.tally.add(&std::mem::take(&mut work.delta.tally));
-        self.note(partition, done).await
+        Ok(Sorted::files(readers))
     }
 
     async fn note(&self, partition: &TopicPartition, done: &Done) -> Result<(), BatchError> {
-        let path = Done::path(&self.name, &partition.topic, partition.partition);
-        let json = serde_json::to_vec(done).map_err(|error| BatchError::write(&path, &error))?;
+        let path = paths::done(&self.name, partition);
+        let json = note(done).map_err(|error| BatchError::write(&path, &error))?;
         Ok(self.snapshots.put(&path, json).await?)
     }
 
-    /// Writes all states of a partition: the parent's, those that were put aside and those in memory.
+    /// Writes all states of a partition: the parent's, those that were put aside and the last ones.
     async fn write_states(
         &self,
-        mut delta: Delta<K, A>,
+        states: Encoded,
         partition: &TopicPartition,
+        range: &Range,
         parent: &[StateFile],
         done: &Done,
     ) -> Result<Vec<StateFile>, BatchError> {
-        let mut sources = Vec::new();
-        let mut states = States::default();
-        for file in parent {
-            states = self.snapshots.states(file, states).await?;
+        let mut sources = vec![self.sorted(parent).await?];
+        for files in &done.aside {
+            sources.push(self.sorted(files).await?);
         }
-        sources.push(Sorted::File(Arc::new(states)));
-        for file in &done.aside {
-            let states = self.snapshots.states(file, States::default()).await?;
-            sources.push(Sorted::File(Arc::new(states)));
-        }
-        let sorted = blocking(move || Ok::<_, BatchError>(delta.take_sorted())).await?;
-        sources.push(Sorted::Memory(sorted));
-        let mut merge = Merge::new(Arc::clone(&self.view), sources);
+        sources.push(Sorted::memory(states));
+        let merge = Merge::new(Arc::clone(&self.view), sources, true);
+        let path = |part| paths::states(self.snapshot, &self.name, partition, part);
+        let footer = self.footer(partition, range);
+        self.write(merge, partition, path, &footer).await
+    }
+
+    /// Writes a list of states to files of which none is too large.
+    async fn write(
+        &self,
+        mut merge: Merge<K, A>,
+        partition: &TopicPartition,
+        path: impl Fn(usize) -> String,
+        footer: &[(&'static str, String)],
+    ) -> Result<Vec<StateFile>, BatchError> {
+        let windowed = self.view.windows().is_some();
+        let shown = merge.is_shown();
         let mut files = Vec::new();
-        let (topic, number) = (&partition.topic, partition.partition);
         let mut goes_on = true;
         while goes_on {
-            let part = files.len();
-            let path = format!(
-                "state/{:020}-{}/{topic}-{number}-{part}.parquet",
-                self.snapshot, self.name
-            );
+            let path = path(files.len());
             let failed = |error: &dyn std::fmt::Display| BatchError::write(&path, error);
-            let windowed = self.view.windows().is_some();
-            let footer = self.footer(partition);
-            let mut writer =
-                StatesWriter::new(windowed, &footer).map_err(|error| failed(&error))?;
+            let mut writer = StatesWriter::new(windowed, footer).map_err(|error| failed(&error))?;
             let mut upload = self.snapshots.upload(&path).await?;
             let mut size = 0;
             while goes_on && size < FILE {
                 let stepped = blocking(move || {
                     let goes_on = merge.step(STEP, &mut writer)?;
                     let bytes = writer.take()?;
-                    Ok::<_, super::merge::MergeError>((merge, writer, goes_on, bytes))
+                    Ok::<_, MergeError>((merge, writer, goes_on, bytes))
                 });
                 let bytes;
                 (merge, writer, goes_on, bytes) = stepped.await.map_err(|error| failed(&error))?;
@@ -286,11 +325,13 @@ impl<K: Data, A: Aggregate> Run<K, A> {
             let rest = writer.finish().map_err(|error| failed(&error))?;
             upload.write(rest).await?;
             let (bytes, crc32) = upload.finish().await?;
-            self.tell(0, rows);
+            if shown {
+                self.tell(0, rows);
+            }
             files.push(StateFile {
                 path,
-                topic: topic.to_string(),
-                partition: number,
+                topic: partition.topic.to_string(),
+                partition: partition.partition,
                 bytes,
                 crc32,
                 rows,
@@ -300,39 +341,23 @@ impl<K: Data, A: Aggregate> Run<K, A> {
     }
 
     /// What the footers of files of states say.
-    fn footer(&self, partition: &TopicPartition) -> Vec<(&'static str, String)> {
-        vec![
+    fn footer(&self, partition: &TopicPartition, range: &Range) -> [(&'static str, String); 7] {
+        [
             ("tidemark.view", self.view.name().to_owned()),
             ("tidemark.fingerprint", self.view.fingerprint()),
             ("tidemark.snapshot", self.snapshot.to_string()),
             ("tidemark.topic", partition.topic.to_string()),
             ("tidemark.partition", partition.partition.to_string()),
+            ("tidemark.begin", range.begin.to_string()),
+            ("tidemark.to", range.to.to_string()),
         ]
     }
 }
 
-/// A file of states that are put aside. Nobody is shown them.
-fn write_aside<K: Data, A: Aggregate>(
-    view: &View<K, A>,
-    states: &[(Vec<u8>, Vec<u8>)],
-) -> Result<(Vec<u8>, u64), parquet::errors::ParquetError> {
-    let mut writer = StatesWriter::new(view.windows().is_some(), &[])?;
-    for (key, state) in states {
-        let (key, window) = view.split(key);
-        writer.push(&Row {
-            key,
-            shown: "",
-            window,
-            state,
-            value: "",
-        })?;
-    }
-    let rows = writer.rows();
-    Ok((writer.finish()?, rows))
-}
-
 /// Does what takes a while where nobody waits for it.
-async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+pub(super) async fn blocking<T, E>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
 where
     T: Send + 'static,
     E: Send + 'static,

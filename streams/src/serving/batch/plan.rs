@@ -159,6 +159,14 @@ impl Plan {
         self.parent.is_some() && self.ranges().all(|(_, range)| range.from == range.to)
     }
 
+    /// Whether the run writes files of raw events of that partition from that offset on.
+    pub(crate) fn writes(&self, topic: &str, partition: i32, from: i64) -> bool {
+        let mut ranges = self.ranges();
+        ranges.any(|(own, range)| {
+            own == topic && range.partition == partition && from >= range.archived
+        })
+    }
+
     /// All ranges, with their topics' names.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (&str, &Range)> {
         let topics = self.topics.iter();

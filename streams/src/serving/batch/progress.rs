@@ -1,5 +1,6 @@
 //! What a run has done so far: what people are told, and what the next run goes on from.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
@@ -21,60 +22,83 @@ pub struct BatchProgress {
 
 /// A run that is not done: `unfinished/RUN/run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Unfinished {
+pub(super) struct Unfinished {
     /// The run's name.
-    pub(crate) run: String,
-    pub(crate) fingerprint: String,
+    pub(super) run: String,
+    pub(super) fingerprint: String,
     /// Whether it writes raw events, too.
-    pub(crate) archive: bool,
-    pub(crate) plan: Plan,
+    pub(super) archive: bool,
+    pub(super) plan: Plan,
 }
 
 /// What has been done of a partition: `unfinished/RUN/TOPIC-PARTITION.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Done {
+pub(super) struct Done {
     /// The run that has done it.
-    pub(crate) run: String,
+    pub(super) run: String,
     /// Everything below has been read.
-    pub(crate) position: i64,
+    pub(super) position: i64,
     /// The leader's epoch of the last batch that has been read.
-    #[serde(default)]
-    pub(crate) epoch: Option<i32>,
+    pub(super) epoch: Option<i32>,
     /// How much that was, from the run's beginning.
-    pub(crate) tally: Tally,
-    /// Files of states that have been put aside.
-    pub(crate) aside: Vec<StateFile>,
+    pub(super) tally: Tally,
+    /// States that have been put aside: sorted lists, each in one or several files.
+    pub(super) aside: Vec<Vec<StateFile>>,
+    /// How many files have been put aside so far: each has a number of its own.
+    pub(super) numbers: u64,
     /// Files of raw events.
-    pub(crate) events: Vec<EventsFile>,
+    pub(super) events: Vec<EventsFile>,
     /// The partition's states, once all of them are written.
-    pub(crate) states: Option<Vec<StateFile>>,
+    pub(super) states: Option<Vec<StateFile>>,
 }
 
-/// Where runs note what they have done.
-pub(super) const FOLDER: &str = "unfinished";
-const PLAN: &str = "run.json";
-
-impl Unfinished {
-    /// Where a run's plan is written.
-    pub(crate) fn path(run: &str) -> String {
-        format!("{FOLDER}/{run}/{PLAN}")
-    }
-
-    /// The run whose file that is.
-    pub(super) fn run_of(path: &str) -> Option<&str> {
-        let rest = path.strip_prefix(FOLDER)?.strip_prefix('/')?;
-        Some(rest.split_once('/')?.0)
-    }
-
-    /// Whether that is a run's plan.
-    pub(super) fn is_plan(path: &str) -> bool {
-        path.rsplit('/').next() == Some(PLAN)
-    }
+/// A note as it is written. What follows from it has good checksums of its own, so a damaged one must not be
+/// gone on from.
+#[derive(Serialize, Deserialize)]
+struct Note<T> {
+    noted: T,
+    /// The CRC-32 (IEEE) of `noted` as it is written.
+    crc32: u32,
 }
 
-impl Done {
-    /// Where it is written.
-    pub(crate) fn path(run: &str, topic: &str, partition: i32) -> String {
-        format!("{FOLDER}/{run}/{topic}-{partition}.json")
+/// A note as it is written.
+pub(super) fn note<T: Serialize>(noted: T) -> serde_json::Result<Vec<u8>> {
+    let crc32 = crc32fast::hash(&serde_json::to_vec(&noted)?);
+    serde_json::to_vec(&Note { noted, crc32 })
+}
+
+/// Reads a note; `None` if it is not what was written.
+pub(super) fn noted<T: Serialize + DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let note: Note<T> = serde_json::from_slice(json).ok()?;
+    let again = serde_json::to_vec(&note.noted).ok()?;
+    (crc32fast::hash(&again) == note.crc32).then_some(note.noted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_what_was_written_or_none() {
+        let done = Done {
+            run: "ab12".to_owned(),
+            position: 120,
+            numbers: 3,
+            ..Done::default()
+        };
+        let json = note(&done).unwrap();
+        assert_eq!(noted::<Done>(&json).as_ref(), Some(&done));
+        let text = String::from_utf8(json.clone()).unwrap();
+        let other = text.replace("\"position\":120", "\"position\":130");
+        assert_ne!(other, text);
+        assert_eq!(noted::<Done>(other.as_bytes()), None);
+        // Whichever byte it is: what is not there is as good as what is `null`.
+        for at in 0..json.len() {
+            let mut other = json.clone();
+            other[at] ^= 1;
+            let read = noted::<Done>(&other);
+            assert!(read.is_none_or(|read| read == done), "{at}");
+        }
+        assert_eq!(noted::<Done>(&json[..json.len() - 1]), None);
     }
 }

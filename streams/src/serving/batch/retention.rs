@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::BatchError;
-use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
+use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, paths};
 
 /// So many snapshots are looked through for the one before a snapshot that was computed from the beginning.
 const LOOKED_AT: usize = 256;
@@ -19,10 +19,10 @@ pub(super) async fn apply(
     let Some(kept) = kept(snapshots, keep, newest).await? else {
         return Ok(());
     };
-    let files = snapshots.list("state").await?;
+    let files = snapshots.list(paths::STATE).await?;
     let mut owners: BTreeMap<(u64, &str), bool> = BTreeMap::new();
     for (path, _) in &files {
-        let Some((number, run)) = run_of_states(path) else {
+        let Some((number, run)) = paths::run_of_states(path) else {
             continue;
         };
         // Those of later snapshots are being written by others.
@@ -97,7 +97,9 @@ async fn before(
         match snapshots.manifest(*own).await {
             Ok(manifest) if manifest.fingerprint == newest.fingerprint => return Ok(Some(*own)),
             Ok(_) | Err(SnapshotError::Missing { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error @ SnapshotError::Store { .. }) => return Err(error.into()),
+            // Whose it is cannot be told; as with parents it is none that could be gone back to.
+            Err(error) => tracing::warn!(snapshot = own, %error, "it is passed over"),
         }
     }
     Ok(None)
@@ -114,46 +116,5 @@ async fn is_ours(
         Ok(manifest) => Ok(manifest.run != run || manifest.fingerprint == newest.fingerprint),
         Err(error @ SnapshotError::Store { .. }) => Err(error.into()),
         Err(_) => Ok(false),
-    }
-}
-
-/// The snapshot and the run that a file of states was written for.
-fn run_of_states(path: &str) -> Option<(u64, &str)> {
-    let (folder, _) = path.strip_prefix("state/")?.split_once('/')?;
-    let (number, run) = folder.split_once('-')?;
-    Some((number.parse().ok()?, run))
-}
-
-/// The run that has written a file of raw events.
-pub(super) fn run_of_events(path: &str) -> Option<&str> {
-    let (_, name) = path.strip_prefix("events/topic=")?.rsplit_once('/')?;
-    let name = name.strip_prefix("part-")?.strip_suffix(".parquet")?;
-    Some(name.rsplit_once('-')?.1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_states_tell_whose_they_are() {
-        let path = "state/00000000000000000012-00ab12ff/t-0-0.parquet";
-        assert_eq!(run_of_states(path), Some((12, "00ab12ff")));
-        for path in ["state/strange", "state/x-y/z", "events/1-a/b"] {
-            assert_eq!(run_of_states(path), None, "{path}");
-        }
-    }
-
-    #[test]
-    fn names_of_events_tell_whose_they_are() {
-        let path = "events/topic=a-b.c/year=2023/month=01/day=02/part-3-15-20-00ab12ff.parquet";
-        assert_eq!(run_of_events(path), Some("00ab12ff"));
-        for path in [
-            "events/x",
-            "state/part-1-2-3-ab.parquet",
-            "events/topic=a/part-1.parquet",
-        ] {
-            assert_eq!(run_of_events(path), None, "{path}");
-        }
     }
 }

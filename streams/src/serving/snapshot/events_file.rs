@@ -15,7 +15,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
-use tidemark_client::TopicPartition;
 
 use super::columns::{Blobs, Ints, Longs, Writer, properties, schema, text_or_bytes};
 
@@ -197,14 +196,6 @@ impl Day {
     }
 }
 
-/// Where a file of a day's events is, below the view's folder; the second one of the offsets is the first
-/// behind its last one. It has the name of its run: what another run writes is never in its place.
-pub(crate) fn path(source: &TopicPartition, day: Day, (from, to): (i64, i64), run: &str) -> String {
-    let TopicPartition { topic, partition } = source;
-    let folder = day.folder();
-    format!("events/topic={topic}/{folder}/part-{partition}-{from}-{to}-{run}.parquet")
-}
-
 #[cfg(test)]
 mod tests {
     use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -269,9 +260,5 @@ mod tests {
             "year=-9999/month=01/day=02",
         ];
         assert_eq!(folders, expected);
-        assert_eq!(
-            path(&TopicPartition::new("t", 4), Day::of(0), (10, 20), "ab12"),
-            "events/topic=t/year=1970/month=01/day=01/part-4-10-20-ab12.parquet"
-        );
     }
 }

@@ -203,6 +203,9 @@ impl Manifest {
 
     fn contradiction(&self) -> Option<String> {
         let mut known = BTreeSet::new();
+        let states = self.states.iter();
+        let with_states: BTreeSet<(&str, i32)> =
+            states.map(|file| (&*file.topic, file.partition)).collect();
         for source in &self.sources {
             for own in &source.partitions {
                 let name = format!("{}-{}", source.topic, own.partition);
@@ -219,10 +222,8 @@ impl Manifest {
                 if self.parent.is_none() && own.from != own.begin {
                     return Some(format!("{name} is without its parent"));
                 }
-                let states = self.states.iter();
-                let mut states = states
-                    .filter(|file| file.topic == source.topic && file.partition == own.partition);
-                if own.tally.min_time.is_some() && states.next().is_none() {
+                let has_states = with_states.contains(&(&*source.topic, own.partition));
+                if own.tally.min_time.is_some() && !has_states {
                     return Some(format!("{name} has events and no states"));
                 }
                 if own.tally.bad > own.tally.records {

@@ -97,7 +97,8 @@ impl StatesWriter {
             .push(Bytes::copy_from_slice(row.value.as_bytes()));
         self.waiting += 1;
         self.rows += 1;
-        let bytes = self.keys.bytes + self.states.bytes + self.values.bytes;
+        let keys = self.keys.bytes + self.key_bytes.bytes;
+        let bytes = keys + self.states.bytes + self.values.bytes;
         if self.waiting >= GROUP_ROWS || bytes >= GROUP_BYTES {
             self.write_group()?;
         }
@@ -181,6 +182,34 @@ pub(crate) struct States {
 impl States {
     /// Adds what a file has behind what there is.
     pub(crate) fn read(&mut self, file: Bytes) -> Result<(), ParquetError> {
+        let mut reader = StatesReader::new(file)?;
+        while reader.next(self)? {}
+        Ok(())
+    }
+
+    /// Takes all of them out; their room stays.
+    pub(crate) fn clear(&mut self) {
+        for pieces in [&mut self.keys, &mut self.states] {
+            pieces.bytes.clear();
+            pieces.ends.clear();
+        }
+    }
+}
+
+/// Reads a file of states group by group.
+pub(crate) struct StatesReader {
+    reader: SerializedFileReader<Bytes>,
+    /// The columns' places.
+    key: usize,
+    key_bytes: usize,
+    state: usize,
+    window: Option<usize>,
+    /// The group that comes next.
+    next: usize,
+}
+
+impl StatesReader {
+    pub(crate) fn new(file: Bytes) -> Result<Self, ParquetError> {
         let reader = SerializedFileReader::new(file)?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
         let place = |name: &str| {
@@ -190,39 +219,57 @@ impl States {
         let known = |name: &'static str| {
             place(name).ok_or_else(|| ParquetError::General(format!("it has no column {name}")))
         };
-        let (key, key_bytes, state) = (known("key")?, known("key_bytes")?, known("state")?);
-        let window = place("window_start");
-        for number in 0..reader.num_row_groups() {
-            let group = reader.get_row_group(number)?;
-            let rows = group.metadata().num_rows();
-            let rows = usize::try_from(rows)
-                .map_err(|_| ParquetError::General(format!("a row group of {rows} rows")))?;
-            let (keys, _) = blobs(group.get_column_reader(key)?, rows)?;
-            let (others, defined) = blobs(group.get_column_reader(key_bytes)?, rows)?;
-            let (states, _) = blobs(group.get_column_reader(state)?, rows)?;
-            let windows = match window {
-                Some(window) => Some(longs(group.get_column_reader(window)?, rows)?),
-                None => None,
-            };
-            let wrong = [keys.len(), defined.len(), states.len()] != [rows; 3]
-                || windows
-                    .as_ref()
-                    .is_some_and(|windows| windows.len() != rows);
-            if wrong {
-                let what = "a row group whose columns have different numbers of rows";
-                return Err(ParquetError::General(what.to_owned()));
-            }
-            let mut others = others.iter();
-            for (row, (key, state)) in keys.iter().zip(&states).enumerate() {
-                let other = (defined[row] > 0).then(|| others.next()).flatten();
-                let key = other.unwrap_or(key).data();
-                let start = windows.as_ref().map(|windows| windows[row].to_be_bytes());
-                let start = start.as_ref().map_or(&[][..], |start| &start[..]);
-                self.keys.push(&[key, start]);
-                self.states.push(&[state.data()]);
-            }
+        Ok(Self {
+            key: known("key")?,
+            key_bytes: known("key_bytes")?,
+            state: known("state")?,
+            window: place("window_start"),
+            next: 0,
+            reader,
+        })
+    }
+
+    /// How many states it says that it has.
+    pub(crate) fn rows(&self) -> u64 {
+        let rows = self.reader.metadata().file_metadata().num_rows();
+        u64::try_from(rows).unwrap_or(0)
+    }
+
+    /// Adds the states of the next group behind what there is; `false` if there is none.
+    pub(crate) fn next(&mut self, into: &mut States) -> Result<bool, ParquetError> {
+        if self.next >= self.reader.num_row_groups() {
+            return Ok(false);
         }
-        Ok(())
+        let group = self.reader.get_row_group(self.next)?;
+        self.next += 1;
+        let rows = group.metadata().num_rows();
+        let rows = usize::try_from(rows)
+            .map_err(|_| ParquetError::General(format!("a row group of {rows} rows")))?;
+        let (keys, _) = blobs(group.get_column_reader(self.key)?, rows)?;
+        let (others, defined) = blobs(group.get_column_reader(self.key_bytes)?, rows)?;
+        let (states, _) = blobs(group.get_column_reader(self.state)?, rows)?;
+        let windows = match self.window {
+            Some(window) => Some(longs(group.get_column_reader(window)?, rows)?),
+            None => None,
+        };
+        let wrong = [keys.len(), defined.len(), states.len()] != [rows; 3]
+            || windows
+                .as_ref()
+                .is_some_and(|windows| windows.len() != rows);
+        if wrong {
+            let what = "a row group whose columns have different numbers of rows";
+            return Err(ParquetError::General(what.to_owned()));
+        }
+        let mut others = others.iter();
+        for (row, (key, state)) in keys.iter().zip(&states).enumerate() {
+            let other = (defined[row] > 0).then(|| others.next()).flatten();
+            let key = other.unwrap_or(key).data();
+            let start = windows.as_ref().map(|windows| windows[row].to_be_bytes());
+            let start = start.as_ref().map_or(&[][..], |start| &start[..]);
+            into.keys.push(&[key, start]);
+            into.states.push(&[state.data()]);
+        }
+        Ok(true)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::path::Path as DiskPath;
+use std::path::{Path as DiskPath, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
 
 use super::manifest::{BadManifest, EventsFile, Manifest, StateFile};
-use super::states_file::States;
+use super::paths;
+use super::states_file::{States, StatesReader};
 
 /// The most bytes that a manifest may have.
 const MOST_MANIFEST: u64 = 256 << 20;
@@ -27,6 +28,8 @@ pub struct Snapshots {
     store: Arc<dyn ObjectStore>,
     folder: Path,
     view: String,
+    /// The view's folder, if it is one of the local disk.
+    local: Option<PathBuf>,
 }
 
 /// Why something cannot be done with snapshots.
@@ -110,10 +113,13 @@ impl Snapshots {
         let store = store.map_err(|error| failed(error.to_string()))?;
         // Folders of files that have been deleted go with the last of them.
         let store = store.with_fsync(true).with_automatic_cleanup(true);
-        Self::new(Arc::new(store), Path::default(), view)
+        let mut own = Self::new(Arc::new(store), Path::default(), view)?;
+        own.local = Some(folder.join(view));
+        Ok(own)
     }
 
-    /// Those in a folder of any store.
+    /// Those in a folder of any store. Of one that is on the local disk after all nothing is known here:
+    /// no lock is taken for it ([`Self::local`]).
     ///
     /// # Errors
     ///
@@ -132,7 +138,13 @@ impl Snapshots {
             store,
             folder: folder.join(view),
             view: view.to_owned(),
+            local: None,
         })
+    }
+
+    /// The view's folder, if it is one of the local disk.
+    pub(crate) fn folder(&self) -> Option<&DiskPath> {
+        self.local.as_deref()
     }
 
     fn path(&self, name: &str) -> Path {
@@ -190,19 +202,19 @@ impl Snapshots {
 
     /// Those behind a number: no more of the store is looked at than has to be.
     pub(crate) async fn numbers_after(&self, number: u64) -> Result<Vec<u64>, SnapshotError> {
-        let folder = "manifests";
-        let prefix = self.path(folder);
+        let prefix = self.path(paths::MANIFESTS);
         let stream = match number {
             0 => self.store.list(Some(&prefix)),
             number => {
-                let last = self.path(&format!("{folder}/{}", Manifest::file_name(number)));
+                let last = self.path(&paths::manifest(number));
                 self.store.list_with_offset(Some(&prefix), &last)
             }
         };
-        let found = self.collect(folder, stream).await?;
-        let names = found.iter();
-        let names = names.filter_map(|(path, _)| path.strip_prefix("manifests/"));
-        Ok(names.filter_map(Manifest::number_of).collect())
+        let found = self.collect(paths::MANIFESTS, stream).await?;
+        let found = found.iter();
+        Ok(found
+            .filter_map(|(path, _)| paths::snapshot_of(path))
+            .collect())
     }
 
     /// A snapshot's manifest.
@@ -211,7 +223,7 @@ impl Snapshots {
     ///
     /// If it is not there, or is none.
     pub async fn manifest(&self, snapshot: u64) -> Result<Manifest, SnapshotError> {
-        let name = format!("manifests/{}", Manifest::file_name(snapshot));
+        let name = paths::manifest(snapshot);
         let bytes = self.read(&name, Some(MOST_MANIFEST)).await?;
         let path = self.path(&name).to_string();
         let manifest = Manifest::from_json(&bytes);
@@ -229,9 +241,13 @@ impl Snapshots {
         Ok(manifest)
     }
 
-    /// Publishes a snapshot, whose files are all written. Of several that have one number the first is it.
-    pub(crate) async fn publish(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
-        let name = format!("manifests/{}", Manifest::file_name(manifest.snapshot));
+    /// Publishes a snapshot, whose files are all written. Of several that have one number the first is it:
+    /// it is given back if it is another run's.
+    pub(crate) async fn publish(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<Option<Manifest>, SnapshotError> {
+        let name = paths::manifest(manifest.snapshot);
         let json = manifest.to_json();
         if json.len() as u64 > MOST_MANIFEST {
             // It could not be read any more.
@@ -239,26 +255,44 @@ impl Snapshots {
                 path: self.path(&name).to_string(),
                 reason: format!(
                     "it names {} files of raw events and has {} bytes, more than the {MOST_MANIFEST} that a \
-                     manifest may have: the events are of too many days. Turn raw events off \
-                     (BatchConfig::archive), or correct their times",
+                     manifest may have: the events are of too many days. Turn raw events off (--no-events; \
+                     BatchConfig::archive), or correct their times",
                     manifest.events.len(),
                     json.len()
                 ),
             });
         }
-        let payload = PutPayload::from(json);
+        let error = match self.put_new(&name, json).await {
+            Ok(()) => return Ok(None),
+            Err(error @ object_store::Error::AlreadyExists { .. }) => error,
+            Err(error) => return Err(self.failed(&name, error)),
+        };
+        match self.manifest(manifest.snapshot).await {
+            // A store's client tries again what has not been answered, and then meets what it has written.
+            Ok(there) if there.run == manifest.run => Ok(None),
+            Ok(there) => Ok(Some(there)),
+            // It was in the way of somebody who has not published anything either.
+            Err(SnapshotError::Missing { .. }) => Err(self.failed(&name, error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_new(&self, name: &str, bytes: Vec<u8>) -> object_store::Result<()> {
         let options = PutMode::Create.into();
-        match self
+        let put = self
             .store
-            .put_opts(&self.path(&name), payload, options)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(object_store::Error::AlreadyExists { .. }) => Err(SnapshotError::Taken {
-                view: self.view.clone(),
-                snapshot: manifest.snapshot,
-            }),
-            Err(error) => Err(self.failed(&name, error)),
+            .put_opts(&self.path(name), bytes.into(), options)
+            .await;
+        put.map(drop)
+    }
+
+    /// Writes a small file that nobody else writes, in the way in which snapshots are published: a store that
+    /// cannot do that says so.
+    pub(crate) async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<(), SnapshotError> {
+        match self.put_new(name, bytes.clone()).await {
+            Ok(()) => Ok(()),
+            Err(object_store::Error::AlreadyExists { .. }) => self.put(name, bytes).await,
+            Err(error) => Err(self.failed(name, error)),
         }
     }
 
@@ -297,7 +331,7 @@ impl Snapshots {
         Ok(Upload {
             snapshots: self.clone(),
             name: name.to_owned(),
-            upload: WriteMultipart::new_with_chunk_size(begun, PIECE),
+            upload: Some(WriteMultipart::new_with_chunk_size(begun, PIECE)),
             hash: crc32fast::Hasher::new(),
             bytes: 0,
         })
@@ -321,22 +355,47 @@ impl Snapshots {
         file: &StateFile,
         mut into: States,
     ) -> Result<States, SnapshotError> {
-        let bytes = self.read(&file.path, None).await?;
-        let path = self.path(&file.path).to_string();
-        let file = file.clone();
-        // Unpacking takes long enough to be in the way of others.
-        let read = tokio::task::spawn_blocking(move || {
-            check(&bytes, file.bytes, file.crc32)?;
+        let wanted = file.rows;
+        let read = self.checked(file, move |bytes| {
             let before = into.keys.len() as u64;
             into.read(bytes).map_err(|error| error.to_string())?;
             let rows = into.keys.len() as u64 - before;
-            if rows != file.rows {
-                return Err(format!(
-                    "it has {rows} states, not the {} of its manifest",
-                    file.rows
-                ));
-            }
-            Ok(into)
+            check_rows(rows, wanted).map(|()| into)
+        });
+        read.await
+    }
+
+    /// The same, for whoever reads it group by group.
+    pub(crate) async fn states_reader(
+        &self,
+        file: &StateFile,
+    ) -> Result<StatesReader, SnapshotError> {
+        let wanted = file.rows;
+        let read = self.checked(file, move |bytes| {
+            let reader = StatesReader::new(bytes).map_err(|error| error.to_string())?;
+            check_rows(reader.rows(), wanted).map(|()| reader)
+        });
+        read.await
+    }
+
+    /// Makes sure that a file of states is there, and is what its manifest says.
+    pub(crate) async fn check_states(&self, file: &StateFile) -> Result<(), SnapshotError> {
+        self.checked(file, |_| Ok(())).await
+    }
+
+    /// Does something with a file's bytes, once they are known to be what its manifest says.
+    async fn checked<T: Send + 'static>(
+        &self,
+        file: &StateFile,
+        read: impl FnOnce(Bytes) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, SnapshotError> {
+        let bytes = self.read(&file.path, None).await?;
+        let path = self.path(&file.path).to_string();
+        let (size, crc32) = (file.bytes, file.crc32);
+        // Unpacking takes long enough to be in the way of others.
+        let read = tokio::task::spawn_blocking(move || {
+            check(&bytes, size, crc32)?;
+            read(bytes)
         });
         let read = read.await;
         let read = read.unwrap_or_else(|error| Err(format!("reading it has failed: {error}")));
@@ -349,6 +408,15 @@ impl Snapshots {
         let path = self.path(&file.path).to_string();
         check(&bytes, file.bytes, file.crc32)
             .map_err(|reason| SnapshotError::Corrupt { path, reason })
+    }
+}
+
+fn check_rows(found: u64, wanted: u64) -> Result<(), String> {
+    match found == wanted {
+        true => Ok(()),
+        false => Err(format!(
+            "it has {found} states, not the {wanted} of its manifest"
+        )),
     }
 }
 
@@ -369,11 +437,13 @@ fn check(bytes: &[u8], size: u64, crc32: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// A file on its way: it is there, whole, when [`Self::finish`] has returned, and not at all before.
+/// A file on its way: it is there, whole, when [`Self::finish`] has returned, and not at all before. If it is
+/// dropped before, what has been written of it is taken back.
 pub(crate) struct Upload {
     snapshots: Snapshots,
     name: String,
-    upload: WriteMultipart,
+    /// `None` once it has ended.
+    upload: Option<WriteMultipart>,
     hash: crc32fast::Hasher,
     bytes: u64,
 }
@@ -381,19 +451,36 @@ pub(crate) struct Upload {
 impl Upload {
     /// Adds what comes next.
     pub(crate) async fn write(&mut self, bytes: Vec<u8>) -> Result<(), SnapshotError> {
-        let ready = self.upload.wait_for_capacity(2).await;
+        let Some(upload) = &mut self.upload else {
+            return Ok(());
+        };
+        let ready = upload.wait_for_capacity(2).await;
         ready.map_err(|error| self.snapshots.failed(&self.name, error))?;
         self.hash.update(&bytes);
         self.bytes += bytes.len() as u64;
-        self.upload.put(bytes.into());
+        upload.put(bytes.into());
         Ok(())
     }
 
     /// Ends the file; gives its size and its CRC-32.
-    pub(crate) async fn finish(self) -> Result<(u64, u32), SnapshotError> {
-        let done = self.upload.finish().await;
-        done.map_err(|error| self.snapshots.failed(&self.name, error))?;
-        Ok((self.bytes, self.hash.finalize()))
+    pub(crate) async fn finish(mut self) -> Result<(u64, u32), SnapshotError> {
+        if let Some(upload) = self.upload.take() {
+            // It takes back itself what cannot be ended.
+            let done = upload.finish().await;
+            done.map_err(|error| self.snapshots.failed(&self.name, error))?;
+        }
+        Ok((self.bytes, self.hash.clone().finalize()))
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // Stores keep the pieces of what is neither ended nor taken back.
+        if let Some(upload) = self.upload.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(upload.abort());
+        }
     }
 }
 

@@ -1,0 +1,108 @@
+//! What snapshots there are, for a run to go on from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::data::Data;
+use crate::serving::aggregate::Aggregate;
+use crate::serving::batch::{BatchConfig, BatchError, LeftOut};
+use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
+use crate::serving::view::View;
+
+/// So many snapshots in a row may be unreadable before a run gives up.
+const MOST_UNREADABLE: usize = 8;
+
+/// Snapshots that cannot be read, with the reasons.
+#[derive(Default)]
+pub(super) struct Unreadable(BTreeMap<u64, String>);
+
+impl Unreadable {
+    pub(super) fn note(&mut self, snapshot: u64, error: &SnapshotError) {
+        self.0.entry(snapshot).or_insert_with(|| error.to_string());
+    }
+
+    /// The newest first.
+    pub(super) fn left_out(&self) -> Vec<LeftOut> {
+        let all = self.0.iter().rev();
+        let all = all.map(|(snapshot, reason)| LeftOut {
+            snapshot: *snapshot,
+            reason: reason.clone(),
+        });
+        all.collect()
+    }
+}
+
+/// What there is already.
+pub(super) struct History {
+    /// The largest number of a snapshot, readable or not.
+    pub(super) last: u64,
+    /// The newest readable snapshot, of whatever definition of the view.
+    pub(super) newest: Option<Manifest>,
+    /// The one to go on from.
+    pub(super) parent: Option<Manifest>,
+    /// The newest one, if it is of another definition, and therefore there is none to go on from.
+    pub(super) changed_since: Option<u64>,
+}
+
+impl History {
+    /// Looks for it, the newest first. What is found to be unreadable is noted.
+    pub(super) async fn find<K: Data, A: Aggregate>(
+        snapshots: &Snapshots,
+        view: &Arc<View<K, A>>,
+        config: &BatchConfig,
+        unreadable: &mut Unreadable,
+    ) -> Result<Self, BatchError> {
+        let numbers = snapshots.numbers().await?;
+        let mut history = Self {
+            last: numbers.last().copied().unwrap_or(0),
+            newest: None,
+            parent: None,
+            changed_since: None,
+        };
+        let fingerprint = view.fingerprint();
+        for number in numbers.into_iter().rev() {
+            // From scratch none is needed, but to know which raw events have been written.
+            if unreadable.0.len() > MOST_UNREADABLE && !config.from_scratch {
+                break;
+            }
+            let manifest = match snapshots.manifest(number).await {
+                Ok(manifest) => manifest,
+                Err(error @ SnapshotError::Store { .. }) => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(snapshot = number, %error, "it is left out");
+                    unreadable.note(number, &error);
+                    continue;
+                }
+            };
+            history.newest.get_or_insert_with(|| manifest.clone());
+            if config.from_scratch {
+                return Ok(history);
+            }
+            // There may be some of other versions, which run beside this one.
+            if manifest.fingerprint == fingerprint && !unreadable.0.contains_key(&number) {
+                history.parent = Some(manifest);
+                return Ok(history);
+            }
+        }
+        if config.from_scratch {
+            return Ok(history);
+        }
+        // To begin anew, unasked, would lose what the log has not got any more.
+        if let Some((snapshot, reason)) = unreadable.0.last_key_value() {
+            return Err(BatchError::NothingToGoOnFrom {
+                snapshot: *snapshot,
+                reason: reason.clone(),
+            });
+        }
+        if let Some(newest) = &history.newest {
+            tracing::info!(
+                snapshot = newest.snapshot,
+                was = %newest.definition,
+                is = %view.definition(),
+                "the view has changed: it is computed from the beginning"
+            );
+            history.changed_since = Some(newest.snapshot);
+        }
+        Ok(history)
+    }
+}
