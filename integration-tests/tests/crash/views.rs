@@ -155,14 +155,21 @@ impl Site {
         assert_eq!(verdict.coverage, self.end);
         assert_eq!(verdict.records, self.count as u64);
         assert_eq!(verdict.keys, self.written.len() as u64);
-        let (mut named, mut rows) = (BTreeSet::new(), 0);
+        let (mut named, mut states, mut rows) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let folder = self.folder().join(NAME);
         for number in snapshots.numbers().await.expect("numbers") {
             let manifest = snapshots.manifest(number).await.expect("a manifest");
             rows += manifest.events.iter().map(|file| file.rows).sum::<u64>();
             let paths = manifest.events.into_iter().map(|file| file.path);
-            named.extend(paths.map(|path| self.folder().join(NAME).join(path)));
+            named.extend(paths.map(|path| folder.join(path)));
+            let paths = manifest.states.into_iter().map(|file| file.path);
+            states.extend(paths.map(|path| folder.join(path)));
         }
         assert_eq!(rows, self.count as u64, "events");
+        // Those of old snapshots may be there until the next one is published.
+        let there = files(&folder.join("state"));
+        let stray: Vec<_> = there.difference(&states).collect();
+        assert!(stray.is_empty(), "{stray:?}");
         assert_eq!(files(&self.folder().join(NAME).join("events")), named);
         assert_eq!(
             files(&self.folder().join(NAME).join("unfinished")),

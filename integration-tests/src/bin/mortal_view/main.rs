@@ -37,15 +37,22 @@ async fn main() -> anyhow::Result<()> {
     };
     let store = Arc::new(Mortal::new(&folder, counted, step)?);
     match &**what {
-        "batch" => run(bootstrap, topic, store).await,
+        "batch" => {
+            let name = places(topic).name().to_owned();
+            let snapshots = match step {
+                // As people run it: with the folder's lock, and what others have left amid writes is swept.
+                0 => Snapshots::local(&folder, &name)?,
+                _ => Snapshots::new(store, Path::default(), &name)?,
+            };
+            run(bootstrap, topic, snapshots).await
+        }
         "serve" => serve(bootstrap, topic, &folder, state, store).await,
         other => bail!("{other:?} is neither batch nor serve"),
     }
 }
 
-async fn run(bootstrap: &str, topic: &str, store: Arc<Mortal>) -> anyhow::Result<()> {
+async fn run(bootstrap: &str, topic: &str, snapshots: Snapshots) -> anyhow::Result<()> {
     let view = Arc::new(places(topic));
-    let snapshots = Snapshots::new(store, Path::default(), view.name())?;
     let config = BatchConfig::new()
         .alone(true)
         // One partition after the other, so that steps come in one order.
@@ -56,8 +63,8 @@ async fn run(bootstrap: &str, topic: &str, store: Arc<Mortal>) -> anyhow::Result
     let client = Arc::new(Client::connect(bootstrap)?);
     let batch = Batch::new(view, client, Clock::system(), snapshots, config)?;
     match batch.run(None).await? {
-        BatchOutcome::Published(manifest) => println!("published {}", manifest.snapshot),
-        BatchOutcome::NothingNew { snapshot } => println!("nothing behind {snapshot}"),
+        BatchOutcome::Published(own) => println!("published {}", own.manifest.snapshot),
+        BatchOutcome::NothingNew { snapshot, .. } => println!("nothing behind {snapshot}"),
     }
     Ok(())
 }
