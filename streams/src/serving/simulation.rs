@@ -6,9 +6,9 @@
 //! `TIDEMARK_SEED=n cargo test -p tidemark-streams --lib serving::simulation` runs one schedule;
 //! `TIDEMARK_SCHEDULES=n` so many.
 
+mod chance;
 pub(crate) mod log;
 pub(crate) mod mortal;
-pub(crate) mod places;
 mod world;
 
 use world::World;

@@ -39,7 +39,7 @@ impl<E> Default for Places<E> {
 
 /// How often each (topic, partition, offset) is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlaceCounts(BTreeMap<(u32, i32, i64), u64>);
+pub struct PlaceCounts(pub(crate) BTreeMap<(u32, i32, i64), u64>);
 
 /// A record of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
