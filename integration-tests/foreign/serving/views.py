@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 import urllib.parse
 import zlib
 from decimal import Decimal
@@ -16,6 +17,8 @@ import tools
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or tools.REPOSITORY / "target")
 BINARY = TARGET / "debug" / "tidemark"
 EXAMPLE = TARGET / "debug" / "examples" / "user_totals"
+# Not a demand on speed: what takes so long hangs.
+PATIENCE = 120
 
 
 class Served:
@@ -26,27 +29,31 @@ class Served:
         self.folder, self.topic = pathlib.Path(folder), topic
         command = [EXAMPLE, "--bootstrap", bootstrap, "--input", topic, "--listen", "127.0.0.1:0"]
         command += ["--snapshots", folder, "--batch-every", "300ms", "--cut-every", "100ms", *options]
-        self.process = subprocess.Popen(
-            [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        # What it says of a failure is shown with that of the test.
+        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
         self.address = self.line(r"views: http://(.*)/views")
         self.line("running; Ctrl-C ends it")
 
     def line(self, form):
-        """Waits for a line of its output."""
-        for line in self.process.stdout:
-            if found := re.fullmatch(form, line.strip()):
-                return found[1] if found.re.groups else line
+        """Waits for a line of its output, but not for ever."""
+        limit = threading.Timer(PATIENCE, self.process.kill)
+        limit.start()
+        try:
+            for line in self.process.stdout:
+                if found := re.fullmatch(form, line.strip()):
+                    return found[1] if found.re.groups else line
+        finally:
+            limit.cancel()
         raise AssertionError(f"the example ended with {self.process.wait()} and without {form!r}")
 
     def close(self):
         self.process.send_signal(2)
-        code = self.process.wait(timeout=120)
+        code = self.process.wait(timeout=PATIENCE)
         assert code == 0, f"the example ended with code {code}"
 
     def request(self, method, path):
         """Status, headers and text."""
-        connection = http.client.HTTPConnection(self.address, timeout=120)
+        connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
         try:
             connection.request(method, path)
             answer = connection.getresponse()

@@ -5,6 +5,7 @@ mod cuts;
 mod same_bytes;
 mod snapshots;
 mod transactions;
+mod views_of_transactions;
 mod words;
 
 use std::time::Duration;

@@ -1,10 +1,11 @@
 //! A batch run, or a view that is kept and served, in a process that ends itself by SIGKILL in front of a
 //! step of its store of snapshots:
 //!
-//! `mortal_view batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP`
+//! `mortal_view batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS`
 //!
 //! Steps of a run are all that it asks of the store; those of a view are what it reads. They count from 1;
-//! 0 is none. A run ends by itself. A view says `http HOST:PORT`, and ends when its standard input does.
+//! 0 is none. A run ends by itself. A view says `http HOST:PORT`, and ends when its standard input does; it
+//! saves its state so often, and keeps none on disk if STATE is empty.
 #![allow(clippy::print_stdout, reason = "how the test hears of it")]
 
 mod store;
@@ -26,8 +27,8 @@ use store::{Counted, Mortal};
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, bootstrap, topic, snapshots, state, step] = &arguments[..] else {
-        bail!("batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP");
+    let [what, bootstrap, topic, snapshots, state, step, commit] = &arguments[..] else {
+        bail!("batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS");
     };
     let step = step.parse().context("STEP is a number")?;
     let folder = PathBuf::from(snapshots);
@@ -46,7 +47,20 @@ async fn main() -> anyhow::Result<()> {
             };
             run(bootstrap, topic, snapshots).await
         }
-        "serve" => serve(bootstrap, topic, &folder, state, store).await,
+        "serve" => {
+            let config = LambdaConfig::new(bootstrap, &folder)
+                .store(store, Path::default())
+                .cut_every(Duration::ZERO)
+                .commit_interval(Duration::from_millis(commit.parse()?))
+                .poll(Duration::from_millis(20))
+                .session_timeout(Duration::from_millis(500))
+                .wait(Duration::from_secs(60));
+            let config = match &**state {
+                "" => config,
+                state => config.state_dir(state),
+            };
+            serve(topic, config).await
+        }
         other => bail!("{other:?} is neither batch nor serve"),
     }
 }
@@ -69,21 +83,7 @@ async fn run(bootstrap: &str, topic: &str, snapshots: Snapshots) -> anyhow::Resu
     Ok(())
 }
 
-async fn serve(
-    bootstrap: &str,
-    topic: &str,
-    folder: &std::path::Path,
-    state: &str,
-    store: Arc<Mortal>,
-) -> anyhow::Result<()> {
-    let config = LambdaConfig::new(bootstrap, folder)
-        .store(store, Path::default())
-        .state_dir(state)
-        .cut_every(Duration::ZERO)
-        .commit_interval(Duration::from_millis(20))
-        .poll(Duration::from_millis(20))
-        .session_timeout(Duration::from_millis(500))
-        .wait(Duration::from_secs(60));
+async fn serve(topic: &str, config: LambdaConfig) -> anyhow::Result<()> {
     let view = Lambda::start(places(topic), config).await?;
     let server = view.serve("127.0.0.1:0").await?;
     println!("http {}", server.address());

@@ -1,5 +1,8 @@
 //! A view on a broker in this process: every record once, through snapshots, restarts and damaged files.
 
+mod clocks;
+mod damage;
+mod instances;
 mod reader;
 mod refusals;
 mod restarts;
@@ -21,7 +24,7 @@ use tidemark_client::{Client, ClientConfig, TopicPartition};
 
 use super::*;
 use crate::record::Record;
-use crate::serving::aggregate::Places;
+use crate::serving::aggregate::{PlaceCount, Places};
 use crate::serving::batch::{Batch, BatchConfig, BatchOutcome};
 use crate::serving::view::Keyed;
 
@@ -32,12 +35,15 @@ const TOPIC: &str = "events";
 
 /// All records of the topic, by their keys.
 fn view() -> View<Key, Free> {
-    view_of("places", 1, TOPIC)
+    view_of("places", 1, &[TOPIC])
 }
 
-fn view_of(name: &str, version: u32, topic: &str) -> View<Key, Free> {
-    View::new(name, version, Free::new()).source(topic, |record: Record<String, Bytes>| {
-        [Keyed::new(record.key, ())]
+fn view_of(name: &str, version: u32, topics: &[&str]) -> View<Key, Free> {
+    let view = View::new(name, version, Free::new());
+    topics.iter().fold(view, |view, topic| {
+        view.source(topic, |record: Record<String, Bytes>| {
+            [Keyed::new(record.key, ())]
+        })
     })
 }
 
@@ -71,8 +77,9 @@ impl Fixture {
     }
 
     async fn make(&self, topic: NewTopic) {
-        let made = self.client.admin().create_topics([topic], Mode::Apply);
-        made.await.unwrap().all().unwrap();
+        let admin = self.client.admin();
+        let made = admin.create_topics([topic], Mode::Apply).await;
+        made.unwrap().all().unwrap();
     }
 
     /// The topic is another one from now on.
@@ -90,18 +97,18 @@ impl Fixture {
         deleted.unwrap().all().unwrap();
     }
 
-    /// Writes so many events to each partition in turn, each key in turn; gives the offsets that cover them.
+    /// Writes so many events, to each partition and with each key in turn; gives the offsets that cover them.
     async fn write(&self, count: usize) -> Coverage {
-        self.write_to(&[0, 1, 2], count).await
+        self.write_to(TOPIC, &[0, 1, 2], count).await
     }
 
-    /// The same to some partitions only.
-    async fn write_to(&self, partitions: &[i32], count: usize) -> Coverage {
+    /// The same to some partitions of a topic.
+    async fn write_to(&self, topic: &str, partitions: &[i32], count: usize) -> Coverage {
         let producer = self.client.producer(ProducerConfig::new()).unwrap();
         let mut deliveries = Vec::new();
         for number in 0..count {
-            let record = ProducerRecord::to(TOPIC)
-                .key(Bytes::from(format!("user{}", number % 5)))
+            let record = ProducerRecord::to(topic)
+                .key(Bytes::from(user(number % 5)))
                 .value(Bytes::from_static(b"{}"))
                 .partition(partitions[number % partitions.len()])
                 .timestamp(number as i64);
@@ -111,8 +118,8 @@ impl Fixture {
         for delivery in deliveries {
             let written = delivery.await.unwrap();
             let partition = written.partition.partition;
-            let before = coverage.get(TOPIC, partition);
-            coverage.set(TOPIC, partition, before.max(written.offset + 1));
+            let before = coverage.get(topic, partition);
+            coverage.set(topic, partition, before.max(written.offset + 1));
         }
         coverage
     }
@@ -166,6 +173,26 @@ impl Fixture {
     }
 }
 
+fn user(number: usize) -> Key {
+    format!("user{number}")
+}
+
+/// The status and the body of what is answered at a path.
+async fn http(server: &Server, path: &str) -> (u16, serde_json::Value) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let mut stream = tokio::net::TcpStream::connect(server.address())
+        .await
+        .unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap())
+}
+
 async fn close<K: Data, A: Aggregate>(lambda: Lambda<K, A>) {
     lambda.close(Duration::from_secs(60)).await.unwrap();
 }
@@ -182,33 +209,56 @@ async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     panic!("waited in vain: {what}");
 }
 
-/// All keys' places up to a coverage: each offset once.
+/// Partitions, each with the offsets of some records, in order.
+type Offsets = BTreeMap<(u32, i32), Vec<i64>>;
+
+/// What is found of each partition, in values of several keys: each offset once.
+fn offsets(values: impl IntoIterator<Item = Vec<PlaceCount>>) -> Offsets {
+    let mut found = Offsets::new();
+    for place in values.into_iter().flatten() {
+        assert_eq!(place.count, 1, "{place:?}");
+        let partition = (place.topic, place.partition);
+        found.entry(partition).or_default().push(place.offset);
+    }
+    found
+        .values_mut()
+        .for_each(|offsets| offsets.sort_unstable());
+    found
+}
+
+/// All offsets of what is covered: none is without a record.
+fn all_offsets(lambda: &Lambda<Key, Free>, coverage: &Coverage) -> Offsets {
+    let topics: Vec<&str> = lambda.view().topics().collect();
+    let number = |topic: &str| topics.iter().position(|own| *own == topic).unwrap();
+    let all = coverage.iter().filter(|(_, _, to)| *to > 0);
+    all.map(|(topic, partition, to)| ((number(topic) as u32, partition), (0..to).collect()))
+        .collect()
+}
+
+/// All records up to a coverage, which is all there is, are in the answers once: in those for each key, and
+/// in a page of all of them. The snapshot that they are read with.
 async fn check(lambda: &Lambda<Key, Free>, coverage: &Coverage) -> Option<u64> {
-    let mut found: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    lambda.covers(coverage).await.unwrap();
+    let mut values = Vec::new();
     let mut snapshot = None;
     for key in 0..5 {
-        let key = format!("user{key}");
-        let answer = lambda.get_at_least(&key, coverage).await.unwrap();
+        let answer = lambda.get_at_least(&user(key), coverage).await.unwrap();
         assert!(answer.coverage.includes(coverage));
-        for place in answer.value.unwrap() {
-            let (partition, offset) = (place.partition, place.offset);
-            assert_eq!(place.count, 1, "{key} {partition} {offset}");
-            found.entry(partition).or_default().push(offset);
-        }
+        values.push(answer.value.unwrap());
         snapshot = answer.snapshot;
     }
-    for (_, partition, to) in coverage.iter() {
-        let mut offsets = found.remove(&partition).unwrap_or_default();
-        offsets.sort_unstable();
-        let expected: Vec<i64> = (0..to).collect();
-        assert_eq!(offsets, expected, "partition {partition}");
-    }
+    let page = lambda.reader().range(.., 99, None).unwrap();
+    let rows = page.rows.into_iter().map(|row| row.value);
+    let expected = all_offsets(lambda, coverage);
+    assert_eq!(offsets(values), expected);
+    assert_eq!(offsets(rows), expected);
     snapshot
 }
 
 /// Runs batches until a snapshot has everything: a cut can be used when it has been saved and announced.
 async fn covered<K: Data, A: Aggregate>(lambda: &Lambda<K, A>, coverage: &Coverage) -> u64 {
-    let found = until(&format!("a snapshot that covers {coverage}"), async || {
+    let what = format!("a snapshot that covers {coverage}");
+    let found = until(&what, async || {
         lambda.run_batch().await.unwrap();
         let loaded = lambda.site.current()?;
         let covers = loaded.manifest.coverage().includes(coverage);

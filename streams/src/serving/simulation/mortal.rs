@@ -1,7 +1,9 @@
-//! A store in memory whose owner dies after so many changes: from then on nothing succeeds.
+//! A store in memory whose owner dies after so many changes: from then on nothing succeeds, not even the end
+//! of an upload that was begun before.
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -10,6 +12,7 @@ use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 use parking_lot::Mutex;
 
@@ -18,10 +21,36 @@ type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send + 'static>>;
 #[derive(Debug, Default)]
 pub(crate) struct Mortal {
     files: InMemory,
-    /// How many changes are left.
-    left: Mutex<Option<u64>>,
+    life: Life,
     /// What another one publishes right in front of us.
     rival: Mutex<Option<(String, Vec<u8>)>>,
+}
+
+/// How many changes are left.
+#[derive(Clone, Debug, Default)]
+struct Life(Arc<Mutex<Option<u64>>>);
+
+/// What the owner's death is told with.
+pub(crate) const DEAD: &str = "the process has died";
+
+impl Life {
+    fn alive(&self) -> Result<()> {
+        match *self.0.lock() {
+            Some(0) => Err(Error::Generic {
+                store: "mortal",
+                source: DEAD.into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&self) -> Result<()> {
+        self.alive()?;
+        if let Some(left) = &mut *self.0.lock() {
+            *left -= 1;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Mortal {
@@ -33,12 +62,12 @@ impl fmt::Display for Mortal {
 impl Mortal {
     /// So many changes succeed from now on.
     pub(crate) fn live(&self, changes: Option<u64>) {
-        *self.left.lock() = changes;
+        *self.life.0.lock() = changes;
     }
 
     /// Whether it dies after so many changes.
     pub(crate) fn is_mortal(&self) -> bool {
-        self.left.lock().is_some()
+        self.life.0.lock().is_some()
     }
 
     /// Before the manifest with that number is written somebody else writes this one.
@@ -58,28 +87,6 @@ impl Mortal {
         let first = std::future::poll_fn(|cx| std::pin::Pin::new(&mut files).poll_next(cx)).await;
         first.is_some()
     }
-
-    fn dead() -> Error {
-        Error::Generic {
-            store: "mortal",
-            source: "the process has died".into(),
-        }
-    }
-
-    fn alive(&self) -> Result<()> {
-        match *self.left.lock() {
-            Some(0) => Err(Self::dead()),
-            _ => Ok(()),
-        }
-    }
-
-    fn change(&self) -> Result<()> {
-        self.alive()?;
-        if let Some(left) = &mut *self.left.lock() {
-            *left -= 1;
-        }
-        Ok(())
-    }
 }
 
 #[async_trait::async_trait]
@@ -90,7 +97,7 @@ impl ObjectStore for Mortal {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.change()?;
+        self.life.change()?;
         let rival = {
             let mut rival = self.rival.lock();
             let is_it = rival
@@ -109,37 +116,65 @@ impl ObjectStore for Mortal {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.change()?;
-        self.files.put_multipart_opts(location, options).await
+        self.life.change()?;
+        let upload = self.files.put_multipart_opts(location, options).await?;
+        let life = self.life.clone();
+        Ok(Box::new(MortalUpload { upload, life }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.alive()?;
+        self.life.alive()?;
         self.files.get_opts(location, options).await
     }
 
     fn delete_stream(&self, locations: BoxStream<Result<Path>>) -> BoxStream<Result<Path>> {
-        match self.change() {
+        match self.life.change() {
             Ok(()) => self.files.delete_stream(locations),
             Err(error) => Box::pin(Once(Some(Err(error)))),
         }
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<Result<ObjectMeta>> {
-        match self.alive() {
+        match self.life.alive() {
             Ok(()) => self.files.list(prefix),
             Err(error) => Box::pin(Once(Some(Err(error)))),
         }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.alive()?;
+        self.life.alive()?;
         self.files.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.change()?;
+        self.life.change()?;
         self.files.copy_opts(from, to, options).await
+    }
+}
+
+#[derive(Debug)]
+struct MortalUpload {
+    upload: Box<dyn MultipartUpload>,
+    life: Life,
+}
+
+#[async_trait::async_trait]
+impl MultipartUpload for MortalUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        match self.life.change() {
+            Ok(()) => self.upload.put_part(data),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        self.life.change()?;
+        self.upload.complete().await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.life.alive()?;
+        self.upload.abort().await
     }
 }
 

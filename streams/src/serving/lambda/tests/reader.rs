@@ -68,10 +68,6 @@ fn flat(rows: Vec<Row<String, u64>>) -> Vec<Counted> {
         .collect()
 }
 
-fn user(number: usize) -> String {
-    format!("user{number}")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_and_ranges_have_each_key_once() {
     let windows = Windows::start().await;

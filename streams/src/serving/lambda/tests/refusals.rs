@@ -12,8 +12,8 @@ async fn a_view_that_makes_no_sense_is_refused() {
     let compacted = NewTopic::new("keyed").config("cleanup.policy", "compact");
     fixture.make(compacted).await;
     let cases = [
-        (view_of("places", 1, "keyed"), "cleanup.policy=compact"),
-        (view_of("places", 1, "missing"), "missing"),
+        (view_of("places", 1, &["keyed"]), "cleanup.policy=compact"),
+        (view_of("places", 1, &["missing"]), "missing"),
         (View::new("places", 1, Free::new()), "reads no topic"),
     ];
     for (view, why) in cases {
@@ -51,7 +51,7 @@ async fn a_hole_in_the_log_is_told_by_runs_and_by_answers() {
     let error = batch.run(None).await.unwrap_err().to_string();
     assert!(error.contains("are lost to this view"), "{error}");
     let lambda = fixture.keep(view()).await;
-    let user = "user0".to_owned();
+    let user = user(0);
     let error = until("the partitions", async || match lambda.get(&user) {
         Err(QueryError::Elsewhere(_)) => None,
         other => Some(other.unwrap_err().to_string()),

@@ -1,16 +1,6 @@
-//! Restarts, damaged snapshots, and other versions of the view.
-
-use std::path::Path;
+//! Restarts, and other versions of the view.
 
 use super::*;
-
-/// A bit of the file is another one from now on.
-fn damage(file: &Path) {
-    let mut bytes = std::fs::read(file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(file, bytes).unwrap();
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_record_is_in_the_answer_once() {
@@ -46,48 +36,13 @@ async fn every_record_is_in_the_answer_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_snapshot_is_told_and_the_one_before_is_read() {
-    let fixture = Fixture::start().await;
-    let mut end = fixture.write(60).await;
-    let lambda = fixture.keep(view()).await;
-    let first = covered(&lambda, &end).await;
-    end = fixture.write(60).await;
-    covered(&lambda, &end).await;
-    end = fixture.write(60).await;
-    let third = covered(&lambda, &end).await;
-    // Runs may have been made at cuts in between.
-    let numbers = lambda.runs.batch.snapshots().numbers().await.unwrap();
-    let second = numbers[numbers.len() - 2];
-    assert!(first < second && second < third);
-    close(lambda).await;
-    damage(fixture.files("state").last().unwrap());
-    end = fixture.write(60).await;
-    let lambda = fixture.keep(view()).await;
-    assert_eq!(lambda.snapshot(), Some(second));
-    let trouble = lambda.runs.refresh.trouble().unwrap();
-    assert!(
-        trouble.contains(&format!("snapshot {third} is not used")),
-        "{trouble}"
-    );
-    assert!(trouble.contains("checksum"), "{trouble}");
-    assert_eq!(check(&lambda, &end).await, Some(second));
-    // The next run does not go on from what is damaged.
-    let fourth = covered(&lambda, &end).await;
-    assert!(fourth > third);
-    assert_eq!(check(&lambda, &end).await, Some(fourth));
-    assert_eq!(lambda.runs.refresh.trouble(), None);
-    close(lambda).await;
-    fixture.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_view_is_computed_anew() {
     let fixture = Fixture::start().await;
     let end = fixture.write(60).await;
     let lambda = fixture.keep(view()).await;
     let first = covered(&lambda, &end).await;
     close(lambda).await;
-    let lambda = fixture.keep(view_of("places", 2, TOPIC)).await;
+    let lambda = fixture.keep(view_of("places", 2, &[TOPIC])).await;
     assert_eq!(lambda.snapshot(), None);
     let trouble = lambda.runs.refresh.trouble().unwrap();
     assert!(

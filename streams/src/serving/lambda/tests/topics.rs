@@ -1,8 +1,50 @@
-//! Topics that are made again, are given partitions, or lose records.
+//! Views of two topics, and topics that are made again, are given partitions, or lose records.
+
+use std::collections::BTreeSet;
 
 use tidemark_client::admin::NewPartitions;
 
 use super::*;
+
+/// They have the same keys, partitions and offsets, and states of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_record_of_two_topics_is_in_the_answer_once() {
+    let fixture = Fixture::start().await;
+    fixture.make(NewTopic::new("others").partitions(2)).await;
+    let start = async || {
+        let config = fixture.config().workers(2).hold(3);
+        let view = view_of("places", 1, &[TOPIC, "others"]);
+        Lambda::start(view, config).await.unwrap()
+    };
+    let write = async |first: usize, second: usize| {
+        let mut end = fixture.write(first).await;
+        let others = fixture.write_to("others", &[0, 1], second).await;
+        for (topic, partition, to) in others.iter() {
+            end.set(topic, partition, to);
+        }
+        end
+    };
+    let end = write(90, 40).await;
+    let lambda = start().await;
+    assert_eq!(check(&lambda, &end).await, None);
+    let first = covered(&lambda, &end).await;
+    assert_eq!(check(&lambda, &end).await, Some(first));
+    let end = write(30, 50).await;
+    assert_eq!(check(&lambda, &end).await, Some(first));
+    let answer = lambda.get(&user(0)).unwrap();
+    for part in [answer.batch.unwrap(), answer.speed.unwrap()] {
+        let topics: BTreeSet<u32> = part.iter().map(|place| place.topic).collect();
+        assert_eq!(topics, BTreeSet::from([0, 1]));
+    }
+    close(lambda).await;
+    let lambda = start().await;
+    assert_eq!(check(&lambda, &end).await, Some(first));
+    let second = covered(&lambda, &end).await;
+    assert!(second > first);
+    assert_eq!(check(&lambda, &end).await, Some(second));
+    close(lambda).await;
+    fixture.end().await;
+}
 
 /// Its offsets mean other records: nothing of the one before it is in any answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +95,7 @@ async fn a_topic_that_is_made_again_while_it_is_read_ends_the_view() {
     fixture.make_again().await;
     // More than there was: its offsets seem to go on.
     fixture.write(90).await;
-    let user = "user0".to_owned();
+    let user = user(0);
     let error = until("the view to end", async || {
         match lambda.get(&user) {
             Err(QueryError::Ended(error)) => return Some(error),
@@ -128,7 +170,7 @@ async fn a_first_snapshot_has_what_the_speed_layer_has() {
         lambda.snapshot()
     })
     .await;
-    let answer = lambda.get(&"user0".to_owned()).unwrap();
+    let answer = lambda.get(&user(0)).unwrap();
     assert_eq!(answer.begin.get("events", 0), 5);
     close(lambda).await;
     fixture.end().await;

@@ -1,36 +1,78 @@
-//! What has to be so of every answer, and in the end.
+//! What has to be so of every answer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::hash::Hash;
 
 use tidemark_client::TopicPartition;
 
-use super::super::log::TOPIC;
-use super::tasks::CUT;
-use super::{KEYS, World, site};
-use crate::serving::batch::{BatchError, PlanError};
-use crate::serving::merged::{Ask, Keys, QueryError};
-use crate::serving::verify::compare;
-use crate::serving::{Coverage, SourcePartition, VerifyError};
+use super::super::log::{MemoryLog, TOPICS};
+use super::{Instance, KEYS, World};
+use crate::serving::Coverage;
+use crate::serving::aggregate::PlaceCounts;
+use crate::serving::merged::{Ask, Keys, Merged, QueryError};
+use crate::serving::snapshot::Part;
+
+/// Records by topic, partition and offset, each with how often it is there.
+type Counts = BTreeMap<(u32, i32, i64), u64>;
+
+/// The records of a key that an answer has to have: those from where it begins up to its coverage.
+pub(crate) fn expected(
+    log: &MemoryLog,
+    parts: &[Part],
+    key: u8,
+    begin: &Coverage,
+    coverage: &Coverage,
+) -> Counts {
+    let mut expected = Counts::new();
+    for (at, (topic, partition)) in parts.iter().enumerate() {
+        let from = begin.get(TOPICS[*topic], *partition);
+        let to = coverage.get(TOPICS[*topic], *partition);
+        let records = log.records(at, from, to).into_iter();
+        let own = records.filter(|(_, own)| *own == key);
+        expected.extend(own.map(|(offset, _)| ((*topic as u32, *partition, offset), 1)));
+    }
+    expected
+}
+
+/// Whether an answer has each record of its coverage once, and no other.
+pub(crate) fn exact(
+    site: &Instance,
+    log: &MemoryLog,
+    parts: &[Part],
+    key: u8,
+    merged: &Merged<PlaceCounts>,
+) -> bool {
+    let found = merged.whole(site.view.aggregate()).unwrap_or_default().0;
+    found == expected(log, parts, key, &merged.begin, &merged.coverage)
+}
 
 impl World {
     /// Every answer has exactly the records of its coverage, each once.
     pub(super) fn look(&mut self) {
+        for (task, floor) in self.tasks.iter().zip(&self.floors) {
+            assert!(task.live.segments.read().begin() <= *floor, "{self}");
+        }
         for node in 0..self.nodes.len() {
+            let mut covered = None;
             for key in 0..KEYS {
-                self.look_at(node, key);
+                covered = self.look_at(node, key).or(covered);
             }
             self.look_through(node);
+            if let Some(covered) = covered {
+                covered.to_string().hash(&mut self.digest);
+                self.nodes[node].covered = covered;
+            }
         }
     }
 
     /// Pages have what the keys have one by one.
     fn look_through(&mut self, node: usize) {
         let limit = 1 + self.chance.below(5) as usize;
-        let site = &self.nodes[node];
+        let site = &self.nodes[node].site;
+        let free = site.view.aggregate();
         let ask = Ask::default();
         let (mut rows, mut last) = (Vec::new(), None);
-        loop {
+        let about = loop {
             let keys = Keys::all().after(last.take());
             let Ok(page) = site.range(&keys, limit, &ask) else {
                 // So has every key, which is looked at elsewhere.
@@ -40,177 +82,122 @@ impl World {
             assert!(page.rows.len() == limit || !page.more, "{self}");
             rows.extend(page.rows.into_iter().map(|(name, merged)| {
                 last = Some(name.clone());
-                (name, merged.whole(self.view.aggregate()))
+                (name, merged.whole(free))
             }));
             if !page.more {
-                break;
+                let about = page.about;
+                break (about.begin, about.coverage, about.snapshot);
             }
-        }
+        };
         let keys = (0..KEYS).map(|key| vec![key]);
         let each = keys.map(|key| {
-            let state = site
-                .get(&key, &ask)
-                .ok()
-                .and_then(|own| own.whole(self.view.aggregate()));
+            let merged = site.get(&key, &ask).unwrap();
+            let state = merged.whole(free);
+            let own = (merged.begin, merged.coverage, merged.snapshot);
+            assert_eq!(about, own, "{self} node {node}");
             (key, state)
         });
         let each: Vec<_> = each.filter(|(_, state)| state.is_some()).collect();
         assert_eq!(rows, each, "{self} node {node}");
-        self.seen.pages += 1;
+        self.seen.note("pages", 1);
     }
 
-    fn look_at(&mut self, node: usize, key: u8) {
-        let site = &self.nodes[node];
+    /// Asks for a key; what the answer covers, if it is of the newest snapshot.
+    pub(super) fn look_at(&mut self, node: usize, key: u8) -> Option<Coverage> {
+        let site = &self.nodes[node].site;
         let held = site.held();
-        let pinned = self.chance.one_in(4);
-        let ask = Ask {
-            snapshot: held.first().copied().filter(|_| pinned),
+        let current = held.last().copied();
+        let pinned = held.first().copied().filter(|_| self.chance.one_in(4));
+        let mut ask = Ask {
+            snapshot: pinned,
             at_least: None,
         };
-        let merged = match site.get(&[key], &ask) {
+        let asked = site.get(&[key], &ask);
+        let merged = match asked {
             Ok(merged) => merged,
-            Err(QueryError::Elsewhere(partition)) => {
-                let task = &self.tasks[partition.partition as usize];
-                assert_ne!(task.node, node, "{partition} is here");
-                return;
+            Err(error) => {
+                self.check_error(node, pinned.or(current), error);
+                return None;
             }
-            Err(QueryError::Gap { .. }) => {
-                self.seen.gaps += 1;
-                return;
-            }
-            Err(QueryError::Unread { .. }) => {
-                assert_eq!(site.current().map(|own| own.manifest.snapshot), None);
-                self.seen.gaps += 1;
-                return;
-            }
-            Err(error) => panic!("{error}"),
         };
-        self.seen.answers += 1;
-        self.seen.with_both += u64::from(merged.batch.is_some() && merged.speed.is_some());
-        let mut expected = BTreeMap::new();
-        for partition in 0..self.tasks.len() as i32 {
-            let (begin, to) = (
-                merged.begin.get(TOPIC, partition),
-                merged.coverage.get(TOPIC, partition),
-            );
-            assert!(begin <= to && to <= self.log.stable(partition));
-            assert!(
-                self.begins[partition as usize].contains(&begin),
-                "{self} {begin}"
-            );
-            for (offset, own) in self.log.records(partition, begin, to) {
-                if own == key {
-                    expected.insert((0, partition, offset), 1);
-                }
-            }
+        let both = merged.batch.is_some() && merged.speed.is_some();
+        for (at, begins) in self.begins.iter().enumerate() {
+            let begin = self.offset(&merged.begin, at);
+            let to = self.offset(&merged.coverage, at);
+            assert!(begin <= to && to <= self.log.stable(at), "{self}");
+            assert!(begins.contains(&begin), "{self} {at} begins at {begin}");
         }
-        let found = merged.whole(self.view.aggregate()).unwrap_or_default().0;
-        assert_eq!(found, expected, "{self} node {node} key {key} {merged:?}");
+        let is_exact = exact(site, &self.log, &self.parts, key, &merged);
+        assert!(is_exact, "{self} node {node} key {key} {merged:?}");
+        self.seen.note("answers", 1);
+        self.seen.note("of both layers", u64::from(both));
+        if pinned != current {
+            self.seen.note("of an older snapshot", 1);
+        }
+        // Some ask for more than there is.
+        let mut least = Coverage::new();
+        for at in 0..self.parts.len() {
+            let to = self.offset(&merged.coverage, at);
+            let more = i64::from(self.chance.one_in(8));
+            self.set(&mut least, at, to + more);
+        }
+        ask.at_least = Some(least.clone());
+        match self.nodes[node].site.get(&[key], &ask) {
+            Ok(again) => assert!(again.coverage == least, "{self}"),
+            Err(QueryError::Behind { missing, .. }) => {
+                let expected: Vec<_> = merged.coverage.missing(&least).collect();
+                assert!(missing == expected && !missing.is_empty(), "{self}");
+                self.seen.note("less than was asked for", 1);
+            }
+            Err(error) => panic!("{self} {error}"),
+        }
+        if pinned.is_some() && pinned != current {
+            return None;
+        }
+        let before = &self.nodes[node].covered;
+        assert!(
+            merged.coverage.includes(before),
+            "{self} node {node}: {before}, then {}",
+            merged.coverage
+        );
+        Some(merged.coverage)
     }
 
-    /// When all is quiet and a run has been made at a cut, every node that has all partitions answers with
-    /// everything up to the end.
-    pub(super) async fn settle(&mut self) {
-        let node = site(&self.view, self.tasks.len());
-        self.nodes = vec![Arc::clone(&node)];
-        {
-            let mut log = self.log.0.lock();
-            log.iter_mut()
-                .for_each(|own| own.stable = own.entries.len() as i64);
-        }
-        for partition in 0..self.tasks.len() {
-            self.tasks[partition] = self.restored(partition, 0);
-            while self.tasks[partition].position < self.log.stable(partition as i32) {
-                self.read_of(partition);
-            }
-            self.tasks[partition]
-                .live
-                .segments
-                .write()
-                .cut_if_due(&CUT, 0);
-            self.commit_of(partition);
-        }
-        let mut cut = Coverage::new();
-        for (partition, durable) in self.durable.iter().enumerate() {
-            let last = durable.cuts.last().copied().unwrap_or(0);
-            cut.set(TOPIC, partition as i32, last);
-        }
-        self.store.live(None);
-        if let Err(error) = self.batch_of(Some(&cut), false).await {
-            assert!(
-                matches!(
-                    error,
-                    BatchError::Plan(PlanError::Hole { .. } | PlanError::Unsaved { .. })
-                ),
-                "{error}"
-            );
-            self.batch_of(Some(&cut), true).await.unwrap();
-        }
-        self.load_on(0, 0).await;
-        self.enter_all();
-        for key in 0..KEYS {
-            let merged = node.get(&[key], &Ask::default());
-            let shapes = node.parts().into_iter().map(|(part, live)| {
-                let segments = live.segments.read();
-                (part, segments.shape(), segments.applied())
-            });
-            let shapes: Vec<_> = shapes.collect();
-            let merged =
-                merged.unwrap_or_else(|error| panic!("{self}: {error}; cut {cut}; {shapes:?}"));
-            assert_eq!(
-                merged.snapshot,
-                self.snapshots.numbers().await.unwrap().last().copied()
-            );
-            for partition in 0..self.tasks.len() as i32 {
-                let stable = self.log.stable(partition);
-                assert_eq!(merged.coverage.get(TOPIC, partition), stable);
-            }
-            self.look_at(0, key);
-        }
-        self.verify().await;
-    }
-
-    /// The newest snapshot is what the log says, as long as that has all of it; and a record that goes from
-    /// the log is found.
-    async fn verify(&mut self) {
-        let newest = self.snapshots.numbers().await.unwrap().pop().unwrap();
-        let manifest = self.snapshots.manifest(newest).await.unwrap();
-        let compared = compare(&self.view, &*self.log, &self.snapshots, &manifest).await;
-        let own = &manifest.sources[0].partitions;
-        let gone =
-            |own: &SourcePartition| self.log.start(own.partition) > own.begin && own.to > own.begin;
-        if own.iter().any(gone) {
-            assert!(
-                matches!(compared, Err(VerifyError::Gone { .. })),
-                "{compared:?}"
-            );
-            return;
-        }
-        let verdict = compared.unwrap();
-        assert!(verdict.is_good(), "{self}: {verdict:?}");
-        self.seen.verified += 1;
-        let one = &own[self.chance.below(own.len() as u64) as usize];
-        let records = self.log.records(one.partition, one.begin, one.to);
-        if records.is_empty() {
-            return;
-        }
-        let (offset, key) = records[self.chance.below(records.len() as u64) as usize];
-        self.log.0.lock()[one.partition as usize].entries[offset as usize] = None;
-        let verdict = compare(&self.view, &*self.log, &self.snapshots, &manifest)
-            .await
-            .unwrap();
-        let [difference] = &verdict.differences[..] else {
-            panic!("{self}: {verdict:?}");
+    /// There is no answer only where there cannot be one.
+    fn check_error(&mut self, node: usize, snapshot: Option<u64>, error: QueryError) {
+        let own = &self.nodes[node];
+        let place = |partition: &TopicPartition| {
+            let part =
+                |part: &Part| TOPICS[part.0] == &*partition.topic && part.1 == partition.partition;
+            self.parts.iter().position(part).unwrap()
         };
-        let partition = TopicPartition::new(TOPIC, one.partition);
-        assert_eq!(difference.partition, Some(partition));
-        let found: Vec<i64> = difference.records.iter().map(|own| own.offset).collect();
-        assert!(!found.contains(&offset));
-        let others = records
-            .iter()
-            .filter(|(other, own)| *own == key && *other != offset);
-        let others: Vec<i64> = others.map(|(offset, _)| *offset).collect();
-        assert_eq!(found, others);
-        assert_eq!(verdict.tallies.len(), 1);
+        let what = match &error {
+            QueryError::Elsewhere(partition) => {
+                let at = place(partition);
+                assert_ne!(self.tasks[at].node, node, "{self} {error}");
+                "elsewhere"
+            }
+            QueryError::Gap { partition, .. } => {
+                let at = place(partition);
+                let whole = snapshot.and_then(|snapshot| own.whole.get(&snapshot));
+                assert!(
+                    whole.is_none_or(|parts| !parts.contains(&at)),
+                    "{self} {error}"
+                );
+                "a gap"
+            }
+            QueryError::Unread { partition, .. } => {
+                let part = self.parts[place(partition)];
+                let used = own.site.current();
+                let used = used.filter(|own| Some(own.manifest.snapshot) == snapshot);
+                assert!(
+                    used.is_none_or(|own| own.end(part).is_none()),
+                    "{self} {error}"
+                );
+                "no snapshot where one is needed"
+            }
+            _ => panic!("{self} {error}"),
+        };
+        self.seen.note(what, 1);
     }
 }

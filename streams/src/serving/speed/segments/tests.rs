@@ -156,6 +156,41 @@ fn cuts_become_rarer_by_what_is_behind_the_snapshot_only() {
     assert_eq!(until_cut(&mut segments), 10);
 }
 
+/// A clock that was an hour ahead and has been put right does not keep cuts away for an hour, not even over
+/// a restart.
+#[test]
+fn cuts_go_on_when_a_clock_has_gone_back() {
+    let rule = CutRule {
+        every: 10,
+        records: 1_000,
+    };
+    let ahead = 3_600_000;
+    let mut segments = Segments::new(0, 7, ahead);
+    put(&mut segments, 0);
+    assert!(!segments.cut_if_due(&rule, ahead + 9));
+    assert!(segments.cut_if_due(&rule, ahead + 10));
+    put(&mut segments, 1);
+    let mut told = Told::default();
+    segments
+        .take_changes(&mut |entry| {
+            told.put(entry);
+            true
+        })
+        .unwrap();
+    assert!(!segments.cut_if_due(&rule, 100));
+    segments
+        .take_changes(&mut |entry| {
+            told.put(entry);
+            true
+        })
+        .unwrap();
+    for mut segments in [told.restore(), segments] {
+        assert!(!segments.cut_if_due(&rule, 109));
+        assert!(segments.cut_if_due(&rule, 110));
+        assert_eq!(segments.cuts(), [0, 1, 2]);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// A record so many offsets behind the last one.

@@ -1,0 +1,149 @@
+//! Snapshots whose files have been damaged, or have gone.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// A bit of the file is another one from now on.
+fn damage(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// The last file of states of the newest snapshot.
+fn states(fixture: &Fixture) -> PathBuf {
+    fixture.files("state").pop().unwrap()
+}
+
+/// The newest manifest.
+fn manifest(fixture: &Fixture) -> PathBuf {
+    fixture.files("manifests").pop().unwrap()
+}
+
+/// What a view that is served says of its snapshots.
+async fn problem(lambda: &Lambda<Key, Free>) -> Option<String> {
+    let server = lambda.serve("127.0.0.1:0").await.unwrap();
+    let (status, about) = http(&server, "/views/places").await;
+    assert_eq!(status, 200, "{about}");
+    about["problem"].as_str().map(str::to_owned)
+}
+
+/// Something happens to the third snapshot while nobody looks: it is told, the second one is read with what
+/// is newer, and the next run does not go on from the third. Only the newest one is held, so it is not by
+/// chance that the speed layer still has what is behind the second.
+async fn after(damaged: impl AsyncFnOnce(&Fixture), why: &str) {
+    let fixture = Fixture::start().await;
+    let start = async || {
+        let config = fixture.config().hold(1);
+        Lambda::start(view(), config).await.unwrap()
+    };
+    let mut end = fixture.write(60).await;
+    let lambda = start().await;
+    let first = covered(&lambda, &end).await;
+    end = fixture.write(60).await;
+    covered(&lambda, &end).await;
+    end = fixture.write(60).await;
+    let third = covered(&lambda, &end).await;
+    // Runs may have been made at cuts in between.
+    let numbers = lambda.runs.batch.snapshots().numbers().await.unwrap();
+    let second = numbers[numbers.len() - 2];
+    assert!(first < second && second < third);
+    assert_eq!(problem(&lambda).await, None);
+    close(lambda).await;
+    damaged(&fixture).await;
+    end = fixture.write(60).await;
+    let lambda = start().await;
+    assert_eq!(lambda.snapshot(), Some(second));
+    let told = problem(&lambda).await.unwrap();
+    assert!(
+        told.contains(&format!("snapshot {third} is not used")) && told.contains(why),
+        "{told}"
+    );
+    assert_eq!(check(&lambda, &end).await, Some(second));
+    let fourth = covered(&lambda, &end).await;
+    assert!(fourth > third);
+    assert_eq!(check(&lambda, &end).await, Some(fourth));
+    assert_eq!(problem(&lambda).await, None);
+    close(lambda).await;
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_snapshot_is_told_and_the_one_before_is_read() {
+    let flipped = async |fixture: &Fixture| damage(&states(fixture));
+    after(flipped, "checksum").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_is_one_whose_states_have_gone() {
+    let gone = async |fixture: &Fixture| std::fs::remove_file(states(fixture)).unwrap();
+    after(gone, "is not there").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_is_one_whose_manifest_was_cut_off() {
+    let cut = async |fixture: &Fixture| {
+        let file = manifest(fixture);
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    after(cut, "cannot be read").await;
+}
+
+/// It is met by who serves already: answers go on with the snapshot that is in memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_snapshot_that_comes_while_a_view_is_served_is_told() {
+    let fixture = Fixture::start().await;
+    let mut end = fixture.write(60).await;
+    // It does not look by itself.
+    let config = fixture.config().poll(Duration::from_secs(3_600));
+    let lambda = Lambda::start(view(), config).await.unwrap();
+    let first = covered(&lambda, &end).await;
+    end = fixture.write(60).await;
+    lambda.covers(&end).await.unwrap();
+    let batch = fixture.batch(BatchConfig::new());
+    let second = until("a snapshot", async || {
+        match batch.run(None).await.unwrap() {
+            BatchOutcome::Published(manifest) => Some(manifest.snapshot),
+            BatchOutcome::NothingNew { .. } => None,
+        }
+    });
+    let second = second.await;
+    damage(&states(&fixture));
+    lambda.runs.refresh.once().await;
+    let told = problem(&lambda).await.unwrap();
+    assert!(
+        told.contains(&format!("snapshot {second} is not used")) && told.contains("checksum"),
+        "{told}"
+    );
+    assert_eq!(check(&lambda, &end).await, Some(first));
+    let third = covered(&lambda, &end).await;
+    assert!(third > second);
+    assert_eq!(problem(&lambda).await, None);
+    assert_eq!(check(&lambda, &end).await, Some(third));
+    close(lambda).await;
+    fixture.end().await;
+}
+
+/// A manifest that has gone is no snapshot: the next run makes it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_without_a_manifest_is_made_again() {
+    let fixture = Fixture::start().await;
+    let mut end = fixture.write(60).await;
+    let lambda = fixture.keep(view()).await;
+    covered(&lambda, &end).await;
+    end = fixture.write(60).await;
+    let second = covered(&lambda, &end).await;
+    close(lambda).await;
+    std::fs::remove_file(manifest(&fixture)).unwrap();
+    let lambda = fixture.keep(view()).await;
+    assert!(lambda.snapshot() < Some(second));
+    assert_eq!(problem(&lambda).await, None);
+    check(&lambda, &end).await;
+    let again = covered(&lambda, &end).await;
+    assert_eq!(check(&lambda, &end).await, Some(again));
+    close(lambda).await;
+    fixture.end().await;
+}
