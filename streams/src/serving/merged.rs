@@ -5,9 +5,9 @@ mod answer;
 pub(crate) mod fixture;
 mod range;
 mod reader;
-mod top;
 #[cfg(test)]
 mod switching;
+mod top;
 #[cfg(test)]
 pub(crate) mod truth_table;
 mod unfit;

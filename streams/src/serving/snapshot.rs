@@ -20,11 +20,13 @@ mod manifest;
 pub(crate) mod paths;
 mod states_file;
 mod store;
+mod waiting;
 
-pub(crate) use events_file::{Day, Event, EventsWriter};
+pub(crate) use events_file::{Day, EventsWriter};
 pub(crate) use loaded::{Loaded, Part};
 pub(crate) use states_file::{Row, States, StatesReader, StatesWriter};
 pub(crate) use store::is_name;
+pub(crate) use waiting::Waiting;
 
 pub use manifest::{BadManifest, EventsFile, Manifest, Source, SourcePartition, StateFile};
 pub use store::{SnapshotError, Snapshots};

@@ -372,14 +372,5 @@ pub(crate) fn order<K: Data>(windowed: bool, a: &[u8], b: &[u8]) -> Ordering {
         .then(first.cmp(&second))
 }
 
-/// The types of keys and values, in words. Keys that are not looked at have none.
-fn format_of(key: &str, value: &str) -> String {
-    let value = if value.is_empty() { "nothing" } else { value };
-    match key {
-        "" => value.to_owned(),
-        key => format!("{key}, {value}"),
-    }
-}
-
 #[cfg(test)]
 mod tests;

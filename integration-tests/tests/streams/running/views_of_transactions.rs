@@ -225,7 +225,7 @@ async fn a_view_has_what_was_committed_and_nothing_behind_what_is_open() {
     );
     // Whoever asks for more gets what is decided.
     match batch(true).run(Some(&end)).await.unwrap() {
-        BatchOutcome::Published(manifest) => assert!(decided.includes(&manifest.coverage())),
+        BatchOutcome::Published(own) => assert!(decided.includes(&own.manifest.coverage())),
         other @ BatchOutcome::NothingNew { .. } => panic!("{other:?}"),
     }
     let snapshots = Snapshots::local(dir.path(), view.name()).unwrap();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use parquet::errors::ParquetError;
 use tidemark_client::TopicPartition;
+use tidemark_client::consumer::RecordRef;
 
-use crate::serving::snapshot::{Day, Event, EventsFile, EventsWriter, paths};
+use crate::serving::snapshot::{Day, EventsFile, EventsWriter, Waiting, paths};
 
 /// A file is written of events that have about so many bytes.
 const FILE: usize = 64 << 20;
@@ -16,18 +17,12 @@ const ALL: usize = 128 << 20;
 pub(super) struct Archive {
     partition: TopicPartition,
     run: String,
-    open: BTreeMap<Day, Open>,
+    /// Events of a day wait: there are as many days as events say, and a file is made of many events.
+    open: BTreeMap<Day, Waiting>,
     /// How many bytes wait.
     bytes: usize,
     /// Ended files with their bytes.
     ended: Vec<(EventsFile, Vec<u8>)>,
-}
-
-/// Events of a day that wait: there are as many days as events say, and a file is made of many events.
-#[derive(Default)]
-struct Open {
-    events: Vec<Event>,
-    bytes: usize,
 }
 
 impl Archive {
@@ -43,14 +38,13 @@ impl Archive {
     }
 
     /// Adds an event whose time is `time`.
-    pub(super) fn add(&mut self, time: i64, event: Event) -> Result<(), ParquetError> {
+    pub(super) fn add(&mut self, time: i64, event: &RecordRef<'_>) -> Result<(), ParquetError> {
         let day = Day::of(time);
         let open = self.open.entry(day).or_default();
-        let bytes = event.bytes();
-        open.bytes += bytes;
-        self.bytes += bytes;
-        open.events.push(event);
-        if open.bytes >= FILE {
+        let before = open.bytes();
+        open.push(event);
+        self.bytes += open.bytes() - before;
+        if open.bytes() >= FILE {
             self.end(day)?;
         }
         Ok(())
@@ -60,7 +54,7 @@ impl Archive {
     pub(super) fn trim(&mut self) -> Result<(), ParquetError> {
         while self.bytes >= ALL {
             let sizes = self.open.iter();
-            let largest = sizes.max_by_key(|(day, open)| (open.bytes, **day));
+            let largest = sizes.max_by_key(|(day, open)| (open.bytes(), **day));
             let Some((day, _)) = largest else {
                 break;
             };
@@ -70,14 +64,13 @@ impl Archive {
     }
 
     fn end(&mut self, day: Day) -> Result<(), ParquetError> {
-        let Some(Open { events, bytes }) = self.open.remove(&day) else {
+        let Some(events) = self.open.remove(&day) else {
             return Ok(());
         };
-        self.bytes -= bytes;
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        self.bytes -= events.bytes();
+        let Some((from, to)) = events.range() else {
             return Ok(());
         };
-        let (from, to) = (first.offset, last.offset + 1);
         let partition = self.partition.partition;
         let footer = [
             ("tidemark.topic", self.partition.topic.to_string()),
@@ -86,9 +79,7 @@ impl Archive {
             ("tidemark.to", to.to_string()),
         ];
         let mut writer = EventsWriter::new(&footer)?;
-        for event in events {
-            writer.push(event)?;
-        }
+        events.write(partition, &mut writer)?;
         let rows = writer.rows();
         let bytes = writer.finish()?;
         let file = EventsFile {
@@ -121,15 +112,25 @@ impl Archive {
 
 #[cfg(test)]
 mod tests {
+    use tidemark_client::consumer::Batch;
+    use tidemark_protocol::records::BatchBuilder;
+
+    use super::super::delta::records;
     use super::*;
 
     const DAY: i64 = 24 * 60 * 60 * 1000;
 
-    fn event(offset: i64) -> Event {
-        Event {
-            offset,
-            ..Event::default()
-        }
+    /// Adds a record at this offset.
+    fn add(archive: &mut Archive, time: i64, offset: i64, value: &[u8]) {
+        let mut builder = BatchBuilder::new().base_offset(offset);
+        builder.append(0, None, Some(value), &[]).unwrap();
+        let batch = Batch::parse(builder.build().unwrap()).unwrap();
+        let partition = archive.partition.clone();
+        records(&partition, &[batch], (0, i64::MAX), |record, _| {
+            archive.add(time, record).unwrap();
+            Ok(())
+        })
+        .unwrap();
     }
 
     /// The offsets of a file are those of its day, in their order, whatever comes between.
@@ -137,7 +138,7 @@ mod tests {
     fn each_day_has_a_file() {
         let mut archive = Archive::new(TopicPartition::new("t", 3), "ab12");
         for (offset, day) in [(5, 1), (6, 2), (9, 1), (12, 2), (13, 1)] {
-            archive.add(day * DAY + 7, event(offset)).unwrap();
+            add(&mut archive, day * DAY + 7, offset, b"v");
         }
         assert!(archive.take().is_empty());
         archive.end_all().unwrap();
@@ -162,7 +163,7 @@ mod tests {
     fn events_of_many_days_are_in_few_files() {
         let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
         for offset in 0..3_000_i64 {
-            archive.add(offset * 37 % 365 * DAY, event(offset)).unwrap();
+            add(&mut archive, offset * 37 % 365 * DAY, offset, b"v");
             archive.trim().unwrap();
         }
         archive.end_all().unwrap();
@@ -174,13 +175,9 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
+        let value = vec![b'x'; 1 << 20];
         for offset in 0..300_i64 {
-            let value = vec![b'x'; 1 << 20].into();
-            let event = Event {
-                value: Some(value),
-                ..event(offset)
-            };
-            archive.add(offset % 7 * DAY, event).unwrap();
+            add(&mut archive, offset % 7 * DAY, offset, &value);
             archive.trim().unwrap();
             assert!(archive.bytes < ALL);
         }

@@ -11,7 +11,7 @@ use crate::record::Headers;
 use crate::serving::Tally;
 use crate::serving::aggregate::Aggregate;
 use crate::serving::kept::Kept;
-use crate::serving::snapshot::Event;
+use crate::serving::snapshot::States;
 use crate::serving::view::{Raw, Scratch, View};
 use crate::state::table::{KeyHasher, Table};
 
@@ -99,19 +99,19 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
     }
 
     /// All states in the order of their keys, and nothing is left here.
-    pub(crate) fn take_sorted(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let states = std::mem::take(&mut self.states);
+    pub(crate) fn take_sorted(&mut self) -> States {
+        let own = std::mem::take(&mut self.states);
         self.beside = 0;
-        let mut all: Vec<_> = states
-            .iter()
-            .map(|(key, state, _)| {
-                let mut bytes = Vec::new();
-                crate::serving::aggregate::State::encode(&state.0, &mut bytes);
-                (key.to_vec(), bytes)
-            })
-            .collect();
-        all.sort_unstable_by(|a, b| self.view.order(&a.0, &b.0));
-        all
+        let mut all: Vec<_> = own.iter().map(|(key, state, _)| (key, state)).collect();
+        all.sort_unstable_by(|a, b| self.view.order(a.0, b.0));
+        let mut sorted = States::default();
+        for (key, state) in all {
+            sorted.keys.push_with(|bytes| bytes.extend_from_slice(key));
+            sorted
+                .states
+                .push_with(|bytes| crate::serving::aggregate::State::encode(&state.0, bytes));
+        }
+        sorted
     }
 }
 
@@ -127,28 +127,17 @@ pub(crate) fn raw<'a>(partition: i32, record: &RecordRef<'a>, buffer: &'a Bytes)
     }
 }
 
-/// A record as files of events keep it: copied, since it waits there, and would keep the whole answer to a
-/// fetch.
-pub(crate) fn event(partition: i32, record: &RecordRef<'_>) -> Event {
-    let slice = Bytes::copy_from_slice;
-    Event {
-        partition,
-        offset: record.offset,
-        timestamp: record.timestamp,
-        key: record.key().map(slice),
-        value: record.value().map(slice),
-        headers: record
-            .headers()
-            .map(|header| (slice(header.key), header.value.map(slice)))
-            .collect(),
-    }
-}
-
 fn headers(record: &RecordRef<'_>) -> Headers {
-    match record.header_count() {
-        0 => Headers::default(),
-        _ => Headers::new(event(0, record).headers),
+    if record.header_count() == 0 {
+        return Headers::default();
     }
+    let copy = Bytes::copy_from_slice;
+    let headers = record.headers();
+    Headers::new(
+        headers
+            .map(|header| (copy(header.key), header.value.map(copy)))
+            .collect(),
+    )
 }
 
 /// Tells the records of batches with offsets in `[from, to)`.

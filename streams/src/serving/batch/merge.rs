@@ -12,44 +12,42 @@ use crate::serving::snapshot::{Row, States, StatesReader, StatesWriter};
 use crate::serving::view::View;
 
 /// States in the order of their keys, which are gone through once.
-pub(super) enum Sorted {
-    /// Those in files, one file after the other: a snapshot's, or those that a run had to put aside. Only a
-    /// group of them is unpacked.
-    Files {
-        files: VecDeque<StatesReader>,
-        group: States,
-        /// The next state's place in the group.
-        at: usize,
-    },
-    /// Those that are in memory.
-    Memory(std::vec::IntoIter<(Vec<u8>, Vec<u8>)>),
+pub(super) struct Sorted {
+    /// The files in which the next ones are, one after the other: a snapshot's, or those that a run had to put
+    /// aside.
+    files: VecDeque<StatesReader>,
+    /// What is unpacked: a group of a file, or all of what was in memory.
+    group: States,
+    /// The next state's place in the group.
+    at: usize,
 }
 
 impl Sorted {
     pub(super) fn files(files: Vec<StatesReader>) -> Self {
-        Self::Files {
+        Self {
             files: files.into(),
             group: States::default(),
             at: 0,
         }
     }
 
-    pub(super) fn memory(states: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
-        Self::Memory(states.into_iter())
+    pub(super) fn memory(states: States) -> Self {
+        Self {
+            files: VecDeque::new(),
+            group: states,
+            at: 0,
+        }
     }
 
     /// Makes sure that the next state can be looked at, if there is one.
     fn fill(&mut self) -> Result<(), ParquetError> {
-        let Self::Files { files, group, at } = self else {
-            return Ok(());
-        };
-        while *at >= group.keys.len()
-            && let Some(file) = files.front_mut()
+        while self.at >= self.group.keys.len()
+            && let Some(file) = self.files.front_mut()
         {
-            group.clear();
-            *at = 0;
-            if !file.next(group)? {
-                files.pop_front();
+            self.group.clear();
+            self.at = 0;
+            if !file.next(&mut self.group)? {
+                self.files.pop_front();
             }
         }
         Ok(())
@@ -57,22 +55,12 @@ impl Sorted {
 
     /// The next state with its key, once [`Self::fill`] has seen to it.
     fn head(&self) -> Option<(&[u8], &[u8])> {
-        match self {
-            Self::Files { group, at, .. } => {
-                (*at < group.keys.len()).then(|| (group.keys.get(*at), group.states.get(*at)))
-            }
-            Self::Memory(states) => {
-                let (key, state) = states.as_slice().first()?;
-                Some((&key[..], &state[..]))
-            }
-        }
+        let Self { group, at, .. } = self;
+        (*at < group.keys.len()).then(|| (group.keys.get(*at), group.states.get(*at)))
     }
 
     fn advance(&mut self) -> Result<(), ParquetError> {
-        match self {
-            Self::Files { at, .. } => *at += 1,
-            Self::Memory(states) => drop(states.next()),
-        }
+        self.at += 1;
         self.fill()
     }
 }
@@ -85,6 +73,7 @@ pub(super) struct Merge<K, A: Aggregate> {
     shown: bool,
     key: Vec<u8>,
     state: Vec<u8>,
+    value: Vec<u8>,
 }
 
 /// Why states cannot be merged.
@@ -116,6 +105,7 @@ impl<K: Data, A: Aggregate> Merge<K, A> {
             shown,
             key: Vec::new(),
             state: Vec::new(),
+            value: Vec::new(),
         }
     }
 
@@ -184,16 +174,22 @@ impl<K: Data, A: Aggregate> Merge<K, A> {
     }
 
     /// Writes the state of the key; `sum` if people are shown it.
-    fn write(&self, sum: Option<&A::State>, writer: &mut StatesWriter) -> Result<(), MergeError> {
+    fn write(
+        &mut self,
+        sum: Option<&A::State>,
+        writer: &mut StatesWriter,
+    ) -> Result<(), MergeError> {
         let (key, window) = self.view.split(&self.key);
-        let (mut shown, mut value) = (String::new(), String::new());
+        let mut shown = String::new();
+        self.value.clear();
         if let Some(sum) = sum {
             shown = match self.view.shown(key) {
                 serde_json::Value::String(text) => text,
                 other => other.to_string(),
             };
-            let written = serde_json::to_string(&self.view.aggregate().value(sum));
-            value = written.map_err(|error| MergeError::Value {
+            let value = self.view.aggregate().value(sum);
+            let written = serde_json::to_writer(&mut self.value, &value);
+            written.map_err(|error| MergeError::Value {
                 key: shown.clone(),
                 reason: error.to_string(),
             })?;
@@ -203,7 +199,7 @@ impl<K: Data, A: Aggregate> Merge<K, A> {
             shown: &shown,
             window,
             state: &self.state,
-            value: &value,
+            value: &self.value,
         })?;
         Ok(())
     }

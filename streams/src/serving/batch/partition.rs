@@ -7,14 +7,14 @@ use tidemark_client::TopicPartition;
 use tidemark_client::consumer::Batch;
 
 use super::archive::Archive;
-use super::delta::{Delta, event, records};
+use super::delta::{Delta, records};
 use super::merge::{Merge, MergeError, Sorted};
 use super::plan::Range;
 use super::progress::{BatchProgress, Done, note};
 use super::{BatchConfig, BatchError, Log, Reader};
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
-use crate::serving::snapshot::{Manifest, Snapshots, StateFile, StatesWriter, paths};
+use crate::serving::snapshot::{Manifest, Snapshots, StateFile, States, StatesWriter, paths};
 use crate::serving::view::View;
 
 /// A file of states is ended when it has about so many bytes.
@@ -24,9 +24,6 @@ const STEP: usize = 16_384;
 /// When so many lists of states have been put aside they are made one: they are all gone through at once in
 /// the end, each with its packed files in memory.
 pub(super) const MOST_ASIDE: usize = 8;
-
-/// States as they are written, in the order of their keys.
-type Encoded = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What all partitions of a run have in common.
 pub(super) struct Run<K, A: Aggregate> {
@@ -63,8 +60,7 @@ impl<K: Data, A: Aggregate> Work<K, A> {
         records(partition, batches, (from, to), |record, buffer| {
             let time = delta.add(record, buffer);
             if let Some(archive) = archive.as_mut().filter(|_| record.offset >= archived) {
-                let event = event(partition.partition, record);
-                let added = archive.add(time, event);
+                let added = archive.add(time, record);
                 added.map_err(|error| crate::data::DataError::new(error.to_string()))?;
             }
             Ok(())
@@ -198,7 +194,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         &self,
         mut work: Work<K, A>,
         done: &mut Done,
-    ) -> Result<(Work<K, A>, Encoded), BatchError> {
+    ) -> Result<(Work<K, A>, States), BatchError> {
         let ended = blocking(move || {
             if let Some(archive) = &mut work.archive {
                 let ended = archive.end_all();
@@ -273,7 +269,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
     /// Writes all states of a partition: the parent's, those that were put aside and the last ones.
     async fn write_states(
         &self,
-        states: Encoded,
+        states: States,
         partition: &TopicPartition,
         range: &Range,
         parent: &[StateFile],

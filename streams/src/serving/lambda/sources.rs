@@ -59,7 +59,9 @@ impl ChangedSource {
     /// itself.
     pub(super) fn explained(error: &StreamsError) -> String {
         match error {
-            StreamsError::SourceGone { topic } => format!("topic {topic:?} does not exist any more"),
+            StreamsError::SourceGone { topic } => {
+                format!("topic {topic:?} does not exist any more")
+            }
             StreamsError::SourceMadeAgain { topic } => {
                 let topic = topic.clone();
                 Self::MadeAgain { topic }.to_string()

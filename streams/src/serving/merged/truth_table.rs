@@ -101,12 +101,13 @@ pub(crate) async fn put_states(snapshots: &Snapshots, manifest: &mut Manifest, c
     let mut state = Vec::new();
     State::encode(&count, &mut state);
     let mut writer = StatesWriter::new(false, &[]).unwrap();
+    let shown = count.to_string();
     let row = Row {
         key: KEY.as_bytes(),
         shown: KEY,
         window: None,
         state: &state,
-        value: &count.to_string(),
+        value: shown.as_bytes(),
     };
     writer.push(&row).unwrap();
     let file = writer.finish().unwrap();

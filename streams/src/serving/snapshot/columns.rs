@@ -7,7 +7,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnPath, TypePtr};
@@ -21,8 +21,13 @@ pub(super) fn schema(message: &str) -> TypePtr {
 }
 
 /// How files are written: zstd, with what belongs to the whole file in the footer. `plain` columns differ
-/// from row to row, so that a dictionary of them would not pay.
-pub(super) fn properties(footer: &[(&str, String)], plain: &[&str]) -> WriterPropertiesPtr {
+/// from row to row, so that a dictionary of them would not pay; of `opaque` ones nobody asks for a range, so
+/// that the least and the largest of a page would not, either.
+pub(super) fn properties(
+    footer: &[(&str, String)],
+    plain: &[&str],
+    opaque: &[&str],
+) -> WriterPropertiesPtr {
     let footer = footer
         .iter()
         .map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone()));
@@ -36,6 +41,10 @@ pub(super) fn properties(footer: &[(&str, String)], plain: &[&str]) -> WriterPro
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::PLAIN);
+    }
+    for column in opaque {
+        let path = ColumnPath::from(*column);
+        builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     Arc::new(builder.build())
 }
@@ -63,12 +72,6 @@ impl<T> Column<T> {
         self.values.push(value);
     }
 
-    /// A value, or none, of a column in which some are missing.
-    pub(super) fn push_optional(&mut self, value: Option<T>) {
-        self.defined.push(i16::from(value.is_some()));
-        self.values.extend(value);
-    }
-
     /// Writes the next column of a group, and empties this one.
     pub(super) fn write<D>(
         &mut self,
@@ -92,38 +95,49 @@ impl<T> Column<T> {
     }
 }
 
-/// A column of bytes or of text.
+/// A column of bytes or of text: its values lie one behind the other until they are written.
 #[derive(Default)]
 pub(super) struct Blobs {
+    bytes: Vec<u8>,
+    /// Where each value ends.
+    ends: Vec<usize>,
     column: Column<ByteArray>,
-    /// How many bytes lie here.
-    pub(super) bytes: usize,
 }
 
 impl Blobs {
-    pub(super) fn push(&mut self, value: Bytes) {
-        self.bytes += value.len();
-        self.column.push(value.into());
+    /// How many bytes lie here.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
-    pub(super) fn push_optional(&mut self, value: Option<Bytes>) {
-        self.bytes += value.as_ref().map_or(0, Bytes::len);
-        self.column.push_optional(value.map(ByteArray::from));
+    pub(super) fn push(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        self.ends.push(self.bytes.len());
+    }
+
+    pub(super) fn push_optional(&mut self, value: Option<&[u8]>) {
+        self.column.defined.push(i16::from(value.is_some()));
+        value.into_iter().for_each(|value| self.push(value));
     }
 
     /// A value of a list, with its levels.
-    pub(super) fn push_levels(&mut self, value: Option<Bytes>, defined: i16, repeated: i16) {
-        self.bytes += value.as_ref().map_or(0, Bytes::len);
+    pub(super) fn push_levels(&mut self, value: Option<&[u8]>, defined: i16, repeated: i16) {
         self.column.defined.push(defined);
         self.column.repeated.push(repeated);
-        self.column.values.extend(value.map(ByteArray::from));
+        value.into_iter().for_each(|value| self.push(value));
     }
 
     pub(super) fn write(
         &mut self,
         group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     ) -> Result<(), ParquetError> {
-        self.bytes = 0;
+        let room = self.bytes.len();
+        let all = Bytes::from(std::mem::replace(&mut self.bytes, Vec::with_capacity(room)));
+        let mut from = 0;
+        for to in self.ends.drain(..) {
+            self.column.push(all.slice(from..to).into());
+            from = to;
+        }
         self.column.write::<ByteArrayType>(group)
     }
 }
@@ -153,9 +167,9 @@ impl Ints {
 }
 
 /// Bytes as text if they are text, else as bytes: two columns have what one cannot.
-pub(super) fn text_or_bytes(value: Option<Bytes>) -> (Option<Bytes>, Option<Bytes>) {
+pub(super) fn text_or_bytes(value: Option<&[u8]>) -> (Option<&[u8]>, Option<&[u8]>) {
     match value {
-        Some(bytes) if std::str::from_utf8(&bytes).is_ok() => (Some(bytes), None),
+        Some(bytes) if std::str::from_utf8(bytes).is_ok() => (Some(bytes), None),
         other => (None, other),
     }
 }

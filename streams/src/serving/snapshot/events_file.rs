@@ -10,7 +10,6 @@
 //!
 //! Which folder a file is in goes by the event's time, which need not be the record's timestamp.
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parquet::errors::ParquetError;
@@ -42,25 +41,14 @@ const GROUP_ROWS: usize = 1 << 16;
 const GROUP_BYTES: usize = 16 << 20;
 
 /// A record as it is kept.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Event {
+pub(crate) struct Event<'a, H> {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) timestamp: i64,
-    pub(crate) key: Option<Bytes>,
-    pub(crate) value: Option<Bytes>,
-    pub(crate) headers: Vec<(Bytes, Option<Bytes>)>,
-}
-
-impl Event {
-    /// About how many bytes it takes while it waits.
-    pub(crate) fn bytes(&self) -> usize {
-        let len = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
-        let headers = self.headers.iter();
-        let headers = headers
-            .map(|(key, value)| size_of::<(Bytes, Option<Bytes>)>() + key.len() + len(value));
-        size_of::<Self>() + len(&self.key) + len(&self.value) + headers.sum::<usize>()
-    }
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    /// Names and values.
+    pub(crate) headers: H,
 }
 
 /// Writes a file of events to memory: what it is to be called is known when it is done.
@@ -82,7 +70,11 @@ pub(crate) struct EventsWriter {
 impl EventsWriter {
     /// `footer` says what belongs to the file as a whole.
     pub(crate) fn new(footer: &[(&str, String)]) -> Result<Self, ParquetError> {
-        let properties = properties(footer, &["value", "__value_bytes", "__offset"]);
+        let properties = properties(
+            footer,
+            &["value", "__value_bytes", "__offset"],
+            &["value", "__value_bytes"],
+        );
         Ok(Self {
             writer: SerializedFileWriter::new(Vec::new(), schema(SCHEMA), properties)?,
             keys: Blobs::default(),
@@ -100,7 +92,10 @@ impl EventsWriter {
     }
 
     /// Adds an event; they come in the order of their offsets.
-    pub(crate) fn push(&mut self, event: Event) -> Result<(), ParquetError> {
+    pub(crate) fn push<'a>(
+        &mut self,
+        event: Event<'a, impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>>,
+    ) -> Result<(), ParquetError> {
         let (text, bytes) = text_or_bytes(event.key);
         self.keys.push_optional(text);
         self.key_bytes.push_optional(bytes);
@@ -111,20 +106,19 @@ impl EventsWriter {
         self.offsets.push(event.offset);
         self.timestamps.push(event.timestamp);
         // A list's levels: 0 for none, 1 for a header, 2 for one with a value; 0 begins a row's list.
-        if event.headers.is_empty() {
-            self.header_keys.push_levels(None, 0, 0);
-            self.header_values.push_levels(None, 0, 0);
-        }
-        for (at, (key, value)) in event.headers.into_iter().enumerate() {
-            let repeated = i16::from(at > 0);
+        let mut repeated = 0;
+        for (key, value) in event.headers {
             // The names of headers are text by Kafka's rules, whoever writes them.
-            let key = match std::str::from_utf8(&key) {
-                Ok(_) => key,
-                Err(_) => String::from_utf8_lossy(&key).into_owned().into(),
-            };
-            self.header_keys.push_levels(Some(key), 1, repeated);
+            let key = String::from_utf8_lossy(key);
+            self.header_keys
+                .push_levels(Some(key.as_bytes()), 1, repeated);
             let defined = 1 + i16::from(value.is_some());
             self.header_values.push_levels(value, defined, repeated);
+            repeated = 1;
+        }
+        if repeated == 0 {
+            self.header_keys.push_levels(None, 0, 0);
+            self.header_values.push_levels(None, 0, 0);
         }
         self.waiting += 1;
         self.rows += 1;
@@ -135,11 +129,17 @@ impl EventsWriter {
     }
 
     fn waiting_bytes(&self) -> usize {
-        let blobs = [&self.keys, &self.values, &self.key_bytes, &self.value_bytes];
-        let headers = self.header_keys.bytes + self.header_values.bytes;
+        let blobs = [
+            &self.keys,
+            &self.values,
+            &self.key_bytes,
+            &self.value_bytes,
+            &self.header_keys,
+            &self.header_values,
+        ];
         // What a row takes in the columns, however little it has.
         let rows = self.waiting * 256;
-        blobs.iter().map(|blobs| blobs.bytes).sum::<usize>() + headers + rows
+        blobs.iter().map(|blobs| blobs.bytes()).sum::<usize>() + rows
     }
 
     fn write_group(&mut self) -> Result<(), ParquetError> {
@@ -198,34 +198,30 @@ impl Day {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::RowAccessor;
 
     use super::*;
 
-    fn event(offset: i64, value: Option<&'static [u8]>) -> Event {
-        Event {
-            partition: 3,
-            offset,
-            timestamp: 1_672_567_200_000 + offset,
-            key: Some(Bytes::from_static(b"user1")),
-            value: value.map(Bytes::from_static),
-            headers: Vec::new(),
-        }
-    }
-
     #[test]
     fn text_and_bytes_and_headers_are_kept() {
         let mut writer = EventsWriter::new(&[("tidemark.topic", "t".to_owned())]).unwrap();
-        let mut with_headers = event(1, Some(b"{\"a\":1}"));
-        with_headers.headers = vec![
-            (
-                Bytes::from_static(b"trace"),
-                Some(Bytes::from_static(b"\xff")),
-            ),
-            (Bytes::from_static(b"empty"), None),
+        let headers: [(&[u8], Option<&[u8]>); 2] = [(b"trace", Some(b"\xff")), (b"empty", None)];
+        let events: [(i64, Option<&[u8]>, &[_]); 3] = [
+            (1, Some(b"{\"a\":1}"), &headers),
+            (2, Some(b"\xff\xfe"), &[]),
+            (5, None, &[]),
         ];
-        for event in [with_headers, event(2, Some(b"\xff\xfe")), event(5, None)] {
+        for (offset, value, headers) in events {
+            let event = Event {
+                partition: 3,
+                offset,
+                timestamp: 1_672_567_200_000 + offset,
+                key: Some(b"user1"),
+                value,
+                headers: headers.iter().copied(),
+            };
             writer.push(event).unwrap();
         }
         assert_eq!(writer.rows(), 3);

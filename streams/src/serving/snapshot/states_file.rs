@@ -49,8 +49,8 @@ pub(crate) struct Row<'a> {
     pub(crate) window: Option<i64>,
     /// The state.
     pub(crate) state: &'a [u8],
-    /// What people are shown of the state.
-    pub(crate) value: &'a str,
+    /// What people are shown of the state: JSON.
+    pub(crate) value: &'a [u8],
 }
 
 /// Writes a file of states to memory, from where it is taken piece by piece.
@@ -70,7 +70,8 @@ impl StatesWriter {
     /// `footer` says what belongs to the file as a whole.
     pub(crate) fn new(windowed: bool, footer: &[(&str, String)]) -> Result<Self, ParquetError> {
         let schema = schema(if windowed { WINDOWED } else { PLAIN });
-        let properties = properties(footer, &["key", "key_bytes", "state", "value"]);
+        let opaque = ["key_bytes", "state", "value"];
+        let properties = properties(footer, &["key", "key_bytes", "state", "value"], &opaque);
         Ok(Self {
             writer: SerializedFileWriter::new(Vec::new(), schema, properties)?,
             windowed,
@@ -86,19 +87,18 @@ impl StatesWriter {
 
     /// Adds a row; they come in the order of keys and windows.
     pub(crate) fn push(&mut self, row: &Row<'_>) -> Result<(), ParquetError> {
-        self.keys.push(Bytes::copy_from_slice(row.shown.as_bytes()));
-        let other = (row.key != row.shown.as_bytes()).then(|| Bytes::copy_from_slice(row.key));
+        self.keys.push(row.shown.as_bytes());
+        let other = (row.key != row.shown.as_bytes()).then_some(row.key);
         self.key_bytes.push_optional(other);
         if self.windowed {
             self.windows.push(row.window.unwrap_or_default());
         }
-        self.states.push(Bytes::copy_from_slice(row.state));
-        self.values
-            .push(Bytes::copy_from_slice(row.value.as_bytes()));
+        self.states.push(row.state);
+        self.values.push(row.value);
         self.waiting += 1;
         self.rows += 1;
-        let keys = self.keys.bytes + self.key_bytes.bytes;
-        let bytes = keys + self.states.bytes + self.values.bytes;
+        let blobs = [&self.keys, &self.key_bytes, &self.states, &self.values];
+        let bytes: usize = blobs.iter().map(|blobs| blobs.bytes()).sum();
         if self.waiting >= GROUP_ROWS || bytes >= GROUP_BYTES {
             self.write_group()?;
         }
@@ -147,9 +147,14 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     fn push(&mut self, parts: &[&[u8]]) {
-        parts
-            .iter()
-            .for_each(|part| self.bytes.extend_from_slice(part));
+        self.push_with(|bytes| {
+            parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        });
+    }
+
+    /// Adds what is written behind what there is.
+    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
         self.ends.push(self.bytes.len() as u64);
     }
 
@@ -341,7 +346,7 @@ mod tests {
                 shown,
                 window: windowed.then_some(*window),
                 state,
-                value: "{}",
+                value: b"{}",
             };
             writer.push(&row).unwrap();
             file.extend(writer.take().unwrap());

@@ -241,32 +241,34 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
         &mut self,
         partition: &TopicPartition,
         states: &States,
-        computed: &[(Vec<u8>, Vec<u8>)],
+        computed: &States,
     ) -> Vec<Wanted> {
-        let (mut at, mut computed) = (0, computed.iter().peekable());
+        let (mut at, mut next) = (0, 0);
         let mut wanted = Vec::new();
         loop {
             let stored = (at < states.keys.len()).then(|| states.keys.get(at));
-            let order = match (stored, computed.peek()) {
+            let other = (next < computed.keys.len()).then(|| computed.keys.get(next));
+            let order = match (stored, other) {
                 (None, None) => return wanted,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(stored), Some((key, _))) => self.view.order(stored, key),
+                (Some(stored), Some(other)) => self.view.order(stored, other),
             };
-            let mut own = None;
+            let (mut own, mut other) = (None, None);
             if order.is_le() {
                 own = Some((states.keys.get(at), states.states.get(at)));
                 at += 1;
             }
-            let other = if order.is_ge() { computed.next() } else { None };
-            let name = own.map(|(key, _)| key).or(other.map(|(key, _)| &key[..]));
+            if order.is_ge() {
+                other = Some((computed.keys.get(next), computed.states.get(next)));
+                next += 1;
+            }
+            let name = own.or(other).map(|(key, _)| key);
             let name = name.unwrap_or_default();
             if !self.keys.contains(name) {
                 self.keys.insert(name.to_vec());
             }
-            let same =
-                own.is_some() && own.map(|(_, state)| state) == other.map(|(_, state)| &state[..]);
-            if same {
+            if own.map(|(_, state)| state) == other.map(|(_, state)| state) {
                 continue;
             }
             self.different.insert(name.to_vec());

@@ -129,21 +129,6 @@ fn a_fingerprint_stands_for_what_is_computed() {
     }
 }
 
-/// What is not looked at is not named, and yet keys are not taken for values.
-#[test]
-fn a_definition_names_what_is_read() {
-    fn of<K: Data, V: Data>() -> String {
-        let view = View::<String, _>::new("v", 1, Count::<()>::new());
-        let view = view.source("t", |_: Record<K, V>| [Keyed::new(String::new(), ())]);
-        let definition = view.definition();
-        let (_, read) = definition.split_once(", of ").unwrap();
-        read.to_owned()
-    }
-    assert_eq!(of::<(), Json<u64>>(), "t (JSON)");
-    assert_eq!(of::<Json<u64>, ()>(), "t (JSON, nothing)");
-    assert_eq!(of::<Json<u64>, Json<u64>>(), "t (JSON, JSON)");
-}
-
 #[test]
 fn what_makes_no_sense_is_told() {
     let problem = |view: View<String, Count<()>>| view.check().unwrap_err().to_string();

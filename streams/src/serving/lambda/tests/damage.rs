@@ -106,7 +106,7 @@ async fn a_damaged_snapshot_that_comes_while_a_view_is_served_is_told() {
     let batch = fixture.batch(BatchConfig::new());
     let second = until("a snapshot", async || {
         match batch.run(None).await.unwrap() {
-            BatchOutcome::Published(manifest) => Some(manifest.snapshot),
+            BatchOutcome::Published(own) => Some(own.manifest.snapshot),
             BatchOutcome::NothingNew { .. } => None,
         }
     });

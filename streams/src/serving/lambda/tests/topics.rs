@@ -71,9 +71,10 @@ async fn a_topic_that_is_made_again_is_another_one() {
     let scratch = fixture.batch(BatchConfig::new().from_scratch(true));
     let second = until("a snapshot that has everything", async || {
         // At the cuts that have been announced by then.
-        let BatchOutcome::Published(manifest) = scratch.run(None).await.unwrap() else {
+        let BatchOutcome::Published(own) = scratch.run(None).await.unwrap() else {
             panic!("nothing new");
         };
+        let manifest = own.manifest;
         lambda.runs.refresh.once().await;
         manifest.coverage().includes(&end).then_some(manifest)
     });

@@ -120,7 +120,7 @@ impl World {
                 return None;
             }
         };
-        let both = merged.batch.is_some() && merged.speed.is_some();
+        let both = merged.halves.batch.is_some() && merged.halves.speed.is_some();
         for (at, begins) in self.begins.iter().enumerate() {
             let begin = self.offset(&merged.begin, at);
             let to = self.offset(&merged.coverage, at);

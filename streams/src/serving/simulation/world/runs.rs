@@ -46,8 +46,8 @@ impl World {
         if died && self.chance.one_in(2) {
             let result = self.batch_of(cut.as_ref(), scratch).await;
             let name = format!("{:08x}", self.runs);
-            if let Ok(BatchOutcome::Published(manifest)) = &result {
-                let other = manifest.run != name;
+            if let Ok(BatchOutcome::Published(own)) = &result {
+                let other = own.manifest.run != name;
                 self.seen.note("a run is taken up again", u64::from(other));
             }
             clean = self.note_run(result, scratch).await;
