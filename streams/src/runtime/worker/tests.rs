@@ -88,10 +88,12 @@ async fn a_tick_does_not_cut_short_the_taking_over_of_tasks() {
     let tasks = Arc::clone(&worker.tasks);
     let held = tasks.lock().await;
     let mut busy = worker.busy.clone();
+    // What is seen is let go of at once: the end of the read waits for that.
+    let is_busy = async { drop(busy.wait_for(|busy| *busy).await.unwrap()) };
     in_the_end(async {
         tokio::select! {
             read = worker.consumer.recv_batches() => unreachable!("{read:?}"),
-            busy = busy.wait_for(|busy| *busy) => drop(busy.unwrap()),
+            () = is_busy => {}
         }
     })
     .await;
