@@ -2,9 +2,9 @@
 
 mod any_cluster;
 mod cuts;
+mod isolation;
 mod same_bytes;
 mod snapshots;
-mod transactions;
 mod views_of_transactions;
 mod words;
 
