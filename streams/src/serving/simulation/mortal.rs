@@ -26,27 +26,29 @@ pub(crate) struct Mortal {
     rival: Mutex<Option<(String, Vec<u8>)>>,
 }
 
-/// How many changes are left.
+/// How many changes are left, and whether anything has been asked for when none was.
 #[derive(Clone, Debug, Default)]
-struct Life(Arc<Mutex<Option<u64>>>);
+struct Life(Arc<Mutex<(Option<u64>, bool)>>);
 
 /// What the owner's death is told with.
 pub(crate) const DEAD: &str = "the process has died";
 
 impl Life {
     fn alive(&self) -> Result<()> {
-        match *self.0.lock() {
-            Some(0) => Err(Error::Generic {
+        let (left, dead) = &mut *self.0.lock();
+        *dead |= *left == Some(0);
+        match dead {
+            true => Err(Error::Generic {
                 store: "mortal",
                 source: DEAD.into(),
             }),
-            _ => Ok(()),
+            false => Ok(()),
         }
     }
 
     fn change(&self) -> Result<()> {
         self.alive()?;
-        if let Some(left) = &mut *self.0.lock() {
+        if let Some(left) = &mut self.0.lock().0 {
             *left -= 1;
         }
         Ok(())
@@ -62,12 +64,17 @@ impl fmt::Display for Mortal {
 impl Mortal {
     /// So many changes succeed from now on.
     pub(crate) fn live(&self, changes: Option<u64>) {
-        *self.life.0.lock() = changes;
+        *self.life.0.lock() = (changes, false);
     }
 
     /// Whether it dies after so many changes.
     pub(crate) fn is_mortal(&self) -> bool {
-        self.life.0.lock().is_some()
+        self.life.0.lock().0.is_some()
+    }
+
+    /// Whether it has died since it was last said how long it lives.
+    pub(crate) fn has_died(&self) -> bool {
+        self.life.0.lock().1
     }
 
     /// Before the manifest with that number is written somebody else writes this one.

@@ -1,8 +1,11 @@
 //! Nodes that read with snapshots: new ones, late ones, and the same one twice.
 
-use super::World;
+use super::{Task, World};
 use crate::serving::merged::Unfit;
 use crate::serving::snapshot::{Loaded, SnapshotError};
+
+/// Where a segment begins and ends up to now, and how many records it has.
+type Shape = (i64, i64, u64);
 
 impl World {
     /// A node reads with a snapshot, mostly the newest.
@@ -51,7 +54,7 @@ impl World {
             end.is_some_and(|end| end > applied)
         });
         let current = site.current().map(|loaded| loaded.manifest.snapshot);
-        let before = self.segments_begin();
+        let before = self.shapes();
         let site = &self.nodes[node].site;
         let what = match site.switch(loaded, floor, 0) {
             Ok(_) => {
@@ -94,22 +97,37 @@ impl World {
 
     /// What nobody needs any more goes.
     pub(super) fn sweep(&mut self) {
-        let before = self.segments_begin();
+        let before = self.shapes();
         self.nodes.iter().for_each(|node| node.site.sweep());
         self.note_dropped(&before);
     }
 
-    fn segments_begin(&self) -> Vec<i64> {
-        let tasks = self.tasks.iter();
-        tasks
-            .map(|task| task.live.segments.read().begin())
-            .collect()
+    /// Where the segments of each partition are.
+    fn shapes(&self) -> Vec<Vec<Shape>> {
+        let shape = |task: &Task| {
+            let segments = task.live.segments.read();
+            let applied = segments.applied();
+            let own = segments.shape().into_iter();
+            own.map(|(from, to, records)| (from, to.unwrap_or(applied), records))
+                .collect()
+        };
+        self.tasks.iter().map(shape).collect()
     }
 
-    fn note_dropped(&mut self, before: &[i64]) {
-        let now = self.segments_begin();
-        let dropped = now.iter().zip(before).filter(|(now, before)| now > before);
-        self.seen.note("segments dropped", dropped.count() as u64);
-        self.tell(format_args!("segments from {now:?}"));
+    /// Segments go from the front only, and none of those behind the snapshot in front of the newest: who has
+    /// to go back to that one needs them.
+    fn note_dropped(&mut self, before: &[Vec<Shape>]) {
+        let now = self.shapes();
+        for (at, (now, before)) in now.iter().zip(before).enumerate() {
+            let begin = now[0].0;
+            let gone: Vec<_> = before.iter().filter(|own| own.0 < begin).collect();
+            let kept = gone
+                .iter()
+                .all(|(_, to, records)| *records == 0 || *to <= self.floors[at]);
+            assert!(kept, "{self} {at} {gone:?} {:?}", self.floors);
+            self.seen.note("segments dropped", gone.len() as u64);
+        }
+        let begins: Vec<i64> = now.iter().map(|own| own[0].0).collect();
+        self.tell(format_args!("segments from {begins:?}"));
     }
 }
