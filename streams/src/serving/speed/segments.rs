@@ -366,6 +366,15 @@ impl<S> Segments<S> {
         self.list.drain(..gone).collect()
     }
 
+    /// Where segments begin and end, and how many records each has.
+    #[cfg(test)]
+    pub(crate) fn shape(&self) -> Vec<(i64, Option<i64>, u64)> {
+        let shapes = self.list.iter();
+        shapes
+            .map(|segment| (segment.from, segment.to, segment.tally.records))
+            .collect()
+    }
+
     /// About how many bytes all of it takes.
     pub(crate) fn bytes(&self) -> usize {
         let each = self.list.iter();

@@ -150,3 +150,38 @@ async fn a_snapshot_without_a_manifest_is_made_again() {
     close(lambda).await;
     fixture.end().await;
 }
+
+/// A partition that gets no more records keeps its files: from snapshot to snapshot, but not what is damaged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_in_a_quiet_partition_is_not_taken_over() {
+    let fixture = Fixture::start().await;
+    let end = fixture.write(60).await;
+    let lambda = fixture.keep(view()).await;
+    covered(&lambda, &end).await;
+    let mut end = fixture.write(60).await;
+    let second = covered(&lambda, &end).await;
+    close(lambda).await;
+    let files = fixture.files("state").into_iter();
+    let quiet = files.filter(|file| {
+        file.file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("events-0-")
+    });
+    damage(&quiet.last().unwrap());
+    let others = fixture.write_to(TOPIC, &[1, 2], 40).await;
+    for (topic, partition, to) in others.iter() {
+        end.set(topic, partition, to);
+    }
+    let lambda = fixture.keep(view()).await;
+    let third = covered(&lambda, &end).await;
+    assert!(third > second);
+    assert_eq!(problem(&lambda).await, None);
+    close(lambda).await;
+    let lambda = fixture.keep(view()).await;
+    assert_eq!(problem(&lambda).await, None);
+    assert_eq!(check(&lambda, &end).await, Some(third));
+    close(lambda).await;
+    fixture.end().await;
+}
