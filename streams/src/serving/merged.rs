@@ -251,7 +251,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
     /// Reads with that snapshot from now on. Nobody is kept waiting for that for long.
     ///
     /// Segments behind `floor` stay, too: where the snapshot in front of this one ends, so that a restart can
-    /// go back to that one if this one's files should be damaged.
+    /// go back to that one if this one's files should be damaged. Without one all of them stay.
     ///
     /// # Errors
     ///
@@ -349,11 +349,14 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             known.retain(|loaded| loaded.strong_count() > 0);
             known.iter().filter_map(Weak::upgrade).collect()
         };
-        let floor = self.floor.lock().clone();
+        let Some(floor) = self.floor.lock().clone() else {
+            // There is no snapshot to go back to: without them there is nothing.
+            return;
+        };
         for (part, live) in parts {
             let (topic, partition) = (self.topic(part.0), part.1);
             let ends = used.iter().map(|loaded| loaded.end(*part));
-            let floor = floor.iter().map(|floor| floor.find(topic, partition));
+            let floor = [floor.find(topic, partition)];
             // A snapshot without the partition needs everything.
             let Some(Some(lowest)) = ends.chain(floor).min() else {
                 continue;

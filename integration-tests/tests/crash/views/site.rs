@@ -130,7 +130,7 @@ impl Site {
             .spawn()
             .expect("the process starts");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let (tell, said) = mpsc::channel();
+        let (tell, said) = mpsc::sync_channel(64);
         std::thread::spawn(move || {
             // Nobody may be listening any more.
             output

@@ -41,7 +41,10 @@ pub(crate) struct Job<'a, K, A: Aggregate> {
 /// How an attempt has ended.
 enum Attempt {
     /// With a snapshot; whether it was a run that was taken up again.
-    Published { manifest: Manifest, again: bool },
+    Published {
+        manifest: Box<Manifest>,
+        again: bool,
+    },
     /// There is nothing to be read.
     NothingNew { snapshot: u64 },
 }
@@ -75,7 +78,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                     let before = published.take().and_then(|own| own.changed_since);
                     let covers = cut.is_some_and(|cut| manifest.coverage().includes(cut));
                     let own = Published {
-                        manifest,
+                        manifest: *manifest,
                         left_out: unreadable.left_out(),
                         changed_since: before.or(history.changed_since),
                     };
@@ -157,6 +160,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             tracing::warn!(snapshot, %error, "published, but what is not needed any more is still there");
         }
         let again = begun.again;
+        let manifest = Box::new(manifest);
         Ok(Attempt::Published { manifest, again })
     }
 

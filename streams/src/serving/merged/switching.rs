@@ -68,8 +68,12 @@ async fn a_snapshot_at_a_cut_waits_for_nobody() {
 #[tokio::test]
 async fn a_switch_that_would_have_to_wait_is_given_up() {
     let (site, lives) = site([four(), four()]);
+    let (refused, taken) = (
+        snapshot(&site, 1, &[9, 9]).await,
+        snapshot(&site, 1, &[9, 9]).await,
+    );
     let reading = lives[1].segments.read();
-    let refused = site.switch(snapshot(&site, 1, &[9, 9]).await, None, 0);
+    let refused = site.switch(refused, None, 0);
     assert_eq!(refused.err(), Some(Unfit::Busy));
     drop(reading);
     assert!(site.held().is_empty());
@@ -80,8 +84,7 @@ async fn a_switch_that_would_have_to_wait_is_given_up() {
         "nothing is left out"
     );
     drop(segments);
-    site.switch(snapshot(&site, 1, &[9, 9]).await, None, 0)
-        .unwrap();
+    site.switch(taken, None, 0).unwrap();
     assert_eq!(coverage(&site), [9, 9]);
 }
 
@@ -102,21 +105,28 @@ async fn a_snapshot_that_does_not_fit_changes_no_answer() {
     assert_eq!(coverage(&site), [5, 4, 4]);
 }
 
-/// What the first snapshot has goes from the segments, also from under those who have begun without one.
+/// What the first snapshot has goes from the segments with the second one, also from under those who have begun
+/// without any.
 #[tokio::test]
-async fn who_has_begun_without_a_snapshot_begins_again_with_the_first_one() {
+async fn who_has_begun_without_a_snapshot_begins_again_with_one() {
     let (site, _) = site([four()]);
-    let first = Mutex::new(Some(snapshot(&site, 1, &[2]).await));
+    let (first, second) = (
+        snapshot(&site, 1, &[2]).await,
+        snapshot(&site, 2, &[4]).await,
+    );
+    let both = Mutex::new(Some((first, second)));
     let ask = Ask::default();
     let read = site.reading(&ask, |loaded| {
-        if let Some(first) = first.lock().take() {
+        if let Some((first, second)) = both.lock().take() {
             assert!(loaded.is_none());
+            let floor = first.manifest.coverage();
             site.switch(first, None, 0).unwrap();
+            site.switch(second, Some(floor), 0).unwrap();
         }
         site.get_with(loaded, KEY.as_bytes(), &ask)
     });
     let read = read.unwrap();
-    assert_eq!(read.snapshot, Some(1));
+    assert_eq!(read.snapshot, Some(2));
     assert_eq!(read.coverage.get(TOPIC, 0), 4);
     // Where there is none at all, that is said.
     let (site, lives) = self::site([four()]);

@@ -120,6 +120,12 @@ impl<S> Segment<S> {
         self.states.closed()
     }
 
+    /// Whether all of it is in front of `offset`. What begins there is behind it, also if it has ended there: an
+    /// answer goes on with it.
+    fn is_below(&self, offset: i64) -> bool {
+        self.from < offset && self.to.is_some_and(|to| to <= offset)
+    }
+
     /// Nothing changes any more if the segment has ended and all of it has been told.
     fn close_states(&mut self) {
         if self.to.is_some() && !self.states.table().has_changed() {
@@ -350,18 +356,19 @@ impl<S> Segments<S> {
         Ok(())
     }
 
-    /// Whether there are segments that end at `offset` or in front of it.
+    /// Whether there are segments that nobody needs who reads with a snapshot that ends at `offset`.
     pub(crate) fn has_below(&self, offset: i64) -> bool {
-        let first = self.list.front();
-        first.is_some_and(|first| first.to.is_some_and(|to| to <= offset))
+        self.list
+            .front()
+            .is_some_and(|first| first.is_below(offset))
     }
 
-    /// Takes out the segments that end at `offset` or in front of it. They are given back, so that they can
-    /// be dropped where nobody waits.
+    /// Takes out the segments that nobody needs who reads with a snapshot that ends at `offset`. They are given
+    /// back, so that they can be dropped where nobody waits.
     pub(crate) fn drop_below(&mut self, offset: i64) -> Vec<Segment<S>> {
         let gone = self
             .list
-            .partition_point(|segment| segment.to.is_some_and(|to| to <= offset));
+            .partition_point(|segment| segment.is_below(offset));
         self.changed |= gone > 0;
         self.list.drain(..gone).collect()
     }

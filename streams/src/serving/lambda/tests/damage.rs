@@ -162,14 +162,14 @@ async fn what_is_damaged_in_a_quiet_partition_is_not_taken_over() {
     let second = covered(&lambda, &end).await;
     close(lambda).await;
     let files = fixture.files("state").into_iter();
-    let quiet = files.filter(|file| {
+    let mut quiet = files.filter(|file| {
         file.file_name()
             .unwrap()
             .to_str()
             .unwrap()
             .starts_with("events-0-")
     });
-    damage(&quiet.last().unwrap());
+    damage(&quiet.next_back().unwrap());
     let others = fixture.write_to(TOPIC, &[1, 2], 40).await;
     for (topic, partition, to) in others.iter() {
         end.set(topic, partition, to);
