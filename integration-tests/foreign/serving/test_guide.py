@@ -65,7 +65,7 @@ def test_all_fields_are_in_the_guide(small):
         *named(small.answer()),
         *named(small.answer("user_windows")),
         *named(one),
-        *named(one["rows"][0]),
+        *named(one["rows"][0], "parts"),
         *named(small.answer("user_totals", "keys", "user1", parts="true"), "parts"),
         *named(small.answer("user_totals", "many", key="user1")),
         *named(small.answer("user_totals", "top", by="total_value")),

@@ -465,7 +465,7 @@ async fn windows_are_compared_one_by_one() {
     // Windows of another length are another view.
     cli.cannot(
         &site.verify(&["--window", "2s"]),
-        &["snapshot 1 is of user_windows"],
+        &[" is of user_windows", "tumbling 2000 ms"],
     );
     lambda.close(Duration::from_secs(60)).await.unwrap();
     cluster.stop().await;

@@ -7,7 +7,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnPath, TypePtr};
@@ -21,13 +21,8 @@ pub(super) fn schema(message: &str) -> TypePtr {
 }
 
 /// How files are written: zstd, with what belongs to the whole file in the footer. `plain` columns differ
-/// from row to row, so that a dictionary of them would not pay; of `opaque` ones nobody asks for a range, so
-/// that the least and the largest of a page would not, either.
-pub(super) fn properties(
-    footer: &[(&str, String)],
-    plain: &[&str],
-    opaque: &[&str],
-) -> WriterPropertiesPtr {
+/// from row to row, so that a dictionary of them would not pay.
+pub(super) fn properties(footer: &[(&str, String)], plain: &[&str]) -> WriterPropertiesPtr {
     let footer = footer
         .iter()
         .map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone()));
@@ -41,10 +36,6 @@ pub(super) fn properties(
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::PLAIN);
-    }
-    for column in opaque {
-        let path = ColumnPath::from(*column);
-        builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     Arc::new(builder.build())
 }

@@ -70,11 +70,7 @@ pub(crate) struct EventsWriter {
 impl EventsWriter {
     /// `footer` says what belongs to the file as a whole.
     pub(crate) fn new(footer: &[(&str, String)]) -> Result<Self, ParquetError> {
-        let properties = properties(
-            footer,
-            &["value", "__value_bytes", "__offset"],
-            &["value", "__value_bytes"],
-        );
+        let properties = properties(footer, &["value", "__value_bytes", "__offset"]);
         Ok(Self {
             writer: SerializedFileWriter::new(Vec::new(), schema(SCHEMA), properties)?,
             keys: Blobs::default(),
