@@ -22,6 +22,7 @@ use crate::serving::Place;
 
 pub use average::{Average, Mean, Pair};
 pub use codec::Canonical;
+pub(crate) use codec::{read_text, write_text};
 pub use combined::{MapValue, OfEvent};
 pub use count::Count;
 pub use decimal::{Decimal, NoDecimal};

@@ -95,9 +95,10 @@ pub(crate) struct Raw<'a> {
     pub(crate) headers: Headers,
 }
 
-/// What is used again from record to record.
+/// The events of records that have been read. Its memory is used again and again.
 pub(crate) struct Scratch<K, E> {
     events: Vec<Keyed<K, E>>,
+    places: Vec<Place>,
     /// The keys of the events, one behind the other.
     keys: Vec<u8>,
     ends: Vec<usize>,
@@ -109,11 +110,27 @@ impl<K, E> Default for Scratch<K, E> {
     fn default() -> Self {
         Self {
             events: Vec::new(),
+            places: Vec::new(),
             keys: Vec::new(),
             ends: Vec::new(),
             bytes: Vec::new(),
             name: Vec::new(),
         }
+    }
+}
+
+impl<K, E> Scratch<K, E> {
+    /// Takes all events out but for so many.
+    pub(crate) fn truncate(&mut self, events: usize) {
+        self.events.truncate(events);
+        self.places.truncate(events);
+        self.ends.truncate(events);
+        self.keys.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// Where the events are, each at its own time.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
     }
 }
 
@@ -283,41 +300,78 @@ impl<K: Data, A: Aggregate> View<K, A> {
         topic: usize,
         raw: &Raw<'_>,
         scratch: &mut Scratch<K, A::Event>,
-        mut each: impl FnMut(&[u8], Place, &A::Event),
+        each: impl FnMut(&[u8], Place, &A::Event),
     ) -> Result<(), DataError> {
-        scratch.events.clear();
-        scratch.keys.clear();
-        scratch.ends.clear();
+        scratch.truncate(0);
+        self.take_in(topic, raw, scratch)?;
+        self.tell(scratch, each);
+        Ok(())
+    }
+
+    /// Reads a record, and adds its events to those that there are; none if it cannot be read.
+    pub(crate) fn take_in(
+        &self,
+        topic: usize,
+        raw: &Raw<'_>,
+        scratch: &mut Scratch<K, A::Event>,
+    ) -> Result<(), DataError> {
+        let before = scratch.ends.len();
+        let taken = self.add_events(topic, raw, scratch);
+        if taken.is_err() {
+            scratch.truncate(before);
+        }
+        taken
+    }
+
+    fn add_events(
+        &self,
+        topic: usize,
+        raw: &Raw<'_>,
+        scratch: &mut Scratch<K, A::Event>,
+    ) -> Result<(), DataError> {
         (self.topics[topic].read)(raw, &mut scratch.events)?;
-        for keyed in &scratch.events {
+        for keyed in &scratch.events[scratch.ends.len()..] {
             scratch.bytes.clear();
             let key = keyed.key.encode(&mut scratch.bytes)?;
             let key = key.ok_or_else(|| DataError::new("a key that is null"))?;
             scratch.keys.extend_from_slice(key);
             scratch.ends.push(scratch.keys.len());
-        }
-        let mut begin = 0;
-        for (keyed, end) in scratch.events.iter().zip(&scratch.ends) {
-            let key = &scratch.keys[begin..*end];
-            begin = *end;
-            let place = Place {
+            scratch.places.push(Place {
                 time: keyed.time.unwrap_or(raw.timestamp),
                 topic: topic as u32,
                 partition: raw.partition,
                 offset: raw.offset,
-            };
+            });
+        }
+        Ok(())
+    }
+
+    /// Tells all events that have been read, each with the key whose state it goes into: one for each window.
+    pub(crate) fn tell(
+        &self,
+        scratch: &mut Scratch<K, A::Event>,
+        mut each: impl FnMut(&[u8], Place, &A::Event),
+    ) {
+        let mut begin = 0;
+        let events = scratch
+            .events
+            .iter()
+            .zip(&scratch.places)
+            .zip(&scratch.ends);
+        for ((keyed, place), end) in events {
+            let key = &scratch.keys[begin..*end];
+            begin = *end;
             let Some(windows) = &self.windows else {
-                each(key, place, &keyed.event);
+                each(key, *place, &keyed.event);
                 continue;
             };
             for start in windows.starts(place.time) {
                 scratch.name.clear();
                 scratch.name.extend_from_slice(key);
                 scratch.name.extend_from_slice(&start.to_be_bytes());
-                each(&scratch.name, place, &keyed.event);
+                each(&scratch.name, *place, &keyed.event);
             }
         }
-        Ok(())
     }
 
     /// The key's own bytes, and the start of its window.

@@ -124,6 +124,26 @@ impl Canonical for bool {
     }
 }
 
+/// Bytes with how many they are in front of them.
+fn read_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], DataError> {
+    let size = read_count(bytes, 1)?;
+    let (own, rest) = bytes.split_at(size);
+    *bytes = rest;
+    Ok(own)
+}
+
+/// A text as [`read_text`] reads it.
+pub(crate) fn write_text(text: &str, into: &mut Vec<u8>) {
+    write_size(text.len() as u64, into);
+    into.extend_from_slice(text.as_bytes());
+}
+
+/// A text where it lies.
+pub(crate) fn read_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a str, DataError> {
+    let own = read_bytes(bytes)?;
+    std::str::from_utf8(own).map_err(|_| DataError::new("text that is not UTF-8"))
+}
+
 impl Canonical for Vec<u8> {
     fn write(&self, into: &mut Vec<u8>) {
         write_size(self.len() as u64, into);
@@ -131,10 +151,7 @@ impl Canonical for Vec<u8> {
     }
 
     fn read(bytes: &mut &[u8]) -> Result<Self, DataError> {
-        let size = read_count(bytes, 1)?;
-        let (own, rest) = bytes.split_at(size);
-        *bytes = rest;
-        Ok(own.to_vec())
+        read_bytes(bytes).map(<[u8]>::to_vec)
     }
 
     fn kind() -> String {
@@ -144,13 +161,11 @@ impl Canonical for Vec<u8> {
 
 impl Canonical for String {
     fn write(&self, into: &mut Vec<u8>) {
-        write_size(self.len() as u64, into);
-        into.extend_from_slice(self.as_bytes());
+        write_text(self, into);
     }
 
     fn read(bytes: &mut &[u8]) -> Result<Self, DataError> {
-        let own = Vec::read(bytes)?;
-        Self::from_utf8(own).map_err(|_| DataError::new("text that is not UTF-8"))
+        read_text(bytes).map(str::to_owned)
     }
 
     fn kind() -> String {

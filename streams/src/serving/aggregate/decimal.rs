@@ -104,6 +104,13 @@ impl Decimal {
         }
     }
 
+    /// Of a piece of JSON: a number, or text that is one.
+    pub(crate) fn of_json(raw: &str) -> Result<Self, NoDecimal> {
+        let raw = raw.trim();
+        let text = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+        text.unwrap_or(raw).parse()
+    }
+
     fn of_small(units: i128, scale: u32) -> Self {
         let (mut units, mut scale) = (units, scale);
         if units == 0 {
@@ -301,15 +308,7 @@ impl<'de> Deserialize<'de> for Decimal {
     /// the digits are gone then.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        read_raw(raw.get())
-    }
-}
-
-fn read_raw<E: serde::de::Error>(raw: &str) -> Result<Decimal, E> {
-    let raw = raw.trim();
-    match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
-        Some(text) => text.parse().map_err(E::custom),
-        None => raw.parse().map_err(E::custom),
+        Self::of_json(raw.get()).map_err(serde::de::Error::custom)
     }
 }
 

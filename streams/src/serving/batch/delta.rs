@@ -13,7 +13,10 @@ use crate::serving::aggregate::Aggregate;
 use crate::serving::kept::Kept;
 use crate::serving::snapshot::States;
 use crate::serving::view::{Raw, Scratch, View};
-use crate::state::table::{KeyHasher, Table};
+use crate::state::table::{Hash, KeyHasher, Table};
+
+/// So many events are brought into the states at once.
+const AT_ONCE: usize = 64;
 
 /// States of a range of a partition.
 pub(crate) struct Delta<K, A: Aggregate> {
@@ -22,7 +25,9 @@ pub(crate) struct Delta<K, A: Aggregate> {
     partition: TopicPartition,
     hasher: KeyHasher,
     states: Table<Kept<A::State>>,
-    scratch: Scratch<K, A::Event>,
+    /// Events that are not in the states yet.
+    read: Scratch<K, A::Event>,
+    hashes: Vec<Hash>,
     /// What has gone into it.
     pub(crate) tally: Tally,
     /// About how many bytes states take beside the table: as many as they have when they are written.
@@ -44,7 +49,8 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
             partition,
             hasher: KeyHasher::new(seed),
             states: Table::default(),
-            scratch: Scratch::default(),
+            read: Scratch::default(),
+            hashes: Vec::new(),
             tally: Tally::default(),
             beside: 0,
             bytes: Vec::new(),
@@ -54,27 +60,43 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
     /// Takes a record in; gives the time of its first event, or else its timestamp: the day that it is of.
     pub(crate) fn add(&mut self, record: &RecordRef<'_>, buffer: &Bytes) -> i64 {
         let raw = raw(self.partition.partition, record, buffer);
+        self.tally.record(record.offset);
+        let before = self.read.places().len();
+        if self.view.take_in(self.topic, &raw, &mut self.read).is_err() {
+            self.tally.bad();
+        }
         let mut first = None;
-        let aggregate = self.view.aggregate();
-        let (states, tally, hasher) = (&mut self.states, &mut self.tally, &self.hasher);
-        tally.record(record.offset);
-        let read = self
-            .view
-            .read(self.topic, &raw, &mut self.scratch, |key, place, event| {
-                first.get_or_insert(place.time);
-                tally.time(place.time);
-                let slot = states.slot(hasher.hash(key), key);
-                states.change(slot, |slot| {
-                    slot.stamp(place.time);
-                    let state = &mut slot.value;
-                    let state = state.get_or_insert_with(|| Kept(aggregate.empty()));
-                    aggregate.add(event, place, &mut state.0);
-                });
-            });
-        if read.is_err() {
-            tally.bad();
+        for place in &self.read.places()[before..] {
+            first.get_or_insert(place.time);
+            self.tally.time(place.time);
+        }
+        if self.read.places().len() >= AT_ONCE {
+            self.settle();
         }
         first.unwrap_or(record.timestamp)
+    }
+
+    /// Brings into the states what has been read: many events at once, so that the states, which lie
+    /// anywhere, are brought near all at once.
+    fn settle(&mut self) {
+        let (hashes, hasher) = (&mut self.hashes, &self.hasher);
+        hashes.clear();
+        self.view
+            .tell(&mut self.read, |key, _, _| hashes.push(hasher.hash(key)));
+        self.states.touch(hashes);
+        let aggregate = self.view.aggregate();
+        let (states, mut hashes) = (&mut self.states, hashes.iter());
+        self.view.tell(&mut self.read, |key, place, event| {
+            let hash = hashes.next().copied();
+            let slot = states.slot(hash.unwrap_or_else(|| hasher.hash(key)), key);
+            states.change(slot, |slot| {
+                slot.stamp(place.time);
+                let state = &mut slot.value;
+                let state = state.get_or_insert_with(|| Kept(aggregate.empty()));
+                aggregate.add(event, place, &mut state.0);
+            });
+        });
+        self.read.truncate(0);
     }
 
     /// About how many bytes all of it takes.
@@ -85,6 +107,7 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
     /// Looks how large states are that hold more than the table knows of.
     pub(crate) fn measure(&mut self) {
         const SAMPLE: usize = 256;
+        self.settle();
         if !std::mem::needs_drop::<A::State>() || self.states.len() == 0 {
             return;
         }
@@ -100,6 +123,7 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
 
     /// All states in the order of their keys, and nothing is left here.
     pub(crate) fn take_sorted(&mut self) -> States {
+        self.settle();
         let own = std::mem::take(&mut self.states);
         self.beside = 0;
         let mut all: Vec<_> = own.iter().map(|(key, state, _)| (key, state)).collect();

@@ -21,8 +21,13 @@ pub(super) fn schema(message: &str) -> TypePtr {
 }
 
 /// How files are written: zstd, with what belongs to the whole file in the footer. `plain` columns differ
-/// from row to row, so that a dictionary of them would not pay.
-pub(super) fn properties(footer: &[(&str, String)], plain: &[&str]) -> WriterPropertiesPtr {
+/// from row to row, so that a dictionary of them would not pay; `rising` ones are numbers each of which is not
+/// far from the one before.
+pub(super) fn properties(
+    footer: &[(&str, String)],
+    plain: &[&str],
+    rising: &[&str],
+) -> WriterPropertiesPtr {
     let footer = footer
         .iter()
         .map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone()));
@@ -31,11 +36,15 @@ pub(super) fn properties(footer: &[(&str, String)], plain: &[&str]) -> WriterPro
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(level))
         .set_key_value_metadata(Some(footer.collect()));
-    for column in plain {
+    let plain = plain.iter().map(|column| (column, Encoding::PLAIN));
+    let rising = rising
+        .iter()
+        .map(|column| (column, Encoding::DELTA_BINARY_PACKED));
+    for (column, encoding) in plain.chain(rising) {
         let path = ColumnPath::from(*column);
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::PLAIN);
+            .set_column_encoding(path, encoding);
     }
     Arc::new(builder.build())
 }
@@ -122,14 +131,17 @@ impl Blobs {
         &mut self,
         group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     ) -> Result<(), ParquetError> {
-        let room = self.bytes.len();
-        let all = Bytes::from(std::mem::replace(&mut self.bytes, Vec::with_capacity(room)));
+        let all = Bytes::from(std::mem::take(&mut self.bytes));
         let mut from = 0;
         for to in self.ends.drain(..) {
             self.column.push(all.slice(from..to).into());
             from = to;
         }
-        self.column.write::<ByteArrayType>(group)
+        let written = self.column.write::<ByteArrayType>(group);
+        // The memory itself, if nobody has a part of it any more: fresh memory is not for nothing.
+        self.bytes = all.try_into_mut().map(Vec::from).unwrap_or_default();
+        self.bytes.clear();
+        written
     }
 }
 

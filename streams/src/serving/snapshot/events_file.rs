@@ -70,7 +70,8 @@ pub(crate) struct EventsWriter {
 impl EventsWriter {
     /// `footer` says what belongs to the file as a whole.
     pub(crate) fn new(footer: &[(&str, String)]) -> Result<Self, ParquetError> {
-        let properties = properties(footer, &["value", "__value_bytes", "__offset"]);
+        let plain = ["value", "__value_bytes"];
+        let properties = properties(footer, &plain, &["__offset", "__timestamp"]);
         Ok(Self {
             writer: SerializedFileWriter::new(Vec::new(), schema(SCHEMA), properties)?,
             keys: Blobs::default(),

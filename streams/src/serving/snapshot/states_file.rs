@@ -70,7 +70,7 @@ impl StatesWriter {
     /// `footer` says what belongs to the file as a whole.
     pub(crate) fn new(windowed: bool, footer: &[(&str, String)]) -> Result<Self, ParquetError> {
         let schema = schema(if windowed { WINDOWED } else { PLAIN });
-        let properties = properties(footer, &["key", "key_bytes", "state", "value"]);
+        let properties = properties(footer, &["key", "key_bytes", "state", "value"], &[]);
         Ok(Self {
             writer: SerializedFileWriter::new(Vec::new(), schema, properties)?,
             windowed,

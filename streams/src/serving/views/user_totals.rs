@@ -2,16 +2,19 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::Time;
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 use crate::data::{Data, DataError, Payload};
 use crate::record::Record;
-use crate::serving::aggregate::{Aggregate, Count, Decimal, First, Last, Sum};
+use crate::serving::aggregate::{
+    Aggregate, Canonical, Count, Decimal, First, Last, Sum, read_text, write_text,
+};
 use crate::serving::view::{Keyed, View};
 use crate::time::TimeWindows;
 
@@ -21,36 +24,48 @@ use crate::time::TimeWindows;
 /// text (ISO 8601, with `T` or a space, in UTC if it has no offset), or milliseconds since 1970, rounded
 /// down; if it is neither, the record's timestamp is the event's time. Other fields are
 /// ignored.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct UserEvent {
-    #[serde(deserialize_with = "id")]
     user_id: String,
-    #[serde(default)]
-    value: Option<Decimal>,
-    #[serde(default)]
-    timestamp: Option<Box<RawValue>>,
+    value: Decimal,
+    timestamp: Option<Given>,
+}
+
+/// An event where it lies.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, deserialize_with = "id")]
+    user_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    timestamp: Option<&'a RawValue>,
 }
 
 /// Text, or a whole number as text.
-fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
     struct Id;
-    impl Visitor<'_> for Id {
-        type Value = String;
+    impl<'de> Visitor<'de> for Id {
+        type Value = Cow<'de, str>;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("a user's id: text or a whole number")
         }
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
-            Ok(text.to_owned())
+        fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+            Ok(text.into())
         }
 
-        fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
-            Ok(number.to_string())
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(text.to_owned().into())
         }
 
-        fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
-            Ok(number.to_string())
+        fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+            Ok(number.to_string().into())
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+            Ok(number.to_string().into())
         }
     }
     deserializer.deserialize_any(Id)
@@ -66,27 +81,35 @@ impl UserEvent {
     /// The event's time in milliseconds since 1970, if it says one.
     #[must_use]
     pub fn time(&self) -> Option<i64> {
-        let raw = self.given()?;
-        if let Ok(millis) = raw.parse() {
+        let json = self.timestamp.as_ref()?.json();
+        if json.starts_with('"') {
+            return millis(&text(json)?);
+        }
+        if let Ok(millis) = json.parse() {
             return Some(millis);
         }
-        if let Ok(millis) = raw.parse::<f64>() {
-            let has_place = (i64::MIN as f64..i64::MAX as f64).contains(&millis);
-            return has_place.then(|| millis.floor() as i64);
-        }
-        let text: Cow<'_, str> = serde_json::from_str(raw).ok()?;
-        let moment = text.parse::<Timestamp>().or_else(|_| {
-            let local: DateTime = text.parse()?;
-            Offset::UTC.to_timestamp(local)
-        });
-        Some(moment.ok()?.as_millisecond())
+        let millis: f64 = json.parse().ok()?;
+        let has_place = (i64::MIN as f64..i64::MAX as f64).contains(&millis);
+        has_place.then(|| millis.floor() as i64)
     }
+}
 
-    /// The timestamp as it stands there, whatever it is; `None` if there is none.
-    fn given(&self) -> Option<&str> {
-        let raw = self.timestamp.as_ref().map(|raw| raw.get());
-        raw.filter(|raw| raw.len() <= MOST_STAMP)
+/// A JSON text without its quotes.
+fn text(json: &str) -> Option<Cow<'_, str>> {
+    match json.contains('\\') {
+        true => serde_json::from_str(json).ok().map(Cow::Owned),
+        false => json.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed),
     }
+}
+
+/// What ISO 8601 says, in UTC if it has no offset.
+fn millis(text: &str) -> Option<i64> {
+    let said = Pieces::parse(text).ok()?;
+    let local = said
+        .date()
+        .to_datetime(said.time().unwrap_or(Time::midnight()));
+    let offset = said.to_numeric_offset().unwrap_or(Offset::UTC);
+    Some(offset.to_timestamp(local).ok()?.as_millisecond())
 }
 
 /// A timestamp of more bytes is none: two of them are kept for each user.
@@ -100,7 +123,19 @@ impl Data for UserEvent {
 
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         let bytes = payload.require("an event")?;
-        serde_json::from_slice(bytes).map_err(|error| DataError::new(error.to_string()))
+        let failed = |error: &dyn std::fmt::Display| DataError::new(error.to_string());
+        let fields: Fields<'_> = serde_json::from_slice(bytes).map_err(|error| failed(&error))?;
+        let value = fields.value.map(|raw| Decimal::of_json(raw.get()));
+        let stamp = fields.timestamp.map(RawValue::get);
+        let stamp = stamp.filter(|stamp| stamp.len() <= MOST_STAMP);
+        Ok(Self {
+            user_id: fields.user_id.into_owned(),
+            value: value
+                .transpose()
+                .map_err(|error| failed(&error))?
+                .unwrap_or_default(),
+            timestamp: stamp.map(|stamp| Given(stamp.into())),
+        })
     }
 
     fn format() -> Cow<'static, str> {
@@ -108,22 +143,44 @@ impl Data for UserEvent {
     }
 }
 
-/// A piece of JSON as it was given, digit by digit.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Given(Box<RawValue>);
+/// A piece of JSON as it was given, digit by digit. One that is as short as timestamps are takes no memory
+/// of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Given(SmolStr);
 
 impl Given {
     /// The JSON.
     #[must_use]
     pub fn json(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 }
 
-impl PartialEq for Given {
-    fn eq(&self, other: &Self) -> bool {
-        self.json() == other.json()
+impl Serialize for Given {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+/// As text is.
+impl Canonical for Given {
+    fn write(&self, into: &mut Vec<u8>) {
+        write_text(&self.0, into);
+    }
+
+    fn read(bytes: &mut &[u8]) -> Result<Self, DataError> {
+        let json = read_text(bytes)?;
+        match serde_json::from_str::<&RawValue>(json) {
+            Ok(_) => Ok(Self(json.into())),
+            Err(error) => Err(DataError::new(format!(
+                "what was given is no JSON: {error}"
+            ))),
+        }
+    }
+
+    fn kind() -> String {
+        String::kind()
     }
 }
 
@@ -150,19 +207,17 @@ pub fn user_totals(
 ) -> View<String, impl Aggregate<Event = UserEvent, Value = UserTotals> + use<>> {
     let aggregate = (
         Count::<UserEvent>::new(),
-        Sum::of(|event: &UserEvent| event.value.clone().unwrap_or_default()),
+        Sum::of(|event: &UserEvent| event.value.clone()),
         // The document takes the next event's timestamp for the first one as long as there has been none.
-        First::of(|stamp: &String| stamp.clone())
-            .of_event(|event: &UserEvent| event.given().map(str::to_owned)),
-        Last::of(|event: &UserEvent| event.given().map(str::to_owned)),
+        First::of(Given::clone).of_event(|event: &UserEvent| event.timestamp.clone()),
+        Last::of(|event: &UserEvent| event.timestamp.clone()),
     );
-    let shown = |stamp: String| RawValue::from_string(stamp).ok().map(Given);
-    let aggregate = aggregate.map_value(move |(count, sum, first, last)| {
-        let last = last.flatten().and_then(shown);
+    let aggregate = aggregate.map_value(|(count, sum, first, last)| {
+        let last = last.flatten();
         UserTotals {
             total_events: count,
             total_value: sum,
-            first_event: first.and_then(shown),
+            first_event: first,
             last_event: last.clone(),
             recent_events: count,
             last_event_time: last,
@@ -185,7 +240,7 @@ pub fn user_windows(
     topic: &str,
     windows: TimeWindows,
 ) -> View<String, impl Aggregate<Event = UserEvent, Value = UserWindow> + use<>> {
-    let sum = Sum::of(|event: &UserEvent| event.value.clone().unwrap_or_default());
+    let sum = Sum::of(|event: &UserEvent| event.value.clone());
     let aggregate = (Count::<UserEvent>::new(), sum);
     let aggregate = aggregate.map_value(|(events, value)| UserWindow { events, value });
     let view = View::new("user_windows", 1, aggregate).source(topic, by_user);
@@ -194,9 +249,11 @@ pub fn user_windows(
 
 /// A record is one event, by its user and at its own time.
 fn by_user(record: Record<(), UserEvent>) -> [Keyed<String, UserEvent>; 1] {
-    let event = record.value;
+    let mut event = record.value;
     let time = event.time();
-    let keyed = Keyed::new(event.user_id.clone(), event);
+    // The aggregates do not ask for it.
+    let user = std::mem::take(&mut event.user_id);
+    let keyed = Keyed::new(user, event);
     [match time {
         Some(time) => keyed.at(time),
         None => keyed,
@@ -222,7 +279,7 @@ mod tests {
             (own.user_id(), own.time()),
             ("user1", Some(1_672_567_500_000))
         );
-        assert_eq!(own.value.unwrap().to_string(), "99.99");
+        assert_eq!(own.value.to_string(), "99.99");
         let times = [
             (r#""2023-01-01 10:05:00""#, Some(1_672_567_500_000)),
             (r#""2023-01-01T11:05:00+01:00""#, Some(1_672_567_500_000)),
