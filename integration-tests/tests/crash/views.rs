@@ -6,6 +6,7 @@
 //!
 //! `TIDEMARK_CRASH_STEP` tries one step only.
 
+mod amid_switches;
 mod amid_work;
 mod site;
 
@@ -113,16 +114,9 @@ async fn a_view_that_is_killed_while_it_loads_or_switches_answers_exactly_afterw
     let mut site = Site::start().await;
     let mut steps = Steps::of("views::a_view");
     site.write().await;
-    let mut first = site.launch("serve", 0);
-    let address = first.address().expect("it serves");
-    check_served(&site, &address);
     for _ in 0..2 {
-        site.write().await;
-        site.cut().await;
-        assert!(!site.batch(0));
+        site.check_successor().await;
     }
-    let (status, said) = first.end();
-    assert!(status.success(), "{said}");
     loop {
         site.write().await;
         let mut mortal = site.launch("serve", steps.next);
@@ -143,20 +137,7 @@ async fn a_view_that_is_killed_while_it_loads_or_switches_answers_exactly_afterw
             eprint!("{said}");
         }
         drop(mortal);
-        // Another one takes over, and goes on.
-        let mut next = site.launch("serve", 0);
-        let address = next.address().expect("it serves");
-        check_served(&site, &address);
-        site.write().await;
-        site.cut().await;
-        site.batch(0);
-        let snapshot = site.check_snapshot().await;
-        until("the snapshot to be read with", || {
-            (used(&address) == Some(snapshot)).then_some(())
-        });
-        check_served(&site, &address);
-        let (status, said) = next.end();
-        assert!(status.success(), "{said}");
+        site.check_successor().await;
         if !steps.go_on(killed) {
             break;
         }

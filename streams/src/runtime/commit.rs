@@ -54,6 +54,10 @@ pub(super) async fn commit(
     }
     let producer = &writer.producer;
     producer.flush().await;
+    let changed: usize = tasks.iter().map(|live| live.changed.len()).sum();
+    if changed > 0 {
+        tracing::debug!(stores = changed, "changes are in the changelogs");
+    }
     let mut skipped = 0;
     if shared.config.on_produce_error == OnProduceError::Skip {
         skipped = producer.take_refused(|topic| !shared.is_internal(topic));
@@ -104,7 +108,7 @@ pub(super) async fn commit(
         topic = gone(shared, &sources) => return Err(StreamsError::SourceGone { topic }),
     };
     match done {
-        Ok(()) => {}
+        Ok(()) => tracing::debug!(tasks = committed.len(), "offsets are committed"),
         Err(error) if passes(&error) => {
             tracing::info!(%error, "the commit waits for the group");
             return Ok(false);

@@ -285,6 +285,8 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             debug_assert_eq!(reached, Ok(()), "it was ahead under the same lock");
         }
         self.current.store(Some(Arc::clone(&loaded)));
+        let snapshot = loaded.manifest.snapshot;
+        tracing::debug!(snapshot, "a snapshot is read with");
         drop(ahead);
         for (part, live) in &parts {
             if let Some(end) = loaded.end(*part) {
@@ -366,8 +368,11 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             }
             // They may go the next time as well.
             let segments = live.segments.try_write_for(MOMENT);
-            let gone = segments.map(|mut segments| segments.drop_below(lowest));
-            drop(gone);
+            let gone = segments.map_or_else(Vec::new, |mut own| own.drop_below(lowest));
+            if !gone.is_empty() {
+                let segments = gone.len();
+                tracing::debug!(topic, partition, segments, "segments are dropped");
+            }
         }
     }
 

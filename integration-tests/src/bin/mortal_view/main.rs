@@ -1,14 +1,15 @@
-//! A batch run, or a view that is kept and served, in a process that ends itself by SIGKILL in front of a
-//! step of its store of snapshots:
+//! A batch run, or a view that is kept and served, in a process that ends itself by SIGKILL at a step:
 //!
-//! `mortal_view batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS`
+//! `mortal_view batch|serve|switch BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS`
 //!
-//! Steps of a run are all that it asks of the store; those of a view are what it reads. They count from 1;
-//! 0 is none. A run ends by itself. A view says `http HOST:PORT`, and ends when its standard input does; it
+//! Steps of a run are all that it asks of the store of snapshots; those of a view are what it reads there, or,
+//! with `switch`, what it has done to read with a snapshot and to save that. They count from 1; 0 is none. A run ends by itself. A view says `http HOST:PORT`, and ends when its standard input does; it
 //! saves its state so often, and keeps none on disk if STATE is empty.
 #![allow(clippy::print_stdout, reason = "how the test hears of it")]
 
+mod steps;
 mod store;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,21 +23,26 @@ use tidemark_streams::serving::{
     Batch, BatchConfig, BatchOutcome, Lambda, LambdaConfig, Snapshots,
 };
 
-use store::{Counted, Mortal};
+use steps::{Counted, Steps};
+use store::Mortal;
+use told::Told;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, bootstrap, topic, snapshots, state, step, commit] = &arguments[..] else {
-        bail!("batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS");
+        bail!("batch|serve|switch BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS");
     };
     let step = step.parse().context("STEP is a number")?;
     let folder = PathBuf::from(snapshots);
     let counted = match &**what {
         "batch" => Counted::All,
+        "switch" => Counted::Told,
         _ => Counted::Reads,
     };
-    let store = Arc::new(Mortal::new(&folder, counted, step)?);
+    let steps = Arc::new(Steps::new(counted, step));
+    tracing::subscriber::set_global_default(Told::new(Arc::clone(&steps)))?;
+    let store = Arc::new(Mortal::new(&folder, steps)?);
     match &**what {
         "batch" => {
             let name = places(topic).name().to_owned();
@@ -47,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
             };
             run(bootstrap, topic, snapshots).await
         }
-        "serve" => {
+        "serve" | "switch" => {
             let config = LambdaConfig::new(bootstrap, &folder)
                 .store(store, Path::default())
                 .cut_every(Duration::ZERO)
@@ -61,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
             };
             serve(topic, config).await
         }
-        other => bail!("{other:?} is neither batch nor serve"),
+        other => bail!("{other:?} is none of batch, serve and switch"),
     }
 }
 

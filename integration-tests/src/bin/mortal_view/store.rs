@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::Path as DiskPath;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_core::Stream;
 use object_store::local::LocalFileSystem;
@@ -13,40 +12,10 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
-use rustix::process::{Signal, getpid, kill_process};
+
+use crate::steps::{Counted, Steps};
 
 type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send + 'static>>;
-
-/// Which steps count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counted {
-    All,
-    Reads,
-}
-
-#[derive(Debug)]
-struct Steps {
-    counted: Counted,
-    done: AtomicU64,
-    deadly: u64,
-}
-
-impl Steps {
-    /// In front of a step.
-    fn step(&self, kind: Counted, what: &str, path: &Path) {
-        if self.counted == Counted::Reads && kind != Counted::Reads {
-            return;
-        }
-        if self.done.fetch_add(1, Ordering::SeqCst) + 1 != self.deadly {
-            return;
-        }
-        eprintln!("killed in front of step {}: {what} {path}", self.deadly);
-        let _ = kill_process(getpid(), Signal::KILL);
-        loop {
-            std::thread::park();
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Mortal {
@@ -55,21 +24,17 @@ pub(crate) struct Mortal {
 }
 
 impl Mortal {
-    pub(crate) fn new(folder: &DiskPath, counted: Counted, deadly: u64) -> anyhow::Result<Self> {
+    pub(crate) fn new(folder: &DiskPath, steps: Arc<Steps>) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let files = LocalFileSystem::new_with_prefix(folder)?;
         Ok(Self {
             files: files.with_fsync(true).with_automatic_cleanup(true),
-            steps: Arc::new(Steps {
-                counted,
-                done: AtomicU64::new(0),
-                deadly,
-            }),
+            steps,
         })
     }
 
     fn step(&self, what: &str, path: &Path) {
-        self.steps.step(Counted::All, what, path);
+        self.steps.in_front_of(Counted::All, what, path);
     }
 }
 
@@ -106,7 +71,7 @@ impl ObjectStore for Mortal {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.steps.step(Counted::Reads, "get", location);
+        self.steps.in_front_of(Counted::Reads, "get", location);
         self.files.get_opts(location, options).await
     }
 
@@ -151,12 +116,13 @@ struct MortalUpload {
 #[async_trait::async_trait]
 impl MultipartUpload for MortalUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.steps.step(Counted::All, "write to", &self.location);
+        self.steps
+            .in_front_of(Counted::All, "write to", &self.location);
         self.upload.put_part(data)
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        self.steps.step(Counted::All, "end", &self.location);
+        self.steps.in_front_of(Counted::All, "end", &self.location);
         self.upload.complete().await
     }
 

@@ -187,6 +187,23 @@ impl Site {
         verdict.snapshot.expect("a snapshot")
     }
 
+    /// Another process takes over: it answers with everything, goes on, and switches to another snapshot.
+    pub(super) async fn check_successor(&mut self) {
+        let mut next = self.launch("serve", 0);
+        let address = next.address().expect("it serves");
+        check_served(self, &address);
+        self.write().await;
+        self.cut().await;
+        assert!(!self.batch(0));
+        let snapshot = self.check_snapshot().await;
+        until("the snapshot to be read with", || {
+            (used(&address) == Some(snapshot)).then_some(())
+        });
+        check_served(self, &address);
+        let (status, said) = next.end();
+        assert!(status.success(), "{said}");
+    }
+
     /// An answer has all of a key's records, once.
     pub(super) fn check_answer(&self, key: &str, answer: &Value) {
         let rows = answer.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -244,9 +261,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// How it ends, and what it says of it.
+    /// Ends it: how it ends, and what it says of it.
     pub(super) fn end(&mut self) -> (ExitStatus, String) {
         drop(self.child.stdin.take());
+        self.ended()
+    }
+
+    /// How it ends by itself, and what it says of it.
+    pub(super) fn ended(&mut self) -> (ExitStatus, String) {
         let status = until("the process to end", || {
             self.child.try_wait().expect("a child")
         });
