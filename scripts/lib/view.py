@@ -71,7 +71,8 @@ def head():
 def totals(url, view):
     keys, events, following = 0, 0, ""
     while following is not None:
-        page = ask(url, f"/views/{view}/keys?limit=1000&next={urllib.parse.quote(following)}")
+        behind = f"&next={urllib.parse.quote(following, safe='')}" if following else ""
+        page = ask(url, f"/views/{view}/keys?limit=1000{behind}")
         keys += len(page["rows"])
         events += sum(one["value"]["total_events"] for one in page["rows"])
         following = page["next"]
