@@ -5,6 +5,7 @@
     view.py head                         what stands above such lines
     view.py totals URL VIEW              how many keys there are, and their total_events together
     view.py covers URL VIEW              how many offsets an answer covers
+    view.py partitions URL VIEW          how many partitions the newest snapshot has
 
 Numbers keep their digits. The exit code is 1 with the server's own words if it refuses or does not answer.
 A row whose parts do not add up is an error, too.
@@ -83,10 +84,15 @@ def covers(url, view):
     return offsets(ask(url, f"/views/{view}/keys?limit=1"))
 
 
+def partitions(url, view):
+    snapshot = ask(url, f"/views/{view}")["snapshot"]
+    return sum(len(ends) for ends in snapshot["coverage"].values()) if snapshot else 0
+
+
 def main():
     command, *arguments = sys.argv[1:]
     try:
-        print({"row": row, "head": head, "totals": totals, "covers": covers}[command](*arguments))
+        print({"row": row, "head": head, "totals": totals, "covers": covers, "partitions": partitions}[command](*arguments))
     except Refused as refused:
         sys.exit(str(refused))
 
