@@ -60,6 +60,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Failure> {
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
     let cluster = Cluster::at(Some(&options.bootstrap)).await?;
     cluster.make_topics(&[&options.topic]).await?;
     let client = Client::connect(&options.bootstrap)?;
@@ -93,6 +94,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         tokio::select! {
             biased;
             _ = interrupted.recv() => break,
+            _ = terminated.recv() => break,
             // Whether it was written is known later: the first one that was not ends this.
             sent = sent => drop(sent?),
         }

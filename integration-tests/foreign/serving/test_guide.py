@@ -173,10 +173,16 @@ def test_keys_are_any_text(world):
 def test_answers_of_a_snapshot_that_is_held(world):
     held = world.served.answer("user_totals")["snapshots"]
     assert 1 <= len(held) <= 2
+    manifests = {manifest["snapshot"]: manifest for manifest in world.manifests()}
     for snapshot in held:
         answer = world.served.answer("user_totals", "keys", "user1", snapshot=snapshot, parts="true")
         assert answer["snapshot"] == snapshot
         assert answer["value"] == events.totals(world.records)["user1"]
+        # It is read with: the batch part is what that one has.
+        (source,) = manifests[snapshot]["sources"]
+        ends = {own["partition"]: own["to"] for own in source["partitions"]}
+        inside = [record for record in world.records if record.offset < ends.get(record.partition, 0)]
+        assert answer["parts"]["batch"] == events.totals(inside).get("user1")
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use tidemark_client::admin::{Mode, NewTopic};
@@ -204,7 +204,7 @@ async fn serve(bootstrap: &str, topic: &str, directory: &Path, users: u64) -> Re
     // Their numbers are such that users come by chance.
     let end = fill(bootstrap, topic, users..users + NEWER, users).await?;
     lambda.covers(&end).await?;
-    println!("point {}", shown(questions(&lambda, users, QUESTIONS)?));
+    println!("point {}", shown(questions(&lambda, users, QUESTIONS)?)?);
     switches(&lambda, bootstrap, topic, directory, users).await?;
     http(&lambda, users).await
 }
@@ -252,16 +252,20 @@ fn questions_on_time<A: Aggregate>(
 }
 
 /// `P50 P99 P99.9 MOST` in microseconds.
-fn shown(mut nanos: Vec<u64>) -> String {
+fn shown(mut nanos: Vec<u64>) -> Result<String> {
+    ensure!(
+        !nanos.is_empty(),
+        "no question was due: the questions are too late"
+    );
     nanos.sort_unstable();
     let at = |part: f64| nanos[((nanos.len() - 1) as f64 * part) as usize] as f64 / 1_000.0;
-    format!(
+    Ok(format!(
         "{:.1} {:.1} {:.1} {:.1}",
         at(0.5),
         at(0.99),
         at(0.999),
         at(1.0)
-    )
+    ))
 }
 
 /// Asks all the time, while events come in, while snapshots are made in this process, read and switched to. From
@@ -307,12 +311,12 @@ async fn switches<A: Aggregate>(
     let (second, around) = (Duration::from_secs(1), Duration::from_millis(25));
     for [began, published, switched] in rounds {
         println!("load {:.3}", (switched - published).as_secs_f64());
-        println!("quiet {}", shown(within(began - second, began)));
-        println!("making {}", shown(within(began, published)));
-        println!("loading {}", shown(within(published, switched)));
+        println!("quiet {}", shown(within(began - second, began))?);
+        println!("making {}", shown(within(began, published))?);
+        println!("loading {}", shown(within(published, switched))?);
         println!(
             "switch {}",
-            shown(within(switched - around, switched + around))
+            shown(within(switched - around, switched + around))?
         );
     }
     Ok(())
@@ -328,7 +332,13 @@ async fn switch<A: Aggregate>(
     let next = lambda.snapshot().context("it reads without a snapshot")? + 1;
     let manifest = directory.join(format!("user_totals/manifests/{next:020}.json"));
     let began = Instant::now();
-    let run = batch.run(None);
+    // Without a snapshot there is nothing to wait for.
+    let run = async {
+        match batch.run(None).await? {
+            BatchOutcome::Published(_) => Ok(()),
+            BatchOutcome::NothingNew { .. } => bail!("there was nothing new"),
+        }
+    };
     let seen = async {
         let mut tick = tokio::time::interval(Duration::from_millis(1));
         while !manifest.exists() {
@@ -338,12 +348,9 @@ async fn switch<A: Aggregate>(
         while lambda.snapshot() < Some(next) {
             tick.tick().await;
         }
-        (published, Instant::now())
+        Ok((published, Instant::now()))
     };
-    let (outcome, (published, switched)) = tokio::join!(run, seen);
-    if !matches!(outcome?, BatchOutcome::Published(_)) {
-        bail!("there was nothing new");
-    }
+    let ((), (published, switched)) = tokio::try_join!(run, seen)?;
     Ok([began, published, switched])
 }
 
