@@ -17,7 +17,7 @@ use integration_tests::harness::wait::until;
 use integration_tests::places::places;
 use tidemark_streams::serving::{Lambda, LambdaConfig};
 
-use site::{Site, TOPIC, check_served, used};
+use site::{Site, TOPIC, used};
 
 /// More steps than any run has: something goes round in circles.
 const MOST_STEPS: u64 = 400;
