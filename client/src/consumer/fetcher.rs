@@ -114,8 +114,8 @@ struct Partition {
     log_start_offset: i64,
     /// The id of its topic, once it is known.
     topic_id: Uuid,
-    /// When a request that asks for it was last answered without an error of it. Answers leave out partitions
-    /// of which there is nothing new (KIP-227).
+    /// When a request that asks for it was last answered without an error of it, and the answer was taken.
+    /// Answers leave out partitions of which there is nothing new (KIP-227).
     heard: Option<u64>,
 }
 

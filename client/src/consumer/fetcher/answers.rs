@@ -87,16 +87,14 @@ impl Fetcher {
             return false;
         }
         state.retry.succeeded();
-        // Of a partition with an error it is not known how far it goes by now.
-        let failed = answer.partitions.iter();
-        let failed: HashSet<TopicPartition> = failed
-            .filter(|part| part.error != ErrorCode::None)
-            .filter_map(|part| part.name(&state.session))
-            .collect();
+        // What the answer leaves out has nothing new. What it names is heard of only if it is taken.
+        let named = answer.partitions.iter();
+        let named: HashSet<TopicPartition> =
+            named.filter_map(|part| part.name(&state.session)).collect();
         for (name, wanted) in state.session.all() {
-            let asked = self.partitions.get_mut(name);
-            let asked = asked.filter(|p| p.turn == wanted.turn && !failed.contains(name));
-            if let Some(p) = asked {
+            let left_out = self.partitions.get_mut(name);
+            let left_out = left_out.filter(|p| p.turn == wanted.turn && !named.contains(name));
+            if let Some(p) = left_out {
                 p.heard = Some(now.millis);
             }
         }
@@ -138,6 +136,7 @@ impl Fetcher {
         match part.error {
             ErrorCode::None => {
                 p.retry.succeeded();
+                p.heard = Some(now.millis);
                 p.high_watermark = part.high_watermark;
                 p.last_stable_offset = part.last_stable_offset;
                 p.log_start_offset = part.log_start_offset;

@@ -629,6 +629,31 @@ fn a_partition_is_heard_of_when_it_is_answered_without_an_error() {
     assert_eq!(heard(&story), [Some(10_000), Some(10_010)]);
 }
 
+/// They are asked for again: until then it is not known that there is no more than what has been given.
+#[test]
+fn a_partition_is_not_heard_of_in_an_answer_that_is_dropped() {
+    let mut story = Story::new(OffsetReset::Earliest);
+    story.fetcher.add(&[p(0)], true);
+    story.asks(&["committed: 0"]);
+    story.committed(0, Some(0));
+    story.asks(&["fetch 1: 0@0"]);
+    story.now.millis = 10;
+    story.records(1, &[(0, batch(0, 5, 0))]);
+    story.gives(&["0: 0-4"]);
+    story.asks(&["fetch 1: 0@5"]);
+    // Whether the log is the same has to be known first.
+    story.leaders(7, &[(2, 1), (1, 0), (2, 0)]);
+    story.asks(&["epochs 2: 0:0<1"]);
+    story.now.millis = 20;
+    story.records(1, &[(0, batch(5, 5, 0))]);
+    assert_eq!(story.fetcher.heard(&p(0)), Some(10));
+    story.epoch(0, (0, 1), Some((5, 0)));
+    story.asks(&["fetch 2: 0@5"]);
+    story.now.millis = 30;
+    story.records(2, &[(0, batch(5, 5, 1))]);
+    assert_eq!(story.fetcher.heard(&p(0)), Some(30));
+}
+
 #[test]
 fn rubbish_between_batches_is_named() {
     let mut story = Story::new(OffsetReset::Earliest);
