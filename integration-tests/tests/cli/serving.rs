@@ -58,8 +58,10 @@ impl<'a> Site<'a> {
 
     /// How far a coverage of the input goes.
     fn offsets(&self, coverage: &Value) -> Vec<i64> {
-        let own = coverage[&self.input].as_object().unwrap();
-        own.values().map(|end| end.as_i64().unwrap()).collect()
+        // Without a snapshot there is none.
+        let own = coverage[&self.input].as_object().into_iter();
+        let ends = own.flat_map(|own| own.values());
+        ends.map(|end| end.as_i64().unwrap()).collect()
     }
 }
 

@@ -105,7 +105,7 @@ impl<K: Data, A: Aggregate> Batch<K, A> {
     }
 
     /// Makes sure that a snapshot that ends at `cut` can be made and, if the view has a speed layer, be used.
-    /// Partitions that are not named stay where the last snapshot ends.
+    /// Partitions that are not named stay where the last snapshot ends, and are left out if none has them.
     ///
     /// # Errors
     ///
@@ -190,8 +190,8 @@ pub enum BatchOutcome {
     Published(Box<Published>),
     /// The newest snapshot of the view has everything up to the cut.
     NothingNew {
-        /// Its number.
-        snapshot: u64,
+        /// Its number. `None` if there is none yet: the view's speed layer has not announced a cut.
+        snapshot: Option<u64>,
         /// Newer snapshots that cannot be read, the newest first.
         left_out: Vec<LeftOut>,
     },

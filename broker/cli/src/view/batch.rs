@@ -132,16 +132,45 @@ impl Work for Run {
                 changed_since: own.changed_since,
                 taken_up: progress.taken_up(),
             },
-            BatchOutcome::NothingNew { snapshot, left_out } => Told {
+            BatchOutcome::NothingNew {
+                snapshot: Some(snapshot),
+                left_out,
+            } => Told {
                 manifest: batch.snapshots().manifest(snapshot).await?,
                 published: false,
                 left_out,
                 changed_since: None,
                 taken_up: progress.taken_up(),
             },
+            BatchOutcome::NothingNew { snapshot: None, .. } => return Ok(none_yet(view.name())),
         };
         Ok(told.report(self.cut.as_ref()))
     }
+}
+
+/// What is told where there is nothing that a snapshot could be made of yet.
+fn none_yet(view: &str) -> Report {
+    let mut report = Report::default();
+    report.say(format!(
+        "no snapshot of {view:?} yet: its speed layer has not announced where one may end. It does when it has \
+         saved what it has read, and may write to its topic of cuts"
+    ));
+    report.json = json!({
+        "view": view,
+        "snapshot": null,
+        "parent": null,
+        "published": false,
+        "left_out": [],
+        "changed_since": null,
+        "begin": {},
+        "coverage": {},
+        "records": 0,
+        "bad": 0,
+        "files": 0,
+        "bytes": 0,
+        "taken_up": null,
+    });
+    report
 }
 
 /// What is told of a run.

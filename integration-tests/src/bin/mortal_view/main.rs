@@ -84,7 +84,7 @@ async fn run(bootstrap: &str, topic: &str, snapshots: Snapshots) -> anyhow::Resu
     let batch = Batch::new(view, client, Clock::system(), snapshots, config)?;
     match batch.run(None).await? {
         BatchOutcome::Published(own) => println!("published {}", own.manifest.snapshot),
-        BatchOutcome::NothingNew { snapshot, .. } => println!("nothing behind {snapshot}"),
+        BatchOutcome::NothingNew { snapshot, .. } => println!("nothing behind {snapshot:?}"),
     }
     Ok(())
 }

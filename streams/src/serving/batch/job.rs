@@ -45,8 +45,8 @@ enum Attempt {
         manifest: Box<Manifest>,
         again: bool,
     },
-    /// There is nothing to be read.
-    NothingNew { snapshot: u64 },
+    /// There is nothing to be read behind the snapshot that there is.
+    NothingNew { snapshot: Option<u64> },
 }
 
 /// A run that is at work.
@@ -139,8 +139,9 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             cut,
         )?;
         planned.snapshot = history.last + 1;
+        history.find_archived(self.snapshots, &mut planned).await?;
         let Some(mut begun) = self.begin(planned, history).await? else {
-            let snapshot = history.parent.as_ref().map_or(0, |own| own.snapshot);
+            let snapshot = history.parent.as_ref().map(|own| own.snapshot);
             return Ok(Attempt::NothingNew { snapshot });
         };
         let done = std::mem::take(&mut begun.done);

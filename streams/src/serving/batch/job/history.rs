@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
+use crate::serving::batch::plan::{Plan, Range, TopicPlan};
 use crate::serving::batch::{BatchConfig, BatchError, LeftOut};
 use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
 use crate::serving::view::View;
@@ -38,6 +39,8 @@ pub(super) struct History {
     pub(super) last: u64,
     /// The newest readable snapshot, of whatever definition of the view.
     pub(super) newest: Option<Manifest>,
+    /// The numbers of those in front of it, in order.
+    older: Vec<u64>,
     /// The one to go on from.
     pub(super) parent: Option<Manifest>,
     /// The newest one, if it is of another definition, and therefore there is none to go on from.
@@ -56,11 +59,12 @@ impl History {
         let mut history = Self {
             last: numbers.last().copied().unwrap_or(0),
             newest: None,
+            older: Vec::new(),
             parent: None,
             changed_since: None,
         };
         let fingerprint = view.fingerprint();
-        for number in numbers.into_iter().rev() {
+        for (at, number) in numbers.iter().copied().enumerate().rev() {
             // From scratch none is needed, but to know which raw events have been written.
             if unreadable.0.len() > MOST_UNREADABLE && !config.from_scratch {
                 break;
@@ -74,7 +78,10 @@ impl History {
                     continue;
                 }
             };
-            history.newest.get_or_insert_with(|| manifest.clone());
+            if history.newest.is_none() {
+                history.newest = Some(manifest.clone());
+                history.older = numbers[..at].to_vec();
+            }
             if config.from_scratch {
                 return Ok(history);
             }
@@ -105,4 +112,52 @@ impl History {
         }
         Ok(history)
     }
+
+    /// Finds out where raw events go on of partitions that the newest snapshot has left out: the newest one
+    /// that has them says so. Else they would be written again.
+    pub(super) async fn find_archived(
+        &self,
+        snapshots: &Snapshots,
+        planned: &mut Plan,
+    ) -> Result<(), BatchError> {
+        let Some(newest) = &self.newest else {
+            return Ok(());
+        };
+        let mut unknown: Vec<(&str, &str, &mut Range)> = Vec::new();
+        for TopicPlan { topic, id, ranges } in &mut planned.topics {
+            let (topic, id): (&str, &str) = (topic, id);
+            let ranges = ranges.iter_mut();
+            unknown.extend(
+                ranges
+                    .filter(|range| archived(newest, topic, id, range.partition).is_none())
+                    .map(|range| (topic, id, range)),
+            );
+        }
+        for number in self.older.iter().rev() {
+            if unknown.is_empty() {
+                break;
+            }
+            let manifest = match snapshots.manifest(*number).await {
+                Ok(manifest) => manifest,
+                Err(error @ SnapshotError::Store { .. }) => return Err(error.into()),
+                // Files that only this one names are lost to whoever goes by manifests.
+                Err(_) => continue,
+            };
+            unknown.retain_mut(|(topic, id, range)| {
+                let found = archived(&manifest, topic, id, range.partition);
+                range.archived = found.unwrap_or(range.archived);
+                found.is_none()
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Up to where raw events of a partition are in files.
+fn archived(manifest: &Manifest, topic: &str, id: &str, partition: i32) -> Option<i64> {
+    let mut sources = manifest.sources.iter();
+    let source = sources.find(|source| source.topic == topic && source.id == id)?;
+    let mut partitions = source.partitions.iter();
+    let own = partitions.find(|own| own.partition == partition)?;
+    Some(own.archived)
 }

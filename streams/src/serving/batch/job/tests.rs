@@ -337,7 +337,7 @@ async fn nothing_new_names_the_snapshot_that_has_everything() {
     site.view = view(1);
     let outcome = site.run(&config(), None).await.unwrap();
     let nothing = |left_out| BatchOutcome::NothingNew {
-        snapshot: 1,
+        snapshot: Some(1),
         left_out,
     };
     assert_eq!(outcome, nothing(Vec::new()));
@@ -348,7 +348,48 @@ async fn nothing_new_names_the_snapshot_that_has_everything() {
     let BatchOutcome::NothingNew { snapshot, left_out } = outcome else {
         panic!("{outcome:?}");
     };
-    assert_eq!((snapshot, numbers(&left_out)), (1, vec![3]));
+    assert_eq!((snapshot, numbers(&left_out)), (Some(1), vec![3]));
+}
+
+#[tokio::test]
+async fn there_is_no_snapshot_of_what_has_not_been_announced() {
+    let mut site = Site::new(1);
+    site.write(0, 5);
+    for from_scratch in [false, true] {
+        let config = config().from_scratch(from_scratch);
+        let outcome = site.run(&config, Some("")).await.unwrap();
+        let nothing = BatchOutcome::NothingNew {
+            snapshot: None,
+            left_out: Vec::new(),
+        };
+        assert_eq!(outcome, nothing);
+    }
+    assert!(site.snapshots.numbers().await.unwrap().is_empty());
+}
+
+/// A changed view's first snapshots leave out what has not been announced; those of before had its events.
+#[tokio::test]
+async fn events_of_a_partition_that_a_snapshot_has_left_out_are_not_written_again() {
+    let mut site = Site::new(2);
+    site.write(0, 5);
+    site.write(1, 5);
+    site.publish(&config()).await;
+    site.view = view(2);
+    let cuts = ["0:5", "0:5,1:7"].map(|cuts| {
+        let each = cuts.split(',').map(|cut| format!("{TOPIC}:{cut}"));
+        each.collect::<Vec<_>>().join(",")
+    });
+    let outcome = site.run(&config(), Some(&cuts[0])).await.unwrap();
+    let second = site.check(outcome).await.manifest;
+    assert_eq!(second.coverage().to_string(), cuts[0]);
+    site.write(1, 2);
+    let outcome = site.run(&config(), Some(&cuts[1])).await.unwrap();
+    let third = site.check(outcome).await.manifest;
+    assert_eq!(third.coverage().to_string(), cuts[1]);
+    assert!(second.events.is_empty(), "{second:?}");
+    let rows: u64 = third.events.iter().map(|file| file.rows).sum();
+    assert_eq!(rows, 2, "{third:?}");
+    site.check_events().await;
 }
 
 #[tokio::test]

@@ -73,11 +73,53 @@ fn a_run_goes_on_from_its_parent() {
     let parent = snapshot(4, "f", 3, 12);
     let own = Some(&parent);
     let found = planned(&log, own, own, Some("t:0:15")).unwrap();
-    assert_eq!(found, [(3, 12, 15, 12), (0, 0, 0, 0)]);
+    assert_eq!(found, [(3, 12, 15, 12)]);
     // A cut that is behind the parent, or ahead of the log, is not gone to.
     let first = |cut| planned(&log, own, own, Some(cut)).unwrap()[0];
     assert_eq!(first("t:0:7"), (3, 12, 12, 12));
     assert_eq!(first("t:0:99"), (3, 12, 20, 12));
+}
+
+/// What the speed layer has counted of it is not known before it is announced.
+#[test]
+fn a_partition_that_has_no_cut_is_in_no_first_snapshot() {
+    let log = bounds("1", &[(30, 90), (7, 9)]);
+    let whole = |cut: &str, parent: Option<&Manifest>, newest: Option<&Manifest>| {
+        let cut = cut.parse().unwrap();
+        plan(&log, parent, newest, "f", Some(&cut)).unwrap()
+    };
+    let found = |plan: &Plan| -> Vec<(i32, i64, i64)> {
+        let ranges = plan.ranges();
+        ranges
+            .map(|(_, range)| (range.partition, range.begin, range.to))
+            .collect()
+    };
+    let nothing = whole("", None, None);
+    assert!(found(&nothing).is_empty() && nothing.is_empty());
+    let first = whole("t:0:30", None, None);
+    assert_eq!(found(&first), [(0, 30, 30)]);
+    assert!(!first.is_empty());
+    // Once it is announced, too, the log may have lost what the speed layer has.
+    let parent = &snapshot(1, "f", 30, 40);
+    let then = whole("t:0:50,t:1:8", Some(parent), Some(parent));
+    assert_eq!(found(&then), [(0, 30, 50), (1, 7, 8)]);
+    let check = |origin: i64| {
+        let mut origins = Coverage::new();
+        origins.set("t", 0, 0);
+        origins.set("t", 1, origin);
+        then.check_origins(&origins, Some(parent))
+    };
+    assert_eq!(check(7), Ok(()));
+    let refused = check(6).unwrap_err();
+    assert!(
+        matches!(refused, PlanError::Unsaved { partition: 1, .. }),
+        "{refused}"
+    );
+    // A snapshot has it, or one of the same view had: it stays.
+    assert_eq!(found(&whole("", Some(parent), Some(parent))), [(0, 30, 40)]);
+    assert_eq!(found(&whole("", None, Some(parent))), [(0, 30, 40)]);
+    let other = &snapshot(1, "g", 30, 40);
+    assert!(found(&whole("", None, Some(other))).is_empty());
 }
 
 /// What is computed anew begins with the log, does not end in front of what is there, and does not write

@@ -35,7 +35,7 @@ async fn of_two_runs_at_once_one_is_let_in() {
     let outcome = batch.run(None).await.unwrap();
     assert!(matches!(outcome, BatchOutcome::Published(_)));
     let outcome = batch.run(None).await.unwrap();
-    let (snapshot, left_out) = (1, Vec::new());
+    let (snapshot, left_out) = (Some(1), Vec::new());
     assert_eq!(outcome, BatchOutcome::NothingNew { snapshot, left_out });
     fixture.end().await;
 }
