@@ -61,8 +61,11 @@ pub enum LambdaError {
     /// Snapshots cannot be made.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// Snapshots cannot be read.
-    #[error(transparent)]
+    /// The store does not tell which snapshots there are.
+    #[error(
+        "the snapshots cannot be looked for: {0}. Without what they have there may be less in the answers than \
+         there was: start the view when the store can be read"
+    )]
     Snapshot(#[from] SnapshotError),
 }
 

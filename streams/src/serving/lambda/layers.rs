@@ -47,8 +47,9 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         batch.snapshots().clone(),
         ground.clock.clone(),
     ));
-    // Before the first record is read: what a snapshot has already is left out then.
-    refresh.once().await;
+    // Before the first record is read: what a snapshot has already is left out then. A speed layer that begins
+    // without it would have less than there was, and could not tell.
+    refresh.once().await?;
     let rule = CutRule {
         every: millis(config.cut_every),
         records: config.cut_records,
@@ -78,7 +79,8 @@ pub(super) async fn start<K: Data, A: Aggregate>(
                 {
                     site.end(changed.to_string());
                 }
-                refresh.once().await;
+                // What is wrong is told where the view is asked about.
+                let _ = refresh.once().await;
             }
         }
     }));

@@ -53,13 +53,17 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
 
     /// Reads with the newest snapshot that can be read with, if it is newer than what is used. A snapshot is
     /// looked at once; what keeps it from being used is told, and the next older one is taken.
-    pub(super) async fn once(&self) {
+    ///
+    /// # Errors
+    ///
+    /// If the store does not tell which snapshots there are, or what the newest are of. It is told, too, and
+    /// asked again the next time.
+    pub(super) async fn once(&self) -> Result<(), SnapshotError> {
         let mut looked = self.state.lock().await;
-        match self.look(&mut looked).await {
-            Ok(()) => *self.unread.lock() = None,
-            Err(error) => *self.unread.lock() = Some(error.to_string()),
-        }
+        let done = self.look(&mut looked).await;
+        *self.unread.lock() = done.as_ref().err().map(ToString::to_string);
         self.site.sweep();
+        done
     }
 
     fn tell(&self, trouble: &str) {
@@ -83,6 +87,7 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
             return Ok(());
         };
         let (mut trouble, mut passing, mut tried) = (None, false, 0);
+        let mut untold = None;
         for number in candidates {
             if tried >= LOOKED_AT {
                 break;
@@ -95,6 +100,7 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
                 Err(error) => {
                     passing |= error.passes;
                     tried += usize::from(!error.others);
+                    untold = untold.or(error.untold);
                     let why = error.why;
                     trouble.get_or_insert_with(|| format!("snapshot {number} is not used: {why}"));
                 }
@@ -106,11 +112,12 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         if let Some(trouble) = trouble {
             self.tell(&trouble);
         }
-        Ok(())
+        untold.map_or(Ok(()), Err)
     }
 
     async fn take(&self, number: u64, numbers: &[u64]) -> Result<(), NotUsed> {
-        let manifest = self.snapshots.manifest(number).await?;
+        let manifest = self.snapshots.manifest(number).await;
+        let manifest = manifest.map_err(NotUsed::without_manifest)?;
         // Another view's snapshots need not be read.
         let fits = self.site.check(&manifest);
         fits.map_err(|error| NotUsed {
@@ -175,6 +182,8 @@ struct NotUsed {
     passes: bool,
     /// It is another view's.
     others: bool,
+    /// What the store says in place of the manifest: it may be one that is needed.
+    untold: Option<SnapshotError>,
 }
 
 impl NotUsed {
@@ -183,6 +192,15 @@ impl NotUsed {
             why,
             passes: false,
             others: false,
+            untold: None,
+        }
+    }
+
+    fn without_manifest(error: SnapshotError) -> Self {
+        let untold = matches!(error, SnapshotError::Store { .. }).then(|| error.clone());
+        Self {
+            untold,
+            ..Self::from(error)
         }
     }
 }
@@ -191,8 +209,7 @@ impl From<SnapshotError> for NotUsed {
     fn from(error: SnapshotError) -> Self {
         Self {
             passes: matches!(error, SnapshotError::Store { .. }),
-            others: false,
-            why: error.to_string(),
+            ..Self::for_good(error.to_string())
         }
     }
 }
@@ -204,11 +221,21 @@ mod tests {
 
     use super::*;
     use crate::serving::merged::truth_table::{Counts, manifest, put_states, view};
+    use crate::serving::simulation::mortal::Mortal;
+    use crate::serving::snapshot::{Manifest, paths};
+    use crate::serving::view::View;
 
     /// Three snapshots on disk, and who looks for them.
     async fn three(dir: &Path) -> Refresh<String, Counts> {
         let view = view();
         let snapshots = Snapshots::local(dir, view.name()).unwrap();
+        three_in(view, snapshots).await
+    }
+
+    async fn three_in(
+        view: Arc<View<String, Counts>>,
+        snapshots: Snapshots,
+    ) -> Refresh<String, Counts> {
         for number in 1..=3 {
             let mut manifest = manifest(&view, number, &[10 * number as i64]);
             put_states(&snapshots, &mut manifest, number).await;
@@ -244,7 +271,7 @@ mod tests {
         fs::remove_file(states(1)).unwrap();
         assert_eq!(floor(&refresh).await.unwrap(), None);
         // With the one in front there is none to go back to.
-        refresh.once().await;
+        refresh.once().await.unwrap();
         assert_eq!(refresh.site.held(), [3]);
     }
 
@@ -265,7 +292,32 @@ mod tests {
         assert!(refresh.site.held().is_empty());
         fs::remove_file(manifest(2)).unwrap();
         fs::write(manifest(2), kept).unwrap();
-        refresh.once().await;
+        refresh.once().await.unwrap();
         assert_eq!(refresh.site.held(), [3]);
+    }
+
+    /// A damaged manifest is passed over, and one that the store does not give is not: it may be there, whole.
+    #[tokio::test]
+    async fn a_store_that_does_not_tell_is_no_store_without_snapshots() {
+        for untold in [false, true] {
+            let (view, store) = (view(), Arc::new(Mortal::default()));
+            let files = Arc::<Mortal>::clone(&store);
+            let snapshots = Snapshots::new(files, Default::default(), view.name()).unwrap();
+            let refresh = three_in(view, snapshots).await;
+            match untold {
+                true => store.keep_back(Manifest::file_name(3)),
+                false => {
+                    let name = paths::manifest(3);
+                    let damaged = refresh.snapshots.put(&name, b"damaged".to_vec());
+                    damaged.await.unwrap();
+                }
+            }
+            let looked = refresh.once().await;
+            let told = matches!(&looked, Err(SnapshotError::Store { .. }));
+            assert!(told == untold && looked.is_err() == untold, "{looked:?}");
+            // Who serves already goes on with what there is.
+            assert_eq!(refresh.site.held(), [2]);
+            assert!(refresh.trouble().is_some());
+        }
     }
 }

@@ -63,7 +63,8 @@ impl<K: Data, A: Aggregate> Runs<K, A> {
             Err(error) => Some(format!("the last batch run has failed: {error}")),
         };
         if outcome.is_ok() {
-            self.refresh.once().await;
+            // The snapshot is made, whether or not it can be read with.
+            let _ = self.refresh.once().await;
         }
         outcome
     }

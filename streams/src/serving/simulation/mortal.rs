@@ -24,6 +24,8 @@ pub(crate) struct Mortal {
     life: Life,
     /// What another one publishes right in front of us.
     rival: Mutex<Option<(String, Vec<u8>)>>,
+    /// The name of a file that cannot be read as long as it is here.
+    kept_back: Mutex<Option<String>>,
 }
 
 /// How many changes are left, and whether anything has been asked for when none was.
@@ -33,15 +35,19 @@ struct Life(Arc<Mutex<(Option<u64>, bool)>>);
 /// What the owner's death is told with.
 pub(crate) const DEAD: &str = "the process has died";
 
+fn dead() -> Error {
+    Error::Generic {
+        store: "mortal",
+        source: DEAD.into(),
+    }
+}
+
 impl Life {
     fn alive(&self) -> Result<()> {
         let (left, dead) = &mut *self.0.lock();
         *dead |= *left == Some(0);
         match dead {
-            true => Err(Error::Generic {
-                store: "mortal",
-                source: DEAD.into(),
-            }),
+            true => Err(self::dead()),
             false => Ok(()),
         }
     }
@@ -85,6 +91,11 @@ impl Mortal {
     /// There are no rivals any more.
     pub(crate) fn calm(&self) {
         *self.rival.lock() = None;
+    }
+
+    /// A file with that name is there and cannot be read.
+    pub(crate) fn keep_back(&self, name: String) {
+        *self.kept_back.lock() = Some(name);
     }
 
     /// Whether a run has left something to go on with.
@@ -131,6 +142,10 @@ impl ObjectStore for Mortal {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.life.alive()?;
+        let kept_back = self.kept_back.lock().clone();
+        if kept_back.is_some_and(|name| location.filename() == Some(&name)) {
+            return Err(dead());
+        }
         self.files.get_opts(location, options).await
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::serving::simulation::mortal::{DEAD, Mortal};
 
 /// A bit of the file is another one from now on.
 fn damage(file: &Path) {
@@ -113,7 +114,7 @@ async fn a_damaged_snapshot_that_comes_while_a_view_is_served_is_told() {
     });
     let second = second.await;
     damage(&states(&fixture));
-    lambda.runs.refresh.once().await;
+    lambda.runs.refresh.once().await.unwrap();
     let told = problem(&lambda).await.unwrap();
     assert!(
         told.contains(&format!("snapshot {second} is not used")) && told.contains("checksum"),
@@ -126,6 +127,41 @@ async fn a_damaged_snapshot_that_comes_while_a_view_is_served_is_told() {
     assert!(third > second);
     assert_eq!(problem(&lambda).await, None);
     assert_eq!(check(&lambda, &end).await, Some(third));
+    close(lambda).await;
+    fixture.end().await;
+}
+
+/// What is in snapshots only would be missing in its answers, and nothing would say so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_is_not_started_while_the_store_does_not_tell_what_there_is() {
+    let fixture = Fixture::start().await;
+    let end = fixture.write(60).await;
+    let store = Arc::new(Mortal::default());
+    let start = async |version: u32| {
+        let store = Arc::<Mortal>::clone(&store);
+        let config = fixture
+            .config()
+            .store(store, object_store::path::Path::default());
+        Lambda::start(view_of("places", version, &[TOPIC]), config).await
+    };
+    let lambda = start(1).await.unwrap();
+    let first = covered(&lambda, &end).await;
+    close(lambda).await;
+    store.live(Some(0));
+    // The second one has no state of its own either.
+    for version in [1, 2] {
+        let error = start(version).await.err().unwrap();
+        assert!(
+            matches!(
+                &error,
+                LambdaError::Snapshot(SnapshotError::Store { reason, .. }) if reason.contains(DEAD)
+            ),
+            "{error}"
+        );
+    }
+    store.live(None);
+    let lambda = start(1).await.unwrap();
+    assert_eq!(check(&lambda, &end).await, Some(first));
     close(lambda).await;
     fixture.end().await;
 }

@@ -29,7 +29,7 @@ async fn every_record_is_in_the_answer_once() {
     };
     let scratch = scratch.manifest;
     assert_eq!(scratch.parent, None);
-    lambda.runs.refresh.once().await;
+    lambda.runs.refresh.once().await.unwrap();
     assert_eq!(check(&lambda, &end).await, Some(scratch.snapshot));
     close(lambda).await;
     fixture.end().await;

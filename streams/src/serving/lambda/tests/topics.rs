@@ -75,7 +75,7 @@ async fn a_topic_that_is_made_again_is_another_one() {
             return None;
         };
         let manifest = own.manifest;
-        lambda.runs.refresh.once().await;
+        lambda.runs.refresh.once().await.unwrap();
         manifest.coverage().includes(&end).then_some(manifest)
     });
     let second = second.await;
