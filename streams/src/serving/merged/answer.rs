@@ -166,7 +166,8 @@ pub enum QueryError {
     /// What the speed layer has does not begin where the snapshot ends.
     #[error(
         "{partition}: snapshot {snapshot} ends at offset {end}, and the speed layer has no segment that \
-         begins there: an answer would have a gap. It is there again with the next snapshot"
+         begins there: an answer would have a gap. It is there again with the next snapshot; if batch runs say \
+         that records are lost, with the next one that is computed from scratch"
     )]
     Gap {
         /// The partition.

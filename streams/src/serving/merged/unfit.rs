@@ -8,7 +8,8 @@ pub enum Unfit {
     /// The records between are in neither.
     #[error(
         "{topic}-{partition}: the snapshot ends at offset {end}, and the speed layer begins at {begin} only: \
-         the records between are in neither. A newer snapshot closes the gap"
+         the records between are in neither. A newer snapshot closes the gap; if batch runs say that records \
+         are lost, one that is computed from scratch"
     )]
     Hole {
         /// The topic.
