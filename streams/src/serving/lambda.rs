@@ -218,7 +218,7 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
         ServedView(Arc::new(Desk {
             site: Arc::clone(&self.site),
             patience: self.wait,
-            trouble: Box::new(move || runs.refresh.trouble().or_else(|| runs.trouble())),
+            trouble: Box::new(move || runs.anything_wrong()),
             failed: Box::new(move || site.ended().map(str::to_owned)),
         }))
     }

@@ -6,6 +6,7 @@
 //! been saved: a speed layer that crashes still has them afterwards.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(super) struct Control {
     clock: Clock,
     topic: String,
     written: Mutex<BTreeMap<Part, Vec<i64>>>,
+    /// Why cuts cannot be announced, if they cannot: then no snapshot can be made.
+    trouble: Mutex<Option<String>>,
     /// What has been read of it.
     known: tokio::sync::Mutex<Announcements>,
 }
@@ -183,8 +186,30 @@ impl Control {
             clock,
             topic,
             written: Mutex::default(),
+            trouble: Mutex::default(),
             known: tokio::sync::Mutex::default(),
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Why cuts cannot be announced, if they cannot.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    fn tell(&self, error: &dyn fmt::Display) {
+        let topic = &self.topic;
+        let trouble =
+            format!("cuts cannot be announced in {topic}, and snapshots end at cuts: {error}");
+        let mut told = self.trouble.lock();
+        if told.as_ref() != Some(&trouble) {
+            tracing::warn!(trouble, "a cut is not announced yet");
+            *told = Some(trouble);
+        }
     }
 
     /// All that has been announced.
@@ -201,12 +226,13 @@ impl Control {
         let producer = match self.client.producer(ProducerConfig::new()) {
             Ok(producer) => producer,
             Err(error) => {
-                tracing::error!(%error, "cuts cannot be announced");
+                self.tell(&error);
                 return;
             }
         };
         loop {
             site.other_cuts.notified().await;
+            let mut all = true;
             for (part, announced) in site.announced() {
                 if self.written.lock().get(&part) == Some(&announced.cuts) {
                     continue;
@@ -216,11 +242,15 @@ impl Control {
                         self.written.lock().insert(part, announced.cuts);
                     }
                     Err(error) => {
-                        tracing::warn!(topic = self.topic, %error, "a cut is not announced yet");
+                        all = false;
+                        self.tell(&error);
                         self.clock.sleep(AGAIN).await;
                         site.other_cuts.notify_one();
                     }
                 }
+            }
+            if all {
+                *self.trouble.lock() = None;
             }
         }
     }

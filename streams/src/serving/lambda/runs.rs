@@ -47,6 +47,13 @@ impl<K: Data, A: Aggregate> Runs<K, A> {
         self.trouble.lock().clone()
     }
 
+    /// What keeps snapshots from being read with, made, or made at newer cuts.
+    pub(super) fn anything_wrong(&self) -> Option<String> {
+        let read = self.refresh.trouble();
+        read.or_else(|| self.trouble())
+            .or_else(|| self.control.trouble())
+    }
+
     /// One run at the newest cuts.
     pub(super) async fn once(&self) -> Result<BatchOutcome, LambdaError> {
         self.run(self.from_scratch).await

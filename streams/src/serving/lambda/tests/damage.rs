@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tidemark_client::admin::{ConfigChange, ConfigResource};
+
 use super::*;
 use crate::serving::simulation::mortal::{DEAD, Mortal};
 
@@ -162,6 +164,37 @@ async fn a_view_is_not_started_while_the_store_does_not_tell_what_there_is() {
     store.live(None);
     let lambda = start(1).await.unwrap();
     assert_eq!(check(&lambda, &end).await, Some(first));
+    close(lambda).await;
+    fixture.end().await;
+}
+
+/// Nobody may be let write to the topic of cuts: then no snapshot can be made, and that is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cuts_that_cannot_be_announced_are_told() {
+    let fixture = Fixture::start().await;
+    let lambda = fixture.keep(view()).await;
+    assert_eq!(problem(&lambda).await, None);
+    let topic = lambda.runs.control.topic().to_owned();
+    let change = async |change: ConfigChange| {
+        let changes = [(ConfigResource::topic(topic.clone()), vec![change])];
+        let admin = fixture.client.admin();
+        let changed = admin.incremental_alter_configs(changes, Mode::Apply).await;
+        changed.unwrap().all().unwrap();
+    };
+    // Nothing is small enough for it.
+    change(ConfigChange::set("max.message.bytes", "1")).await;
+    let end = fixture.write(60).await;
+    let told = until("the trouble", async || problem(&lambda).await).await;
+    assert!(
+        told.starts_with(&format!("cuts cannot be announced in {topic}")),
+        "{told}"
+    );
+    change(ConfigChange::delete("max.message.bytes")).await;
+    covered(&lambda, &end).await;
+    until("the trouble to end", async || {
+        problem(&lambda).await.is_none().then_some(())
+    })
+    .await;
     close(lambda).await;
     fixture.end().await;
 }
