@@ -82,7 +82,8 @@ pub trait Aggregate: Send + Sync + 'static {
     /// The state without an event.
     fn empty(&self) -> Self::State;
 
-    /// Adds an event that is at `at`.
+    /// Adds an event that is at `at`. It must not panic: that ends the view, and a moment before that answers may
+    /// have half of the record, those of its events that are added already.
     fn add(&self, event: &Self::Event, at: Place, state: &mut Self::State);
 
     /// Puts the events of `other` into `state`.
