@@ -27,7 +27,7 @@ use super::aggregate::Aggregate;
 use super::kept::Kept;
 use super::lambda::{ChangedSource, SourceTopic};
 use super::snapshot::{Loaded, Manifest, Part};
-use super::speed::segments::{Fit, Segments};
+use super::speed::segments::{Fit, Misfit, Segments};
 use super::view::View;
 use crate::data::Data;
 
@@ -243,7 +243,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         };
         let mut segments = live.segments.write();
         let reached = segments.reach(end, wall);
-        reached.map_err(|fit| unfit(topic, partition, end, fit, segments.begin()))?;
+        reached.map_err(|misfit| unfit(topic, partition, end, misfit, segments.begin()))?;
         segments.read_with(end);
         Ok(())
     }
@@ -333,7 +333,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
                 Fit::Ahead => ahead.push((segments, end)),
                 _ => segments
                     .reach(end, wall)
-                    .map_err(|fit| unfit(topic, partition, end, fit, segments.begin()))?,
+                    .map_err(|misfit| unfit(topic, partition, end, misfit, segments.begin()))?,
             }
         }
         Ok(Some(ahead))

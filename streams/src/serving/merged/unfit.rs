@@ -1,6 +1,6 @@
 //! Why a snapshot is not read with.
 
-use super::Fit;
+use super::Misfit;
 
 /// Why a snapshot cannot be read with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,16 +67,16 @@ pub enum Unfit {
 }
 
 /// What has been found out of a partition.
-pub(super) fn unfit(topic: &str, partition: i32, end: i64, fit: Fit, begin: i64) -> Unfit {
+pub(super) fn unfit(topic: &str, partition: i32, end: i64, misfit: Misfit, begin: i64) -> Unfit {
     let topic = topic.to_owned();
-    match fit {
-        Fit::Amid { from } => Unfit::Amid {
+    match misfit {
+        Misfit::Amid { from } => Unfit::Amid {
             topic,
             partition,
             end,
             from,
         },
-        _ => Unfit::Hole {
+        Misfit::Hole => Unfit::Hole {
             topic,
             partition,
             end,

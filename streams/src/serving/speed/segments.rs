@@ -59,6 +59,13 @@ pub(crate) enum Fit {
     /// It is ahead of everything here: nothing here is needed any more, and records below its end are to be
     /// left out.
     Ahead,
+    /// It does not.
+    Not(Misfit),
+}
+
+/// Why a snapshot does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misfit {
     /// It ends in front of what is here: the records between are in neither.
     Hole,
     /// It ends amid a segment: the segment's other records could not be told from those in the snapshot.
@@ -323,7 +330,7 @@ impl<S> Segments<S> {
         }
         let first = self.cuts().first().copied().unwrap_or(self.applied);
         if end < first {
-            return Fit::Hole;
+            return Fit::Not(Misfit::Hole);
         }
         let before = self.list.partition_point(|segment| segment.from <= end) - 1;
         let segment = &self.list[before];
@@ -332,7 +339,7 @@ impl<S> Segments<S> {
         if segment.from == end || end == self.applied || empty {
             Fit::Edge
         } else {
-            Fit::Amid { from: segment.from }
+            Fit::Not(Misfit::Amid { from: segment.from })
         }
     }
 
@@ -341,8 +348,8 @@ impl<S> Segments<S> {
     ///
     /// # Errors
     ///
-    /// How it fits, if it does not. Nothing has changed then.
-    pub(crate) fn reach(&mut self, end: i64, wall: i64) -> Result<(), Fit> {
+    /// Why it does not fit, if it does not. Nothing has changed then.
+    pub(crate) fn reach(&mut self, end: i64, wall: i64) -> Result<(), Misfit> {
         match self.fit(end) {
             Fit::Ahead => self.close(end, wall),
             Fit::Edge if self.open().from < end => {
@@ -351,7 +358,7 @@ impl<S> Segments<S> {
                 self.applied = applied;
             }
             Fit::Edge => {}
-            other => return Err(other),
+            Fit::Not(misfit) => return Err(misfit),
         }
         Ok(())
     }

@@ -52,19 +52,19 @@ fn a_snapshot_fits_where_a_segment_begins() {
     assert_eq!(read(&segments, 15), Some((vec![20], 21)));
     assert_eq!(read(&segments, 12), None);
     let fits = [9, 10, 12, 15, 16, 21, 22].map(|end| segments.fit(end));
-    let amid = |from| Fit::Amid { from };
+    let amid = |from| Misfit::Amid { from };
     let expected = [
-        Fit::Hole,
+        Fit::Not(Misfit::Hole),
         Fit::Edge,
-        amid(10),
+        Fit::Not(amid(10)),
         Fit::Edge,
-        amid(15),
+        Fit::Not(amid(15)),
         Fit::Edge,
         Fit::Ahead,
     ];
     assert_eq!(fits, expected);
     assert_eq!(segments.reach(12, 0), Err(amid(10)));
-    assert_eq!(segments.reach(9, 0), Err(Fit::Hole));
+    assert_eq!(segments.reach(9, 0), Err(Misfit::Hole));
 }
 
 /// A snapshot may end where the last record was: what comes next is behind it.
@@ -93,7 +93,7 @@ fn what_a_snapshot_has_already_is_left_out() {
     assert_eq!(read(&segments, 0), Some((vec![0], 1)));
     assert_eq!(read(&segments, 10), Some((vec![10], 11)));
     assert_eq!(segments.cuts(), [10]);
-    assert_eq!(segments.fit(0), Fit::Hole);
+    assert_eq!(segments.fit(0), Fit::Not(Misfit::Hole));
 }
 
 #[test]
@@ -309,7 +309,7 @@ proptest! {
                             }
                         }
                         Err(error) => {
-                            prop_assert_eq!(error, fit);
+                            prop_assert_eq!(Fit::Not(error), fit);
                             prop_assert_eq!(all_reads(&segments), before);
                         }
                     }
