@@ -259,11 +259,12 @@ impl<K: Data, A: Aggregate> Site<K, A> {
     /// as they are.
     pub(crate) fn switch(
         &self,
-        loaded: Loaded,
+        loaded: impl Into<Arc<Loaded>>,
         floor: Option<Coverage>,
         wall: i64,
     ) -> Result<Arc<Loaded>, Unfit> {
         let _one = self.switch.lock();
+        let loaded = loaded.into();
         self.check(&loaded.manifest)?;
         if let Some(current) = self.current.load_full() {
             let (snapshot, current) = (loaded.manifest.snapshot, current.manifest.snapshot);
@@ -271,7 +272,6 @@ impl<K: Data, A: Aggregate> Site<K, A> {
                 return Err(Unfit::NotNewer { snapshot, current });
             }
         }
-        let loaded = Arc::new(loaded);
         let parts = self.parts();
         let mut rounds = 0..ROUNDS;
         let mut ahead = loop {

@@ -23,6 +23,8 @@ pub(super) struct Refresh<K, A: Aggregate> {
     trouble: Mutex<Option<String>>,
     /// Why it is not known which snapshots there are, as long as it is not.
     unread: Mutex<Option<String>>,
+    /// A snapshot that has been read, and could not be gone over to at that moment; and the floor with it.
+    ready: Mutex<Option<(Arc<Loaded>, Option<Coverage>)>>,
 }
 
 #[derive(Default)]
@@ -42,6 +44,7 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
             state: tokio::sync::Mutex::default(),
             trouble: Mutex::default(),
             unread: Mutex::default(),
+            ready: Mutex::default(),
         }
     }
 
@@ -103,6 +106,10 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
                     untold = untold.or(error.untold);
                     let why = error.why;
                     trouble.get_or_insert_with(|| format!("snapshot {number} is not used: {why}"));
+                    if self.ready.lock().is_some() {
+                        // It is gone over to the next time: an older one would only be read for the way there.
+                        break;
+                    }
                 }
             }
         }
@@ -116,6 +123,13 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
     }
 
     async fn take(&self, number: u64, numbers: &[u64]) -> Result<(), NotUsed> {
+        // All of it is read again only if it is another one by now.
+        let ready = self.ready.lock().take();
+        if let Some((loaded, floor)) = ready
+            && loaded.manifest.snapshot == number
+        {
+            return self.switch(loaded, floor).await;
+        }
         let manifest = self.snapshots.manifest(number).await;
         let manifest = manifest.map_err(NotUsed::without_manifest)?;
         // Another view's snapshots need not be read.
@@ -126,16 +140,27 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         })?;
         let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await?;
         let floor = self.floor(number, numbers).await?;
+        self.switch(Arc::new(loaded), floor).await
+    }
+
+    async fn switch(&self, loaded: Arc<Loaded>, floor: Option<Coverage>) -> Result<(), NotUsed> {
         let wall = self.clock.now().wall;
         let site = Arc::clone(&self.site);
+        let again = (Arc::clone(&loaded), floor.clone());
         // It may have to wait for a task, for a moment.
         let switched = tokio::task::spawn_blocking(move || site.switch(loaded, floor, wall)).await;
         match switched {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(NotUsed {
-                passes: error == Unfit::Busy,
-                ..NotUsed::for_good(error.to_string())
-            }),
+            Ok(Err(error)) => {
+                let passes = error == Unfit::Busy;
+                if passes {
+                    *self.ready.lock() = Some(again);
+                }
+                Err(NotUsed {
+                    passes,
+                    ..NotUsed::for_good(error.to_string())
+                })
+            }
             Err(error) => Err(NotUsed::for_good(format!(
                 "switching to it has failed: {error}"
             ))),
@@ -216,13 +241,16 @@ impl From<SnapshotError> for NotUsed {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::path::Path;
+    use std::sync::mpsc;
+    use std::{fs, thread};
 
     use super::*;
+    use crate::serving::merged::Live;
     use crate::serving::merged::truth_table::{Counts, manifest, put_states, view};
     use crate::serving::simulation::mortal::Mortal;
     use crate::serving::snapshot::{Manifest, paths};
+    use crate::serving::speed::segments::Segments;
     use crate::serving::view::View;
 
     /// Three snapshots on disk, and who looks for them.
@@ -294,6 +322,34 @@ mod tests {
         fs::write(manifest(2), kept).unwrap();
         refresh.once().await.unwrap();
         assert_eq!(refresh.site.held(), [3]);
+    }
+
+    /// Reading all of it takes long, and trying takes a moment.
+    #[tokio::test]
+    async fn what_cannot_be_gone_over_to_at_the_moment_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let refresh = three(dir.path()).await;
+        let live = Arc::new(Live::new(Segments::new(0, 1, 0), Arc::default()));
+        refresh.site.enter((0, 0), Arc::clone(&live), 0).unwrap();
+        let (told, holds) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let holding = thread::spawn(move || {
+            let segments = live.segments.read();
+            told.send(()).unwrap();
+            released.recv().unwrap();
+            drop(segments);
+        });
+        holds.recv().unwrap();
+        refresh.once().await.unwrap();
+        assert!(refresh.site.held().is_empty());
+        let trouble = refresh.trouble().unwrap();
+        assert!(trouble.contains("snapshot 3 is not used") && trouble.contains("busy"));
+        release.send(()).unwrap();
+        holding.join().unwrap();
+        fs::remove_dir_all(dir.path().join("table/state")).unwrap();
+        refresh.once().await.unwrap();
+        assert_eq!(refresh.site.held(), [3]);
+        assert_eq!(refresh.trouble(), None);
     }
 
     /// A damaged manifest is passed over, and one that the store does not give is not: it may be there, whole.
