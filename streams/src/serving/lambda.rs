@@ -223,16 +223,14 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
         }))
     }
 
-    /// Waits until something ends the speed layer.
+    /// Waits until something ends the view: its speed layer fails, or a topic is not what it was. No batch runs
+    /// are made any more then but those that are asked for; [`Self::close`] it.
     ///
     /// # Errors
     ///
     /// What ended it. It does not return otherwise.
     pub async fn failed(&self) -> LambdaError {
-        LambdaError::Ended(match &self.streams {
-            Some(streams) => sources::ChangedSource::explained(&streams.failed().await),
-            None => "the view has been closed".to_owned(),
-        })
+        LambdaError::Ended(self.site.until_ended().await.to_owned())
     }
 
     /// Saves what has been read, and stops.

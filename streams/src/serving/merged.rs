@@ -103,6 +103,8 @@ pub(crate) struct Site<K, A: Aggregate> {
     switch: Mutex<()>,
     /// Why nothing is kept any more, once that is so: there are no answers then.
     ended: OnceLock<String>,
+    /// Told when that is so.
+    is_ended: Notify,
 }
 
 impl<K: Data, A: Aggregate> Site<K, A> {
@@ -122,6 +124,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             other_cuts: Notify::new(),
             switch: Mutex::default(),
             ended: OnceLock::new(),
+            is_ended: Notify::new(),
         }
     }
 
@@ -130,6 +133,21 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         // What came first has ended it.
         let _ = self.ended.set(why);
         self.changed.notify_waiters();
+        self.is_ended.notify_waiters();
+    }
+
+    /// Waits until there are no answers any more, and says why.
+    pub(crate) async fn until_ended(&self) -> &str {
+        loop {
+            // Heard from now on: it may end before it is waited for.
+            let is_ended = self.is_ended.notified();
+            tokio::pin!(is_ended);
+            is_ended.as_mut().enable();
+            match self.ended() {
+                Some(why) => return why,
+                None => is_ended.await,
+            }
+        }
     }
 
     /// Why there are no answers any more.

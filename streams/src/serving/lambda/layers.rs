@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tidemark_client::Client;
 use tidemark_client::consumer::IsolationLevel;
+use tokio::task::JoinHandle;
 
 use super::control::Control;
 use super::refresh::Refresh;
@@ -63,11 +64,11 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         config.batch.from_scratch,
     ));
     let mut tasks = Vec::new();
-    tasks.push(tokio::spawn({
+    tasks.push(until_ended(&site, {
         let (site, control) = (Arc::clone(&site), Arc::clone(&control));
         async move { control.announce(&site).await }
     }));
-    tasks.push(tokio::spawn({
+    tasks.push(until_ended(&site, {
         let (refresh, clock) = (Arc::clone(&refresh), ground.clock.clone());
         let (poll, site, client) = (config.poll, Arc::clone(&site), Arc::clone(&ground.client));
         async move {
@@ -84,20 +85,19 @@ pub(super) async fn start<K: Data, A: Aggregate>(
             }
         }
     }));
-    tasks.push(tokio::spawn({
+    tasks.push(until_ended(&site, {
         let (site, mut failure) = (Arc::clone(&site), streams.watch_failure());
         async move {
-            while failure.changed().await.is_ok() {
-                if let Some(error) = failure.borrow_and_update().clone() {
-                    site.end(ChangedSource::explained(&error));
-                }
+            // It may have failed already.
+            let failed = failure.wait_for(Option::is_some).await;
+            if let Some(error) = failed.ok().and_then(|failed| (*failed).clone()) {
+                site.end(ChangedSource::explained(&error));
             }
         }
     }));
     if let Some(every) = config.batch_every {
-        tasks.push(tokio::spawn(
-            Arc::clone(&runs).every(every, ground.clock.clone()),
-        ));
+        let runs = Arc::clone(&runs).every(every, ground.clock.clone());
+        tasks.push(until_ended(&site, runs));
     }
     Ok(Lambda {
         site,
@@ -106,6 +106,20 @@ pub(super) async fn start<K: Data, A: Aggregate>(
         clock: ground.clock,
         wait: config.wait,
         tasks,
+    })
+}
+
+/// Does that as long as the view is kept.
+fn until_ended<K: Data, A: Aggregate>(
+    site: &Arc<Site<K, A>>,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let site = Arc::clone(site);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = site.until_ended() => {}
+            () = work => {}
+        }
     })
 }
 

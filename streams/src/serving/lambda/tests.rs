@@ -193,6 +193,13 @@ async fn http(server: &Server, path: &str) -> (u16, serde_json::Value) {
     (status, serde_json::from_str(body).unwrap())
 }
 
+/// What ends the view, which it does soon.
+async fn failed<K: Data, A: Aggregate>(lambda: &Lambda<K, A>) -> String {
+    let limit = Duration::from_secs(60);
+    let failed = Clock::system().timeout(limit, lambda.failed()).await;
+    failed.expect("the view goes on").to_string()
+}
+
 async fn close<K: Data, A: Aggregate>(lambda: Lambda<K, A>) {
     lambda.close(Duration::from_secs(60)).await.unwrap();
 }

@@ -114,6 +114,41 @@ async fn a_topic_that_is_made_again_while_it_is_read_ends_the_view() {
     fixture.end().await;
 }
 
+/// The topic has five partitions from now on.
+async fn give_it_five(fixture: &Fixture) {
+    let five = [(TOPIC, NewPartitions::increase_to(5))];
+    let admin = fixture.client.admin();
+    let grown = admin.create_partitions(five, Mode::Apply).await;
+    grown.unwrap().all().unwrap();
+}
+
+/// The next look for snapshots sees it, minutes before the group hears of it. Nothing goes on behind that: no
+/// snapshots are made for a view that does not answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_given_partitions_while_it_is_read_ends_the_view() {
+    let fixture = Fixture::start().await;
+    let end = fixture.write(60).await;
+    let config = fixture.config().poll(Duration::from_millis(100));
+    let config = config.batch_every(Duration::from_millis(50));
+    let lambda = Lambda::start(view(), config).await.unwrap();
+    lambda.covers(&end).await.unwrap();
+    give_it_five(&fixture).await;
+    let told = failed(&lambda).await;
+    assert!(
+        told.contains("has been given more partitions: it had 3, and has 5"),
+        "{told}"
+    );
+    let error = lambda.get(&user(0)).unwrap_err();
+    assert_eq!(error, QueryError::Ended(told));
+    until("all that it does to end", async || {
+        let mut tasks = lambda.tasks.iter();
+        tasks.all(JoinHandle::is_finished).then_some(())
+    })
+    .await;
+    let _ = lambda.close(Duration::from_secs(60)).await;
+    fixture.end().await;
+}
+
 /// The speed layer begins anew, and leaves out what the snapshot has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_may_be_given_more_partitions() {
@@ -122,13 +157,7 @@ async fn a_topic_may_be_given_more_partitions() {
     let lambda = fixture.keep(view()).await;
     let first = covered(&lambda, &end).await;
     close(lambda).await;
-    let five = [("events", NewPartitions::increase_to(5))];
-    let grown = fixture
-        .client
-        .admin()
-        .create_partitions(five, Mode::Apply)
-        .await;
-    grown.unwrap().all().unwrap();
+    give_it_five(&fixture).await;
     let record = ProducerRecord::to("events")
         .key(Bytes::from_static(b"user1"))
         .value(Bytes::from_static(b"{}"))
