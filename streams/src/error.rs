@@ -142,6 +142,22 @@ pub enum StreamsError {
         /// The topic.
         topic: String,
     },
+    /// The log of a source topic has lost records before they were read.
+    #[error(
+        "{topic}-{partition}: the log begins at offset {begin}, and reading was to go on at {offset}: the records \
+         between are lost (the topic keeps them for a shorter time than nothing was read). Reset the application, \
+         and start it again"
+    )]
+    SourceLost {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where reading was to go on.
+        offset: i64,
+        /// Where the log begins.
+        begin: i64,
+    },
     /// A source topic of operators that keep state has been given more partitions while the application
     /// runs.
     #[error(
@@ -157,8 +173,8 @@ pub enum StreamsError {
         /// How many it has.
         now: u32,
     },
-    /// The group's offsets are not this application's.
-    #[error("{0}")]
+    /// The group's offsets are not this application's, or do not go with its state.
+    #[error("{0}; reset the application")]
     Position(String),
     /// A changelog ends before what was committed: records of it have been lost.
     #[error(

@@ -85,6 +85,12 @@ pub(crate) trait Store: Any + Send {
     /// ([`crate::topology::Node::keeps_place`]).
     fn passed(&mut self, _position: i64, _fresh: Option<i64>, _wall: i64) {}
 
+    /// Up to where it has the source partition that feeds it: nothing in front of it has to be read, though it
+    /// may be further than what has been. Only of stores that go by offsets.
+    fn reached(&self) -> Option<i64> {
+        None
+    }
+
     /// The event time at which the last of what it holds closes; `None` if nothing in it does.
     fn horizon(&self) -> Option<i64> {
         None

@@ -93,7 +93,7 @@ pub(super) async fn commit(
         next.number += 1;
         let hash = |store| shared.store_hash(store);
         let own = next.to_offsets(&hash);
-        offsets.extend(own.map_err(|error| StreamsError::Position(error.to_string()))?);
+        offsets.extend(own.map_err(|error| StreamsError::Topology(vec![error.to_string()]))?);
         committed.push((live.id, next));
     }
     if offsets.is_empty() {

@@ -123,7 +123,7 @@ async fn restore_once(
         if let Some(at) = kept {
             return Err(StreamsError::Position(format!(
                 "{}: the group has no offsets, but there is state in {}: offsets of a group without \
-                 members are deleted after a while, or the group was; reset the application",
+                 members are deleted after a while, or the group was",
                 shared.config.application, logs[at].topic
             )));
         }
@@ -237,7 +237,7 @@ async fn restore_once(
         let partition = TopicPartition::new(shared.changelog(*store), id.partition);
         return Err(StreamsError::Position(format!(
             "{partition}: what was written behind the last commit has been there for longer than it \
-             is certain that what was committed is still there; reset the application"
+             is certain that what was committed is still there"
         )));
     }
     let mut written: Vec<usize> = undone.keys().map(|(store, _)| *store).collect();

@@ -350,6 +350,13 @@ impl Task {
         }
     }
 
+    /// Up to where the store that goes by offsets has a source partition, whether it was read or not; `None` if
+    /// there is none.
+    pub(crate) fn reached(&self, input: usize) -> Option<i64> {
+        let place = self.inputs[input].place?;
+        self.graph.stores.list[place.0].reached()
+    }
+
     /// Lets time pass for whoever has not been told of it, and ends the round, unless something is left
     /// for later.
     fn settle(&mut self) -> Result<(), StreamsError> {

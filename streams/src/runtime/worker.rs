@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tidemark_client::ErrorCode;
+use tidemark_client::admin::OffsetSpec;
 use tidemark_client::consumer::{Consumer, ConsumerConfig, ConsumerError, Fetched, OffsetReset};
+use tidemark_client::{ErrorCode, TopicPartition};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::assignment::{TaskAssignor, TaskId};
@@ -181,20 +182,43 @@ impl Worker {
         }
     }
 
-    /// Why reading has failed. A topic that is being deleted may seem to have lost records first.
+    /// Why reading has failed. A topic that is being deleted may seem to have lost records first, and one that
+    /// has lost them has lost its beginning, or its end.
     async fn explained(&self, error: ConsumerError) -> StreamsError {
         if let ConsumerError::TopicMadeAgain { partition } = &error {
             let topic = partition.topic.to_string();
             return StreamsError::SourceMadeAgain { topic };
         }
-        if let ConsumerError::OffsetOutOfRange { partition, .. } = &error {
+        if let ConsumerError::OffsetOutOfRange { partition, offset } = &error {
             let topic = partition.topic.to_string();
             let known = setup::counts(&self.shared.admin, std::iter::once(topic.clone())).await;
             if known.is_ok_and(|known| !known.contains_key(&topic)) {
                 return StreamsError::SourceGone { topic };
             }
+            let begin = self.log_begin(partition).await;
+            if let Some(begin) = begin.filter(|begin| offset < begin) {
+                return StreamsError::SourceLost {
+                    topic,
+                    partition: partition.partition,
+                    offset: *offset,
+                    begin,
+                };
+            }
         }
         error.into()
+    }
+
+    /// Where the log of a partition begins now, if the cluster says so.
+    async fn log_begin(&self, partition: &TopicPartition) -> Option<i64> {
+        let wanted = [(partition.clone(), OffsetSpec::Earliest)];
+        let isolation = self.shared.config.isolation;
+        let listed = self
+            .shared
+            .admin
+            .list_offsets(wanted, isolation)
+            .await
+            .ok()?;
+        listed.all().ok()?.get(partition)?.offset
     }
 
     /// Whether so much waits for a commit that it is not to be waited for.
@@ -430,11 +454,28 @@ impl Worker {
             task.committed()?;
             task.advance(wall, true)?;
         }
+        self.skip_what_is_there(live)?;
         self.consumer.resume(&live.inputs)?;
         let task = Arc::clone(&live.task);
         self.shared.tasks.lock().insert(live.id, task);
         self.shared.restoring.lock().remove(&live.id);
         tracing::info!(task = %live.id, "the task runs");
+        Ok(())
+    }
+
+    /// Has a task's partitions read from where its stores have everything in front already. That need not be
+    /// read, and the log may not have it any more.
+    fn skip_what_is_there(&mut self, live: &Live) -> Result<(), StreamsError> {
+        let mut task = live.task.lock();
+        for (input, (partition, offset, _)) in live.committed.position.inputs.iter().enumerate() {
+            let Some(on) = task.reached(input).filter(|on| on > offset) else {
+                continue;
+            };
+            tracing::info!(%partition, offset, on, "what lies between is there already");
+            self.consumer.seek(partition, on)?;
+            let caught_up = live.ends.get(input).is_some_and(|end| on >= *end);
+            task.push(input, Vec::new(), on, caught_up);
+        }
         Ok(())
     }
 

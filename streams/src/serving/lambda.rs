@@ -160,7 +160,8 @@ impl<K: Data, A: Aggregate> Lambda<K, A> {
     }
 
     /// As [`Self::run_batch`], but from the beginning of the log, whatever snapshots there are: when that has
-    /// to be asked for, since the log has lost what they have.
+    /// to be asked for, since the log has lost what they have. Of a view that has ended it goes to the end of the
+    /// log, and not to the newest cut: started again the view goes on from there.
     ///
     /// # Errors
     ///

@@ -38,17 +38,17 @@ pub(crate) enum PositionError {
     TooLong { stores: usize },
     #[error(
         "{0}: the group's offset was not written by this application, so its state does not belong \
-         to it: reset the application"
+         to it"
     )]
     Foreign(TopicPartition),
     #[error(
         "{0}: the group's offset is not of the same commit as those of the task's other partitions, \
-         so its state does not belong to it: reset the application"
+         so its state does not belong to it"
     )]
     Mixed(TopicPartition),
     #[error(
         "{0}: the group has no offset, but others of the task have: the topic was made again, or is \
-         a new one, and its state does not belong to it: reset the application"
+         a new one, and its state does not belong to it"
     )]
     Missing(TopicPartition),
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::control::Control;
 use super::refresh::Refresh;
 use super::runs::Runs;
-use super::sources::{self, ChangedSource, SourceTopic, application};
+use super::sources::{self, SourceTopic, application, explained};
 use super::{Ground, Lambda, LambdaConfig, LambdaError};
 use crate::data::Data;
 use crate::error::StreamsError;
@@ -91,7 +91,7 @@ pub(super) async fn start<K: Data, A: Aggregate>(
             // It may have failed already.
             let failed = failure.wait_for(Option::is_some).await;
             if let Some(error) = failed.ok().and_then(|failed| (*failed).clone()) {
-                site.end(ChangedSource::explained(&error));
+                site.end(explained(&application, &error));
             }
         }
     }));

@@ -14,7 +14,7 @@ use crate::serving::snapshot::{SnapshotError, Snapshots};
 
 /// Looks for snapshots.
 pub(super) struct Refresh<K, A: Aggregate> {
-    site: Arc<Site<K, A>>,
+    pub(super) site: Arc<Site<K, A>>,
     snapshots: Snapshots,
     clock: Clock,
     /// What has been looked at, and what came of it.

@@ -79,7 +79,11 @@ impl<K: Data, A: Aggregate> Runs<K, A> {
     async fn run_in_turn(&self, from_scratch: bool) -> Result<BatchOutcome, LambdaError> {
         let announced = self.control.announced().await?;
         let (cuts, origins) = (announced.newest(), announced.origins);
-        let run = self.batch.run_at(Some(&cuts), Some(origins), from_scratch);
+        // A view that has ended begins behind the snapshot, wherever that is. At the cuts the log may not be there
+        // any more when it is started, if that is what has ended it.
+        let ended = from_scratch && self.refresh.site.ended().is_some();
+        let cut = (!ended).then_some(&cuts);
+        let run = self.batch.run_at(cut, Some(origins), from_scratch);
         Ok(run.await?)
     }
 

@@ -1,6 +1,7 @@
 //! A view's topics as the cluster has them.
 
 use tidemark_client::Client;
+use tidemark_client::consumer::ConsumerError;
 
 use crate::data::Data;
 use crate::error::StreamsError;
@@ -54,25 +55,81 @@ impl ChangedSource {
             });
         changed.next()
     }
+}
 
-    /// Why the speed layer has ended. It is no application that somebody would have to reset: it begins anew by
-    /// itself.
-    pub(super) fn explained(error: &StreamsError) -> String {
-        match error {
-            StreamsError::SourceGone { topic } => {
-                format!("topic {topic:?} does not exist any more")
-            }
-            StreamsError::SourceMadeAgain { topic } => {
-                let topic = topic.clone();
-                Self::MadeAgain { topic }.to_string()
-            }
-            StreamsError::SourceGrew { topic, before, now } => {
-                let (topic, before, now) = (topic.clone(), i64::from(*before), i64::from(*now));
-                Self::Grew { topic, before, now }.to_string()
-            }
-            other => other.to_string(),
+/// Why the speed layer has ended, and what is to be done with a view then: whoever keeps one need not know the
+/// application that is its speed layer.
+pub(super) fn explained(application: &str, error: &StreamsError) -> String {
+    match error {
+        StreamsError::SourceGone { topic } => format!("topic {topic:?} does not exist any more"),
+        StreamsError::SourceMadeAgain { topic } => {
+            let topic = topic.clone();
+            ChangedSource::MadeAgain { topic }.to_string()
         }
+        StreamsError::SourceGrew { topic, before, now } => {
+            let (topic, before, now) = (topic.clone(), i64::from(*before), i64::from(*now));
+            ChangedSource::Grew { topic, before, now }.to_string()
+        }
+        StreamsError::SourceLost {
+            topic,
+            partition,
+            offset,
+            begin,
+        } => format!(
+            "{topic}-{partition}: the log begins at offset {begin}, and the view was to go on at {offset}: it has \
+             lost records that are in no snapshot (the topic keeps them for a shorter time than the view was down, \
+             or behind). {FROM_SCRATCH}, and start the view again: it goes on where that snapshot ends, and answers \
+             say that they begin at {begin} or where the log begins by then"
+        ),
+        // It has lost its end. What snapshots have may not be in it any more, too. A changelog that is cut while
+        // it is read is another matter: that passes.
+        StreamsError::Consume(
+            ConsumerError::OffsetOutOfRange { partition, offset }
+            | ConsumerError::Truncated {
+                partition,
+                position: offset,
+                ..
+            },
+        ) if !partition.topic.starts_with(application) => format!(
+            "{partition}: the log has been cut off, and what the view has read up to offset {offset} is not in it any \
+             more. {FROM_SCRATCH}; then {}: it goes on where that snapshot ends",
+            anew(application)
+        ),
+        StreamsError::Position(why) => forgotten(application, why),
+        StreamsError::LostChangelog {
+            topic,
+            partition,
+            end,
+            committed,
+        } => {
+            let why = format!(
+                "{topic}-{partition} ends at offset {end}, but state up to {committed} was saved"
+            );
+            forgotten(application, &why)
+        }
+        other => other.to_string(),
     }
+}
+
+/// What is to be done if the log does not have what was to be read.
+const FROM_SCRATCH: &str = "Make a batch run from scratch (`tidemark batch run --from-scratch`, \
+                            `BatchConfig::from_scratch`, or `run_batch_from_scratch` of the view that has ended)";
+
+/// What is to be done if what the speed layer has saved is of no use.
+fn anew(application: &str) -> String {
+    format!(
+        "stop all instances of the view, delete the group {application:?}, if it is there, and all topics whose names \
+         begin with \"{application}-\", and start the view again"
+    )
+}
+
+/// The cluster has forgotten what the speed layer has saved, or a part of it.
+fn forgotten(application: &str, why: &str) -> String {
+    format!(
+        "what the view has saved in the cluster cannot be gone on with ({why}). To go on {}: its speed layer begins \
+         anew with what the log has, and leaves out what the newest snapshot has already",
+        anew(application)
+    )
 }
 
 /// The topics of a view, in its order.
@@ -116,6 +173,8 @@ pub(super) fn application<K: Data, A: Aggregate>(
 
 #[cfg(test)]
 mod tests {
+    use tidemark_client::TopicPartition;
+
     use super::*;
 
     #[test]
@@ -156,9 +215,79 @@ mod tests {
             },
         ];
         for error in errors {
-            let told = ChangedSource::explained(&error);
+            let told = explained("view-7", &error);
             assert!(told.starts_with("topic \"events\" "), "{told}");
             assert!(!told.contains("application"), "{told}");
+        }
+    }
+
+    /// What cannot be gone on with says what is to be done with a view.
+    #[test]
+    fn whoever_cannot_go_on_is_told_how_to() {
+        let topic = || "events".to_owned();
+        let partition = TopicPartition::new("events", 2);
+        let position = partition.clone();
+        let scratch = [
+            "`tidemark batch run --from-scratch`",
+            "start the view again",
+        ];
+        let delete = [
+            "delete the group \"view-7\"",
+            "all topics whose names begin with \"view-7-\"",
+        ];
+        let errors = [
+            (
+                StreamsError::SourceLost {
+                    topic: topic(),
+                    partition: 2,
+                    offset: 100,
+                    begin: 150,
+                },
+                vec![
+                    "events-2: the log begins at offset 150",
+                    scratch[0],
+                    scratch[1],
+                ],
+            ),
+            (
+                ConsumerError::OffsetOutOfRange {
+                    partition,
+                    offset: 100,
+                }
+                .into(),
+                vec!["events-2: the log has been cut off", scratch[0], delete[0]],
+            ),
+            (
+                ConsumerError::Truncated {
+                    partition: position,
+                    position: 100,
+                    diverges_at: 90,
+                }
+                .into(),
+                vec!["up to offset 100", scratch[0], delete[1]],
+            ),
+            (
+                StreamsError::Position("the group has no offsets".to_owned()),
+                vec!["(the group has no offsets)", delete[0], delete[1]],
+            ),
+            (
+                StreamsError::LostChangelog {
+                    topic: topic(),
+                    partition: 2,
+                    end: 7,
+                    committed: 9,
+                },
+                vec!["events-2 ends at offset 7", delete[0], delete[1]],
+            ),
+        ];
+        for (error, words) in errors {
+            let told = explained("view-7", &error);
+            for words in words {
+                assert!(told.contains(words), "{words}: {told}");
+            }
+            for not in ["application", "seek", "offset_reset", "reset the"] {
+                assert!(!told.contains(not), "{not}: {told}");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod clocks;
 mod damage;
 mod instances;
+mod lost;
 mod reader;
 mod refusals;
 mod restarts;
@@ -233,30 +234,50 @@ fn offsets(values: impl IntoIterator<Item = Vec<PlaceCount>>) -> Offsets {
     found
 }
 
-/// All offsets of what is covered: none is without a record.
-fn all_offsets(lambda: &Lambda<Key, Free>, coverage: &Coverage) -> Offsets {
+/// All offsets of what is covered from where it begins on: none is without a record.
+fn all_offsets(lambda: &Lambda<Key, Free>, begin: &Coverage, coverage: &Coverage) -> Offsets {
     let topics: Vec<&str> = lambda.view().topics().collect();
     let number = |topic: &str| topics.iter().position(|own| *own == topic).unwrap();
-    let all = coverage.iter().filter(|(_, _, to)| *to > 0);
-    all.map(|(topic, partition, to)| ((number(topic) as u32, partition), (0..to).collect()))
+    let all = coverage.iter().map(|(topic, partition, to)| {
+        let offsets = begin.get(topic, partition)..to;
+        ((number(topic) as u32, partition), offsets.collect())
+    });
+    all.filter(|(_, offsets): &(_, Vec<i64>)| !offsets.is_empty())
         .collect()
 }
 
 /// All records up to a coverage, which is all there is, are in the answers once: in those for each key, and
 /// in a page of all of them. The snapshot that they are read with.
 async fn check(lambda: &Lambda<Key, Free>, coverage: &Coverage) -> Option<u64> {
+    check_from(lambda, &Coverage::new(), coverage).await
+}
+
+/// The same of what is left where a log has lost its beginning: answers say so, and have no other record.
+async fn check_from(
+    lambda: &Lambda<Key, Free>,
+    begin: &Coverage,
+    coverage: &Coverage,
+) -> Option<u64> {
+    let begins_there = |own: &Coverage| {
+        for (topic, partition, _) in coverage.iter() {
+            let places = (own.get(topic, partition), begin.get(topic, partition));
+            assert_eq!(places.0, places.1, "{topic}-{partition}");
+        }
+    };
     lambda.covers(coverage).await.unwrap();
     let mut values = Vec::new();
     let mut snapshot = None;
     for key in 0..5 {
         let answer = lambda.get_at_least(&user(key), coverage).await.unwrap();
         assert!(answer.coverage.includes(coverage));
+        begins_there(&answer.begin);
         values.push(answer.value.unwrap());
         snapshot = answer.snapshot;
     }
     let page = lambda.reader().range(.., 99, None).unwrap();
+    begins_there(&page.begin);
     let rows = page.rows.into_iter().map(|row| row.value);
-    let expected = all_offsets(lambda, coverage);
+    let expected = all_offsets(lambda, begin, coverage);
     assert_eq!(offsets(values), expected);
     assert_eq!(offsets(rows), expected);
     snapshot

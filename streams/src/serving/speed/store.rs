@@ -118,6 +118,11 @@ impl<S: State> Store for SegmentStore<S> {
         }
     }
 
+    /// It is further than what has been read where a snapshot is ahead.
+    fn reached(&self) -> Option<i64> {
+        self.begun.then(|| self.live.segments.read().applied())
+    }
+
     fn bytes(&self) -> usize {
         self.live.segments.read().bytes()
     }
@@ -141,7 +146,9 @@ mod tests {
         };
         let mut store = SegmentStore::<u64>::new(7, rule, Arc::default());
         assert_eq!(store.saved(), None);
+        assert_eq!(store.reached(), None);
         store.passed(40, None, 5);
+        assert_eq!(store.reached(), Some(40));
         let announced = |cuts: &[i64]| {
             Some(Announced {
                 cuts: cuts.to_vec(),
@@ -151,5 +158,8 @@ mod tests {
         assert_eq!(store.saved(), announced(&[40]));
         store.passed(42, None, 15);
         assert_eq!(store.saved(), announced(&[40, 42]));
+        // A snapshot has what lies between.
+        store.live.segments.write().reach(50, 15).unwrap();
+        assert_eq!(store.reached(), Some(50));
     }
 }
