@@ -131,7 +131,9 @@ def test_its_layers_are_those_of_an_answer(bootstrap, program, served):
     batch = program["BatchLayer"]().process_batch(made)
     speed = {found["user_id"]: found for found in program["SpeedLayer"]().process_stream(made)}
     merged = program["ServingLayer"]().merge_results(speed.values(), batch)
-    for user, value in of_view(served, ends).items():
+    found = of_view(served, ends)
+    assert found.keys() == batch.keys()
+    for user, value in found.items():
         assert value["total_events"] == batch[user]["total_events"]
         assert value["recent_events"] == speed[user]["recent_events"]
         assert value["last_event_time"] == speed[user]["last_event_time"] == merged[user]["last_event_time"]

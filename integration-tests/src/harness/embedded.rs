@@ -10,8 +10,9 @@ use tidemark_broker::environment::Environment;
 use tidemark_broker::storage::StorageError;
 use tidemark_broker::{Broker, Handle};
 
-/// After how long a test with a broker inside counts as hung. Not a demand on speed.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// After how long a test with a broker inside counts as hung. Not a demand on speed: those that use one longest
+/// take a minute or two.
+const PATIENCE: Duration = Duration::from_secs(1_200);
 
 /// Starts a broker on ports that the system chooses, with its data in `dir` on the environment's
 /// disk. `options` come on top.

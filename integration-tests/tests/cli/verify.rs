@@ -64,7 +64,7 @@ impl Site<'_> {
             .cut_every(Duration::ZERO)
             .commit_interval(Duration::from_millis(20))
             .poll(Duration::from_millis(20))
-            .wait(Duration::from_secs(2));
+            .wait(Duration::from_millis(200));
         Lambda::start(word_count(&self.input), config)
             .await
             .unwrap()

@@ -1,9 +1,10 @@
 //! A batch run, or a view that is kept and served, in a process that ends itself by SIGKILL at a step:
 //!
-//! `mortal_view batch|serve|switch BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS`
+//! `mortal_view batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS SESSION_MILLIS`
 //!
-//! Steps of a run are all that it asks of the store of snapshots; those of a view are what it reads there, or,
-//! with `switch`, what it has done to read with a snapshot and to save that. They count from 1; 0 is none. A run ends by itself. A view says `http HOST:PORT`, and ends when its standard input does; it
+//! Steps of a run are all that it asks of the store of snapshots; those of a view are what it reads there. They
+//! count from 1; 0 is none. `TEXT#3` is another one of a view: behind the third time that it tells this text of its
+//! work, from the second switch to a snapshot on. A run ends by itself. A view says `http HOST:PORT`, and ends when its standard input does; it
 //! saves its state so often, and keeps none on disk if STATE is empty.
 #![allow(clippy::print_stdout, reason = "how the test hears of it")]
 
@@ -30,18 +31,34 @@ use told::Told;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, bootstrap, topic, snapshots, state, step, commit] = &arguments[..] else {
-        bail!("batch|serve|switch BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS");
+    let [
+        what,
+        bootstrap,
+        topic,
+        snapshots,
+        state,
+        step,
+        commit,
+        session,
+    ] = &arguments[..]
+    else {
+        bail!("batch|serve BOOTSTRAP TOPIC SNAPSHOTS STATE STEP COMMIT_MILLIS SESSION_MILLIS");
+    };
+    let (point, step) = match step.split_once('#') {
+        Some((told, count)) => (Some((told, count)), "0"),
+        None => (None, &**step),
     };
     let step = step.parse().context("STEP is a number")?;
+    if let Some((text, count)) = point {
+        let count = count.parse().context("a number behind #")?;
+        tracing::subscriber::set_global_default(Told::new(text, count))?;
+    }
     let folder = PathBuf::from(snapshots);
     let counted = match &**what {
         "batch" => Counted::All,
-        "switch" => Counted::Told,
         _ => Counted::Reads,
     };
     let steps = Arc::new(Steps::new(counted, step));
-    tracing::subscriber::set_global_default(Told::new(Arc::clone(&steps)))?;
     let store = Arc::new(Mortal::new(&folder, steps)?);
     match &**what {
         "batch" => {
@@ -53,13 +70,13 @@ async fn main() -> anyhow::Result<()> {
             };
             run(bootstrap, topic, snapshots).await
         }
-        "serve" | "switch" => {
+        "serve" => {
             let config = LambdaConfig::new(bootstrap, &folder)
                 .store(store, Path::default())
                 .cut_every(Duration::ZERO)
                 .commit_interval(Duration::from_millis(commit.parse()?))
                 .poll(Duration::from_millis(20))
-                .session_timeout(Duration::from_millis(500))
+                .session_timeout(Duration::from_millis(session.parse()?))
                 .wait(Duration::from_secs(60));
             let config = match &**state {
                 "" => config,
@@ -67,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
             };
             serve(topic, config).await
         }
-        other => bail!("{other:?} is none of batch, serve and switch"),
+        other => bail!("{other:?} is neither batch nor serve"),
     }
 }
 

@@ -8,12 +8,8 @@ use rustix::process::{Signal, getpid, kill_process};
 /// Which steps count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
-    /// All that the store is asked for.
     All,
-    /// What is read there.
     Reads,
-    /// What the view tells that it has done.
-    Told,
 }
 
 #[derive(Debug)]
@@ -32,28 +28,22 @@ impl Steps {
         }
     }
 
-    /// In front of something that the store is asked for.
-    pub(crate) fn in_front_of(&self, kind: Counted, what: &str, path: &Path) {
-        if self.counted == kind || self.counted == Counted::All {
-            self.step(&format!("in front of step {}: {what} {path}", self.deadly));
-        }
-    }
-
-    /// Behind something that the view tells.
-    pub(crate) fn behind(&self, what: &str) {
-        if self.counted == Counted::Told {
-            self.step(&format!("behind step {}: {what}", self.deadly));
-        }
-    }
-
-    fn step(&self, place: &str) {
-        if self.done.fetch_add(1, Ordering::SeqCst) + 1 != self.deadly {
+    /// In front of a step.
+    pub(crate) fn step(&self, kind: Counted, what: &str, path: &Path) {
+        if self.counted == Counted::Reads && kind != Counted::Reads {
             return;
         }
-        eprintln!("killed {place}");
-        let _ = kill_process(getpid(), Signal::KILL);
-        loop {
-            std::thread::park();
+        if self.done.fetch_add(1, Ordering::SeqCst) + 1 == self.deadly {
+            die(&format!("in front of step {}: {what} {path}", self.deadly));
         }
+    }
+}
+
+/// Ends this process as nothing can be done about.
+pub(crate) fn die(place: &str) {
+    eprintln!("killed {place}");
+    let _ = kill_process(getpid(), Signal::KILL);
+    loop {
+        std::thread::park();
     }
 }

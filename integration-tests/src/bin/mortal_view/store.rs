@@ -34,7 +34,7 @@ impl Mortal {
     }
 
     fn step(&self, what: &str, path: &Path) {
-        self.steps.in_front_of(Counted::All, what, path);
+        self.steps.step(Counted::All, what, path);
     }
 }
 
@@ -71,7 +71,7 @@ impl ObjectStore for Mortal {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.steps.in_front_of(Counted::Reads, "get", location);
+        self.steps.step(Counted::Reads, "get", location);
         self.files.get_opts(location, options).await
     }
 
@@ -116,13 +116,12 @@ struct MortalUpload {
 #[async_trait::async_trait]
 impl MultipartUpload for MortalUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.steps
-            .in_front_of(Counted::All, "write to", &self.location);
+        self.steps.step(Counted::All, "write to", &self.location);
         self.upload.put_part(data)
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        self.steps.in_front_of(Counted::All, "end", &self.location);
+        self.steps.step(Counted::All, "end", &self.location);
         self.upload.complete().await
     }
 

@@ -1,15 +1,13 @@
-//! What a view tells of its work, each of which is a step: from the first time on that it reads with a snapshot
-//! that was made after it had begun to.
+//! What a view tells of its work, and dies behind.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::steps::Steps;
+use crate::steps::die;
 
 /// Where that is told which counts.
 const TARGETS: [&str; 2] = [
@@ -19,16 +17,22 @@ const TARGETS: [&str; 2] = [
 /// A switch begins with it.
 const SWITCHED: &str = "a snapshot is read with";
 
+/// Dies behind something that is told: the first switch, which it begins with, does not count, nor what is in
+/// front of the second one.
 pub(crate) struct Told {
-    steps: Arc<Steps>,
+    text: String,
+    deadly: u64,
     switches: AtomicU64,
+    count: AtomicU64,
 }
 
 impl Told {
-    pub(crate) fn new(steps: Arc<Steps>) -> Self {
+    pub(crate) fn new(text: &str, deadly: u64) -> Self {
         Self {
-            steps,
+            text: text.to_owned(),
+            deadly,
             switches: AtomicU64::new(0),
+            count: AtomicU64::new(0),
         }
     }
 }
@@ -61,13 +65,15 @@ impl Subscriber for Told {
     fn event(&self, event: &Event<'_>) {
         let mut message = Message::default();
         event.record(&mut message);
-        let before = match &*message.0 {
+        let switches = match &*message.0 {
             SWITCHED => self.switches.fetch_add(1, Ordering::SeqCst) + 1,
             _ => self.switches.load(Ordering::SeqCst),
         };
-        // The first one is what it begins with.
-        if before > 1 {
-            self.steps.behind(&message.0);
+        if switches < 2 || message.0 != self.text {
+            return;
+        }
+        if self.count.fetch_add(1, Ordering::SeqCst) + 1 == self.deadly {
+            die(&format!("behind {}#{}", self.text, self.deadly));
         }
     }
 

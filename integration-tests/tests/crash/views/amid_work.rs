@@ -21,6 +21,9 @@ use super::site::{Site, TOPIC, used, write_from};
 const KILLS: usize = 12;
 /// So seldom is nothing saved at all before it is killed.
 const NEVER: Duration = Duration::from_secs(3_600);
+/// What it answers may go back where it loses its place to another one, which has only what was saved: so it must
+/// not be taken for dead because it, or this, is slow.
+const SESSION: Duration = Duration::from_secs(60);
 
 /// What an instance answers for all keys together: each record of its coverage once. How many that are;
 /// `None` as long as it has not all partitions.
@@ -108,7 +111,7 @@ async fn round(
         let (client, from) = (site.client.clone(), site.count);
         async move { write_from(&client, from, count).await }
     });
-    let mut process = site.launch_with("serve", 0, state, commit);
+    let mut process = site.launch_with("serve", 0, state, [commit, SESSION]);
     let address = process.address().expect("it serves");
     let mut covered = Coverage::new();
     let mut read = until("it to work", || {
@@ -120,7 +123,7 @@ async fn round(
         site.batch(0);
         let snapshots = site.snapshots().numbers().await.expect("numbers");
         let newest = snapshots.last().copied();
-        switched = newest > before;
+        switched = before.is_some() && newest > before;
         until("the snapshot to be read with", || {
             (used(&address) == newest).then_some(())
         });
@@ -160,7 +163,7 @@ async fn a_view_that_is_killed_amid_its_work_answers_exactly_afterwards() {
         let count = random.random_range(20..200);
         let (at, batch) = (
             random.random_range(1..=count),
-            random.random_range(0..2) == 0,
+            number % 3 == 1 || random.random_range(0..2) == 0,
         );
         eprintln!(
             "round {number}: killed at {at} of {count} records, saves each {commit:?}, \
@@ -184,5 +187,5 @@ async fn a_view_that_is_killed_amid_its_work_answers_exactly_afterwards() {
         "no snapshot was switched to"
     );
     site.check_successor().await;
-    site.broker.shutdown().await.expect("it ends");
+    site.end().await;
 }

@@ -1,6 +1,7 @@
 //! A broker in this process, snapshots on disk, and processes that make them and serve them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
@@ -28,8 +29,10 @@ const PARTITIONS: i32 = 2;
 const KEYS: usize = 5;
 /// So many records come between two steps.
 const RECORDS: usize = 12;
-/// How often a view saves what it has, if nothing else is said.
+/// How often a view saves what it has, if nothing else is said, ...
 const COMMIT: Duration = Duration::from_millis(20);
+/// ... and how long it is taken for alive: those that come after it have to wait so long.
+const SESSION: Duration = Duration::from_millis(500);
 
 /// Where each key's records are, in order.
 pub(super) type Written = BTreeMap<String, Vec<(i32, i64)>>;
@@ -106,24 +109,26 @@ impl Site {
         panic!("no cut at {}", self.end);
     }
 
-    pub(super) fn launch(&self, what: &str, step: u64) -> Process {
-        self.launch_with(what, step, &self.dir.path().join("state"), COMMIT)
+    /// See `src/bin/mortal_view`.
+    pub(super) fn launch(&self, what: &str, step: impl Display) -> Process {
+        let state = self.dir.path().join("state");
+        self.launch_with(what, step, &state, [COMMIT, SESSION])
     }
 
-    /// With state in that folder, which is saved so often.
+    /// With state in that folder, how often it is saved, and how long the process is taken for alive.
     pub(super) fn launch_with(
         &self,
         what: &str,
-        step: u64,
+        step: impl Display,
         state: &Path,
-        commit: Duration,
+        times: [Duration; 2],
     ) -> Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mortal_view"))
             .args([what, &self.broker.bootstrap(), TOPIC])
             .arg(self.folder())
             .arg(state)
             .arg(step.to_string())
-            .arg(commit.as_millis().to_string())
+            .args(times.map(|time| time.as_millis().to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -185,6 +190,20 @@ impl Site {
             BTreeSet::new()
         );
         verdict.snapshot.expect("a snapshot")
+    }
+
+    /// With snapshots in front of the newest one, which nobody needs.
+    pub(super) async fn with_snapshots() -> Self {
+        let mut site = Self::start().await;
+        site.write().await;
+        for _ in 0..2 {
+            site.check_successor().await;
+        }
+        site
+    }
+
+    pub(super) async fn end(self) {
+        self.broker.shutdown().await.expect("it ends");
     }
 
     /// Another process takes over: it answers with everything, goes on, and switches to another snapshot.
@@ -273,6 +292,14 @@ impl Process {
             self.child.try_wait().expect("a child")
         });
         (status, self.errors())
+    }
+
+    /// It has ended by SIGKILL: where.
+    pub(super) fn killed(&mut self) -> String {
+        let (status, said) = self.ended();
+        assert_eq!(status.signal(), Some(9), "{said}");
+        eprint!("{said}");
+        said
     }
 
     fn errors(&mut self) -> String {

@@ -94,6 +94,8 @@ fn answers_amid_switches_are_exact_and_never_go_back() {
         .unwrap();
     let mut switches = 0;
     for seed in 0..WORLDS {
+        // Seen if it fails.
+        eprintln!("world {seed}");
         let mut world = World::new(seed);
         let asked = Asked {
             site: world.first(),

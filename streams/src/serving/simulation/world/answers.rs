@@ -123,6 +123,15 @@ impl World {
             let to = self.offset(&merged.coverage, at);
             assert!(begin <= to && to <= self.log.stable(at), "{self}");
             assert!(begins.contains(&begin), "{self} {at} begins at {begin}");
+            // Nothing that has been read here is left out, even where that would be exact.
+            let task = &self.tasks[at];
+            if task.node == node && pinned.is_none() {
+                assert!(
+                    to >= task.position,
+                    "{self} {at}: {to} of {}",
+                    task.position
+                );
+            }
         }
         let is_exact = exact(site, &self.log, &self.parts, key, &merged);
         assert!(is_exact, "{self} node {node} key {key} {merged:?}");
