@@ -406,7 +406,7 @@ async fn ask(address: &str, connections: usize, requests: usize, users: u64) -> 
     while let Some(done) = working.join_next().await {
         all.extend(done??);
     }
-    println!("latency {}", shown(all));
+    println!("latency {}", shown(all)?);
     Ok(())
 }
 
