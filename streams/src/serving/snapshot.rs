@@ -24,7 +24,7 @@ mod waiting;
 
 pub(crate) use events_file::{Day, EventsWriter};
 pub(crate) use loaded::{Loaded, Part};
-pub(crate) use states_file::{Row, States, StatesReader, StatesWriter};
+pub(crate) use states_file::{Pieces, Row, States, StatesReader, StatesWriter};
 pub(crate) use store::is_name;
 pub(crate) use waiting::Waiting;
 

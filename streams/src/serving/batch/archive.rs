@@ -13,6 +13,10 @@ const FILE: usize = 64 << 20;
 /// When all events that wait have so many bytes a file is written of the day that has the most.
 const ALL: usize = 128 << 20;
 
+/// When events of more days wait a file is written of each: what a day takes is not nothing, and which days there
+/// are is what strangers say.
+const MOST_DAYS: usize = 4_096;
+
 /// Files of events that are being written. What is ended waits to be taken.
 pub(super) struct Archive {
     partition: TopicPartition,
@@ -47,11 +51,14 @@ impl Archive {
         if open.bytes() >= FILE {
             self.end(day)?;
         }
-        Ok(())
+        if self.open.len() > MOST_DAYS {
+            return self.end_all();
+        }
+        self.trim()
     }
 
     /// Ends files until what is open is not too much.
-    pub(super) fn trim(&mut self) -> Result<(), ParquetError> {
+    fn trim(&mut self) -> Result<(), ParquetError> {
         while self.bytes >= ALL {
             let sizes = self.open.iter();
             let largest = sizes.max_by_key(|(day, open)| (open.bytes(), **day));
@@ -96,11 +103,17 @@ impl Archive {
         Ok(())
     }
 
-    /// Ends all files.
-    pub(super) fn end_all(&mut self) -> Result<(), ParquetError> {
-        while let Some(day) = self.open.keys().next().copied() {
-            self.end(day)?;
+    /// Ends the file of the first day; whether there was one.
+    pub(super) fn end_one(&mut self) -> Result<bool, ParquetError> {
+        match self.open.keys().next().copied() {
+            Some(day) => self.end(day).map(|()| true),
+            None => Ok(false),
         }
+    }
+
+    /// Ends all files.
+    fn end_all(&mut self) -> Result<(), ParquetError> {
+        while self.end_one()? {}
         Ok(())
     }
 
@@ -164,7 +177,6 @@ mod tests {
         let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
         for offset in 0..3_000_i64 {
             add(&mut archive, offset * 37 % 365 * DAY, offset, b"v");
-            archive.trim().unwrap();
         }
         archive.end_all().unwrap();
         let files = archive.take();
@@ -178,8 +190,24 @@ mod tests {
         let value = vec![b'x'; 1 << 20];
         for offset in 0..300_i64 {
             add(&mut archive, offset % 7 * DAY, offset, &value);
-            archive.trim().unwrap();
             assert!(archive.bytes < ALL);
         }
+    }
+
+    /// However far apart the days are that events say.
+    #[test]
+    fn days_that_wait_are_bounded() {
+        let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
+        let mut rows = 0;
+        for offset in 0..10_000_i64 {
+            add(&mut archive, offset * 100 * DAY, offset, b"v");
+            assert!(archive.open.len() <= MOST_DAYS);
+            rows += archive
+                .take()
+                .iter()
+                .map(|(file, _)| file.rows)
+                .sum::<u64>();
+        }
+        assert_eq!(rows, 2 * (MOST_DAYS as u64 + 1));
     }
 }

@@ -11,7 +11,7 @@ use crate::record::Headers;
 use crate::serving::Tally;
 use crate::serving::aggregate::Aggregate;
 use crate::serving::kept::Kept;
-use crate::serving::snapshot::States;
+use crate::serving::snapshot::{Pieces, States};
 use crate::serving::view::{Raw, Scratch, View};
 use crate::state::table::{Hash, KeyHasher, Table};
 
@@ -111,9 +111,11 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
         if !std::mem::needs_drop::<A::State>() || self.states.len() == 0 {
             return;
         }
-        let every = (self.states.len() / SAMPLE).max(1);
+        let slots = self.states.slots();
+        let every = (slots / SAMPLE).max(1);
         let (mut sum, mut count) = (0, 0);
-        for (_, state, _) in self.states.iter().step_by(every) {
+        let sample = (0..slots).step_by(every);
+        for (_, state, _) in sample.filter_map(|slot| self.states.at(slot as u32)) {
             self.bytes.clear();
             crate::serving::aggregate::State::encode(&state.0, &mut self.bytes);
             (sum, count) = (sum + self.bytes.len(), count + 1);
@@ -126,11 +128,19 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
         self.settle();
         let own = std::mem::take(&mut self.states);
         self.beside = 0;
-        let mut all: Vec<_> = own.iter().map(|(key, state, _)| (key, state)).collect();
-        all.sort_unstable_by(|a, b| self.view.order(a.0, b.0));
+        // Their keys beside each other: where the states lie each would have to be waited for.
+        let mut keys = Pieces::default();
+        let mut all = Vec::with_capacity(own.len());
+        for (key, state, _) in own.iter() {
+            all.push((keys.len(), state));
+            keys.push_with(|bytes| bytes.extend_from_slice(key));
+        }
+        all.sort_unstable_by(|a, b| self.view.order(keys.get(a.0), keys.get(b.0)));
         let mut sorted = States::default();
         for (key, state) in all {
-            sorted.keys.push_with(|bytes| bytes.extend_from_slice(key));
+            sorted
+                .keys
+                .push_with(|bytes| bytes.extend_from_slice(keys.get(key)));
             sorted
                 .states
                 .push_with(|bytes| crate::serving::aggregate::State::encode(&state.0, bytes));

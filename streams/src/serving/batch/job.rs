@@ -66,12 +66,32 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         log: &Arc<L>,
         cut: Option<&Coverage>,
     ) -> Result<BatchOutcome, BatchError> {
+        let mut published = None;
+        let outcome = self.attempts(log, cut, &mut published).await;
+        match (outcome, published) {
+            (Err(error), Some(own)) => {
+                let snapshot = own.manifest.snapshot;
+                tracing::warn!(snapshot, %error, "published, but it cannot be gone on from at the moment");
+                Ok(BatchOutcome::Published(Box::new(own)))
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Tries until there is a snapshot that goes as far as it is to go; `published` is what there is on the way.
+    async fn attempts<L: Log>(
+        &self,
+        log: &Arc<L>,
+        cut: Option<&Coverage>,
+        published: &mut Option<Published>,
+    ) -> Result<BatchOutcome, BatchError> {
         let mut unreadable = Unreadable::default();
         let (mut attempts, mut forgotten) = (0, false);
-        let mut published: Option<Published> = None;
         loop {
+            // What has just been published is from scratch.
+            let from_scratch = self.config.from_scratch && published.is_none();
             let history =
-                History::find(self.snapshots, self.view, self.config, &mut unreadable).await?;
+                History::find(self.snapshots, self.view, from_scratch, &mut unreadable).await?;
             attempts += 1;
             let failed = match self.attempt(log, cut, &history, attempts > 1).await {
                 Ok(Attempt::Published { manifest, again }) => {
@@ -84,14 +104,16 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
                     };
                     // A run that was taken up again ends where it was to end, which may not be far enough.
                     if again && !covers {
-                        published = Some(own);
+                        *published = Some(own);
                         continue;
                     }
                     return Ok(BatchOutcome::Published(Box::new(own)));
                 }
                 Ok(Attempt::NothingNew { snapshot }) => {
                     let left_out = unreadable.left_out();
-                    let own = published.map(|own| BatchOutcome::Published(Box::new(own)));
+                    let own = published
+                        .take()
+                        .map(|own| BatchOutcome::Published(Box::new(own)));
                     return Ok(own.unwrap_or(BatchOutcome::NothingNew { snapshot, left_out }));
                 }
                 Err(BatchError::Snapshot(error)) => error,

@@ -81,14 +81,17 @@ async fn parts_of(snapshots: &Snapshots, left: &Unfinished) -> Result<Parts, Bat
     Ok(parts)
 }
 
+/// A note of more bytes is none: it names files, of which a manifest could not name so many.
+const MOST_NOTE: u64 = 256 << 20;
+
 /// A note; `None` if it is not there, or damaged: then it is as if it had never been written.
 async fn read_note<T: Serialize + DeserializeOwned>(
     snapshots: &Snapshots,
     path: &str,
 ) -> Result<Option<T>, BatchError> {
-    match snapshots.read(path, None).await {
+    match snapshots.read(path, Some(MOST_NOTE)).await {
         Ok(bytes) => Ok(noted(&bytes)),
-        Err(SnapshotError::Missing { .. }) => Ok(None),
+        Err(SnapshotError::Missing { .. } | SnapshotError::Corrupt { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

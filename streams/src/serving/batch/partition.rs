@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidemark_client::TopicPartition;
 use tidemark_client::consumer::Batch;
+use tokio::sync::mpsc;
 
 use super::archive::Archive;
 use super::delta::{Delta, records};
@@ -12,9 +13,11 @@ use super::merge::{Merge, MergeError, Sorted};
 use super::plan::Range;
 use super::progress::{BatchProgress, Done, note};
 use super::{BatchConfig, BatchError, Log, Reader};
-use crate::data::Data;
+use crate::data::{Data, DataError};
 use crate::serving::aggregate::Aggregate;
-use crate::serving::snapshot::{Manifest, Snapshots, StateFile, States, StatesWriter, paths};
+use crate::serving::snapshot::{
+    EventsFile, Manifest, Snapshots, StateFile, States, StatesWriter, paths,
+};
 use crate::serving::view::View;
 
 /// A file of states is ended when it has about so many bytes.
@@ -48,31 +51,45 @@ struct Work<K, A: Aggregate> {
 }
 
 impl<K: Data, A: Aggregate> Work<K, A> {
-    /// Takes batches in.
+    /// Takes batches in. Files that are ended on the way are handed on one by one.
     fn add(
         &mut self,
         partition: &TopicPartition,
         batches: &[Batch],
         (from, to): (i64, i64),
         archived: i64,
+        ended: &mpsc::Sender<Ended>,
     ) -> Result<(), BatchError> {
         let Self { delta, archive } = self;
         records(partition, batches, (from, to), |record, buffer| {
             let time = delta.add(record, buffer);
             if let Some(archive) = archive.as_mut().filter(|_| record.offset >= archived) {
                 let added = archive.add(time, record);
-                added.map_err(|error| crate::data::DataError::new(error.to_string()))?;
+                added.map_err(|error| DataError::new(error.to_string()))?;
+                hand_on(archive, ended)?;
             }
             Ok(())
         })?;
         delta.measure();
-        match archive {
-            Some(archive) => archive
-                .trim()
-                .map_err(|error| BatchError::write(&format!("raw events of {partition}"), &error)),
-            None => Ok(()),
-        }
+        Ok(())
     }
+}
+
+/// A file of events with its bytes.
+type Ended = (EventsFile, Vec<u8>);
+/// So many ended files wait to be written.
+const MOST_ENDED: usize = 4;
+/// More files of raw events no manifest can name: that is known when it is written, at the end of the run.
+const MOST_FILES: usize = 500_000;
+
+/// Hands on what has been ended, and waits while too much is on its way.
+fn hand_on(archive: &mut Archive, ended: &mpsc::Sender<Ended>) -> Result<(), DataError> {
+    for file in archive.take() {
+        // Whoever writes them has failed, and says so.
+        let sent = ended.blocking_send(file);
+        sent.map_err(|_| DataError::new("files of events cannot be written"))?;
+    }
+    Ok(())
 }
 
 impl<K: Data, A: Aggregate> Run<K, A> {
@@ -118,11 +135,12 @@ impl<K: Data, A: Aggregate> Run<K, A> {
                     done.epoch = Some(last.header().partition_leader_epoch);
                 }
                 let before = work.delta.tally.records;
-                work = self.add(work, &partition, batches, &done, range).await?;
+                work = self
+                    .add(work, &partition, batches, &mut done, range)
+                    .await?;
                 since += work.delta.tally.records - before;
                 self.tell(next.min(range.to) - done.position, 0);
                 done.position = next.min(range.to);
-                self.write_events(&mut work, &mut done).await?;
                 let full = work.delta.bytes() > self.config.memory / self.config.workers;
                 if done.position < range.to && (full || since >= self.config.checkpoint) {
                     work = self.put_aside(work, &partition, &mut done).await?;
@@ -168,25 +186,40 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         mut work: Work<K, A>,
         partition: &TopicPartition,
         batches: Vec<Batch>,
-        done: &Done,
+        done: &mut Done,
         range: &Range,
     ) -> Result<Work<K, A>, BatchError> {
         let (partition, bounds) = (partition.clone(), (done.position, range.to));
         let archived = range.archived;
-        blocking(move || {
-            work.add(&partition, &batches, bounds, archived)?;
+        let (ended, to_write) = mpsc::channel(MOST_ENDED);
+        let added = blocking(move || {
+            work.add(&partition, &batches, bounds, archived, &ended)?;
             Ok(work)
-        })
-        .await
+        });
+        self.write_events(to_write, added, done).await
     }
 
-    async fn write_events(&self, work: &mut Work<K, A>, done: &mut Done) -> Result<(), BatchError> {
-        let ended = work.archive.as_mut().map(Archive::take).unwrap_or_default();
-        for (file, bytes) in ended {
-            self.snapshots.put(&file.path, bytes).await?;
-            done.events.push(file);
-        }
-        Ok(())
+    /// Writes files of events as they are ended, while the work goes on that ends them.
+    async fn write_events<T>(
+        &self,
+        mut ended: mpsc::Receiver<Ended>,
+        work: impl Future<Output = Result<T, BatchError>>,
+        done: &mut Done,
+    ) -> Result<T, BatchError> {
+        let write = async {
+            while let Some((file, bytes)) = ended.recv().await {
+                if done.events.len() >= MOST_FILES {
+                    let reason = "the events are of too many days. Turn raw events off (--no-events; \
+                                  BatchConfig::archive), or correct their times";
+                    return Err(BatchError::write(&file.path, &reason));
+                }
+                self.snapshots.put(&file.path, bytes).await?;
+                done.events.push(file);
+            }
+            Ok(())
+        };
+        let ((), result) = tokio::try_join!(write, work)?;
+        Ok(result)
     }
 
     /// Ends all that is in memory: writes the events, counts what has been read, and gives the states.
@@ -195,16 +228,22 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         mut work: Work<K, A>,
         done: &mut Done,
     ) -> Result<(Work<K, A>, States), BatchError> {
+        let (sender, to_write) = mpsc::channel(MOST_ENDED);
         let ended = blocking(move || {
             if let Some(archive) = &mut work.archive {
-                let ended = archive.end_all();
-                ended.map_err(|error| BatchError::write("raw events", &error))?;
+                while archive
+                    .end_one()
+                    .map_err(|error| BatchError::write("raw events", &error))?
+                {
+                    hand_on(archive, &sender)?;
+                }
             }
+            // There are no more files: whoever waits for some need not.
+            drop(sender);
             let states = work.delta.take_sorted();
             Ok::<_, BatchError>((work, states))
         });
-        let (mut work, states) = ended.await?;
-        self.write_events(&mut work, done).await?;
+        let (mut work, states) = self.write_events(to_write, ended, done).await?;
         done.tally.add(&std::mem::take(&mut work.delta.tally));
         Ok((work, states))
     }

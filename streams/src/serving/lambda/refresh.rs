@@ -331,8 +331,8 @@ mod tests {
         let refresh = three(dir.path()).await;
         let live = Arc::new(Live::new(Segments::new(0, 1, 0), Arc::default()));
         refresh.site.enter((0, 0), Arc::clone(&live), 0).unwrap();
-        let (told, holds) = mpsc::channel();
-        let (release, released) = mpsc::channel::<()>();
+        let (told, holds) = mpsc::sync_channel(1);
+        let (release, released) = mpsc::sync_channel::<()>(1);
         let holding = thread::spawn(move || {
             let segments = live.segments.read();
             told.send(()).unwrap();

@@ -389,7 +389,7 @@ impl Snapshots {
         file: &StateFile,
         read: impl FnOnce(Bytes) -> Result<T, String> + Send + 'static,
     ) -> Result<T, SnapshotError> {
-        let bytes = self.read(&file.path, None).await?;
+        let bytes = self.read(&file.path, Some(file.bytes)).await?;
         let path = self.path(&file.path).to_string();
         let (size, crc32) = (file.bytes, file.crc32);
         // Unpacking takes long enough to be in the way of others.
@@ -404,7 +404,7 @@ impl Snapshots {
 
     /// Makes sure that a file of raw events is there, and is what its manifest says.
     pub(crate) async fn check_events(&self, file: &EventsFile) -> Result<(), SnapshotError> {
-        let bytes = self.read(&file.path, None).await?;
+        let bytes = self.read(&file.path, Some(file.bytes)).await?;
         let path = self.path(&file.path).to_string();
         check(&bytes, file.bytes, file.crc32)
             .map_err(|reason| SnapshotError::Corrupt { path, reason })

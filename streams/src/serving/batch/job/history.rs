@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
 use crate::serving::batch::plan::{Plan, Range, TopicPlan};
-use crate::serving::batch::{BatchConfig, BatchError, LeftOut};
+use crate::serving::batch::{BatchError, LeftOut};
 use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
 use crate::serving::view::View;
 
@@ -52,7 +52,7 @@ impl History {
     pub(super) async fn find<K: Data, A: Aggregate>(
         snapshots: &Snapshots,
         view: &Arc<View<K, A>>,
-        config: &BatchConfig,
+        from_scratch: bool,
         unreadable: &mut Unreadable,
     ) -> Result<Self, BatchError> {
         let numbers = snapshots.numbers().await?;
@@ -66,7 +66,7 @@ impl History {
         let fingerprint = view.fingerprint();
         for (at, number) in numbers.iter().copied().enumerate().rev() {
             // From scratch none is needed, but to know which raw events have been written.
-            if unreadable.0.len() > MOST_UNREADABLE && !config.from_scratch {
+            if unreadable.0.len() > MOST_UNREADABLE && !from_scratch {
                 break;
             }
             let manifest = match snapshots.manifest(number).await {
@@ -82,7 +82,7 @@ impl History {
                 history.newest = Some(manifest.clone());
                 history.older = numbers[..at].to_vec();
             }
-            if config.from_scratch {
+            if from_scratch {
                 return Ok(history);
             }
             // There may be some of other versions, which run beside this one.
@@ -91,7 +91,7 @@ impl History {
                 return Ok(history);
             }
         }
-        if config.from_scratch {
+        if from_scratch {
             return Ok(history);
         }
         // To begin anew, unasked, would lose what the log has not got any more.
