@@ -212,6 +212,63 @@ async fn what_is_published_is_no_error() {
     }
 }
 
+/// Going on from what was taken up may fail, as everything may.
+#[tokio::test]
+async fn what_was_taken_up_and_published_is_no_error() {
+    for changes in 0.. {
+        let mut site = Site::new(1);
+        site.write(0, 20);
+        site.die(&config(), 3).await;
+        site.write(0, 5);
+        site.store.live(Some(changes));
+        let outcome = site.run(&config(), None).await;
+        site.store.live(None);
+        let numbers = site.snapshots.numbers().await.unwrap();
+        assert_eq!(outcome.is_ok(), numbers.contains(&1), "{changes}");
+        if let Ok(outcome) = outcome {
+            let own = site.check(outcome).await;
+            assert_eq!(Some(&own.manifest.snapshot), numbers.last(), "{changes}");
+        }
+        if numbers.contains(&2) {
+            break;
+        }
+    }
+}
+
+/// What was taken up is from scratch; what has come since is added to it.
+#[tokio::test]
+async fn a_run_from_scratch_that_is_taken_up_is_done_once() {
+    let mut site = Site::new(1);
+    site.write(0, 20);
+    let config = config().from_scratch(true);
+    site.die(&config, 3).await;
+    site.write(0, 5);
+    let own = site.publish(&config).await;
+    assert_eq!((own.manifest.snapshot, own.manifest.parent), (2, Some(1)));
+}
+
+/// Nothing is read of a file that is larger than it may be: it may be as large as a disk.
+#[tokio::test]
+async fn a_file_that_has_grown_is_damaged() {
+    let mut site = Site::new(1);
+    site.write(0, 20);
+    let own = site.publish(&config()).await;
+    let (states, events) = (&own.manifest.states[0], &own.manifest.events[0]);
+    for path in [&states.path, &events.path] {
+        let mut bytes = site.snapshots.read(path, None).await.unwrap().to_vec();
+        bytes.push(0);
+        site.snapshots.put(path, bytes).await.unwrap();
+    }
+    let found = [
+        site.snapshots.check_states(states).await.unwrap_err(),
+        site.snapshots.check_events(events).await.unwrap_err(),
+    ];
+    for error in found {
+        assert!(matches!(&error, SnapshotError::Corrupt { .. }), "{error}");
+        assert!(error.to_string().contains("more than the"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn events_of_a_published_snapshot_stay_however_late_its_run_is_cleared_away() {
     let mut site = Site::new(1);
