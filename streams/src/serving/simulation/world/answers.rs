@@ -128,7 +128,7 @@ impl World {
             if task.node == node && pinned.is_none() {
                 assert!(
                     to >= task.position,
-                    "{self} {at}: {to} of {}",
+                    "{self} node {node} {at}: {to} of {}: {merged:?}",
                     task.position
                 );
             }
