@@ -299,6 +299,8 @@ async fn switches<A: Aggregate>(
         tokio::time::sleep(Duration::from_secs(2)).await;
         rounds.push(switch(lambda, &batch, directory).await?);
     }
+    // So that those that were due around the last switch are asked, too: they come late on a busy machine.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     over.store(true, Ordering::Relaxed);
     filling.await??;
     let asked = asking
