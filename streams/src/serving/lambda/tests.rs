@@ -246,6 +246,13 @@ fn all_offsets(lambda: &Lambda<Key, Free>, begin: &Coverage, coverage: &Coverage
         .collect()
 }
 
+/// A snapshot newer than that one has all of it, and so have answers that are read with it.
+async fn renewed(lambda: &Lambda<Key, Free>, before: u64, end: &Coverage) {
+    let snapshot = covered(lambda, end).await;
+    assert!(snapshot > before);
+    assert_eq!(check(lambda, end).await, Some(snapshot));
+}
+
 /// All records up to a coverage, which is all there is, are in the answers once: in those for each key, and
 /// in a page of all of them. The snapshot that they are read with.
 async fn check(lambda: &Lambda<Key, Free>, coverage: &Coverage) -> Option<u64> {
