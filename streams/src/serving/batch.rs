@@ -207,6 +207,12 @@ pub struct Published {
     /// The newest snapshot, if it is one of another definition of the view: therefore everything was computed
     /// from the beginning of the log.
     pub changed_since: Option<u64>,
+    /// How many offsets a run had read that was killed, if this one has taken it up again, and made its snapshot
+    /// of that.
+    pub taken_up: Option<u64>,
+    /// Why it ends where a run was to end that was killed, and not where this one was to: it took that one up,
+    /// and could not go on.
+    pub held_up: Option<String>,
 }
 
 /// A snapshot that a run has not gone on from.

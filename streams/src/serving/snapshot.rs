@@ -25,7 +25,7 @@ mod waiting;
 pub(crate) use events_file::{Day, EventsWriter};
 pub(crate) use loaded::{Loaded, Part};
 pub(crate) use states_file::{Pieces, Row, States, StatesReader, StatesWriter};
-pub(crate) use store::is_name;
+pub(crate) use store::{MOST_MANIFEST, is_name};
 pub(crate) use waiting::Waiting;
 
 pub use manifest::{BadManifest, EventsFile, Manifest, Source, SourcePartition, StateFile};

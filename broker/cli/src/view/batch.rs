@@ -115,7 +115,8 @@ impl Work for Run {
         let outcome = match outcome {
             Ok(outcome) => outcome?,
             Err(code) => {
-                let left = "stopped: what has been done is left for the next run, which goes on from there";
+                let left = "stopped: the next run goes on from what this one has put aside, which it does with every \
+                            4,000,000 records of a partition, and when its memory is full";
                 return Ok(Report {
                     problems: vec![left.to_owned()],
                     silent: true,
@@ -130,7 +131,8 @@ impl Work for Run {
                 published: true,
                 left_out: own.left_out,
                 changed_since: own.changed_since,
-                taken_up: progress.taken_up(),
+                held_up: own.held_up,
+                taken_up: own.taken_up,
             },
             BatchOutcome::NothingNew {
                 snapshot: Some(snapshot),
@@ -140,7 +142,8 @@ impl Work for Run {
                 published: false,
                 left_out,
                 changed_since: None,
-                taken_up: progress.taken_up(),
+                held_up: None,
+                taken_up: None,
             },
             BatchOutcome::NothingNew { snapshot: None, .. } => return Ok(none_yet(view.name())),
         };
@@ -162,6 +165,7 @@ fn none_yet(view: &str) -> Report {
         "published": false,
         "left_out": [],
         "changed_since": null,
+        "held_up": null,
         "begin": {},
         "coverage": {},
         "records": 0,
@@ -180,6 +184,7 @@ struct Told {
     published: bool,
     left_out: Vec<LeftOut>,
     changed_since: Option<u64>,
+    held_up: Option<String>,
     taken_up: Option<u64>,
 }
 
@@ -225,6 +230,9 @@ impl Told {
                 ));
             }
         }
+        if let Some(reason) = &self.held_up {
+            report.say(format!("          it goes no further: {reason}"));
+        }
         report.say(format!(
             "contents  {} ({} bad), {}, {bytes} bytes",
             count(tally.records, "record"),
@@ -242,6 +250,7 @@ impl Told {
             "published": self.published,
             "left_out": left_out,
             "changed_since": self.changed_since,
+            "held_up": self.held_up,
             "begin": manifest.begin(),
             "coverage": covered,
             "records": tally.records,

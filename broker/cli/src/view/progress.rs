@@ -1,6 +1,6 @@
 //! How far a batch run or a comparison is, on a terminal.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tidemark_streams::serving::BatchProgress;
@@ -9,7 +9,8 @@ use tidemark_streams::serving::BatchProgress;
 /// nobody looks.
 pub(super) struct Progress {
     bar: ProgressBar,
-    taken_up: OnceLock<u64>,
+    /// It has been said that a run is taken up.
+    said: AtomicBool,
 }
 
 impl Progress {
@@ -19,14 +20,14 @@ impl Progress {
             "{wide_bar} {percent}%  {human_pos}/{human_len} offsets, {per_sec}, {msg}  {elapsed}";
         Self {
             bar: bar(quiet, || ProgressBar::new(0), template),
-            taken_up: OnceLock::new(),
+            said: AtomicBool::new(false),
         }
     }
 
     /// Shows how far it is.
     pub(super) fn show(&self, progress: &BatchProgress) {
         if let Some(offsets) = progress.taken_up
-            && self.taken_up.set(offsets).is_ok()
+            && !self.said.swap(true, Ordering::Relaxed)
         {
             self.bar.println(taken_up(offsets));
         }
@@ -34,11 +35,6 @@ impl Progress {
         self.bar.set_position(progress.read);
         let states = HumanCount(progress.states);
         self.bar.set_message(format!("{states} states written"));
-    }
-
-    /// The offsets that a killed run had read, if it has been taken up.
-    pub(super) fn taken_up(&self) -> Option<u64> {
-        self.taken_up.get().copied()
     }
 
     /// Takes the bar away.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::BatchProgress;
+use crate::serving::snapshot::MOST_MANIFEST;
 
 /// Options of batch runs.
 #[derive(Clone)]
@@ -15,6 +16,8 @@ pub struct BatchConfig {
     pub(in crate::serving) archive: bool,
     pub(in crate::serving) from_scratch: bool,
     pub(in crate::serving) alone: bool,
+    /// The most bytes that the manifest may have.
+    pub(in crate::serving) manifest: u64,
     pub(in crate::serving) told: Option<Arc<dyn Fn(&BatchProgress) + Send + Sync>>,
 }
 
@@ -28,6 +31,7 @@ impl Default for BatchConfig {
             archive: true,
             from_scratch: false,
             alone: false,
+            manifest: MOST_MANIFEST,
             told: None,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use tokio::task::JoinSet;
 
 use super::leftovers::Parts;
-use super::partition::Run;
+use super::partition::{Listed, Run};
 use super::plan::{Plan, Range, plan};
 use super::progress::{Done, Unfinished, note};
 use super::{BatchConfig, BatchError, BatchOutcome, Log, Published, leftovers, retention};
@@ -40,13 +40,23 @@ pub(crate) struct Job<'a, K, A: Aggregate> {
 
 /// How an attempt has ended.
 enum Attempt {
-    /// With a snapshot; whether it was a run that was taken up again.
+    /// With a snapshot; of a run that was taken up again with how many offsets that one had read.
     Published {
         manifest: Box<Manifest>,
-        again: bool,
+        taken_up: Option<u64>,
+        changed_since: Option<u64>,
     },
     /// There is nothing to be read behind the snapshot that there is.
     NothingNew { snapshot: Option<u64> },
+}
+
+/// What a run has tried.
+#[derive(Default)]
+struct Tried {
+    unreadable: Unreadable,
+    attempts: u32,
+    /// What runs have left has been cleared away.
+    forgotten: bool,
 }
 
 /// A run that is at work.
@@ -66,67 +76,71 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         log: &Arc<L>,
         cut: Option<&Coverage>,
     ) -> Result<BatchOutcome, BatchError> {
-        let mut published = None;
-        let outcome = self.attempts(log, cut, &mut published).await;
-        match (outcome, published) {
-            (Err(error), Some(own)) => {
-                let snapshot = own.manifest.snapshot;
-                tracing::warn!(snapshot, %error, "published, but it cannot be gone on from at the moment");
-                Ok(BatchOutcome::Published(Box::new(own)))
+        let mut tried = Tried::default();
+        let scratch = self.config.from_scratch;
+        let first = self.make(log, cut, scratch, &mut tried).await?;
+        let (manifest, taken_up, changed_since) = match first {
+            Attempt::Published {
+                manifest,
+                taken_up,
+                changed_since,
+            } => (manifest, taken_up, changed_since),
+            Attempt::NothingNew { snapshot } => {
+                let left_out = tried.unreadable.left_out();
+                return Ok(BatchOutcome::NothingNew { snapshot, left_out });
             }
-            (outcome, _) => outcome,
+        };
+        let mut own = Published {
+            manifest: *manifest,
+            left_out: Vec::new(),
+            changed_since,
+            taken_up,
+            held_up: None,
+        };
+        // A run that was taken up again ends where it was to end, which may not be far enough. If it was to begin
+        // from scratch it has.
+        let covers = cut.is_some_and(|cut| own.manifest.coverage().includes(cut));
+        if taken_up.is_some() && !covers {
+            match self.make(log, cut, false, &mut tried).await {
+                Ok(Attempt::Published { manifest, .. }) => own.manifest = *manifest,
+                Ok(Attempt::NothingNew { .. }) => {}
+                // The first one is there, and whoever serves is to go over to it.
+                Err(error) => {
+                    let snapshot = own.manifest.snapshot;
+                    tracing::warn!(snapshot, %error, "published, but it cannot be gone on from");
+                    own.held_up = Some(error.to_string());
+                }
+            }
         }
+        own.left_out = tried.unreadable.left_out();
+        Ok(BatchOutcome::Published(Box::new(own)))
     }
 
-    /// Tries until there is a snapshot that goes as far as it is to go; `published` is what there is on the way.
-    async fn attempts<L: Log>(
+    /// Tries until there is a snapshot: what cannot be read is left out the next time.
+    async fn make<L: Log>(
         &self,
         log: &Arc<L>,
         cut: Option<&Coverage>,
-        published: &mut Option<Published>,
-    ) -> Result<BatchOutcome, BatchError> {
-        let mut unreadable = Unreadable::default();
-        let (mut attempts, mut forgotten) = (0, false);
+        from_scratch: bool,
+        tried: &mut Tried,
+    ) -> Result<Attempt, BatchError> {
         loop {
-            // What has just been published is from scratch.
-            let from_scratch = self.config.from_scratch && published.is_none();
+            let unreadable = &mut tried.unreadable;
             let history =
-                History::find(self.snapshots, self.view, from_scratch, &mut unreadable).await?;
-            attempts += 1;
-            let failed = match self.attempt(log, cut, &history, attempts > 1).await {
-                Ok(Attempt::Published { manifest, again }) => {
-                    let before = published.take().and_then(|own| own.changed_since);
-                    let covers = cut.is_some_and(|cut| manifest.coverage().includes(cut));
-                    let own = Published {
-                        manifest: *manifest,
-                        left_out: unreadable.left_out(),
-                        changed_since: before.or(history.changed_since),
-                    };
-                    // A run that was taken up again ends where it was to end, which may not be far enough.
-                    if again && !covers {
-                        *published = Some(own);
-                        continue;
-                    }
-                    return Ok(BatchOutcome::Published(Box::new(own)));
-                }
-                Ok(Attempt::NothingNew { snapshot }) => {
-                    let left_out = unreadable.left_out();
-                    let own = published
-                        .take()
-                        .map(|own| BatchOutcome::Published(Box::new(own)));
-                    return Ok(own.unwrap_or(BatchOutcome::NothingNew { snapshot, left_out }));
-                }
+                History::find(self.snapshots, self.view, from_scratch, unreadable).await?;
+            tried.attempts += 1;
+            let failed = match self.attempt(log, cut, &history, tried.attempts > 1).await {
                 Err(BatchError::Snapshot(error)) => error,
-                Err(other) => return Err(other),
+                ended => return ended,
             };
             let path = match &failed {
                 SnapshotError::Corrupt { path, .. } | SnapshotError::Missing { path } => path,
                 _ => return Err(failed.into()),
             };
             let work = self.snapshots.shown(paths::UNFINISHED);
-            if path.starts_with(&format!("{work}/")) && self.alone && !forgotten {
+            if path.starts_with(&format!("{work}/")) && self.alone && !tried.forgotten {
                 tracing::warn!(%failed, "what a run has left cannot be read: it is done anew");
-                forgotten = true;
+                tried.forgotten = true;
                 leftovers::forget_all(self.snapshots).await?;
                 continue;
             }
@@ -139,7 +153,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             };
             let snapshot = parent.snapshot;
             tracing::warn!(snapshot, %failed, "going on from the snapshot in front of it");
-            unreadable.note(snapshot, &failed);
+            tried.unreadable.note(snapshot, &failed);
         }
     }
 
@@ -160,14 +174,20 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             &self.view.fingerprint(),
             cut,
         )?;
-        planned.snapshot = history.last + 1;
+        planned.snapshot = history.next;
         history.find_archived(self.snapshots, &mut planned).await?;
+        if !planned.is_empty() {
+            self.check_parent(history).await?;
+        }
         let Some(mut begun) = self.begin(planned, history).await? else {
             let snapshot = history.parent.as_ref().map(|own| own.snapshot);
             return Ok(Attempt::NothingNew { snapshot });
         };
         let done = std::mem::take(&mut begun.done);
-        let parts = self.partitions(log, &begun, history, done).await?;
+        let taken_up = begun.again.then(|| already_read(&begun.plan, &done));
+        let parts = self
+            .partitions(log, &begun, history, done, taken_up)
+            .await?;
         let manifest = self.manifest(&begun, history, &parts);
         if let Some(winner) = self.snapshots.publish(&manifest).await? {
             self.give_up(&manifest, &winner).await?;
@@ -182,9 +202,22 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             let snapshot = manifest.snapshot;
             tracing::warn!(snapshot, %error, "published, but what is not needed any more is still there");
         }
-        let again = begun.again;
-        let manifest = Box::new(manifest);
-        Ok(Attempt::Published { manifest, again })
+        Ok(Attempt::Published {
+            manifest: Box::new(manifest),
+            taken_up,
+            changed_since: history.changed_since,
+        })
+    }
+
+    /// Makes sure that the states that are gone on from are those that were written, before anything is read: a run
+    /// that finds out later has done its work in vain, and cannot be taken up. Files of partitions that have
+    /// nothing new are taken over as they are: what is damaged would be so in all snapshots from here on.
+    async fn check_parent(&self, history: &History) -> Result<(), BatchError> {
+        let states = history.parent.iter().flat_map(|parent| &parent.states);
+        for file in states {
+            self.snapshots.check_states(file).await?;
+        }
+        Ok(())
     }
 
     /// What is carried out: what is planned now, or a run that was not done. `None` if nothing is to be read.
@@ -263,10 +296,14 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         begun: &Begun,
         history: &History,
         mut done: Parts,
+        taken_up: Option<u64>,
     ) -> Result<Parts, BatchError> {
         let planned = &begun.plan;
         let total = planned.ranges().map(|(_, range)| range.to - range.from);
-        let taken_up = begun.again.then(|| already_read(planned, &done));
+        let listed = Listed::new(self.config.manifest);
+        for file in done.values().flat_map(|part| &part.events) {
+            listed.add(file);
+        }
         let run = Arc::new(Run {
             view: Arc::clone(self.view),
             snapshots: self.snapshots.clone(),
@@ -279,6 +316,7 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             total: u64::try_from(total.sum::<i64>()).unwrap_or(0),
             states: AtomicU64::new(0),
             taken_up,
+            listed,
         });
         run.tell(0, 0);
         let mut waiting = Vec::new();

@@ -10,7 +10,7 @@ use super::BatchError;
 use super::plan::Plan;
 use super::progress::{Done, Unfinished, noted};
 use crate::serving::snapshot::paths::{self, EventsName};
-use crate::serving::snapshot::{SnapshotError, Snapshots};
+use crate::serving::snapshot::{MOST_MANIFEST, SnapshotError, Snapshots};
 
 /// What has been done, by topic and partition.
 pub(super) type Parts = BTreeMap<(String, i32), Done>;
@@ -81,15 +81,13 @@ async fn parts_of(snapshots: &Snapshots, left: &Unfinished) -> Result<Parts, Bat
     Ok(parts)
 }
 
-/// A note of more bytes is none: it names files, of which a manifest could not name so many.
-const MOST_NOTE: u64 = 256 << 20;
-
 /// A note; `None` if it is not there, or damaged: then it is as if it had never been written.
 async fn read_note<T: Serialize + DeserializeOwned>(
     snapshots: &Snapshots,
     path: &str,
 ) -> Result<Option<T>, BatchError> {
-    match snapshots.read(path, Some(MOST_NOTE)).await {
+    // What it names is named in a manifest, too.
+    match snapshots.read(path, Some(MOST_MANIFEST)).await {
         Ok(bytes) => Ok(noted(&bytes)),
         Err(SnapshotError::Missing { .. } | SnapshotError::Corrupt { .. }) => Ok(None),
         Err(error) => Err(error.into()),

@@ -15,7 +15,9 @@ use crate::serving::view::View;
 pub(super) struct Sorted {
     /// The files in which the next ones are, one after the other: a snapshot's, or those that a run had to put
     /// aside.
-    files: VecDeque<StatesReader>,
+    files: VecDeque<(String, StatesReader)>,
+    /// The file that the group is of.
+    file: Option<String>,
     /// What is unpacked: a group of a file, or all of what was in memory.
     group: States,
     /// The next state's place in the group.
@@ -23,9 +25,11 @@ pub(super) struct Sorted {
 }
 
 impl Sorted {
-    pub(super) fn files(files: Vec<StatesReader>) -> Self {
+    /// Those of files, with their paths.
+    pub(super) fn files(files: Vec<(String, StatesReader)>) -> Self {
         Self {
             files: files.into(),
+            file: None,
             group: States::default(),
             at: 0,
         }
@@ -34,19 +38,29 @@ impl Sorted {
     pub(super) fn memory(states: States) -> Self {
         Self {
             files: VecDeque::new(),
+            file: None,
             group: states,
             at: 0,
         }
     }
 
     /// Makes sure that the next state can be looked at, if there is one.
-    fn fill(&mut self) -> Result<(), ParquetError> {
+    fn fill(&mut self) -> Result<(), MergeError> {
         while self.at >= self.group.keys.len()
-            && let Some(file) = self.files.front_mut()
+            && let Some((path, file)) = self.files.front_mut()
         {
             self.group.clear();
             self.at = 0;
-            if !file.next(&mut self.group)? {
+            let more = file
+                .next(&mut self.group)
+                .map_err(|error| MergeError::File {
+                    file: path.clone(),
+                    reason: error.to_string(),
+                })?;
+            if self.file.as_ref() != Some(&*path) {
+                self.file = Some(path.clone());
+            }
+            if !more {
                 self.files.pop_front();
             }
         }
@@ -59,7 +73,7 @@ impl Sorted {
         (*at < group.keys.len()).then(|| (group.keys.get(*at), group.states.get(*at)))
     }
 
-    fn advance(&mut self) -> Result<(), ParquetError> {
+    fn advance(&mut self) -> Result<(), MergeError> {
         self.at += 1;
         self.fill()
     }
@@ -79,15 +93,39 @@ pub(super) struct Merge<K, A: Aggregate> {
 /// Why states cannot be merged.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum MergeError {
-    /// A state is none.
-    #[error("the state of key {key}: {error}")]
-    State { key: String, error: DataError },
+    /// A file that is what was written cannot be unpacked.
+    #[error("{reason}")]
+    File { file: String, reason: String },
+    /// A state is none. If it is one of a file, which has been compared with its checksum, it was one.
+    #[error(
+        "the state of key {key}: {error}{}",
+        match file {
+            Some(_) => ". If states of this aggregate were others when it was written, give the view a new version",
+            None => "",
+        }
+    )]
+    State {
+        file: Option<String>,
+        key: String,
+        error: DataError,
+    },
     /// What people are shown of a state is no JSON.
     #[error("the value of key {key}: {reason}")]
     Value { key: String, reason: String },
     /// Parquet does not take it.
     #[error("{0}")]
     Parquet(String),
+}
+
+impl MergeError {
+    /// The file with which something is wrong, if it is not the one that is written.
+    pub(super) fn file(&self) -> Option<&str> {
+        match self {
+            Self::File { file, .. } => Some(file),
+            Self::State { file, .. } => file.as_deref(),
+            Self::Value { .. } | Self::Parquet(_) => None,
+        }
+    }
 }
 
 impl From<ParquetError> for MergeError {
@@ -153,6 +191,7 @@ impl<K: Data, A: Aggregate> Merge<K, A> {
             // What is alone, and nobody is shown, stays as it is.
             if count > 1 || self.shown {
                 let state = kept::read::<A::State>(state).map_err(|error| MergeError::State {
+                    file: source.file.clone(),
                     key: view.shown(&self.key).to_string(),
                     error,
                 })?;

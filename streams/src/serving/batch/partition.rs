@@ -42,6 +42,34 @@ pub(super) struct Run<K, A: Aggregate> {
     pub(super) states: AtomicU64,
     /// What has been read already, of a run that is taken up again.
     pub(super) taken_up: Option<u64>,
+    pub(super) listed: Listed,
+}
+
+/// How much of the manifest files of raw events take.
+#[derive(Debug)]
+pub(super) struct Listed {
+    most: u64,
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Listed {
+    /// Of a manifest that may have so many bytes.
+    pub(super) fn new(most: u64) -> Self {
+        Self {
+            most,
+            files: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds a file; gives how many there are if they are too many.
+    pub(super) fn add(&self, file: &EventsFile) -> Option<u64> {
+        let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = file.listed();
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        (bytes > self.most).then_some(files)
+    }
 }
 
 /// What is read of a partition and is in memory.
@@ -79,8 +107,6 @@ impl<K: Data, A: Aggregate> Work<K, A> {
 type Ended = (EventsFile, Vec<u8>);
 /// So many ended files wait to be written.
 const MOST_ENDED: usize = 4;
-/// More files of raw events no manifest can name: that is known when it is written, at the end of the run.
-const MOST_FILES: usize = 500_000;
 
 /// Hands on what has been ended, and waits while too much is on its way.
 fn hand_on(archive: &mut Archive, ended: &mpsc::Sender<Ended>) -> Result<(), DataError> {
@@ -109,11 +135,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         let partition = TopicPartition::new(topic, range.partition);
         let parent = self.parent_states(topic, range.partition);
         if range.from == range.to && self.parent.is_some() {
-            // Nothing is new: the files are those of the parent. What is damaged would be so in all
-            // snapshots from here on, when the last one that has a good copy has gone.
-            for file in &parent {
-                self.snapshots.check_states(file).await?;
-            }
+            // Nothing is new: the files are those of the parent.
             done.states = Some(parent);
             return Ok(done);
         }
@@ -180,7 +202,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         }
     }
 
-    /// Takes batches in where nobody waits.
+    /// Takes batches in where nobody waits, and writes the events that have come together.
     async fn add(
         &self,
         mut work: Work<K, A>,
@@ -208,10 +230,9 @@ impl<K: Data, A: Aggregate> Run<K, A> {
     ) -> Result<T, BatchError> {
         let write = async {
             while let Some((file, bytes)) = ended.recv().await {
-                if done.events.len() >= MOST_FILES {
-                    let reason = "the events are of too many days. Turn raw events off (--no-events; \
-                                  BatchConfig::archive), or correct their times";
-                    return Err(BatchError::write(&file.path, &reason));
+                // As soon as it is known: it would be refused when all has been done.
+                if let Some(files) = self.listed.add(&file) {
+                    return Err(self.snapshots.too_many_events(self.snapshot, files).into());
                 }
                 self.snapshots.put(&file.path, bytes).await?;
                 done.events.push(file);
@@ -294,7 +315,8 @@ impl<K: Data, A: Aggregate> Run<K, A> {
     async fn sorted(&self, files: &[StateFile]) -> Result<Sorted, BatchError> {
         let mut readers = Vec::new();
         for file in files {
-            readers.push(self.snapshots.states_reader(file).await?);
+            let reader = self.snapshots.states_reader(file).await?;
+            readers.push((file.path.clone(), reader));
         }
         Ok(Sorted::files(readers))
     }
@@ -350,7 +372,9 @@ impl<K: Data, A: Aggregate> Run<K, A> {
                     Ok::<_, MergeError>((merge, writer, goes_on, bytes))
                 });
                 let bytes;
-                (merge, writer, goes_on, bytes) = stepped.await.map_err(|error| failed(&error))?;
+                (merge, writer, goes_on, bytes) = stepped
+                    .await
+                    .map_err(|error| BatchError::write(error.file().unwrap_or(&path), &error))?;
                 size += bytes.len() as u64;
                 if !bytes.is_empty() {
                     upload.write(bytes).await?;

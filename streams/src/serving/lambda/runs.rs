@@ -64,7 +64,13 @@ impl<K: Data, A: Aggregate> Runs<K, A> {
         let _turn = self.turn.lock().await;
         let outcome = self.run_in_turn(from_scratch).await;
         *self.trouble.lock() = match &outcome {
-            Ok(_) => None,
+            Ok(BatchOutcome::Published(own)) => own.held_up.as_ref().map(|why| {
+                let snapshot = own.manifest.snapshot;
+                format!(
+                    "the last batch run has published snapshot {snapshot}, and cannot go on: {why}"
+                )
+            }),
+            Ok(BatchOutcome::NothingNew { .. }) => None,
             // Another instance makes it.
             Err(LambdaError::Batch(BatchError::Locked { .. })) => None,
             Err(error) => Some(format!("the last batch run has failed: {error}")),

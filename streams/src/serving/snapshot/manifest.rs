@@ -114,6 +114,13 @@ pub struct EventsFile {
     pub rows: u64,
 }
 
+impl EventsFile {
+    /// How many bytes it takes of a manifest, at least.
+    pub(crate) fn listed(&self) -> u64 {
+        serde_json::to_vec_pretty(self).map_or(0, |json| json.len() as u64)
+    }
+}
+
 /// Why a manifest is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadManifest {

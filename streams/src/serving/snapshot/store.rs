@@ -17,7 +17,7 @@ use super::paths;
 use super::states_file::{States, StatesReader};
 
 /// The most bytes that a manifest may have.
-const MOST_MANIFEST: u64 = 256 << 20;
+pub(crate) const MOST_MANIFEST: u64 = 256 << 20;
 
 /// Pieces of so many bytes are uploaded at a time; at most two of a file are on their way.
 const PIECE: usize = 8 << 20;
@@ -251,16 +251,8 @@ impl Snapshots {
         let json = manifest.to_json();
         if json.len() as u64 > MOST_MANIFEST {
             // It could not be read any more.
-            return Err(SnapshotError::Store {
-                path: self.path(&name).to_string(),
-                reason: format!(
-                    "it names {} files of raw events and has {} bytes, more than the {MOST_MANIFEST} that a \
-                     manifest may have: the events are of too many days. Turn raw events off (--no-events; \
-                     BatchConfig::archive), or correct their times",
-                    manifest.events.len(),
-                    json.len()
-                ),
-            });
+            let files = manifest.events.len() as u64;
+            return Err(self.too_many_events(manifest.snapshot, files));
         }
         let error = match self.put_new(&name, json).await {
             Ok(()) => return Ok(None),
@@ -274,6 +266,18 @@ impl Snapshots {
             // It was in the way of somebody who has not published anything either.
             Err(SnapshotError::Missing { .. }) => Err(self.failed(&name, error)),
             Err(error) => Err(error),
+        }
+    }
+
+    /// That a snapshot has, or would have, more files of raw events than can be named.
+    pub(crate) fn too_many_events(&self, snapshot: u64, files: u64) -> SnapshotError {
+        SnapshotError::Store {
+            path: self.shown(&paths::manifest(snapshot)),
+            reason: format!(
+                "with {files} files of raw events it has more than the {MOST_MANIFEST} bytes that a manifest \
+                 may have: the events are of too many days. Turn raw events off (--no-events; \
+                 BatchConfig::archive), or correct their times"
+            ),
         }
     }
 
@@ -302,7 +306,8 @@ impl Snapshots {
         put.map(drop).map_err(|error| self.failed(name, error))
     }
 
-    /// A whole file.
+    /// A whole file. One that has more than `most` bytes is corrupt: for as many as it has memory is taken,
+    /// whatever they are.
     pub(crate) async fn read(&self, name: &str, most: Option<u64>) -> Result<Bytes, SnapshotError> {
         let failed = |error| self.failed(name, error);
         let found = self.store.get(&self.path(name)).await.map_err(failed)?;
@@ -531,6 +536,53 @@ mod tests {
         );
         for _ in 0..2 {
             snapshots.delete("state/1/b").await.unwrap();
+        }
+    }
+
+    /// What a copy that went wrong has made of a file must not take all memory there is.
+    #[tokio::test]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "it damages what the door has written"
+    )]
+    async fn a_file_that_has_grown_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::local(dir.path(), "v").unwrap();
+        let (bytes, crc32) = a_file(&snapshots, "state/1/a", b"whole file").await;
+        let (path, topic) = ("state/1/a".to_owned(), "t".to_owned());
+        let (partition, rows) = (0, 1);
+        let states = StateFile {
+            path: path.clone(),
+            topic: topic.clone(),
+            partition,
+            bytes,
+            crc32,
+            rows,
+        };
+        let events = EventsFile {
+            path,
+            topic,
+            partition,
+            from: 0,
+            to: 1,
+            bytes,
+            crc32,
+            rows,
+        };
+        snapshots.check_states(&states).await.unwrap();
+        snapshots.check_events(&events).await.unwrap();
+        let mut options = std::fs::File::options();
+        let file = options.write(true).open(dir.path().join("v/state/1/a"));
+        file.unwrap().set_len(1 << 40).unwrap();
+        let read = snapshots.states(&states, States::default()).await.map(drop);
+        let reader = snapshots.states_reader(&states).await.map(drop);
+        let of_states = snapshots.check_states(&states).await;
+        let of_events = snapshots.check_events(&events).await;
+        for read in [read, reader, of_states, of_events] {
+            let error = read.unwrap_err();
+            let corrupt = matches!(&error, SnapshotError::Corrupt { reason, .. }
+                if reason.contains("1099511627776 bytes, more than the 10"));
+            assert!(corrupt, "{error}");
         }
     }
 

@@ -13,7 +13,9 @@ use crate::serving::Coverage;
 use crate::serving::aggregate::Aggregate;
 use crate::serving::batch::{Delta, Log, TopicBounds};
 use crate::serving::kept;
-use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, SourcePartition, States};
+use crate::serving::snapshot::{
+    Manifest, SnapshotError, Snapshots, SourcePartition, States, paths,
+};
 use crate::serving::view::View;
 
 /// The newest snapshot of the view that covers no more than is asked for, and why newer ones cannot be read.
@@ -216,7 +218,8 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
         let files = self.manifest.states.iter();
         for file in files.filter(|file| file.topic == topic && file.partition == partition) {
             let read = self.snapshots.states(file, states).await;
-            if matches!(read, Err(SnapshotError::Missing { .. })) && self.is_old().await? {
+            let missing = matches!(read, Err(SnapshotError::Missing { .. }));
+            if missing && self.is_deleted(&file.path).await? {
                 return Err(VerifyError::NoStates {
                     snapshot: self.manifest.snapshot,
                 });
@@ -229,10 +232,39 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
         Ok(Some(states))
     }
 
-    /// Whether there is a newer one.
-    async fn is_old(&self) -> Result<bool, SnapshotError> {
+    /// Whether a file of states that is not there has been deleted, as old ones are. Then all has gone that only
+    /// the snapshots up to the newest that has the file have had, and there are newer ones of the view; if some of
+    /// it is there the file has been lost.
+    async fn is_deleted(&self, path: &str) -> Result<bool, SnapshotError> {
         let newer = self.snapshots.numbers_after(self.manifest.snapshot).await?;
-        Ok(!newer.is_empty())
+        let mut of_newer: BTreeSet<String> = BTreeSet::new();
+        let mut numbers = newer.into_iter().rev();
+        loop {
+            let manifest = match numbers.next() {
+                None => self.manifest.clone(),
+                Some(number) => match self.snapshots.manifest(number).await {
+                    Ok(manifest) => manifest,
+                    Err(error @ SnapshotError::Store { .. }) => return Err(error),
+                    // Whose it is cannot be told.
+                    Err(_) => continue,
+                },
+            };
+            if manifest.fingerprint != self.manifest.fingerprint {
+                continue;
+            }
+            let files = manifest.states.into_iter().map(|file| file.path);
+            let mut files: BTreeSet<String> = files.collect();
+            if !files.contains(path) {
+                of_newer.append(&mut files);
+                continue;
+            }
+            if of_newer.is_empty() {
+                return Ok(false);
+            }
+            let there = self.snapshots.list(paths::STATE).await?;
+            let mut there = there.iter().map(|(path, _)| path);
+            return Ok(!there.any(|path| files.contains(path) && !of_newer.contains(path)));
+        }
     }
 
     /// Goes through both sorted lists at once. Gives whose records are to be looked for: one for each

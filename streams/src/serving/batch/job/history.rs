@@ -7,7 +7,7 @@ use crate::data::Data;
 use crate::serving::aggregate::Aggregate;
 use crate::serving::batch::plan::{Plan, Range, TopicPlan};
 use crate::serving::batch::{BatchError, LeftOut};
-use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots};
+use crate::serving::snapshot::{Manifest, SnapshotError, Snapshots, paths};
 use crate::serving::view::View;
 
 /// So many snapshots in a row may be unreadable before a run gives up.
@@ -35,8 +35,8 @@ impl Unreadable {
 
 /// What there is already.
 pub(super) struct History {
-    /// The largest number of a snapshot, readable or not.
-    pub(super) last: u64,
+    /// The number behind the largest one of a snapshot, readable or not.
+    pub(super) next: u64,
     /// The newest readable snapshot, of whatever definition of the view.
     pub(super) newest: Option<Manifest>,
     /// The numbers of those in front of it, in order.
@@ -56,17 +56,19 @@ impl History {
         unreadable: &mut Unreadable,
     ) -> Result<Self, BatchError> {
         let numbers = snapshots.numbers().await?;
+        let last = numbers.last().copied().unwrap_or(0);
         let mut history = Self {
-            last: numbers.last().copied().unwrap_or(0),
+            next: next(snapshots, last)?,
             newest: None,
             older: Vec::new(),
             parent: None,
             changed_since: None,
         };
         let fingerprint = view.fingerprint();
+        let mut passed = 0;
         for (at, number) in numbers.iter().copied().enumerate().rev() {
             // From scratch none is needed, but to know which raw events have been written.
-            if unreadable.0.len() > MOST_UNREADABLE && !from_scratch {
+            if passed > MOST_UNREADABLE && !from_scratch {
                 break;
             }
             let manifest = match snapshots.manifest(number).await {
@@ -75,6 +77,7 @@ impl History {
                 Err(error) => {
                     tracing::warn!(snapshot = number, %error, "it is left out");
                     unreadable.note(number, &error);
+                    passed += 1;
                     continue;
                 }
             };
@@ -90,6 +93,7 @@ impl History {
                 history.parent = Some(manifest);
                 return Ok(history);
             }
+            passed += usize::from(unreadable.0.contains_key(&number));
         }
         if from_scratch {
             return Ok(history);
@@ -160,4 +164,13 @@ fn archived(manifest: &Manifest, topic: &str, id: &str, partition: i32) -> Optio
     let mut partitions = source.partitions.iter();
     let own = partitions.find(|own| own.partition == partition)?;
     Some(own.archived)
+}
+
+/// The number behind that of the newest snapshot.
+fn next(snapshots: &Snapshots, last: u64) -> Result<u64, SnapshotError> {
+    last.checked_add(1).ok_or_else(|| SnapshotError::Store {
+        path: snapshots.shown(&paths::manifest(last)),
+        reason: "there is no number behind this one, which no run has given: take the file away"
+            .to_owned(),
+    })
 }

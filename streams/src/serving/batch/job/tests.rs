@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::path::Path;
+use parking_lot::Mutex;
 use tidemark_client::{Client, ClientConfig, Clock};
 
 use super::*;
@@ -17,7 +18,8 @@ use crate::serving::batch::{Batch, LeftOut};
 use crate::serving::simulation::log::{MemoryLog, Partition, TOPIC};
 use crate::serving::simulation::mortal::Mortal;
 use crate::serving::snapshot::folder::Lock;
-use crate::serving::verify::compare;
+use crate::serving::snapshot::{Row, StatesWriter};
+use crate::serving::verify::{VerifyError, compare};
 
 type Key = Bytes;
 type Kept = Places<()>;
@@ -212,63 +214,6 @@ async fn what_is_published_is_no_error() {
     }
 }
 
-/// Going on from what was taken up may fail, as everything may.
-#[tokio::test]
-async fn what_was_taken_up_and_published_is_no_error() {
-    for changes in 0.. {
-        let mut site = Site::new(1);
-        site.write(0, 20);
-        site.die(&config(), 3).await;
-        site.write(0, 5);
-        site.store.live(Some(changes));
-        let outcome = site.run(&config(), None).await;
-        site.store.live(None);
-        let numbers = site.snapshots.numbers().await.unwrap();
-        assert_eq!(outcome.is_ok(), numbers.contains(&1), "{changes}");
-        if let Ok(outcome) = outcome {
-            let own = site.check(outcome).await;
-            assert_eq!(Some(&own.manifest.snapshot), numbers.last(), "{changes}");
-        }
-        if numbers.contains(&2) {
-            break;
-        }
-    }
-}
-
-/// What was taken up is from scratch; what has come since is added to it.
-#[tokio::test]
-async fn a_run_from_scratch_that_is_taken_up_is_done_once() {
-    let mut site = Site::new(1);
-    site.write(0, 20);
-    let config = config().from_scratch(true);
-    site.die(&config, 3).await;
-    site.write(0, 5);
-    let own = site.publish(&config).await;
-    assert_eq!((own.manifest.snapshot, own.manifest.parent), (2, Some(1)));
-}
-
-/// Nothing is read of a file that is larger than it may be: it may be as large as a disk.
-#[tokio::test]
-async fn a_file_that_has_grown_is_damaged() {
-    let mut site = Site::new(1);
-    site.write(0, 20);
-    let own = site.publish(&config()).await;
-    let (states, events) = (&own.manifest.states[0], &own.manifest.events[0]);
-    for path in [&states.path, &events.path] {
-        let mut bytes = site.snapshots.read(path, None).await.unwrap().to_vec();
-        bytes.push(0);
-        site.snapshots.put(path, bytes).await.unwrap();
-    }
-    let found = [
-        site.snapshots.check_states(states).await.unwrap_err(),
-        site.snapshots.check_events(events).await.unwrap_err(),
-    ];
-    for error in found {
-        assert!(matches!(&error, SnapshotError::Corrupt { .. }), "{error}");
-        assert!(error.to_string().contains("more than the"), "{error}");
-    }
-}
-
 #[tokio::test]
 async fn events_of_a_published_snapshot_stay_however_late_its_run_is_cleared_away() {
     let mut site = Site::new(1);
@@ -352,6 +297,12 @@ async fn a_manifest_that_cannot_be_read_stops_only_what_would_need_it() {
     assert!(error.contains("--from-scratch"), "{error}");
     let second = site.publish(&config().from_scratch(true)).await;
     assert_eq!(numbers(&second.left_out), [1]);
+    // Its manifest has all events, and the files of the other one stay: it may be put back.
+    let rows = second.manifest.events.iter().map(|file| file.rows);
+    assert_eq!(rows.sum::<u64>(), 5);
+    let files = site.files(paths::EVENTS).await;
+    let of_first = |path: &&String| path.ends_with("-0000000000000001.parquet");
+    assert!(files.iter().any(|path| of_first(&path)));
     for number in 3..6 {
         site.write(0, 1);
         let next = site.publish(&config()).await;
@@ -523,6 +474,34 @@ async fn a_run_that_goes_back_leaves_nothing_of_what_it_has_tried() {
     }
 }
 
+/// What is damaged is found before anything is read: else it would be read a second time, and nobody could take
+/// up a run that has been killed at that.
+#[tokio::test]
+async fn a_run_that_goes_back_can_be_taken_up() {
+    let mut site = Site::new(1);
+    for _ in 0..2 {
+        site.write(0, 5);
+        site.publish(&config()).await;
+    }
+    let second = site.snapshots.manifest(2).await.unwrap();
+    site.damage(&second.states[0].path).await;
+    site.write(0, 40);
+    site.die(&config(), 20).await;
+    let [(_, done)] = &site.notes().await[..] else {
+        panic!("a note");
+    };
+    let read = u64::try_from(done.position - 5).unwrap();
+    assert!(read > 5, "{read}");
+    let third = site.publish(&config()).await;
+    assert_eq!(
+        (third.manifest.snapshot, third.manifest.parent),
+        (3, Some(1))
+    );
+    assert_eq!(third.taken_up, Some(read));
+    assert_eq!(numbers(&third.left_out), [2]);
+    site.check_events().await;
+}
+
 #[tokio::test]
 async fn whoever_makes_snapshots_in_a_local_folder_takes_its_lock() {
     let dir = tempfile::tempdir().unwrap();
@@ -534,4 +513,231 @@ async fn whoever_makes_snapshots_in_a_local_folder_takes_its_lock() {
     assert!(held.is_some());
     let error = batch.run_at(None, None, false).await.unwrap_err();
     assert!(matches!(error, BatchError::Locked { .. }), "{error}");
+}
+
+/// And not when everything has been read.
+#[tokio::test]
+async fn raw_events_of_too_many_days_are_refused_as_soon_as_that_is_known() {
+    let mut site = Site::new(1);
+    site.write(0, 200);
+    // Room for some ten files; there would be forty.
+    let mut little = config();
+    little.manifest = 3_000;
+    for _ in 0..2 {
+        // A run that is taken up knows of those that were there.
+        let error = site.run(&little, None).await.unwrap_err().to_string();
+        assert!(error.contains("are of too many days"), "{error}");
+        assert!(error.contains("--no-events"), "{error}");
+        let files = site.files(paths::EVENTS).await.len();
+        assert!((5..20).contains(&files), "{files}");
+    }
+    site.publish(&little.archive(false)).await;
+    assert!(site.files(paths::EVENTS).await.is_empty());
+    assert!(site.files(paths::UNFINISHED).await.is_empty());
+}
+
+/// A run that was killed is taken up, published, and then gone on from, which fails: whoever serves has to be
+/// told of what there is.
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_gone_on_from_is_published_all_the_same() {
+    let mut held_up = 0;
+    for changes in 0.. {
+        let mut site = Site::new(1);
+        site.write(0, 40);
+        site.die(&config(), 10).await;
+        site.write(0, 40);
+        site.store.live(Some(changes));
+        let outcome = site.run(&config(), None).await;
+        site.store.live(None);
+        let there = site.snapshots.numbers().await.unwrap();
+        assert_eq!(outcome.is_ok(), !there.is_empty(), "{changes}: {outcome:?}");
+        let Ok(outcome) = outcome else {
+            continue;
+        };
+        let own = site.check(outcome).await;
+        assert_eq!(Some(&own.manifest.snapshot), there.last(), "{changes}");
+        let end = own.manifest.coverage().get(TOPIC, 0);
+        assert_eq!(end, 40 * there.len() as i64, "{changes}");
+        assert_eq!(own.held_up.is_some(), there.len() == 1, "{changes}");
+        held_up += u64::from(own.held_up.is_some());
+        // What is left is taken up once more.
+        if there.len() == 1 {
+            let next = site.publish(&config()).await;
+            assert_eq!(next.manifest.coverage().get(TOPIC, 0), 80);
+            assert_eq!(next.held_up, None);
+        }
+        if site.files(paths::UNFINISHED).await.is_empty() && there.len() == 2 {
+            break;
+        }
+    }
+    assert!(held_up > 5, "{held_up}");
+}
+
+/// What a run from scratch has read is not read again when it is taken up.
+#[tokio::test]
+async fn a_run_from_scratch_that_is_taken_up_is_not_done_twice() {
+    let mut site = Site::new(1);
+    site.write(0, 40);
+    site.publish(&config()).await;
+    let scratch = config().from_scratch(true);
+    site.die(&scratch, 20).await;
+    let [(_, done)] = &site.notes().await[..] else {
+        panic!("a note");
+    };
+    let noted = done.position;
+    assert!((5..40).contains(&noted), "{noted}");
+    site.write(0, 10);
+    // The offsets that the steps of the run have read: each step tells what it is to read.
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&read);
+    let scratch = scratch.on_progress(move |progress| {
+        let mut told = told.lock();
+        match told.last_mut() {
+            Some((total, read)) if *total == progress.total => *read = progress.read,
+            _ => told.push((progress.total, progress.read)),
+        }
+    });
+    let own = site.publish(&scratch).await;
+    assert_eq!((own.manifest.snapshot, own.manifest.parent), (3, Some(2)));
+    assert_eq!(own.manifest.tally().records, 50);
+    assert_eq!(*read.lock(), [(40, 40), (10, 10)]);
+    let second = site.snapshots.manifest(2).await.unwrap();
+    assert_eq!(second.parent, None);
+    // If there is nothing more it is done with the first step.
+    site.die(&scratch, 20).await;
+    let own = site.publish(&scratch).await;
+    assert_eq!((own.manifest.snapshot, own.manifest.parent), (4, None));
+    site.check_events().await;
+}
+
+/// Nobody has written such a file, but it may be there.
+#[tokio::test]
+async fn behind_the_last_number_there_is_none() {
+    let mut site = Site::new(1);
+    site.write(0, 5);
+    let path = paths::manifest(u64::MAX);
+    site.snapshots.put(&path, b"{}".to_vec()).await.unwrap();
+    for config in [config(), config().from_scratch(true)] {
+        let error = site.run(&config, None).await.unwrap_err().to_string();
+        assert!(
+            error.contains(&path) && error.contains("no number"),
+            "{error}"
+        );
+    }
+    site.snapshots.delete(&path).await.unwrap();
+    site.publish(&config()).await;
+}
+
+/// A run is told as taken up again if the snapshot is made of what it had done.
+#[tokio::test]
+async fn what_is_thrown_away_has_not_been_taken_up() {
+    for damaged in [false, true] {
+        let mut site = Site::new(1);
+        site.write(0, 40);
+        site.die(&config(), 12).await;
+        let [(_, done)] = &site.notes().await[..] else {
+            panic!("a note");
+        };
+        if damaged {
+            site.damage(&done.aside[0][0].path).await;
+        }
+        let own = site.publish(&config()).await;
+        let read = u64::try_from(done.position).unwrap();
+        assert!(read > 0);
+        assert_eq!(own.taken_up, (!damaged).then_some(read));
+        site.check_events().await;
+        site.write(0, 1);
+        assert_eq!(site.publish(&config()).await.taken_up, None);
+    }
+}
+
+/// That there are newer snapshots does not make old what has been lost.
+#[tokio::test]
+async fn a_lost_file_of_states_is_not_told_as_an_old_one() {
+    let mut site = Site::new(2);
+    let write = async |site: &mut Site, counts: [usize; 2], keep| {
+        site.write(0, counts[0]);
+        site.write(1, counts[1]);
+        site.publish(&config().keep(keep)).await.manifest
+    };
+    let first = write(&mut site, [5, 5], 5).await;
+    let second = write(&mut site, [5, 5], 5).await;
+    let third = write(&mut site, [5, 0], 5).await;
+    assert_eq!(second.states[1], third.states[1]);
+    // Newer, of another version of the view.
+    site.view = view(2);
+    write(&mut site, [0, 0], 1).await;
+    site.view = view(1);
+    let verdict = async |site: &Site, manifest| {
+        compare(&site.view, &*site.log, &site.snapshots, manifest).await
+    };
+    let damaged = async |site: &Site, manifest, path: &str| {
+        let verdict = verdict(site, manifest).await.unwrap();
+        let [damaged] = &verdict.damaged[..] else {
+            panic!("{verdict:?}");
+        };
+        assert!(
+            damaged.contains(path) && damaged.contains("is not there"),
+            "{damaged}"
+        );
+    };
+    let lost = [
+        (&first, 0),
+        (&first, 1),
+        (&second, 1),
+        (&third, 0),
+        (&third, 1),
+    ];
+    for (own, at) in lost {
+        assert!(verdict(&site, own).await.unwrap().is_good());
+        let path = &own.states[at].path;
+        let bytes = site.snapshots.read(path, None).await.unwrap().to_vec();
+        site.snapshots.delete(path).await.unwrap();
+        damaged(&site, own, path).await;
+        site.snapshots.put(path, bytes).await.unwrap();
+    }
+    // Those that are really old: a file of the second one is the last one's, too.
+    let last = write(&mut site, [5, 0], 1).await;
+    assert_eq!((last.parent, &last.states[1]), (Some(3), &second.states[1]));
+    for own in [&first, &second, &third] {
+        let error = verdict(&site, own).await.unwrap_err();
+        let none = matches!(error, VerifyError::NoStates { snapshot } if snapshot == own.snapshot);
+        assert!(none, "{error}");
+    }
+    assert!(verdict(&site, &last).await.unwrap().is_good());
+    site.snapshots.delete(&last.states[0].path).await.unwrap();
+    damaged(&site, &last, &last.states[0].path).await;
+}
+
+/// Whose states are no states: the file that has them is named, and not the one that was to be written.
+#[tokio::test]
+async fn a_state_that_does_not_decode_is_told_with_its_file() {
+    let mut site = Site::new(1);
+    site.write(0, 5);
+    let mut first = site.publish(&config()).await.manifest;
+    let mut writer = StatesWriter::new(false, &[]).unwrap();
+    let row = Row {
+        key: &[3],
+        shown: "3",
+        window: None,
+        state: &[0xff; 3],
+        value: b"0",
+    };
+    writer.push(&row).unwrap();
+    let file = &mut first.states[0];
+    let bytes = writer.finish().unwrap();
+    (file.bytes, file.rows) = (bytes.len() as u64, 1);
+    file.crc32 = crc32fast::hash(&bytes);
+    let path = file.path.clone();
+    site.snapshots.put(&path, bytes).await.unwrap();
+    let manifest = first.to_json();
+    site.snapshots
+        .put(&paths::manifest(1), manifest)
+        .await
+        .unwrap();
+    site.write(0, 5);
+    let error = site.run(&config(), None).await.unwrap_err().to_string();
+    assert!(error.starts_with(&path), "{error}");
+    assert!(error.contains("the state of key"), "{error}");
+    assert!(error.contains("a new version"), "{error}");
 }
