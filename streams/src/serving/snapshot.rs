@@ -26,7 +26,7 @@ pub(crate) use events_file::{Day, EventsWriter};
 pub(crate) use loaded::{Loaded, Part};
 pub(crate) use states_file::{Pieces, Row, States, StatesReader, StatesWriter};
 pub(crate) use store::{MOST_MANIFEST, is_name};
-pub(crate) use waiting::Waiting;
+pub(crate) use waiting::{Spare, Waiting};
 
 pub use manifest::{BadManifest, EventsFile, Manifest, Source, SourcePartition, StateFile};
 pub use store::{SnapshotError, Snapshots};

@@ -9,7 +9,7 @@ use tidemark_client::consumer::{Batch, RecordRef};
 use crate::data::{Data, DataError, Payload};
 use crate::record::Headers;
 use crate::serving::Tally;
-use crate::serving::aggregate::Aggregate;
+use crate::serving::aggregate::{Aggregate, State};
 use crate::serving::kept::Kept;
 use crate::serving::snapshot::{Pieces, States};
 use crate::serving::view::{Raw, Scratch, View};
@@ -66,6 +66,7 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
             self.tally.bad();
         }
         let mut first = None;
+        // In a window or not: which it is of is found out when it is brought into the states.
         for place in &self.read.places()[before..] {
             first.get_or_insert(place.time);
             self.tally.time(place.time);
@@ -117,35 +118,55 @@ impl<K: Data, A: Aggregate> Delta<K, A> {
         let sample = (0..slots).step_by(every);
         for (_, state, _) in sample.filter_map(|slot| self.states.at(slot as u32)) {
             self.bytes.clear();
-            crate::serving::aggregate::State::encode(&state.0, &mut self.bytes);
+            state.0.encode(&mut self.bytes);
             (sum, count) = (sum + self.bytes.len(), count + 1);
         }
         self.beside = sum / count * self.states.len();
     }
 
     /// All states in the order of their keys, and nothing is left here.
-    pub(crate) fn take_sorted(&mut self) -> States {
+    pub(crate) fn take_sorted(&mut self) -> Computed<A::State> {
         self.settle();
-        let own = std::mem::take(&mut self.states);
+        let states = std::mem::take(&mut self.states);
         self.beside = 0;
         // Their keys beside each other: where the states lie each would have to be waited for.
         let mut keys = Pieces::default();
-        let mut all = Vec::with_capacity(own.len());
-        for (key, state, _) in own.iter() {
-            all.push((keys.len(), state));
-            keys.push_with(|bytes| bytes.extend_from_slice(key));
+        let mut all = Vec::with_capacity(states.len());
+        for slot in 0..states.slots() as u32 {
+            if let Some((key, ..)) = states.at(slot) {
+                all.push((keys.len() as u32, slot));
+                keys.push_with(|bytes| bytes.extend_from_slice(key));
+            }
         }
-        all.sort_unstable_by(|a, b| self.view.order(keys.get(a.0), keys.get(b.0)));
-        let mut sorted = States::default();
-        for (key, state) in all {
-            sorted
-                .keys
-                .push_with(|bytes| bytes.extend_from_slice(keys.get(key)));
-            sorted
-                .states
-                .push_with(|bytes| crate::serving::aggregate::State::encode(&state.0, bytes));
+        let (key, view) = (|at: u32| keys.get(at as usize), &self.view);
+        all.sort_unstable_by(|a, b| view.order(key(a.0), key(b.0)));
+        let order = all.into_iter().map(|(_, slot)| slot).collect();
+        Computed { states, order }
+    }
+}
+
+/// States as they have been computed, in the order of their keys.
+pub(crate) struct Computed<S> {
+    states: Table<Kept<S>>,
+    /// Their slots.
+    order: Vec<u32>,
+}
+
+impl<S: State> Computed<S> {
+    /// The state with that number, and its key.
+    pub(super) fn get(&self, at: usize) -> Option<(&[u8], &S)> {
+        let (key, state, _) = self.states.at(*self.order.get(at)?)?;
+        Some((key, &state.0))
+    }
+
+    /// Their bytes.
+    pub(crate) fn encoded(&self) -> States {
+        let mut states = States::default();
+        for (key, state) in (0..self.order.len()).filter_map(|at| self.get(at)) {
+            states.keys.push_with(|bytes| bytes.extend_from_slice(key));
+            states.states.push_with(|bytes| state.encode(bytes));
         }
-        sorted
+        states
     }
 }
 

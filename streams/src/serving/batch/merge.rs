@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 
+use super::delta::Computed;
 use crate::data::{Data, DataError};
 use crate::serving::aggregate::{Aggregate, State};
 use crate::serving::kept;
@@ -12,22 +13,31 @@ use crate::serving::snapshot::{Row, States, StatesReader, StatesWriter};
 use crate::serving::view::View;
 
 /// States in the order of their keys, which are gone through once.
-pub(super) struct Sorted {
+pub(super) struct Sorted<S> {
+    /// Those that have been computed and are in memory, or none.
+    computed: Option<Computed<S>>,
     /// The files in which the next ones are, one after the other: a snapshot's, or those that a run had to put
     /// aside.
     files: VecDeque<(String, StatesReader)>,
     /// The file that the group is of.
     file: Option<String>,
-    /// What is unpacked: a group of a file, or all of what was in memory.
+    /// What is unpacked of the file.
     group: States,
-    /// The next state's place in the group.
+    /// The next state's place in the group, or in what has been computed.
     at: usize,
 }
 
-impl Sorted {
+/// A state: its bytes, or itself.
+enum Head<'a, S> {
+    Written(&'a [u8]),
+    Computed(&'a S),
+}
+
+impl<S: State> Sorted<S> {
     /// Those of files, with their paths.
     pub(super) fn files(files: Vec<(String, StatesReader)>) -> Self {
         Self {
+            computed: None,
             files: files.into(),
             file: None,
             group: States::default(),
@@ -35,12 +45,10 @@ impl Sorted {
         }
     }
 
-    pub(super) fn memory(states: States) -> Self {
+    pub(super) fn memory(states: Computed<S>) -> Self {
         Self {
-            files: VecDeque::new(),
-            file: None,
-            group: states,
-            at: 0,
+            computed: Some(states),
+            ..Self::files(Vec::new())
         }
     }
 
@@ -68,9 +76,18 @@ impl Sorted {
     }
 
     /// The next state with its key, once [`Self::fill`] has seen to it.
-    fn head(&self) -> Option<(&[u8], &[u8])> {
-        let Self { group, at, .. } = self;
-        (*at < group.keys.len()).then(|| (group.keys.get(*at), group.states.get(*at)))
+    fn head(&self) -> Option<(&[u8], Head<'_, S>)> {
+        let (group, at) = (&self.group, self.at);
+        match &self.computed {
+            Some(computed) => {
+                let (key, state) = computed.get(at)?;
+                Some((key, Head::Computed(state)))
+            }
+            None if at < group.keys.len() => {
+                Some((group.keys.get(at), Head::Written(group.states.get(at))))
+            }
+            None => None,
+        }
     }
 
     fn advance(&mut self) -> Result<(), MergeError> {
@@ -82,12 +99,11 @@ impl Sorted {
 /// Goes through several sorted lists at once. There are few of them.
 pub(super) struct Merge<K, A: Aggregate> {
     view: Arc<View<K, A>>,
-    sources: Vec<Sorted>,
+    sources: Vec<Sorted<A::State>>,
     /// Whether people are to be shown what is written.
     shown: bool,
     key: Vec<u8>,
-    state: Vec<u8>,
-    value: Vec<u8>,
+    buffers: Buffers,
 }
 
 /// Why states cannot be merged.
@@ -136,14 +152,13 @@ impl From<ParquetError> for MergeError {
 
 impl<K: Data, A: Aggregate> Merge<K, A> {
     /// Of a snapshot's states, if they are `shown`; else of states that are put aside.
-    pub(super) fn new(view: Arc<View<K, A>>, sources: Vec<Sorted>, shown: bool) -> Self {
+    pub(super) fn new(view: Arc<View<K, A>>, sources: Vec<Sorted<A::State>>, shown: bool) -> Self {
         Self {
             view,
             sources,
             shown,
             key: Vec::new(),
-            state: Vec::new(),
-            value: Vec::new(),
+            buffers: Buffers::default(),
         }
     }
 
@@ -168,76 +183,113 @@ impl<K: Data, A: Aggregate> Merge<K, A> {
     }
 
     fn next(&mut self, writer: &mut StatesWriter) -> Result<bool, MergeError> {
-        let view = &self.view;
+        let (view, buffers) = (&self.view, &mut self.buffers);
         let heads = self.sources.iter().filter_map(Sorted::head);
         let first = heads.map(|(key, _)| key).min_by(|a, b| view.order(a, b));
         let Some(first) = first else {
             return Ok(false);
         };
-        self.key.clear();
-        self.key.extend_from_slice(first);
-        let of_key = |source: &Sorted| source.head().is_some_and(|(key, _)| key == self.key);
-        let count = self.sources.iter().filter(|source| of_key(source)).count();
-        let aggregate = view.aggregate();
-        let mut sum: Option<A::State> = None;
-        for source in &mut self.sources {
-            let Some((_, state)) = source.head().filter(|(key, _)| *key == self.key) else {
-                continue;
-            };
-            if count == 1 {
-                self.state.clear();
-                self.state.extend_from_slice(state);
-            }
+        let key = &mut self.key;
+        key.clear();
+        key.extend_from_slice(first);
+        let mut own = self.sources.iter().filter_map(|source| {
+            let (_, head) = source.head().filter(|(other, _)| other == key)?;
+            Some((source, head))
+        });
+        let read = |source: &Sorted<A::State>, bytes| {
+            kept::read::<A::State>(bytes).map_err(|error| MergeError::State {
+                file: source.file.clone(),
+                key: view.shown(key).to_string(),
+                error,
+            })
+        };
+        match (own.next(), own.next()) {
             // What is alone, and nobody is shown, stays as it is.
-            if count > 1 || self.shown {
-                let state = kept::read::<A::State>(state).map_err(|error| MergeError::State {
-                    file: source.file.clone(),
-                    key: view.shown(&self.key).to_string(),
-                    error,
-                })?;
-                match &mut sum {
-                    Some(sum) => aggregate.merge(sum, state),
-                    None => sum = Some(state),
-                }
+            (Some((source, Head::Written(bytes))), None) => {
+                let shown = self.shown.then(|| read(source, bytes)).transpose()?;
+                buffers.write(view, key, bytes, shown.as_ref(), writer)?;
             }
-            source.advance()?;
+            (Some((_, Head::Computed(state))), None) => {
+                let shown = self.shown.then_some(state);
+                buffers.write_state(view, key, state, shown, writer)?;
+            }
+            (first, second) => {
+                let aggregate = view.aggregate();
+                let mut sum = aggregate.empty();
+                for (source, head) in first.into_iter().chain(second).chain(own) {
+                    let state = match head {
+                        Head::Written(bytes) => read(source, bytes)?,
+                        Head::Computed(state) => state.clone(),
+                    };
+                    aggregate.merge(&mut sum, state);
+                }
+                let shown = self.shown.then_some(&sum);
+                buffers.write_state(view, key, &sum, shown, writer)?;
+            }
         }
-        if count > 1
-            && let Some(sum) = &sum
-        {
-            self.state.clear();
-            sum.encode(&mut self.state);
+        for source in &mut self.sources {
+            if source.head().is_some_and(|(other, _)| other == key) {
+                source.advance()?;
+            }
         }
-        self.write(sum.filter(|_| self.shown).as_ref(), writer)?;
         Ok(true)
     }
+}
 
-    /// Writes the state of the key; `sum` if people are shown it.
-    fn write(
+/// Memory for what is being written.
+#[derive(Default)]
+struct Buffers {
+    state: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Buffers {
+    /// Writes the state of a key; it is `shown` if people are to be shown it.
+    fn write_state<K: Data, A: Aggregate>(
         &mut self,
-        sum: Option<&A::State>,
+        view: &View<K, A>,
+        key: &[u8],
+        state: &A::State,
+        shown: Option<&A::State>,
         writer: &mut StatesWriter,
     ) -> Result<(), MergeError> {
-        let (key, window) = self.view.split(&self.key);
-        let mut shown = String::new();
+        let mut bytes = std::mem::take(&mut self.state);
+        bytes.clear();
+        state.encode(&mut bytes);
+        let written = self.write(view, key, &bytes, shown, writer);
+        self.state = bytes;
+        written
+    }
+
+    /// Writes a state's bytes as they are.
+    fn write<K: Data, A: Aggregate>(
+        &mut self,
+        view: &View<K, A>,
+        key: &[u8],
+        state: &[u8],
+        shown: Option<&A::State>,
+        writer: &mut StatesWriter,
+    ) -> Result<(), MergeError> {
+        let (key, window) = view.split(key);
+        let mut name = String::new();
         self.value.clear();
-        if let Some(sum) = sum {
-            shown = match self.view.shown(key) {
+        if let Some(state) = shown {
+            name = match view.shown(key) {
                 serde_json::Value::String(text) => text,
                 other => other.to_string(),
             };
-            let value = self.view.aggregate().value(sum);
+            let value = view.aggregate().value(state);
             let written = serde_json::to_writer(&mut self.value, &value);
             written.map_err(|error| MergeError::Value {
-                key: shown.clone(),
+                key: name.clone(),
                 reason: error.to_string(),
             })?;
         }
         writer.push(&Row {
             key,
-            shown: &shown,
+            shown: &name,
             window,
-            state: &self.state,
+            state,
             value: &self.value,
         })?;
         Ok(())

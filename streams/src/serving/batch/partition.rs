@@ -8,16 +8,14 @@ use tidemark_client::consumer::Batch;
 use tokio::sync::mpsc;
 
 use super::archive::Archive;
-use super::delta::{Delta, records};
+use super::delta::{Computed, Delta, records};
 use super::merge::{Merge, MergeError, Sorted};
 use super::plan::Range;
 use super::progress::{BatchProgress, Done, note};
 use super::{BatchConfig, BatchError, Log, Reader};
 use crate::data::{Data, DataError};
 use crate::serving::aggregate::Aggregate;
-use crate::serving::snapshot::{
-    EventsFile, Manifest, Snapshots, StateFile, States, StatesWriter, paths,
-};
+use crate::serving::snapshot::{EventsFile, Manifest, Snapshots, StateFile, StatesWriter, paths};
 use crate::serving::view::View;
 
 /// A file of states is ended when it has about so many bytes.
@@ -248,7 +246,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
         &self,
         mut work: Work<K, A>,
         done: &mut Done,
-    ) -> Result<(Work<K, A>, States), BatchError> {
+    ) -> Result<(Work<K, A>, Computed<A::State>), BatchError> {
         let (sender, to_write) = mpsc::channel(MOST_ENDED);
         let ended = blocking(move || {
             if let Some(archive) = &mut work.archive {
@@ -298,7 +296,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
     /// Writes a list of states that is put aside. Nobody is shown them.
     async fn write_aside(
         &self,
-        sources: Vec<Sorted>,
+        sources: Vec<Sorted<A::State>>,
         partition: &TopicPartition,
         done: &mut Done,
     ) -> Result<(), BatchError> {
@@ -312,7 +310,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
     }
 
     /// The states of files that are one list.
-    async fn sorted(&self, files: &[StateFile]) -> Result<Sorted, BatchError> {
+    async fn sorted(&self, files: &[StateFile]) -> Result<Sorted<A::State>, BatchError> {
         let mut readers = Vec::new();
         for file in files {
             let reader = self.snapshots.states_reader(file).await?;
@@ -330,7 +328,7 @@ impl<K: Data, A: Aggregate> Run<K, A> {
     /// Writes all states of a partition: the parent's, those that were put aside and the last ones.
     async fn write_states(
         &self,
-        states: States,
+        states: Computed<A::State>,
         partition: &TopicPartition,
         range: &Range,
         parent: &[StateFile],

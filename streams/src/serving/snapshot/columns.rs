@@ -1,5 +1,6 @@
 //! Columns of Parquet files, filled row by row and written group by group.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnPath, TypePtr};
@@ -20,13 +21,22 @@ pub(super) fn schema(message: &str) -> TypePtr {
     Arc::new(parse_message_type(message).expect("the schemas here are right"))
 }
 
-/// How files are written: zstd, with what belongs to the whole file in the footer. `plain` columns differ
-/// from row to row, so that a dictionary of them would not pay; `rising` ones are numbers each of which is not
-/// far from the one before.
+/// How a column is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Values differ from row to row, so that a dictionary of them would not pay.
+    Plain,
+    /// As [`Self::Plain`], and nobody looks for values in a range: there are no statistics of them.
+    Opaque,
+    /// Numbers each of which is not far from the one before.
+    Rising,
+}
+
+/// How files are written: zstd, with what belongs to the whole file in the footer. Columns that are not named
+/// have dictionaries.
 pub(super) fn properties(
     footer: &[(&str, String)],
-    plain: &[&str],
-    rising: &[&str],
+    columns: &[(&str, Kind)],
 ) -> WriterPropertiesPtr {
     let footer = footer
         .iter()
@@ -36,12 +46,15 @@ pub(super) fn properties(
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(level))
         .set_key_value_metadata(Some(footer.collect()));
-    let plain = plain.iter().map(|column| (column, Encoding::PLAIN));
-    let rising = rising
-        .iter()
-        .map(|column| (column, Encoding::DELTA_BINARY_PACKED));
-    for (column, encoding) in plain.chain(rising) {
+    for (column, kind) in columns {
         let path = ColumnPath::from(*column);
+        let encoding = match kind {
+            Kind::Plain | Kind::Opaque => Encoding::PLAIN,
+            Kind::Rising => Encoding::DELTA_BINARY_PACKED,
+        };
+        if *kind == Kind::Opaque {
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, encoding);
@@ -120,13 +133,6 @@ impl Blobs {
         value.into_iter().for_each(|value| self.push(value));
     }
 
-    /// A value of a list, with its levels.
-    pub(super) fn push_levels(&mut self, value: Option<&[u8]>, defined: i16, repeated: i16) {
-        self.column.defined.push(defined);
-        self.column.repeated.push(repeated);
-        value.into_iter().for_each(|value| self.push(value));
-    }
-
     pub(super) fn write(
         &mut self,
         group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
@@ -142,6 +148,55 @@ impl Blobs {
         self.bytes = all.try_into_mut().map(Vec::from).unwrap_or_default();
         self.bytes.clear();
         written
+    }
+}
+
+/// A column of bytes or of text that lie where they are until they are written.
+#[derive(Default)]
+pub(super) struct Slices {
+    bytes: usize,
+    column: Column<ByteArray>,
+}
+
+impl Slices {
+    /// How many bytes they have.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push_optional(&mut self, value: Option<Bytes>) {
+        self.column.defined.push(i16::from(value.is_some()));
+        self.push(value);
+    }
+
+    /// A value of a list, with its levels.
+    pub(super) fn push_levels(&mut self, value: Option<Bytes>, defined: i16, repeated: i16) {
+        self.column.defined.push(defined);
+        self.column.repeated.push(repeated);
+        self.push(value);
+    }
+
+    fn push(&mut self, value: Option<Bytes>) {
+        if let Some(value) = value {
+            self.bytes += value.len();
+            self.column.push(value.into());
+        }
+    }
+
+    /// Whether each of the first values is there twice, on an average: then a dictionary pays.
+    pub(super) fn repeat(&self) -> bool {
+        let first = &self.column.values[..self.column.values.len().min(1_024)];
+        let different: HashSet<&[u8]> = first.iter().map(ByteArray::data).collect();
+        different.len() * 2 <= first.len()
+    }
+
+    /// Writes the next column of a group, and lets go of its values.
+    pub(super) fn write(
+        &mut self,
+        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    ) -> Result<(), ParquetError> {
+        self.bytes = 0;
+        self.column.write::<ByteArrayType>(group)
     }
 }
 
@@ -170,9 +225,9 @@ impl Ints {
 }
 
 /// Bytes as text if they are text, else as bytes: two columns have what one cannot.
-pub(super) fn text_or_bytes(value: Option<&[u8]>) -> (Option<&[u8]>, Option<&[u8]>) {
+pub(super) fn text_or_bytes(value: Option<Bytes>) -> (Option<Bytes>, Option<Bytes>) {
     match value {
-        Some(bytes) if std::str::from_utf8(bytes).is_ok() => (Some(bytes), None),
+        Some(bytes) if std::str::from_utf8(&bytes).is_ok() => (Some(bytes), None),
         other => (None, other),
     }
 }

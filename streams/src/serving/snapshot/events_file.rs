@@ -10,12 +10,15 @@
 //!
 //! Which folder a file is in goes by the event's time, which need not be the record's timestamp.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::columns::{Blobs, Ints, Longs, Writer, properties, schema, text_or_bytes};
+use super::columns::{Ints, Kind, Longs, Slices, Writer, properties, schema, text_or_bytes};
 
 const SCHEMA: &str = "message event {
     optional binary key (STRING);
@@ -41,58 +44,60 @@ const GROUP_ROWS: usize = 1 << 16;
 const GROUP_BYTES: usize = 16 << 20;
 
 /// A record as it is kept.
-pub(crate) struct Event<'a, H> {
+pub(crate) struct Event<H> {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) timestamp: i64,
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
     /// Names and values.
     pub(crate) headers: H,
 }
 
 /// Writes a file of events to memory: what it is to be called is known when it is done.
 pub(crate) struct EventsWriter {
-    writer: Writer,
-    keys: Blobs,
-    values: Blobs,
-    key_bytes: Blobs,
-    value_bytes: Blobs,
+    /// There is none until the first group is written: how depends on the keys that there are.
+    writer: Option<Writer>,
+    footer: Vec<(&'static str, String)>,
+    keys: Slices,
+    values: Slices,
+    key_bytes: Slices,
+    value_bytes: Slices,
     partitions: Ints,
     offsets: Longs,
     timestamps: Longs,
-    header_keys: Blobs,
-    header_values: Blobs,
+    header_keys: Slices,
+    header_values: Slices,
     waiting: usize,
     rows: u64,
 }
 
 impl EventsWriter {
     /// `footer` says what belongs to the file as a whole.
-    pub(crate) fn new(footer: &[(&str, String)]) -> Result<Self, ParquetError> {
-        let plain = ["value", "__value_bytes"];
-        let properties = properties(footer, &plain, &["__offset", "__timestamp"]);
-        Ok(Self {
-            writer: SerializedFileWriter::new(Vec::new(), schema(SCHEMA), properties)?,
-            keys: Blobs::default(),
-            values: Blobs::default(),
-            key_bytes: Blobs::default(),
-            value_bytes: Blobs::default(),
+    pub(crate) fn new(footer: Vec<(&'static str, String)>) -> Self {
+        Self {
+            writer: None,
+            footer,
+            keys: Slices::default(),
+            values: Slices::default(),
+            key_bytes: Slices::default(),
+            value_bytes: Slices::default(),
             partitions: Ints::default(),
             offsets: Longs::default(),
             timestamps: Longs::default(),
-            header_keys: Blobs::default(),
-            header_values: Blobs::default(),
+            header_keys: Slices::default(),
+            header_values: Slices::default(),
             waiting: 0,
             rows: 0,
-        })
+        }
     }
 
-    /// Adds an event; they come in the order of their offsets.
-    pub(crate) fn push<'a>(
+    /// Adds an event; they come in the order of their offsets. Says whether nothing waits any more of what has
+    /// been added.
+    pub(crate) fn push(
         &mut self,
-        event: Event<'a, impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>>,
-    ) -> Result<(), ParquetError> {
+        event: Event<impl Iterator<Item = (Bytes, Option<Bytes>)>>,
+    ) -> Result<bool, ParquetError> {
         let (text, bytes) = text_or_bytes(event.key);
         self.keys.push_optional(text);
         self.key_bytes.push_optional(bytes);
@@ -106,9 +111,11 @@ impl EventsWriter {
         let mut repeated = 0;
         for (key, value) in event.headers {
             // The names of headers are text by Kafka's rules, whoever writes them.
-            let key = String::from_utf8_lossy(key);
-            self.header_keys
-                .push_levels(Some(key.as_bytes()), 1, repeated);
+            let key = match String::from_utf8_lossy(&key) {
+                Cow::Borrowed(_) => key,
+                Cow::Owned(text) => text.into(),
+            };
+            self.header_keys.push_levels(Some(key), 1, repeated);
             let defined = 1 + i16::from(value.is_some());
             self.header_values.push_levels(value, defined, repeated);
             repeated = 1;
@@ -119,14 +126,15 @@ impl EventsWriter {
         }
         self.waiting += 1;
         self.rows += 1;
-        if self.waiting >= GROUP_ROWS || self.waiting_bytes() >= GROUP_BYTES {
+        let full = self.waiting >= GROUP_ROWS || self.waiting_bytes() >= GROUP_BYTES;
+        if full {
             self.write_group()?;
         }
-        Ok(())
+        Ok(full)
     }
 
     fn waiting_bytes(&self) -> usize {
-        let blobs = [
+        let slices = [
             &self.keys,
             &self.values,
             &self.key_bytes,
@@ -136,11 +144,15 @@ impl EventsWriter {
         ];
         // What a row takes in the columns, however little it has.
         let rows = self.waiting * 256;
-        blobs.iter().map(|blobs| blobs.bytes()).sum::<usize>() + rows
+        slices.iter().map(|slices| slices.bytes()).sum::<usize>() + rows
     }
 
     fn write_group(&mut self) -> Result<(), ParquetError> {
-        let mut group = self.writer.next_row_group()?;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(begin(&self.keys, &self.footer)?),
+        };
+        let mut group = writer.next_row_group()?;
         self.keys.write(&mut group)?;
         self.values.write(&mut group)?;
         self.key_bytes.write(&mut group)?;
@@ -165,8 +177,27 @@ impl EventsWriter {
         if self.waiting > 0 {
             self.write_group()?;
         }
-        self.writer.into_inner()
+        let writer = match self.writer {
+            Some(writer) => writer,
+            None => begin(&self.keys, &self.footer)?,
+        };
+        writer.into_inner()
     }
+}
+
+/// A file whose first keys these are: where each is another one a dictionary of them would not pay.
+fn begin(keys: &Slices, footer: &[(&str, String)]) -> Result<Writer, ParquetError> {
+    let mut columns = vec![
+        ("value", Kind::Opaque),
+        ("__value_bytes", Kind::Opaque),
+        ("__offset", Kind::Rising),
+        ("__timestamp", Kind::Rising),
+    ];
+    if !keys.repeat() {
+        columns.push(("key", Kind::Plain));
+    }
+    let properties = properties(footer, &columns);
+    SerializedFileWriter::new(Vec::new(), schema(SCHEMA), properties)
 }
 
 /// A day (UTC), by its number since 1970.
@@ -195,7 +226,6 @@ impl Day {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::RowAccessor;
 
@@ -203,9 +233,11 @@ mod tests {
 
     #[test]
     fn text_and_bytes_and_headers_are_kept() {
-        let mut writer = EventsWriter::new(&[("tidemark.topic", "t".to_owned())]).unwrap();
-        let headers: [(&[u8], Option<&[u8]>); 2] = [(b"trace", Some(b"\xff")), (b"empty", None)];
-        let events: [(i64, Option<&[u8]>, &[_]); 3] = [
+        let mut writer = EventsWriter::new(vec![("tidemark.topic", "t".to_owned())]);
+        let bytes = Bytes::from_static;
+        let headers: [(&'static [u8], Option<&'static [u8]>); 2] =
+            [(b"trace", Some(b"\xff")), (b"empty", None)];
+        let events: [(i64, Option<&'static [u8]>, &[_]); 3] = [
             (1, Some(b"{\"a\":1}"), &headers),
             (2, Some(b"\xff\xfe"), &[]),
             (5, None, &[]),
@@ -215,11 +247,13 @@ mod tests {
                 partition: 3,
                 offset,
                 timestamp: 1_672_567_200_000 + offset,
-                key: Some(b"user1"),
-                value,
-                headers: headers.iter().copied(),
+                key: Some(bytes(b"user1")),
+                value: value.map(bytes),
+                headers: headers
+                    .iter()
+                    .map(|(key, value)| (bytes(key), value.map(bytes))),
             };
-            writer.push(event).unwrap();
+            assert!(!writer.push(event).unwrap());
         }
         assert_eq!(writer.rows(), 3);
         let file = Bytes::from(writer.finish().unwrap());

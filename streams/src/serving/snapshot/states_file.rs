@@ -17,7 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::columns::{Blobs, Longs, Writer, properties, schema, take_written};
+use super::columns::{Blobs, Kind, Longs, Writer, properties, schema, take_written};
 
 const PLAIN: &str = "message state {
     required binary key (STRING);
@@ -70,7 +70,13 @@ impl StatesWriter {
     /// `footer` says what belongs to the file as a whole.
     pub(crate) fn new(windowed: bool, footer: &[(&str, String)]) -> Result<Self, ParquetError> {
         let schema = schema(if windowed { WINDOWED } else { PLAIN });
-        let properties = properties(footer, &["key", "key_bytes", "state", "value"], &[]);
+        let columns = [
+            ("key", Kind::Plain),
+            ("key_bytes", Kind::Plain),
+            ("state", Kind::Opaque),
+            ("value", Kind::Opaque),
+        ];
+        let properties = properties(footer, &columns);
         Ok(Self {
             writer: SerializedFileWriter::new(Vec::new(), schema, properties)?,
             windowed,

@@ -1,5 +1,6 @@
 //! Records that wait for their file, one behind the other in pieces of memory.
 
+use bytes::Bytes;
 use parquet::errors::ParquetError;
 use tidemark_client::consumer::RecordRef;
 
@@ -37,13 +38,13 @@ impl Waiting {
     }
 
     /// Copies a record: it waits here, and would keep the whole answer to a fetch.
-    pub(crate) fn push(&mut self, record: &RecordRef<'_>) {
+    pub(crate) fn push(&mut self, record: &RecordRef<'_>, spare: &mut Spare) {
         let (key, value) = (record.key(), record.value());
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let headers = record.headers();
         let headers = headers.map(|header| 8 + header.key.len() + length(header.value));
         let size = HEAD + length(key) + length(value) + headers.sum::<usize>();
-        let piece = self.room(size);
+        let piece = self.room(size, spare);
         piece.extend_from_slice(&record.offset.to_ne_bytes());
         piece.extend_from_slice(&record.timestamp.to_ne_bytes());
         put_length(piece, key);
@@ -62,24 +63,28 @@ impl Waiting {
     }
 
     /// A piece with room for so many bytes.
-    fn room(&mut self, size: usize) -> &mut Vec<u8> {
+    fn room(&mut self, size: usize, spare: &mut Spare) -> &mut Vec<u8> {
         let fits = |piece: &&mut Vec<u8>| piece.capacity() - piece.len() >= size;
         if self.pieces.last_mut().filter(fits).is_none() {
             let room = self.bytes.clamp(LEAST, MOST).max(size);
-            self.pieces.push(Vec::with_capacity(room));
+            self.pieces.push(spare.take(room));
             self.bytes += room;
         }
         let last = self.pieces.len() - 1;
         &mut self.pieces[last]
     }
 
-    /// Writes all of them, and lets go of each piece when it has been written.
+    /// Writes all of them. Pieces are let go of when all of theirs has been written.
     pub(crate) fn write(
         self,
         partition: i32,
         writer: &mut EventsWriter,
+        spare: &mut Spare,
     ) -> Result<(), ParquetError> {
+        let mut gone_through = Vec::new();
         for piece in self.pieces {
+            let piece = Bytes::from(piece);
+            let slice = |bytes: &[u8]| piece.slice_ref(bytes);
             let mut rest = Rest(&piece);
             while !rest.0.is_empty() {
                 let (offset, timestamp) = (rest.long(), rest.long());
@@ -89,17 +94,56 @@ impl Waiting {
                 for _ in 0..headers {
                     rest.header();
                 }
-                writer.push(Event {
+                let written = writer.push(Event {
                     partition,
                     offset,
                     timestamp,
-                    key,
-                    value,
-                    headers: (0..headers).map(|_| own.header()),
+                    key: key.map(slice),
+                    value: value.map(slice),
+                    headers: (0..headers).map(|_| {
+                        let (name, value) = own.header();
+                        (slice(name), value.map(slice))
+                    }),
                 })?;
+                if written {
+                    gone_through.drain(..).for_each(|piece| spare.put(piece));
+                }
             }
+            gone_through.push(piece);
         }
         Ok(())
+    }
+}
+
+/// Memory that has been written: to ask for fresh memory each time is not for nothing.
+#[derive(Default)]
+pub(crate) struct Spare(Vec<Vec<u8>>);
+
+impl Spare {
+    /// How many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len() * MOST
+    }
+
+    /// Lets go of one piece, if there is one.
+    pub(crate) fn shrink(&mut self) -> bool {
+        self.0.pop().is_some()
+    }
+
+    fn take(&mut self, room: usize) -> Vec<u8> {
+        let spare = (room == MOST).then(|| self.0.pop()).flatten();
+        spare.unwrap_or_else(|| Vec::with_capacity(room))
+    }
+
+    /// Keeps a piece, if nobody has a part of it any more.
+    fn put(&mut self, piece: Bytes) {
+        if let Ok(piece) = piece.try_into_mut() {
+            let mut piece = Vec::from(piece);
+            piece.clear();
+            if piece.capacity() == MOST {
+                self.0.push(piece);
+            }
+        }
     }
 }
 

@@ -197,7 +197,7 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
             });
         }
         self.verdict.records += delta.tally.records;
-        let computed = delta.take_sorted();
+        let computed = delta.take_sorted().encoded();
         let Some(states) = self.states(topic, own.partition).await? else {
             return Ok(());
         };
