@@ -75,6 +75,9 @@ def table(figures):
     def each(name, of):
         return [of(*numbers) for numbers in figures[name]]
 
+    def rates(name):
+        return [numbers[0] / numbers[2 if name == "batch" else 1] for numbers in figures[name]]
+
     def added(name):
         pairs = zip(figures[name], figures["quiet"], strict=True)
         return [(busy[1] - quiet[1]) / 1_000 for busy, quiet in pairs]
@@ -82,6 +85,10 @@ def table(figures):
     rows = [
         ("events into a snapshot (Parquet of states and of raw events), per second of CPU", "2 M", "0.5 M",
          "{:.2f} M", each("batch", lambda events, _wall, cpu, *_: events / cpu / 1e6)),
+        ("the same events as text, read by serde_json and nothing else, per second of CPU", "", "",
+         "{:.2f} M", each("json", lambda events, cpu: events / cpu / 1e6)),
+        ("a snapshot's event beside that: so many times as much", "", "",
+         "{:.1f}", [json / batch for json, batch in zip(rates("json"), rates("batch"), strict=True)]),
         ("a snapshot of 1 M keys: from its manifest's being there to the switch", "1 s", "5 s",
          "{:.2f} s", each("load", lambda seconds: seconds)),
         ("a question in process, one after the other, p99", "100 us", "500 us",

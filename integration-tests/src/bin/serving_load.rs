@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::value::RawValue;
 use tidemark_client::admin::{Mode, NewTopic};
 use tidemark_client::producer::{ProducerConfig, ProducerRecord};
 use tidemark_client::{Client, ClientConfig, Clock};
@@ -116,28 +117,14 @@ async fn fill(bootstrap: &str, topic: &str, events: Range<u64>, users: u64) -> R
             .all()?;
     }
     let producer = client.producer(ProducerConfig::new())?;
-    let kinds = ["login", "view", "click", "purchase", "logout"];
     let mut state = events.start ^ 7;
-    let (mut value, mut last) = (String::new(), Vec::new());
+    let mut last = Vec::new();
     for number in events {
         let draw = chance(&mut state);
         let name = user(if number < users { number } else { draw % users });
-        let second = number / 100;
-        value.clear();
-        write!(
-            value,
-            r#"{{"user_id":"{name}","event":"{}","value":{}.{:02},"timestamp":"2023-01-{:02}T{:02}:{:02}:{:02}"}}"#,
-            kinds[(draw >> 20) as usize % kinds.len()],
-            (draw >> 32) % 1_000,
-            (draw >> 48) % 100,
-            1 + second / 86_400 % 28,
-            second / 3_600 % 24,
-            second / 60 % 60,
-            second % 60,
-        )?;
         let record = ProducerRecord::to(topic)
-            .key(Bytes::from(name))
-            .value(Bytes::from(value.clone()));
+            .value(Bytes::from(event(number, &name, draw)?))
+            .key(Bytes::from(name));
         last.push(producer.send(&record).await?);
         if last.len() >= 100_000 {
             for delivery in last.drain(..last.len() - 1) {
@@ -153,6 +140,53 @@ async fn fill(bootstrap: &str, topic: &str, events: Range<u64>, users: u64) -> R
         end.set(topic, partition, behind);
     }
     Ok(end)
+}
+
+/// The event with that number.
+fn event(number: u64, user: &str, draw: u64) -> Result<String> {
+    let kinds = ["login", "view", "click", "purchase", "logout"];
+    let second = number / 100;
+    let mut value = String::new();
+    write!(
+        value,
+        r#"{{"user_id":"{user}","event":"{}","value":{}.{:02},"timestamp":"2023-01-{:02}T{:02}:{:02}:{:02}"}}"#,
+        kinds[(draw >> 20) as usize % kinds.len()],
+        (draw >> 32) % 1_000,
+        (draw >> 48) % 100,
+        1 + second / 86_400 % 28,
+        second / 3_600 % 24,
+        second / 60 % 60,
+        second % 60,
+    )?;
+    Ok(value)
+}
+
+/// What an event has, where it lies.
+#[derive(serde::Deserialize)]
+struct Fields<'a> {
+    user_id: &'a str,
+    #[serde(borrow)]
+    value: &'a RawValue,
+    timestamp: &'a str,
+}
+
+/// `json EVENTS CPU`: such events as text, read by serde_json alone. How quick a machine is at the moment, and how
+/// much of what a batch run takes no reader of JSON could do without.
+fn json() -> Result<()> {
+    const EVENTS: u64 = 1_000_000;
+    let mut state = 7;
+    let events: Vec<String> = (0..EVENTS)
+        .map(|number| event(number, &user(number), chance(&mut state)))
+        .collect::<Result<_>>()?;
+    let (cpu, mut bytes) = (cpu_seconds(), 0);
+    for event in &events {
+        let own: Fields<'_> = serde_json::from_str(event)?;
+        bytes += own.user_id.len() + own.value.get().len() + own.timestamp.len();
+    }
+    let cpu = cpu_seconds() - cpu;
+    ensure!(bytes > 0, "events have something");
+    println!("json {EVENTS} {cpu:.3}");
+    Ok(())
 }
 
 fn batch_of(
@@ -185,7 +219,7 @@ async fn batch(bootstrap: &str, topic: &str, directory: &Path) -> Result<()> {
         .chain(manifest.events.iter().map(|file| file.bytes))
         .sum();
     println!("batch {events} {wall:.3} {cpu:.3} {states} {bytes}");
-    Ok(())
+    json()
 }
 
 async fn serve(bootstrap: &str, topic: &str, directory: &Path, users: u64) -> Result<()> {
@@ -349,6 +383,12 @@ async fn switch<A: Aggregate>(
         let published = Instant::now();
         while lambda.snapshot() < Some(next) {
             tick.tick().await;
+            // It may never be: a measurement is of what goes well.
+            let patience = Duration::from_secs(60);
+            ensure!(
+                published.elapsed() < patience,
+                "snapshot {next} is not read with"
+            );
         }
         Ok((published, Instant::now()))
     };
