@@ -145,8 +145,8 @@ pub enum StreamsError {
     /// The log of a source topic has lost records before they were read.
     #[error(
         "{topic}-{partition}: the log begins at offset {begin}, and reading was to go on at {offset}: the records \
-         between are lost (the topic keeps them for a shorter time than nothing was read). Reset the application, \
-         and start it again"
+         between are lost (the topic keeps them for a shorter time than nothing was read). Reset the application \
+         (\"Resetting\" in the streams guide): it begins anew with what there is"
     )]
     SourceLost {
         /// The topic.
@@ -174,12 +174,12 @@ pub enum StreamsError {
         now: u32,
     },
     /// The group's offsets are not this application's, or do not go with its state.
-    #[error("{0}; reset the application")]
+    #[error("{0}; reset the application (\"Resetting\" in the streams guide)")]
     Position(String),
     /// A changelog ends before what was committed: records of it have been lost.
     #[error(
         "{topic}-{partition} ends at offset {end}, but state up to {committed} was committed: \
-         records were lost; reset the application"
+         records were lost; reset the application (\"Resetting\" in the streams guide)"
     )]
     LostChangelog {
         /// The changelog.

@@ -92,6 +92,8 @@ pub(crate) struct Site<K, A: Aggregate> {
     /// Segments behind it stay.
     floor: Mutex<Option<Coverage>>,
     parts: RwLock<BTreeMap<Part, Arc<Live<A::State>>>>,
+    /// Where snapshots begin that are of this view and cannot be read.
+    unread: Mutex<BTreeMap<Part, i64>>,
     /// What each topic is: an answer has all its partitions, of no other one of its name.
     sources: RwLock<Vec<SourceTopic>>,
     /// Told when something has been read, or a snapshot is there.
@@ -118,6 +120,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             hold: hold.max(1),
             floor: Mutex::default(),
             parts: RwLock::default(),
+            unread: Mutex::default(),
             sources: RwLock::default(),
             changed: Arc::default(),
             announced: Mutex::default(),
@@ -182,6 +185,28 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             }
         }
         Ok(())
+    }
+
+    /// Where a snapshot of this view begins.
+    pub(crate) fn begins(&self, manifest: &Manifest) -> Vec<(Part, i64)> {
+        let topics = self.view.topics().enumerate();
+        let own = topics.flat_map(|(number, topic)| {
+            let sources = manifest.sources.iter();
+            let sources = sources.filter(move |source| source.topic == topic);
+            let partitions = sources.flat_map(|source| &source.partitions);
+            partitions.map(move |own| ((number, own.partition), own.begin))
+        });
+        own.collect()
+    }
+
+    /// That snapshot cannot be read: what it has is missed by whoever answers without one, if the speed layer has
+    /// begun behind it.
+    pub(crate) fn cannot_read(&self, begins: Vec<(Part, i64)>) {
+        let mut unread = self.unread.lock();
+        for (part, begin) in begins {
+            let known = unread.entry(part).or_insert(begin);
+            *known = begin.min(*known);
+        }
     }
 
     /// A partition's task is here from now on.

@@ -41,7 +41,8 @@ pub struct Verdict {
     pub records: u64,
     /// How many keys were compared; in views by window, each with each of its windows.
     pub keys: u64,
-    /// Partitions of the topics of which a snapshot has nothing: they are younger than it is.
+    /// Partitions of the topics of which a snapshot has nothing: they are younger than it is, or the view's
+    /// speed layer had not announced a cut of them yet.
     #[serde(serialize_with = "all_shown")]
     pub uncovered: Vec<TopicPartition>,
     /// Newer snapshots that may have been meant and cannot be read, and why.

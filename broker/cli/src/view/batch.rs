@@ -145,15 +145,19 @@ impl Work for Run {
                 held_up: None,
                 taken_up: None,
             },
-            BatchOutcome::NothingNew { snapshot: None, .. } => return Ok(none_yet(view.name())),
+            BatchOutcome::NothingNew {
+                snapshot: None,
+                left_out,
+            } => return Ok(none_yet(view.name(), &left_out)),
         };
         Ok(told.report(self.cut.as_ref()))
     }
 }
 
 /// What is told where there is nothing that a snapshot could be made of yet.
-fn none_yet(view: &str) -> Report {
+fn none_yet(view: &str, left_out: &[LeftOut]) -> Report {
     let mut report = Report::default();
+    let left_out = all_left_out(left_out, &mut report);
     report.say(format!(
         "no snapshot of {view:?} yet: its speed layer has not announced where one may end. It does when it has \
          saved what it has read, and may write to its topic of cuts"
@@ -163,7 +167,7 @@ fn none_yet(view: &str) -> Report {
         "snapshot": null,
         "parent": null,
         "published": false,
-        "left_out": [],
+        "left_out": left_out,
         "changed_since": null,
         "held_up": null,
         "begin": {},
@@ -175,6 +179,16 @@ fn none_yet(view: &str) -> Report {
         "taken_up": null,
     });
     report
+}
+
+/// Says which snapshots are left out, and gives them for JSON.
+fn all_left_out(left_out: &[LeftOut], report: &mut Report) -> Vec<serde_json::Value> {
+    let mut all = Vec::new();
+    for LeftOut { snapshot, reason } in left_out {
+        report.say(format!("snapshot {snapshot} is left out: {reason}"));
+        all.push(json!({ "snapshot": snapshot, "reason": reason }));
+    }
+    all
 }
 
 /// What is told of a run.
@@ -202,9 +216,7 @@ impl Told {
         if let Some(offsets) = self.taken_up {
             report.say(taken_up(offsets));
         }
-        for LeftOut { snapshot, reason } in &self.left_out {
-            report.say(format!("snapshot {snapshot} is left out: {reason}"));
-        }
+        let left_out = all_left_out(&self.left_out, &mut report);
         let (snapshot, view) = (manifest.snapshot, &manifest.view);
         report.say(match (self.published, manifest.parent) {
             (false, _) => format!("nothing new: snapshot {snapshot} of {view:?} is the newest one"),
@@ -239,10 +251,6 @@ impl Told {
             tally.bad,
             count(files, "file"),
         ));
-        let left_out = self.left_out.iter();
-        let left_out = left_out
-            .map(|own| json!({ "snapshot": own.snapshot, "reason": own.reason }))
-            .collect::<Vec<_>>();
         report.json = json!({
             "view": manifest.view,
             "snapshot": manifest.snapshot,

@@ -29,7 +29,7 @@ pub(super) fn tell(report: &mut Report, what: &str, of: &str, verdict: &Verdict)
     report.say(format!("{of_which}{readable}: {of}, {range}"));
     for own in &verdict.uncovered {
         report.say(format!(
-            "partition {own} is not in it: the topic has been given it since"
+            "partition {own} is not in it: the topic has been given it since, or its first cut had not been announced yet"
         ));
     }
     if !verdict.is_good() {

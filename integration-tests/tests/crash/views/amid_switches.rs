@@ -16,8 +16,9 @@ const POINTS: [&str; 9] = [
     "offsets are committed#2",
     "offsets are committed#3",
 ];
-/// So often are records written until it is killed: it commits, and so goes on, as long as there are some.
-const MOST_WRITES: usize = 2_000;
+/// So often are records written until it is killed: it commits, and so goes on, as long as there are some. Some
+/// thirty are enough where nothing else has the machine.
+const MOST_WRITES: usize = 50_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_view_that_is_killed_amid_a_switch_answers_exactly_afterwards() {

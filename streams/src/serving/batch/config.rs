@@ -58,7 +58,8 @@ impl BatchConfig {
         Self::default()
     }
 
-    /// How many partitions are read at once. Default: 2.
+    /// How many partitions are read at once. Default: 2. Each takes up to two of the threads on which the runtime
+    /// does what blocks ([`tokio::runtime::Builder::max_blocking_threads`]): it has to have some more of them.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.max(1);

@@ -175,8 +175,8 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
             cut,
         )?;
         planned.snapshot = history.next;
-        history.find_archived(self.snapshots, &mut planned).await?;
         if !planned.is_empty() {
+            history.find_archived(self.snapshots, &mut planned).await?;
             self.check_parent(history).await?;
         }
         let Some(mut begun) = self.begin(planned, history).await? else {

@@ -91,7 +91,12 @@ pub(super) async fn start<K: Data, A: Aggregate>(
             // It may have failed already.
             let failed = failure.wait_for(Option::is_some).await;
             if let Some(error) = failed.ok().and_then(|failed| (*failed).clone()) {
-                site.end(explained(&application, &error));
+                let snapshot = site.current();
+                let ends = |topic: &str, partition| {
+                    let number = site.view.topics().position(|own| own == topic)?;
+                    snapshot.as_ref()?.end((number, partition))
+                };
+                site.end(explained(&application, &error, ends));
             }
         }
     }));

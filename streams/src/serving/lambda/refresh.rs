@@ -59,7 +59,7 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
     ///
     /// # Errors
     ///
-    /// If the store does not tell which snapshots there are, or what the newest are of. It is told, too, and
+    /// If the store does not tell which snapshots there are, or what is in the newest. It is told, too, and
     /// asked again the next time.
     pub(super) async fn once(&self) -> Result<(), SnapshotError> {
         let mut looked = self.state.lock().await;
@@ -131,14 +131,16 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
             return self.switch(loaded, floor).await;
         }
         let manifest = self.snapshots.manifest(number).await;
-        let manifest = manifest.map_err(NotUsed::without_manifest)?;
+        let manifest = manifest?;
         // Another view's snapshots need not be read.
         let fits = self.site.check(&manifest);
         fits.map_err(|error| NotUsed {
             others: true,
             ..NotUsed::for_good(error.to_string())
         })?;
-        let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await?;
+        let begins = self.site.begins(&manifest);
+        let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await;
+        let loaded = loaded.inspect_err(|_| self.site.cannot_read(begins))?;
         let floor = self.floor(number, numbers).await?;
         self.switch(Arc::new(loaded), floor).await
     }
@@ -207,7 +209,7 @@ struct NotUsed {
     passes: bool,
     /// It is another view's.
     others: bool,
-    /// What the store says in place of the manifest: it may be one that is needed.
+    /// What the store says in place of it: it may be one that is needed.
     untold: Option<SnapshotError>,
 }
 
@@ -220,21 +222,16 @@ impl NotUsed {
             untold: None,
         }
     }
-
-    fn without_manifest(error: SnapshotError) -> Self {
-        let untold = matches!(error, SnapshotError::Store { .. }).then(|| error.clone());
-        Self {
-            untold,
-            ..Self::from(error)
-        }
-    }
 }
 
 impl From<SnapshotError> for NotUsed {
     fn from(error: SnapshotError) -> Self {
+        let why = error.to_string();
+        let untold = matches!(error, SnapshotError::Store { .. }).then_some(error);
         Self {
-            passes: matches!(error, SnapshotError::Store { .. }),
-            ..Self::for_good(error.to_string())
+            passes: untold.is_some(),
+            untold,
+            ..Self::for_good(why)
         }
     }
 }
@@ -246,10 +243,11 @@ mod tests {
     use std::{fs, thread};
 
     use super::*;
-    use crate::serving::merged::Live;
+    use crate::serving::lambda::SourceTopic;
     use crate::serving::merged::truth_table::{Counts, manifest, put_states, view};
+    use crate::serving::merged::{Ask, Live, QueryError};
     use crate::serving::simulation::mortal::Mortal;
-    use crate::serving::snapshot::{Manifest, paths};
+    use crate::serving::snapshot::paths;
     use crate::serving::speed::segments::Segments;
     use crate::serving::view::View;
 
@@ -352,19 +350,59 @@ mod tests {
         assert_eq!(refresh.trouble(), None);
     }
 
-    /// A damaged manifest is passed over, and one that the store does not give is not: it may be there, whole.
+    /// What a snapshot has that cannot be read is missed if the speed layer has begun behind its beginning.
+    #[tokio::test]
+    async fn what_only_a_damaged_snapshot_has_is_missed() {
+        for (begin, missed) in [(0, false), (5, true)] {
+            let dir = tempfile::tempdir().unwrap();
+            let refresh = three(dir.path()).await;
+            let live = Arc::new(Live::new(Segments::new(begin, 1, 0), Arc::default()));
+            refresh.site.enter((0, 0), live, 0).unwrap();
+            let source = SourceTopic {
+                id: String::new(),
+                partitions: 1,
+            };
+            refresh.site.set_sources(vec![source]);
+            for number in 1..=3 {
+                let path = format!("state/{number}-a/events-0-0.parquet");
+                let damaged = refresh.snapshots.put(&path, b"damaged".to_vec());
+                damaged.await.unwrap();
+            }
+            let ask = Ask::default();
+            assert!(refresh.site.get(b"key", &ask).is_ok());
+            // A store that works has told what there is, and the log is enough if it has all.
+            refresh.once().await.unwrap();
+            assert!(refresh.site.held().is_empty());
+            let answer = refresh.site.get(b"key", &ask).map(drop);
+            assert_eq!(answer.is_err(), missed, "{answer:?}");
+            if let Err(error) = answer {
+                let all = matches!(
+                    &error,
+                    QueryError::Unread {
+                        origin: 0,
+                        begin: 5,
+                        ..
+                    }
+                );
+                assert!(all, "{error}");
+            }
+        }
+    }
+
+    /// What is damaged is passed over, and what the store does not give is not: it may be there, whole.
     #[tokio::test]
     async fn a_store_that_does_not_tell_is_no_store_without_snapshots() {
-        for untold in [false, true] {
+        let states = || "state/3-a/events-0-0.parquet".to_owned();
+        let files = [paths::manifest(3), states()];
+        for (name, untold) in files.iter().flat_map(|name| [(name, false), (name, true)]) {
             let (view, store) = (view(), Arc::new(Mortal::default()));
             let files = Arc::<Mortal>::clone(&store);
             let snapshots = Snapshots::new(files, Default::default(), view.name()).unwrap();
             let refresh = three_in(view, snapshots).await;
             match untold {
-                true => store.keep_back(Manifest::file_name(3)),
+                true => store.keep_back(name.rsplit('/').next().unwrap().to_owned()),
                 false => {
-                    let name = paths::manifest(3);
-                    let damaged = refresh.snapshots.put(&name, b"damaged".to_vec());
+                    let damaged = refresh.snapshots.put(name, b"damaged".to_vec());
                     damaged.await.unwrap();
                 }
             }

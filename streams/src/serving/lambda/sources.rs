@@ -59,7 +59,13 @@ impl ChangedSource {
 
 /// Why the speed layer has ended, and what is to be done with a view then: whoever keeps one need not know the
 /// application that is its speed layer.
-pub(super) fn explained(application: &str, error: &StreamsError) -> String {
+///
+/// `ends` says where the snapshot ends in a partition that is read with.
+pub(super) fn explained(
+    application: &str,
+    error: &StreamsError,
+    ends: impl Fn(&str, i32) -> Option<i64>,
+) -> String {
     match error {
         StreamsError::SourceGone { topic } => format!("topic {topic:?} does not exist any more"),
         StreamsError::SourceMadeAgain { topic } => {
@@ -75,11 +81,21 @@ pub(super) fn explained(application: &str, error: &StreamsError) -> String {
             partition,
             offset,
             begin,
+        } if ends(topic, *partition).is_some_and(|end| end >= *begin) => format!(
+            "{topic}-{partition}: the log begins at offset {begin}, and the view was to go on at {offset} (the topic \
+             keeps its records for a shorter time than the view was behind). A snapshot has what is missing: start \
+             the view again, and it goes on where that one ends"
+        ),
+        StreamsError::SourceLost {
+            topic,
+            partition,
+            offset,
+            begin,
         } => format!(
             "{topic}-{partition}: the log begins at offset {begin}, and the view was to go on at {offset}: it has \
              lost records that are in no snapshot (the topic keeps them for a shorter time than the view was down, \
-             or behind). {FROM_SCRATCH}, and start the view again: it goes on where that snapshot ends, and answers \
-             say that they begin at {begin} or where the log begins by then"
+             or behind). To go on {FROM_SCRATCH}, and start the view again: it goes on where that snapshot ends, and \
+             answers say that they begin at {begin} or where the log begins by then"
         ),
         // It has lost its end. What snapshots have may not be in it any more, too. A changelog that is cut while
         // it is read is another matter: that passes.
@@ -91,8 +107,9 @@ pub(super) fn explained(application: &str, error: &StreamsError) -> String {
                 ..
             },
         ) if !partition.topic.starts_with(application) => format!(
-            "{partition}: the log has been cut off, and what the view has read up to offset {offset} is not in it any \
-             more. {FROM_SCRATCH}; then {}: it goes on where that snapshot ends",
+            "{partition}: the log has not got offset {offset}, where the view was to go on. If it begins behind that, \
+             starting the view again says what helps. Else it has been cut off, and what the view has read in front of \
+             that is not in it any more: {FROM_SCRATCH}; then {}, and it goes on where that snapshot ends",
             anew(application)
         ),
         StreamsError::Position(why) => forgotten(application, why),
@@ -112,7 +129,7 @@ pub(super) fn explained(application: &str, error: &StreamsError) -> String {
 }
 
 /// What is to be done if the log does not have what was to be read.
-const FROM_SCRATCH: &str = "Make a batch run from scratch (`tidemark batch run --from-scratch`, \
+const FROM_SCRATCH: &str = "make a batch run from scratch (`tidemark batch run --from-scratch`, \
                             `BatchConfig::from_scratch`, or `run_batch_from_scratch` of the view that has ended)";
 
 /// What is to be done if what the speed layer has saved is of no use.
@@ -215,9 +232,31 @@ mod tests {
             },
         ];
         for error in errors {
-            let told = explained("view-7", &error);
+            let told = explained("view-7", &error, |_, _| None);
             assert!(told.starts_with("topic \"events\" "), "{told}");
             assert!(!told.contains("application"), "{told}");
+        }
+    }
+
+    /// From scratch would throw away what the snapshot has.
+    #[test]
+    fn what_a_snapshot_has_is_not_lost() {
+        let lost = StreamsError::SourceLost {
+            topic: "events".to_owned(),
+            partition: 2,
+            offset: 100,
+            begin: 150,
+        };
+        let ends =
+            |end| move |topic: &str, number| (topic == "events" && number == 2).then_some(end);
+        for (end, scratch) in [(149, true), (150, false), (170, false)] {
+            let told = explained("view-7", &lost, ends(end));
+            assert!(
+                told.starts_with("events-2: the log begins at offset 150"),
+                "{told}"
+            );
+            assert!(told.contains("start the view again"), "{told}");
+            assert_eq!(told.contains("scratch"), scratch, "{told}");
         }
     }
 
@@ -255,7 +294,12 @@ mod tests {
                     offset: 100,
                 }
                 .into(),
-                vec!["events-2: the log has been cut off", scratch[0], delete[0]],
+                vec![
+                    "events-2: the log has not got offset 100",
+                    "it has been cut off",
+                    scratch[0],
+                    delete[0],
+                ],
             ),
             (
                 ConsumerError::Truncated {
@@ -264,7 +308,7 @@ mod tests {
                     diverges_at: 90,
                 }
                 .into(),
-                vec!["up to offset 100", scratch[0], delete[1]],
+                vec!["has not got offset 100", scratch[0], delete[1]],
             ),
             (
                 StreamsError::Position("the group has no offsets".to_owned()),
@@ -281,7 +325,7 @@ mod tests {
             ),
         ];
         for (error, words) in errors {
-            let told = explained("view-7", &error);
+            let told = explained("view-7", &error, |_, _| None);
             for words in words {
                 assert!(told.contains(words), "{words}: {told}");
             }

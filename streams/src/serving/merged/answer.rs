@@ -177,7 +177,7 @@ pub enum QueryError {
         /// Where it ends.
         end: i64,
     },
-    /// Records have gone from the speed layer into snapshots, and there is none to read with.
+    /// Records are in snapshots and not, or not any more, in the speed layer, and there is none to read with.
     #[error(
         "{partition}: the records from offset {origin} to {begin} are in snapshots only, and none of them can \
          be read with: an answer would have a gap. GET /views says what is wrong with them"
@@ -185,7 +185,7 @@ pub enum QueryError {
     Unread {
         /// The partition.
         partition: TopicPartition,
-        /// Where the speed layer began once.
+        /// Where the speed layer began once, or a snapshot begins that cannot be read.
         origin: i64,
         /// Where it begins now.
         begin: i64,
@@ -406,12 +406,17 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         segments: &'a Segments<Kept<A::State>>,
     ) -> Result<Seen<'a, Kept<A::State>>, QueryError> {
         let own = loaded.and_then(|loaded| loaded.source(part));
-        if own.is_none() && segments.begin() > segments.origin() {
-            return Err(QueryError::Unread {
-                partition: TopicPartition::new(topic, part.1),
-                origin: segments.origin(),
-                begin: segments.begin(),
-            });
+        if own.is_none() {
+            let (origin, begin) = (segments.origin(), segments.begin());
+            let unread = self.unread.lock().get(&part).copied();
+            let origin = unread.map_or(origin, |unread| unread.min(origin));
+            if begin > origin {
+                return Err(QueryError::Unread {
+                    partition: TopicPartition::new(topic, part.1),
+                    origin,
+                    begin,
+                });
+            }
         }
         let (begin, end) = own.map_or((segments.begin(), segments.begin()), |own| {
             (own.begin, own.to)
