@@ -305,6 +305,39 @@ async fn a_view_that_panics_says_so() {
     }
 }
 
+/// What it would answer is not kept up any more.
+#[tokio::test]
+async fn a_view_that_has_ended_says_why() {
+    let inner = site(last(), &texts(&[("a", "1")]));
+    let told = Arc::clone(&inner);
+    let site = shown(Arc::new(Desk {
+        site: Arc::clone(&inner),
+        patience: PATIENCE,
+        trouble: Box::new(|| None),
+        failed: Box::new(move || told.ended().map(str::to_owned)),
+    }));
+    let pages = [
+        ("key", ""),
+        ("many", "key=a"),
+        ("keys", ""),
+        ("top", ""),
+        ("health", ""),
+    ];
+    for (page, text) in pages {
+        assert_eq!(ask(&site, page, text).await.0, 200, "{page}");
+    }
+    inner.end("its topic has gone".to_owned());
+    for (page, text) in pages {
+        let (status, body) = ask(&site, page, text).await;
+        let error = &body["error"];
+        assert_eq!((status, &error["code"]), (503, &"failed".into()), "{page}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("its topic has gone"), "{page}: {message}");
+    }
+    // What there is of it can be looked at.
+    assert_eq!(ask(&site, "view", "").await.0, 200);
+}
+
 /// A view that never has what is asked for, and tells of something new whenever it is asked. Each time a
 /// second passes.
 struct Restless {

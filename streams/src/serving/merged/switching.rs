@@ -8,6 +8,7 @@ use object_store::path::Path;
 use super::truth_table::{Counts, KEY, TOPIC, add_one, manifest, online, view};
 use super::*;
 use crate::serving::snapshot::Snapshots;
+use crate::serving::speed::cut_rule::CutRule;
 
 type Table = Site<String, Counts>;
 type TableLive = Arc<Live<u64>>;
@@ -133,6 +134,52 @@ async fn who_has_begun_without_a_snapshot_begins_again_with_one() {
     lives[0].segments.write().drop_below(2);
     let unread = site.get(KEY.as_bytes(), &ask);
     assert!(matches!(unread, Err(QueryError::Unread { .. })));
+}
+
+/// Segments become longer as long as no snapshot comes; with one they are short again, also of a partition whose
+/// task comes later.
+#[tokio::test]
+async fn with_a_snapshot_cuts_are_close_to_one_another_again() {
+    let rule = CutRule {
+        every: i64::MAX,
+        records: 1,
+    };
+    let batches: Vec<(i64, u64)> = (0..30).map(|batch| (batch, 1)).collect();
+    let is_cut = |live: &Live<u64>| {
+        let mut segments = live.segments.write();
+        let offset = segments.applied();
+        segments.record(offset, |adding| add_one(adding, offset));
+        segments.cut_if_due(&rule, 0)
+    };
+    for switched in [false, true] {
+        let (site, lives) = site([online(&batches)]);
+        if switched {
+            site.switch(snapshot(&site, 1, &[30]).await, None, 0)
+                .unwrap();
+        }
+        assert_eq!(is_cut(&lives[0]), switched);
+        site.leave((0, 0), &lives[0]);
+        let later = Arc::new(Live::new(online(&batches), Arc::default()));
+        site.enter((0, 0), Arc::clone(&later), 0).unwrap();
+        assert_eq!(is_cut(&later), switched);
+    }
+}
+
+/// Who reads amid a switch keeps segments for longer, and not until the next switch.
+#[tokio::test]
+async fn segments_that_are_read_amid_a_switch_go_with_the_next_look() {
+    let (site, lives) = site([four()]);
+    let first = snapshot(&site, 1, &[2]).await;
+    let floor = first.manifest.coverage();
+    site.switch(first, None, 0).unwrap();
+    let second = snapshot(&site, 2, &[4]).await;
+    let reading = lives[0].segments.read();
+    site.switch(second, Some(floor), 0).unwrap();
+    site.sweep();
+    assert_eq!(reading.begin(), 0);
+    drop(reading);
+    site.sweep();
+    assert_eq!(lives[0].segments.read().begin(), 2);
 }
 
 /// Whoever announces cuts looks at those of the partitions that are here.

@@ -136,6 +136,29 @@ impl<S: State> Store for SegmentStore<S> {
 mod tests {
     use super::*;
 
+    /// A switch may drop segments between a commit and the next one: what the last commit had told is deleted when
+    /// another one has told that they are gone.
+    #[test]
+    fn nothing_is_deleted_that_the_last_commit_needs() {
+        let rule = CutRule {
+            every: 10,
+            records: 1,
+        };
+        let mut store = SegmentStore::<u64>::new(7, rule, Arc::default());
+        for (position, wall) in [(40, 5), (42, 15), (44, 25)] {
+            store.passed(position, None, wall);
+        }
+        let tell = |store: &mut SegmentStore<u64>| store.take_changes(&mut |_| true).unwrap();
+        let now = |store: &SegmentStore<u64>| store.expiry().map(|expiry| expiry.now);
+        tell(&mut store);
+        assert_eq!(now(&store), Some(40));
+        let gone = store.live.segments.write().drop_below(42);
+        assert_eq!(gone.len(), 1);
+        assert_eq!(now(&store), Some(40));
+        tell(&mut store);
+        assert_eq!(now(&store), Some(42));
+    }
+
     /// The first commit of all comes before it is known where the log begins: then there is nothing to announce
     /// that would be true.
     #[test]
