@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-pub(crate) use json::JSON;
+pub(crate) use json::{JSON, read_json};
 pub use json::{Json, decode_json, encode_json, json_from_text, json_to_value};
 pub use payload::Payload;
 pub(crate) use shown::number_or_text;

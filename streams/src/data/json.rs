@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{Data, DataError, Payload};
 
@@ -107,8 +107,17 @@ pub fn encode_json<'a, T: Serialize>(
 #[doc(hidden)]
 pub fn decode_json<T: DeserializeOwned>(payload: Payload<'_>) -> Result<T, DataError> {
     let bytes = payload.require("JSON")?;
-    serde_json::from_slice(bytes)
+    read_json(bytes)
         .map_err(|error| DataError::new(format!("not the JSON that is expected: {error}")))
+}
+
+/// Reads JSON. That it is text is looked at once, for all of it, and not string by string.
+pub(crate) fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        // In what nobody wants there may be anything.
+        Err(_) => serde_json::from_slice(bytes),
+    }
 }
 
 /// Text that is JSON, or is meant as a string.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use crate::data::{Data, DataError, Payload};
+use crate::data::{Data, DataError, Payload, read_json};
 use crate::record::Record;
 use crate::serving::aggregate::{
     Aggregate, Canonical, Count, Decimal, First, Last, Sum, read_text, write_text,
@@ -124,7 +124,7 @@ impl Data for UserEvent {
     fn decode(payload: Payload<'_>) -> Result<Self, DataError> {
         let bytes = payload.require("an event")?;
         let failed = |error: &dyn std::fmt::Display| DataError::new(error.to_string());
-        let fields: Fields<'_> = serde_json::from_slice(bytes).map_err(|error| failed(&error))?;
+        let fields: Fields<'_> = read_json(bytes).map_err(|error| failed(&error))?;
         let value = fields.value.map(|raw| Decimal::of_json(raw.get()));
         let stamp = fields.timestamp.map(RawValue::get);
         let stamp = stamp.filter(|stamp| stamp.len() <= MOST_STAMP);
@@ -158,6 +158,12 @@ impl Given {
 
 impl Serialize for Given {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Text in which nothing is escaped is written as it stands, and need not be read for that.
+        if !self.0.contains('\\')
+            && let Some(text) = text(&self.0)
+        {
+            return serializer.serialize_str(&text);
+        }
         let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }
@@ -310,6 +316,37 @@ mod tests {
             "[]",
         ] {
             assert!(event(json).is_err(), "{json}");
+        }
+    }
+
+    /// What nobody wants of an event need not be text; what is wanted has to be.
+    #[test]
+    fn bytes_that_are_no_text_are_refused_where_they_count() {
+        let read = |bytes: &[u8]| UserEvent::decode(Payload::new(Some(bytes))).is_ok();
+        assert!(read(b"{\"user_id\":\"a\",\"note\":\"\xff\"}"));
+        assert!(!read(b"{\"user_id\":\"\xff\"}"));
+        assert!(!read(b"{\"user_id\":\"a\",\"timestamp\":\"\xff\"}"));
+    }
+
+    /// Whatever was given is shown as it was given.
+    #[test]
+    fn what_was_given_is_written_as_it_was() {
+        let given = [
+            "\"2023-01-01T10:05:00\"",
+            "\"\"",
+            "\"\u{7f} \u{e9}\u{1f30a}/\"",
+            r#""a\u0041\n""#,
+            r#""\"""#,
+            "1.50",
+            "-0",
+            "null",
+            "[1, 2]",
+        ];
+        for json in given {
+            let own = Given(json.into());
+            assert_eq!(serde_json::to_string(&own).unwrap(), json);
+            let value: serde_json::Value = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_value(&own).unwrap(), value, "{json}");
         }
     }
 
