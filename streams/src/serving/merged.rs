@@ -3,6 +3,7 @@
 mod answer;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod looked;
 mod range;
 mod reader;
 #[cfg(test)]

@@ -308,7 +308,7 @@ async fn a_view_that_panics_says_so() {
 /// What it would answer is not kept up any more.
 #[tokio::test]
 async fn a_view_that_has_ended_says_why() {
-    let inner = site(last(), &texts(&[("a", "1")]));
+    let inner = site(last(), &texts(&[("a".to_owned(), "1")]));
     let told = Arc::clone(&inner);
     let site = shown(Arc::new(Desk {
         site: Arc::clone(&inner),

@@ -5,8 +5,9 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::answer::{Ask, Halves, Merged, Seen, add};
+use super::looked::{AT_ONCE, Known};
 use super::range::Keys;
-use super::{Loaded, Part, QueryError, Site};
+use super::{Live, Loaded, Part, QueryError, Site};
 use crate::data::Data;
 use crate::serving::aggregate::{Aggregate, State};
 use crate::serving::kept::{self, Kept};
@@ -86,14 +87,21 @@ impl<K: Data, A: Aggregate> Site<K, A> {
     ) -> Result<Walk<'a, K, A>, QueryError> {
         let mut sources = Vec::new();
         let mut horizon: Option<Vec<u8>> = None;
-        let about = self.each(loaded, ask, |part, loaded, seen| {
+        // If all are copied nothing is saved by looking for them before.
+        let looked = match most {
+            usize::MAX => Vec::new(),
+            most => self.look_through(keys, most, AT_ONCE),
+        };
+        let about = self.each(loaded, ask, |part, live, loaded, seen| {
+            let looked = looked.iter().find(|(own, _)| *own == part);
             sources.extend(loaded.map(|loaded| Source::Snapshot(Arc::clone(loaded), part)));
             for segment in seen.run.iter() {
                 if let Some(closed) = segment.closed() {
                     sources.push(Source::Closed(closed));
                     continue;
                 }
-                let (copies, whole) = self.copies(segment, keys, most, room);
+                let known = looked.and_then(|(_, looked)| looked.of(live, segment));
+                let (copies, whole) = self.copies(segment, known, keys, (most, room));
                 if let Some((last, _)) = copies.last().filter(|_| !whole) {
                     let nearer = horizon
                         .as_ref()
@@ -119,7 +127,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
 
     /// What belongs to all keys: coverage, snapshot and times.
     pub(crate) fn about(&self, ask: &Ask) -> Result<Merged<A::State>, QueryError> {
-        self.reading(ask, |loaded| self.each(loaded, ask, |_, _, _| ()))
+        self.reading(ask, |loaded| self.each(loaded, ask, |_, _, _, _| ()))
     }
 
     /// Looks at what there is of each partition: in the snapshot, and behind it.
@@ -127,7 +135,12 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         &self,
         loaded: Option<Arc<Loaded>>,
         ask: &Ask,
-        mut look: impl FnMut(Part, Option<&Arc<Loaded>>, &Seen<'_, Kept<A::State>>),
+        mut look: impl FnMut(
+            Part,
+            &Arc<Live<A::State>>,
+            Option<&Arc<Loaded>>,
+            &Seen<'_, Kept<A::State>>,
+        ),
     ) -> Result<Merged<A::State>, QueryError> {
         let snapshot = loaded.as_ref().map(|loaded| loaded.manifest.snapshot);
         let mut about = Merged::empty(snapshot);
@@ -136,7 +149,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
             let live = self.live(topic, part)?;
             let segments = live.segments.read();
             let seen = self.seen(topic, part, loaded.as_deref(), &segments)?;
-            look(part, loaded.as_ref(), &seen);
+            look(part, &live, loaded.as_ref(), &seen);
             about.note(topic, partition, &seen, live.fresh());
         }
         ask.check(&about)?;
@@ -145,15 +158,19 @@ impl<K: Data, A: Aggregate> Site<K, A> {
 
     /// Copies of the first wanted states of a segment that still changes, in the order of their keys, one at
     /// least; and whether these are all of the first `most`. The first so many of all segments are among
-    /// their first ones.
+    /// their first ones. What is `known` of it need not be looked for again.
     fn copies(
         &self,
         segment: &Segment<Kept<A::State>>,
+        known: Option<&Known>,
         keys: &Keys,
-        most: usize,
-        room: usize,
+        (most, room): (usize, usize),
     ) -> (Vec<(Vec<u8>, A::State)>, bool) {
-        let wanted = segment.iter().filter(|(key, _)| keys.has(&self.view, key));
+        let rest = known.map_or(0, |known| known.looked_at)..segment.len();
+        let rest = rest.filter_map(|number| segment.at(number));
+        let rest = rest.filter(|(key, _)| keys.has(&self.view, key));
+        let known = known.into_iter().flat_map(Known::numbers);
+        let wanted = known.filter_map(|number| segment.at(number)).chain(rest);
         // The largest of the first ones makes room for a smaller one.
         let mut first: BinaryHeap<Ordered<'_, K, A>> = BinaryHeap::new();
         for (key, state) in wanted {

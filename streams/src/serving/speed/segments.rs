@@ -114,12 +114,21 @@ impl<S> Segment<S> {
         self.states.table().get(hash, key).map(|(state, _)| state)
     }
 
-    /// All keys with their states, in no order that means anything.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &S)> {
-        self.states
-            .table()
-            .iter()
-            .map(|(key, state, _)| (key, state))
+    /// Where it begins. As long as a task has it no other one of its segments that has keys begins there.
+    pub(crate) fn from(&self) -> i64 {
+        self.from
+    }
+
+    /// How many keys it has.
+    pub(crate) fn len(&self) -> usize {
+        self.states.table().slots()
+    }
+
+    /// The key that has come as that number, and its state: it keeps its number.
+    pub(crate) fn at(&self, number: usize) -> Option<(&[u8], &S)> {
+        let number = u32::try_from(number).ok().filter(|_| number < self.len())?;
+        let (key, state, _) = self.states.table().at(number)?;
+        Some((key, state))
     }
 
     /// Its states, if they never change any more: they can be gone through while others go on.
@@ -212,6 +221,13 @@ impl<S> Segments<S> {
     #[inline]
     pub(crate) fn hash(&self, key: &[u8]) -> Hash {
         self.hasher.hash(key)
+    }
+
+    /// Segments whose states may still change, or are not told yet.
+    pub(crate) fn changing(&self) -> impl Iterator<Item = &Segment<S>> {
+        self.list
+            .iter()
+            .filter(|segment| !segment.states.is_closed())
     }
 
     fn open(&self) -> &Segment<S> {

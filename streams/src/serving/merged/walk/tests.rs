@@ -6,6 +6,7 @@ use super::*;
 use crate::record::Record;
 use crate::serving::aggregate::Count;
 use crate::serving::merged::fixture::site_of;
+use crate::serving::speed::segments::Segments;
 use crate::serving::view::{Keyed, View};
 
 type Counts = Count<()>;
@@ -71,6 +72,43 @@ proptest! {
             prop_assert!(last.is_some());
         }
         prop_assert_eq!(found, counts(&partitions));
+    }
+
+    /// Keys are looked for bit by bit, and some come meanwhile: what is copied is what is there then.
+    #[test]
+    fn what_has_been_looked_for_before_is_copied_as_it_is(
+        numbers in proptest::collection::vec(-8_i64..8, 0..40),
+        later in proptest::collection::vec(-8_i64..8, 0..10),
+        after in -9_i64..4,
+        most in 1_usize..6,
+        at_once in 1_usize..6,
+    ) {
+        let site = site(std::slice::from_ref(&numbers));
+        let keys = Keys::all().after(Some(after.to_be_bytes().to_vec()));
+        let looked = site.look_through(&keys, most, at_once);
+        let [(_, looked)] = &looked[..] else {
+            panic!("a partition");
+        };
+        let (_, live) = site.parts().remove(0);
+        let mut segments = live.segments.write();
+        for key in &later {
+            let offset = segments.applied();
+            segments.record(offset, |adding| {
+                adding.add(&key.to_be_bytes(), 0, |state| {
+                    state.get_or_insert_with(|| Kept(0)).0 += 1;
+                });
+            });
+        }
+        let (mut found, other) = (0, Arc::new(Live::new(Segments::new(0, 1, 0), Arc::default())));
+        for segment in segments.changing() {
+            prop_assert!(looked.of(&other, segment).is_none());
+            let known = looked.of(&live, segment).unwrap();
+            let (copies, whole) = site.copies(segment, Some(known), &keys, (most, usize::MAX));
+            let anew = site.copies(segment, None, &keys, (most, usize::MAX));
+            found += known.looked_at;
+            prop_assert_eq!((copies, whole), anew);
+        }
+        prop_assert!(numbers.is_empty() || found > 0);
     }
 
     /// The largest ones are the first of all in their order, up to the one that fills an answer.

@@ -50,6 +50,10 @@ impl<S> States<S> {
         }
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
+    }
+
     pub(super) fn closed(&self) -> Option<Arc<Closed<S>>> {
         match self {
             Self::Own(_) => None,
