@@ -93,8 +93,8 @@ pub(crate) struct Site<K, A: Aggregate> {
     /// Segments behind it stay.
     floor: Mutex<Option<Coverage>>,
     parts: RwLock<BTreeMap<Part, Arc<Live<A::State>>>>,
-    /// Where snapshots begin that are of this view and cannot be read.
-    unread: Mutex<BTreeMap<Part, i64>>,
+    /// The newest snapshot of this view that is damaged, and where it begins.
+    unread: Mutex<BTreeMap<Part, (u64, i64)>>,
     /// What each topic is: an answer has all its partitions, of no other one of its name.
     sources: RwLock<Vec<SourceTopic>>,
     /// Told when something has been read, or a snapshot is there.
@@ -200,13 +200,13 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         own.collect()
     }
 
-    /// That snapshot cannot be read: what it has is missed by whoever answers without one, if the speed layer has
-    /// begun behind it.
-    pub(crate) fn cannot_read(&self, begins: Vec<(Part, i64)>) {
+    /// That snapshot is damaged: what it has is missed by whoever answers without one, if the speed layer has
+    /// begun behind it. Older ones may have begun in front of it, and have been done with.
+    pub(crate) fn cannot_read(&self, snapshot: u64, begins: Vec<(Part, i64)>) {
         let mut unread = self.unread.lock();
         for (part, begin) in begins {
-            let known = unread.entry(part).or_insert(begin);
-            *known = begin.min(*known);
+            let known = unread.entry(part).or_insert((snapshot, begin));
+            *known = (snapshot, begin).max(*known);
         }
     }
 

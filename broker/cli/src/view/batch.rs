@@ -243,7 +243,9 @@ impl Told {
             }
         }
         if let Some(reason) = &self.held_up {
-            report.say(format!("          it goes no further: {reason}"));
+            report.problems.push(format!(
+                "snapshot {snapshot} is that of a run that was taken up again; it goes no further: {reason}"
+            ));
         }
         report.say(format!(
             "contents  {} ({} bad), {}, {bytes} bytes",

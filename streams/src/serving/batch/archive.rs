@@ -199,6 +199,32 @@ mod tests {
         }
     }
 
+    /// Memory of a file that has been written is there for the next one.
+    #[test]
+    fn what_has_been_written_gives_its_memory_back() {
+        let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
+        let value = vec![b'x'; 1 << 16];
+        for offset in 0..400_i64 {
+            add(&mut archive, 0, offset, &value);
+        }
+        assert_eq!(archive.spare.bytes(), 0);
+        archive.end_all().unwrap();
+        let spare = archive.spare.bytes();
+        assert!(spare >= 8 << 20, "{spare}");
+        for offset in 400..500_i64 {
+            add(&mut archive, 0, offset, &value);
+        }
+        let left = archive.spare.bytes();
+        assert!(left <= spare - (4 << 20), "{left} of {spare}");
+        archive.end_all().unwrap();
+        let rows = archive
+            .take()
+            .iter()
+            .map(|(file, _)| file.rows)
+            .sum::<u64>();
+        assert_eq!(rows, 500);
+    }
+
     /// However far apart the days are that events say.
     #[test]
     fn days_that_wait_are_bounded() {

@@ -302,7 +302,10 @@ impl<K: Data, A: Aggregate> Job<'_, K, A> {
         let total = planned.ranges().map(|(_, range)| range.to - range.from);
         let listed = Listed::new(self.config.manifest);
         for file in done.values().flat_map(|part| &part.events) {
-            listed.add(file);
+            if let Some(files) = listed.add(file) {
+                let snapshot = planned.snapshot;
+                return Err(self.snapshots.too_many_events(snapshot, files).into());
+            }
         }
         let run = Arc::new(Run {
             view: Arc::clone(self.view),

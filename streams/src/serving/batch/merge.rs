@@ -215,13 +215,14 @@ impl<K: Data, A: Aggregate> Merge<K, A> {
             }
             (first, second) => {
                 let aggregate = view.aggregate();
-                let mut sum = aggregate.empty();
-                for (source, head) in first.into_iter().chain(second).chain(own) {
-                    let state = match head {
-                        Head::Written(bytes) => read(source, bytes)?,
-                        Head::Computed(state) => state.clone(),
-                    };
-                    aggregate.merge(&mut sum, state);
+                let all = first.into_iter().chain(second).chain(own);
+                let mut states = all.map(|(source, head)| match head {
+                    Head::Written(bytes) => read(source, bytes),
+                    Head::Computed(state) => Ok(state.clone()),
+                });
+                let mut sum = states.next().unwrap_or_else(|| Ok(aggregate.empty()))?;
+                for state in states {
+                    aggregate.merge(&mut sum, state?);
                 }
                 let shown = self.shown.then_some(&sum);
                 buffers.write_state(view, key, &sum, shown, writer)?;

@@ -140,7 +140,11 @@ impl<K: Data, A: Aggregate> Refresh<K, A> {
         })?;
         let begins = self.site.begins(&manifest);
         let loaded = Loaded::read(&self.site.view, &self.snapshots, manifest).await;
-        let loaded = loaded.inspect_err(|_| self.site.cannot_read(begins))?;
+        let loaded = loaded.inspect_err(|error| {
+            if !matches!(error, SnapshotError::Store { .. }) {
+                self.site.cannot_read(number, begins);
+            }
+        })?;
         let floor = self.floor(number, numbers).await?;
         self.switch(Arc::new(loaded), floor).await
     }

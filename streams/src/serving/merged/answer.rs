@@ -409,7 +409,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         if own.is_none() {
             let (origin, begin) = (segments.origin(), segments.begin());
             let unread = self.unread.lock().get(&part).copied();
-            let origin = unread.map_or(origin, |unread| unread.min(origin));
+            let origin = unread.map_or(origin, |(_, unread)| unread.min(origin));
             if begin > origin {
                 return Err(QueryError::Unread {
                     partition: TopicPartition::new(topic, part.1),

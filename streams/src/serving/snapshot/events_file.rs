@@ -276,6 +276,30 @@ mod tests {
     }
 
     #[test]
+    fn keys_have_a_dictionary_if_they_repeat() {
+        for (different, dictionary) in [(3_000, false), (400, true), (10, true), (1, true)] {
+            let mut writer = EventsWriter::new(Vec::new());
+            for offset in 0..3_000_i64 {
+                let event = Event {
+                    partition: 0,
+                    offset,
+                    timestamp: 0,
+                    key: Some(format!("user{}", offset % different).into()),
+                    value: None,
+                    headers: std::iter::empty(),
+                };
+                writer.push(event).unwrap();
+            }
+            let file = Bytes::from(writer.finish().unwrap());
+            let reader = SerializedFileReader::new(file).unwrap();
+            let column = reader.metadata().row_group(0).column(0);
+            let has = column.dictionary_page_offset().is_some();
+            assert_eq!(has, dictionary, "{different}");
+            assert_eq!(reader.metadata().file_metadata().num_rows(), 3_000);
+        }
+    }
+
+    #[test]
     fn days_are_those_of_utc() {
         let folders =
             [0, -1, 1_672_567_200_000, i64::MAX, i64::MIN].map(|time| Day::of(time).folder());

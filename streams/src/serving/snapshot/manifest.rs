@@ -117,7 +117,12 @@ pub struct EventsFile {
 impl EventsFile {
     /// How many bytes it takes of a manifest, at least.
     pub(crate) fn listed(&self) -> u64 {
-        serde_json::to_vec_pretty(self).map_or(0, |json| json.len() as u64)
+        // There each line is indented by four more, and a comma and an end of line are behind it.
+        let indented = |json: Vec<u8>| {
+            let lines = 1 + json.iter().filter(|byte| **byte == b'\n').count();
+            json.len() + 4 * lines + 2
+        };
+        serde_json::to_vec_pretty(self).map_or(0, |json| indented(json) as u64)
     }
 }
 

@@ -233,8 +233,8 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
     }
 
     /// Whether a file of states that is not there has been deleted, as old ones are. Then all has gone that only
-    /// the snapshots up to the newest that has the file have had, and there are newer ones of the view; if some of
-    /// it is there the file has been lost.
+    /// the snapshots up to the newest that has the file have had, and there are newer ones of the view. If some of
+    /// it is there the file has been lost, and also if something is that only older ones have: these go first.
     async fn is_deleted(&self, path: &str) -> Result<bool, SnapshotError> {
         let newer = self.snapshots.numbers_after(self.manifest.snapshot).await?;
         let mut of_newer: BTreeSet<String> = BTreeSet::new();
@@ -262,9 +262,33 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
                 return Ok(false);
             }
             let there = self.snapshots.list(paths::STATE).await?;
-            let mut there = there.iter().map(|(path, _)| path);
-            return Ok(!there.any(|path| files.contains(path) && !of_newer.contains(path)));
+            let there = there.into_iter().map(|(path, _)| path);
+            let there: BTreeSet<String> = there.filter(|path| !of_newer.contains(path)).collect();
+            let lost = !there.is_disjoint(&files) || self.has_older(&there).await?;
+            return Ok(!lost);
         }
+    }
+
+    /// Whether one of these files is of an older snapshot of the view.
+    async fn has_older(&self, there: &BTreeSet<String>) -> Result<bool, SnapshotError> {
+        let numbers = self.snapshots.numbers().await?.into_iter().rev();
+        for number in numbers.filter(|number| *number < self.manifest.snapshot) {
+            let manifest = match self.snapshots.manifest(number).await {
+                Ok(manifest) => manifest,
+                Err(error @ SnapshotError::Store { .. }) => return Err(error),
+                Err(_) => continue,
+            };
+            let same = manifest.fingerprint == self.manifest.fingerprint;
+            if same
+                && manifest
+                    .states
+                    .iter()
+                    .any(|file| there.contains(&file.path))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Goes through both sorted lists at once. Gives whose records are to be looked for: one for each

@@ -709,6 +709,30 @@ async fn a_lost_file_of_states_is_not_told_as_an_old_one() {
     damaged(&site, &last, &last.states[0].path).await;
 }
 
+/// Old ones go first: what is gone while something older is there has been lost, also if it was all of a snapshot.
+#[tokio::test]
+async fn a_lost_only_file_is_not_told_as_an_old_one() {
+    let mut site = Site::new(1);
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        site.write(0, 5);
+        all.push(site.publish(&config()).await.manifest);
+    }
+    for own in &all[..2] {
+        site.snapshots.delete(&own.states[0].path).await.unwrap();
+        let verdict = compare(&site.view, &*site.log, &site.snapshots, own).await;
+        // Whether the oldest one has been lost nobody can tell.
+        let old = matches!(verdict, Err(VerifyError::NoStates { snapshot: 1 }));
+        assert_eq!(old, own.snapshot == 1, "{verdict:?}");
+        let bytes = site.snapshots.read(&all[2].states[0].path, None).await;
+        let bytes = bytes.unwrap().to_vec();
+        site.snapshots
+            .put(&own.states[0].path, bytes)
+            .await
+            .unwrap();
+    }
+}
+
 /// Whose states are no states: the file that has them is named, and not the one that was to be written.
 #[tokio::test]
 async fn a_state_that_does_not_decode_is_told_with_its_file() {
