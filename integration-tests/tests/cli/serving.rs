@@ -290,7 +290,7 @@ async fn of_two_batch_runs_one_says_that_the_other_is_at_work() {
         first.signal(Signal::TERM);
         let (status, output, errors) = first.ends();
         assert_eq!((status.code(), &*output), (Some(143), ""), "{errors}");
-        assert!(errors.contains("left for the next run"), "{errors}");
+        assert!(errors.contains("the next run goes on from"), "{errors}");
         let mut second = through.start(&site.batch(&[]));
         second.signal(Signal::KILL);
         second.ends();
