@@ -341,7 +341,11 @@ async fn what_a_server_answers_is_compared_page_by_page() {
         site.write("1", &lines(700));
         let covered = format!("{0}:0:1500,{0}:1:1500", site.input);
         cli.ok(&site.ask(&address, &["--as-of", &covered]));
-        cli.ok(&site.batch(&[]));
+        // The first cuts may not have been announced yet.
+        until("a snapshot of something", || {
+            let told = cli.json(&site.batch(&[]));
+            told["snapshot"].as_u64()
+        });
         // While more comes.
         let writer = std::thread::scope(|scope| {
             let writer = scope.spawn(|| site.write("1", &lines(2_000)));

@@ -120,6 +120,9 @@ async fn round(
     let mut switched = false;
     if batch {
         let before = used(&address);
+        if commit < NEVER {
+            site.cut_for_another().await;
+        }
         site.batch(0);
         let snapshots = site.snapshots().numbers().await.expect("numbers");
         let newest = snapshots.last().copied();

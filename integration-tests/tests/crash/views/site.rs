@@ -95,18 +95,33 @@ impl Site {
 
     /// Waits until a snapshot can have everything.
     pub(super) async fn cut(&self) {
+        self.cuts(|cuts| cuts.includes(&self.end)).await;
+    }
+
+    /// Waits until a snapshot can have more than the newest one has.
+    pub(super) async fn cut_for_another(&self) {
+        let snapshots = self.snapshots();
+        let covered = match snapshots.numbers().await.expect("numbers").last() {
+            Some(newest) => snapshots
+                .manifest(*newest)
+                .await
+                .expect("a manifest")
+                .coverage(),
+            None => Coverage::new(),
+        };
+        self.cuts(|cuts| !covered.includes(cuts)).await;
+    }
+
+    async fn cuts(&self, enough: impl Fn(&Coverage) -> bool) {
         let clock = Clock::system();
         for _ in 0..3_000 {
             let cuts = announced_cuts(&self.client, &clock, &places(TOPIC)).await;
-            if cuts
-                .expect("an answer")
-                .is_some_and(|cuts| cuts.includes(&self.end))
-            {
+            if cuts.expect("an answer").is_some_and(|cuts| enough(&cuts)) {
                 return;
             }
             clock.sleep(Duration::from_millis(20)).await;
         }
-        panic!("no cut at {}", self.end);
+        panic!("no such cut: {} is written", self.end);
     }
 
     /// See `src/bin/mortal_view`.

@@ -13,8 +13,6 @@ use crate::serving::view::View;
 
 /// So many keys are looked at while nothing can be written: some hundred microseconds.
 pub(super) const AT_ONCE: usize = 4_096;
-/// So often it goes on; what has come by then is looked at by whoever copies.
-const MOST_TURNS: usize = 1_024;
 
 /// What has been looked through of a partition.
 pub(super) struct Looked<S> {
@@ -26,12 +24,14 @@ pub(super) struct Looked<S> {
 pub(super) struct Known {
     /// Where the segment begins.
     from: i64,
-    /// So many of its keys have been looked at, in the order in which they have come.
+    /// So many keys are to be looked at: those that there were. What comes later is looked at by whoever copies.
+    all: usize,
+    /// So many of them have been, in the order in which they have come.
     pub(super) looked_at: usize,
-    /// The numbers of wanted ones among them with their names: the first in the view's order, and some more.
-    first: Vec<(usize, Vec<u8>)>,
+    /// The numbers of wanted ones among them, which stay theirs: the first in the view's order, and some more.
+    first: Vec<usize>,
     /// The last of the first, once there have been too many.
-    bound: Option<Vec<u8>>,
+    bound: Option<usize>,
 }
 
 impl<S> Looked<S> {
@@ -44,9 +44,10 @@ impl<S> Looked<S> {
 }
 
 impl Known {
-    fn new(from: i64) -> Self {
+    fn new<S>(segment: &Segment<S>) -> Self {
         Self {
-            from,
+            from: segment.from(),
+            all: segment.len(),
             looked_at: 0,
             first: Vec::new(),
             bound: None,
@@ -55,7 +56,7 @@ impl Known {
 
     /// Numbers of keys among which the first `most` wanted ones are of those that have been looked at.
     pub(super) fn numbers(&self) -> impl Iterator<Item = usize> {
-        self.first.iter().map(|(number, _)| *number)
+        self.first.iter().copied()
     }
 
     /// Looks at up to `count` more keys; gives how many these were.
@@ -66,23 +67,24 @@ impl Known {
         (keys, most): (&Keys, usize),
         count: usize,
     ) -> usize {
+        let name = |number: &usize| segment.at(*number).map_or(&[][..], |(key, _)| key);
         let before = self.looked_at;
-        self.looked_at = segment.len().min(before.saturating_add(count));
+        self.looked_at = self.all.min(before.saturating_add(count));
         for number in before..self.looked_at {
             let Some((key, _)) = segment.at(number) else {
                 continue;
             };
             let bound = self.bound.as_ref();
-            let is_behind = bound.is_some_and(|bound| view.order(key, bound).is_ge());
+            let is_behind = bound.is_some_and(|bound| view.order(key, name(bound)).is_ge());
             if is_behind || !keys.has(view, key) {
                 continue;
             }
-            self.first.push((number, key.to_vec()));
+            self.first.push(number);
             if self.first.len() >= most.max(1).saturating_mul(2) {
                 self.first
-                    .sort_unstable_by(|(_, a), (_, b)| view.order(a, b));
+                    .sort_unstable_by(|a, b| view.order(name(a), name(b)));
                 self.first.truncate(most.max(1));
-                self.bound = self.first.last().map(|(_, name)| name.clone());
+                self.bound = self.first.last().copied();
             }
         }
         self.looked_at - before
@@ -110,18 +112,14 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         most: usize,
         at_once: usize,
     ) -> Looked<A::State> {
-        let mut all: Vec<Known> = Vec::new();
-        for _ in 0..MOST_TURNS {
+        let mut all: Vec<Known> = live.segments.read().changing().map(Known::new).collect();
+        loop {
             let mut left = at_once;
             let segments = live.segments.read();
             for segment in segments.changing() {
-                let from = segment.from();
-                let known = all.iter().position(|own| own.from == from);
-                let known = known.unwrap_or_else(|| {
-                    all.push(Known::new(from));
-                    all.len() - 1
-                });
-                left -= all[known].look_on(&self.view, segment, (keys, most), left);
+                if let Some(known) = all.iter_mut().find(|own| own.from == segment.from()) {
+                    left -= known.look_on(&self.view, segment, (keys, most), left);
+                }
             }
             if left > 0 {
                 break;

@@ -66,8 +66,8 @@ impl<K: Data, A: Aggregate> Site<K, A> {
         room: usize,
         ask: &Ask,
     ) -> Result<Walk<'a, K, A>, QueryError> {
-        if ask.at_least.is_some() {
-            // Nothing is copied for what is refused.
+        if ask.at_least.is_some() || most < usize::MAX {
+            // Nothing is copied, and looked for, for what is refused.
             self.about(ask)?;
         }
         let room = match room {

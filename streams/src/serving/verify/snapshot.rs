@@ -234,10 +234,12 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
 
     /// Whether a file of states that is not there has been deleted, as old ones are. Then all has gone that only
     /// the snapshots up to the newest that has the file have had, and there are newer ones of the view. If some of
-    /// it is there the file has been lost, and also if something is that only older ones have: these go first.
+    /// it is there the file has been lost, and also if something is that only older ones have: these go first, but
+    /// for those that a run has gone back to when it could not go on from the newest one.
     async fn is_deleted(&self, path: &str) -> Result<bool, SnapshotError> {
         let newer = self.snapshots.numbers_after(self.manifest.snapshot).await?;
         let mut of_newer: BTreeSet<String> = BTreeSet::new();
+        let mut gone_on_from = u64::MAX;
         let mut numbers = newer.into_iter().rev();
         loop {
             let manifest = match numbers.next() {
@@ -256,6 +258,7 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
             let mut files: BTreeSet<String> = files.collect();
             if !files.contains(path) {
                 of_newer.append(&mut files);
+                gone_on_from = gone_on_from.min(manifest.parent.unwrap_or(u64::MAX));
                 continue;
             }
             if of_newer.is_empty() {
@@ -264,15 +267,27 @@ impl<K: Data, A: Aggregate, L: Log> Check<'_, K, A, L> {
             let there = self.snapshots.list(paths::STATE).await?;
             let there = there.into_iter().map(|(path, _)| path);
             let there: BTreeSet<String> = there.filter(|path| !of_newer.contains(path)).collect();
-            let lost = !there.is_disjoint(&files) || self.has_older(&there).await?;
-            return Ok(!lost);
+            if !there.is_disjoint(&files) {
+                return Ok(false);
+            }
+            let passed_over = gone_on_from < manifest.snapshot;
+            return Ok(passed_over || !self.has_older(&there).await?);
         }
     }
 
     /// Whether one of these files is of an older snapshot of the view.
     async fn has_older(&self, there: &BTreeSet<String>) -> Result<bool, SnapshotError> {
+        // None is of a snapshot in front of the one that it was written for.
+        let written_for = there.iter().filter_map(|path| paths::run_of_states(path));
+        let Some(least) = written_for.map(|(number, _)| number).min() else {
+            return Ok(false);
+        };
+        let older = least..self.manifest.snapshot;
+        if older.is_empty() {
+            return Ok(false);
+        }
         let numbers = self.snapshots.numbers().await?.into_iter().rev();
-        for number in numbers.filter(|number| *number < self.manifest.snapshot) {
+        for number in numbers.filter(|number| older.contains(number)) {
             let manifest = match self.snapshots.manifest(number).await {
                 Ok(manifest) => manifest,
                 Err(error @ SnapshotError::Store { .. }) => return Err(error),

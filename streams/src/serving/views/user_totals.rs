@@ -160,9 +160,10 @@ impl Serialize for Given {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Text in which nothing is escaped is written as it stands, and need not be read for that.
         if !self.0.contains('\\')
-            && let Some(text) = text(&self.0)
+            && let Some(rest) = self.0.strip_prefix('"')
+            && let Some(text) = rest.strip_suffix('"')
         {
-            return serializer.serialize_str(&text);
+            return serializer.serialize_str(text);
         }
         let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)

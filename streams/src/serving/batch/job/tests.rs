@@ -721,9 +721,14 @@ async fn a_lost_only_file_is_not_told_as_an_old_one() {
     for own in &all[..2] {
         site.snapshots.delete(&own.states[0].path).await.unwrap();
         let verdict = compare(&site.view, &*site.log, &site.snapshots, own).await;
-        // Whether the oldest one has been lost nobody can tell.
-        let old = matches!(verdict, Err(VerifyError::NoStates { snapshot: 1 }));
-        assert_eq!(old, own.snapshot == 1, "{verdict:?}");
+        match own.snapshot {
+            // Whether the oldest one has been lost nobody can tell.
+            1 => assert!(matches!(
+                verdict,
+                Err(VerifyError::NoStates { snapshot: 1 })
+            )),
+            _ => assert!(verdict.unwrap().damaged[0].contains(&own.states[0].path)),
+        }
         let bytes = site.snapshots.read(&all[2].states[0].path, None).await;
         let bytes = bytes.unwrap().to_vec();
         site.snapshots
@@ -731,6 +736,28 @@ async fn a_lost_only_file_is_not_told_as_an_old_one() {
             .await
             .unwrap();
     }
+}
+
+/// What a run has passed over, as it was damaged, is deleted with older ones still there.
+#[tokio::test]
+async fn states_that_a_run_has_passed_over_are_told_as_old() {
+    let mut site = Site::new(1);
+    let mut all = Vec::new();
+    for number in 1..=3 {
+        site.write(0, 5);
+        all.push(site.publish(&config()).await.manifest);
+        if number == 2 {
+            site.damage(&all[1].states[0].path).await;
+        }
+    }
+    assert_eq!(all[2].parent, Some(1));
+    let verdict =
+        async |site: &Site, own| compare(&site.view, &*site.log, &site.snapshots, own).await;
+    let error = verdict(&site, &all[1]).await.unwrap_err();
+    let old = matches!(error, VerifyError::NoStates { snapshot: 2 });
+    assert!(old, "{error}");
+    assert!(verdict(&site, &all[0]).await.unwrap().is_good());
+    assert!(verdict(&site, &all[2]).await.unwrap().is_good());
 }
 
 /// Whose states are no states: the file that has them is named, and not the one that was to be written.
