@@ -272,3 +272,67 @@ impl Told {
         report
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told() -> Told {
+        let json =
+            include_bytes!("../../../../streams/src/serving/snapshot/manifest/format-1.json");
+        Told {
+            manifest: Manifest::from_json(json).unwrap(),
+            published: true,
+            left_out: Vec::new(),
+            changed_since: None,
+            held_up: None,
+            taken_up: None,
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_held_up_has_published_and_failed() {
+        let fine = told().report(None);
+        assert_eq!(fine.problems, Vec::<String>::new());
+        assert_eq!(fine.json["held_up"], json!(null));
+        let mut told = told();
+        told.held_up = Some("the log ends there".to_owned());
+        let held_up = told.report(None);
+        assert_eq!(held_up.text, fine.text);
+        let [problem] = &held_up.problems[..] else {
+            panic!("{:?}", held_up.problems);
+        };
+        assert!(problem.starts_with("snapshot 7 is "), "{problem}");
+        assert!(problem.ends_with(": the log ends there"), "{problem}");
+        assert_eq!(held_up.json["published"], json!(true));
+        assert_eq!(held_up.json["held_up"], json!("the log ends there"));
+    }
+
+    #[test]
+    fn without_a_snapshot_all_fields_are_there() {
+        let left_out = [LeftOut {
+            snapshot: 2,
+            reason: "it is damaged".to_owned(),
+        }];
+        let none = none_yet("words", &left_out);
+        assert_eq!(none.problems, Vec::<String>::new());
+        let mut lines = none.text.lines();
+        assert_eq!(lines.next(), Some("snapshot 2 is left out: it is damaged"));
+        assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with("no snapshot of \"words\" yet: ")
+        );
+        let own = json!([{ "snapshot": 2, "reason": "it is damaged" }]);
+        assert_eq!(
+            (&none.json["left_out"], &none.json["snapshot"]),
+            (&own, &json!(null))
+        );
+        let fields = |report: &Report| -> Vec<String> {
+            let fields = report.json.as_object().unwrap();
+            fields.keys().cloned().collect()
+        };
+        assert_eq!(fields(&none), fields(&told().report(None)));
+    }
+}
