@@ -122,10 +122,12 @@ class Events {
 
 // A browser's page that complains of whatever is not as it should be.
 class Watched {
-  static async open(browser, url, options = {}) {
+  static async open(browser, url, { allowed = () => false, ...options } = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
     const own = new Watched()
     own.context = context
+    // Not a demand on speed: what takes so long hangs.
+    context.setDefaultTimeout(120_000)
     own.page = await context.newPage()
     own.amiss = []
     // Said at once, too: a test that fails for want of what is shown does not say why.
@@ -135,7 +137,7 @@ class Watched {
     }
     own.asked = []
     // A refusal of the interface, or a server that is away, is no fault of the page where a test wants it.
-    own.allowed = () => false
+    own.allowed = allowed
     const { origin } = new URL(url)
     own.page.on('pageerror', (error) => complain(error.stack))
     own.page.on('console', (message) => {

@@ -166,8 +166,8 @@ describe('a plain view', () => {
   })
 
   test('other errors are shown as they are', async () => {
-    const own = await open(place({ view: 'user_totals', key: 'user1', snapshot: '999' }))
-    own.allowed = (url) => url.includes('/views/')
+    const allowed = (url) => url.includes('/views/')
+    const own = await open(place({ view: 'user_totals', key: 'user1', snapshot: '999' }), { allowed })
     await own.shows('[data-code=unknown_snapshot]', '999')
     await own.page.goto(`${served.url}/${place({ view: 'other' })}`)
     await own.shows('[data-code=unknown_view]', 'there are: user_totals, user_windows')
@@ -190,8 +190,12 @@ describe('a plain view', () => {
     // What was on its way comes to an end; from then on a page beside it tells the time.
     const rounds = (of) => of.asked.filter((url) => url.endsWith('/views')).length
     const pass = (count, from = rounds(clock)) => waitUntil(() => rounds(clock) >= from + count, 'time to pass')
-    await pass(2)
-    const asked = own.asked.length
+    let asked
+    await waitUntil(async () => {
+      asked = own.asked.length
+      await pass(2)
+      return own.asked.length === asked
+    }, 'what was on its way to end')
     await pass(3)
     assert.equal(own.asked.length, asked)
     await hide(false)
@@ -252,8 +256,8 @@ describe('a view by window', () => {
   })
 
   test('a window that does not start there is the error of the interface', async () => {
-    const own = await open(place({ view: 'user_windows', key: 'user1', window: '7' }))
-    own.allowed = (url) => url.includes('window=7')
+    const allowed = (url) => url.includes('window=7')
+    const own = await open(place({ view: 'user_windows', key: 'user1', window: '7' }), { allowed })
     await own.shows('[data-code=bad_parameter]', 'no window starts')
   })
 })
@@ -330,6 +334,7 @@ describe('a view without a key', () => {
     await none.open(1)
     empty = new Served(none.topic)
     await empty.start('1h')
+    await empty.caughtUp(none.ends)
   })
 
   after(async () => {

@@ -340,7 +340,10 @@ async fn what_a_server_answers_is_compared_page_by_page() {
         site.write("0", &lines(0));
         site.write("1", &lines(700));
         let covered = format!("{0}:0:1500,{0}:1:1500", site.input);
-        cli.ok(&site.ask(&address, &["--as-of", &covered]));
+        until("the server to have it", || {
+            let asked = cli.run(&site.ask(&address, &["--as-of", &covered]));
+            (asked.code == Some(0)).then_some(())
+        });
         // The first cuts may not have been announced yet.
         until("a snapshot of something", || {
             let told = cli.json(&site.batch(&[]));
@@ -369,7 +372,7 @@ async fn what_a_server_answers_is_compared_page_by_page() {
         assert_eq!(said, expected);
 
         let ask = |address: &str, more: &[&str], texts: &[&str]| {
-            let more = [more, &["--timeout", "3s"]].concat();
+            let more = [more, &["--timeout", "10s"]].concat();
             cli.cannot(&site.ask(address, &more), texts);
         };
         let beyond = format!("{}:0:9999", site.input);
@@ -395,7 +398,8 @@ async fn a_server_that_is_starting_is_waited_for() {
     let site = Site::new(&cli, "word_count", "1");
     let input = &site.input;
     site.write("0", "one two\ntwo three\n");
-    let puppet = Puppet(TcpListener::bind("127.0.0.1:0").unwrap());
+    // Nobody is given its port while nobody listens on it.
+    let puppet = Puppet(TcpListener::bind(("127.0.0.1", free_port())).unwrap());
     let address = puppet.address();
     let asking = cli.start(&site.ask(&address, &[]));
     for code in ["elsewhere", "gap", "behind", "busy"] {

@@ -138,7 +138,10 @@ async fn round(
     if let Some(group) = group(&site.client).await {
         let admin = site.client.admin();
         // Who is gone without a word is a member until its session ends: the next one need not wait for that.
-        drop(admin.remove_all_members(&group, "it died").await);
+        let removed = admin.remove_all_members(&group, "it died").await;
+        for (member, outcome) in removed.expect("the group is there") {
+            outcome.unwrap_or_else(|error| panic!("{member:?}: {error}"));
+        }
         lost = saved(&site.client, &group).await < read;
     }
     site.note(writing.await.expect("all is written"));

@@ -84,11 +84,6 @@ impl Life {
             amid_work += usize::from(amid);
         }
         eprintln!("{amid_work} of {count} rounds ended amid work");
-        // A small number of rounds may all end in order.
-        assert!(
-            amid_work * 4 >= count || count < 4,
-            "hardly anything was left undone"
-        );
         amid_work
     }
 

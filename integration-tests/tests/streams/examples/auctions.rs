@@ -3,6 +3,7 @@
 use integration_tests::harness::cluster::for_each_cluster;
 
 use super::{Running, client, end, run};
+use crate::support::until_found;
 
 /// A stateless query, a join and windows; the events are written once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,13 +36,12 @@ async fn queries_give_what_plain_loops_give_on_any_cluster() {
             assert_eq!(lines[1], "the results are those of plain loops");
         }
         // Its own topics are gone.
-        let topics = client.admin().list_topics().await.unwrap();
-        assert!(
-            !topics
-                .iter()
-                .any(|topic| topic.name.starts_with("nexmark-")),
-            "{topics:?}"
-        );
+        until_found("its own topics to be gone", async || {
+            let topics = client.admin().list_topics().await.unwrap();
+            let mut names = topics.iter().map(|topic| &topic.name);
+            (!names.any(|name| name.starts_with("nexmark-"))).then_some(())
+        })
+        .await;
     })
     .await;
 }

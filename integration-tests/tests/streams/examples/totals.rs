@@ -115,9 +115,8 @@ fn check(address: &str, input: &str, model: &Model, records: [usize; 3]) -> u64 
         let covered = |(partition, records): (usize, &usize)| {
             view["snapshot"]["coverage"][input][partition.to_string()] == *records
         };
-        assert_eq!(view["problem"], Value::Null);
         let all = records.iter().enumerate().all(covered);
-        all.then(|| view["snapshot"]["id"].as_u64().unwrap())
+        (all && view["problem"].is_null()).then(|| view["snapshot"]["id"].as_u64().unwrap())
     })
 }
 

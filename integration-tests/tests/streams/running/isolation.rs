@@ -131,7 +131,9 @@ fn begin(bootstrap: &str, topics: &[String]) -> ThreadedProducer<DefaultProducer
     let mut config = rdkafka::ClientConfig::new();
     config
         .set("bootstrap.servers", bootstrap)
-        .set("transactional.id", unique("transactional"));
+        .set("transactional.id", unique("transactional"))
+        // Nothing ends it but whoever began it, however long that takes.
+        .set("transaction.timeout.ms", "600000");
     let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
     producer.init_transactions(LONG).unwrap();
     producer.begin_transaction().unwrap();

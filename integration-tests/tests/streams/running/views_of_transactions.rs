@@ -42,7 +42,9 @@ impl Writer {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", bootstrap)
-            .set("transactional.id", unique("view"));
+            .set("transactional.id", unique("view"))
+            // Nothing ends it but whoever began it, however long that takes.
+            .set("transaction.timeout.ms", "600000");
         let producer: Foreign = config.create().unwrap();
         producer.init_transactions(LONG).unwrap();
         let topic = topic.to_owned();

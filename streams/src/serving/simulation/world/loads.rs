@@ -1,5 +1,7 @@
 //! Nodes that read with snapshots: new ones, late ones, and the same one twice.
 
+use std::sync::Arc;
+
 use super::{Task, World};
 use crate::serving::merged::Unfit;
 use crate::serving::snapshot::{Loaded, SnapshotError};
@@ -56,7 +58,15 @@ impl World {
         let current = site.current().map(|loaded| loaded.manifest.snapshot);
         let before = self.shapes();
         let site = &self.nodes[node].site;
-        let what = match site.switch(loaded, floor, 0) {
+        let loaded = Arc::new(loaded);
+        let switched = loop {
+            match site.switch(Arc::clone(&loaded), floor.clone(), 0) {
+                // A reader that is not being run may have a lock for as long as it likes.
+                Err(Unfit::Busy) => std::thread::yield_now(),
+                done => break done,
+            }
+        };
+        let what = match switched {
             Ok(_) => {
                 assert!(fits && Some(number) > current, "{self}");
                 let held = site.held();
