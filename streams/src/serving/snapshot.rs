@@ -22,7 +22,7 @@ mod states_file;
 mod store;
 mod waiting;
 
-pub(crate) use events_file::{Day, EventsWriter};
+pub(crate) use events_file::{Day, EventRows, EventsWriter};
 pub(crate) use loaded::{Loaded, Part};
 pub(crate) use states_file::{Pieces, Row, States, StatesReader, StatesWriter};
 pub(crate) use store::{MOST_MANIFEST, is_name};

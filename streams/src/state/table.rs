@@ -2,6 +2,7 @@
 //! key-value store, is made of.
 
 mod index;
+mod near;
 mod slab;
 
 use std::hash::BuildHasher;
@@ -87,6 +88,17 @@ impl<A> Slot<A> {
         &self.key
     }
 
+    /// Asks for all of it. What is given has to be used, together with that of others: where the processor
+    /// cannot be asked, it has to be given at least something to do.
+    #[inline]
+    fn bring_near(&self) -> i64 {
+        near::ask_for(self);
+        match cfg!(target_arch = "x86_64") {
+            true => 0,
+            false => self.timestamp,
+        }
+    }
+
     /// Something with that timestamp goes into the value. A key without one begins anew, whether the
     /// slot is still there or not: when it goes depends on when changes are told.
     #[inline]
@@ -158,7 +170,7 @@ impl<A> Table<A> {
             }
             let mut sum = 0;
             for slot in slots.into_iter().flatten() {
-                sum ^= self.slots[slot as usize].timestamp;
+                sum ^= self.slots[slot as usize].bring_near();
             }
             std::hint::black_box(sum);
         }
@@ -169,8 +181,14 @@ impl<A> Table<A> {
         if self.index.bytes() < FAR {
             return;
         }
-        let each = slots.iter().map(|at| self.slots[*at as usize].timestamp);
+        let each = slots.iter().map(|at| self.slots[*at as usize].bring_near());
         std::hint::black_box(each.fold(0, |sum, timestamp| sum ^ timestamp));
+    }
+
+    /// Brings a slot near that will be needed soon.
+    #[inline]
+    pub(crate) fn bring_one_near(&self, slot: u32) {
+        std::hint::black_box(self.slots[slot as usize].bring_near());
     }
 
     #[inline]

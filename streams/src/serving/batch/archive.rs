@@ -6,14 +6,14 @@ use parquet::errors::ParquetError;
 use tidemark_client::TopicPartition;
 use tidemark_client::consumer::RecordRef;
 
-use crate::serving::snapshot::{Day, EventsFile, EventsWriter, Spare, Waiting, paths};
+use crate::serving::snapshot::{Day, EventRows, EventsFile, EventsWriter, Spare, Waiting, paths};
 
-/// A file is written of events that have about so many bytes.
+/// A file has events of about so many bytes before they are packed.
 const FILE: usize = 64 << 20;
-/// When all events that wait have so many bytes a file is written of the day that has the most.
+/// When all that is open takes so many bytes the file of the day that takes the most is ended.
 const ALL: usize = 128 << 20;
 
-/// When events of more days wait a file is written of each: what a day takes is not nothing, and which days there
+/// When files of more days are open all are ended: what a day takes is not nothing, and which days there
 /// are is what strangers say.
 const MOST_DAYS: usize = 4_096;
 
@@ -21,13 +21,28 @@ const MOST_DAYS: usize = 4_096;
 pub(super) struct Archive {
     partition: TopicPartition,
     run: String,
-    /// Events of a day wait: there are as many days as events say, and a file is made of many events.
-    open: BTreeMap<Day, Waiting>,
-    /// How many bytes wait.
+    /// There are as many days as events say, and a file is made of many events.
+    open: BTreeMap<Day, Open>,
+    /// How many bytes what is open takes.
     bytes: usize,
+    rows: EventRows,
     spare: Spare,
     /// Ended files with their bytes.
     ended: Vec<(EventsFile, Vec<u8>)>,
+}
+
+/// The file of a day.
+#[derive(Default)]
+struct Open {
+    /// Events that are not in it yet.
+    waiting: Waiting,
+    writer: EventsWriter,
+}
+
+impl Open {
+    fn bytes(&self) -> usize {
+        self.waiting.bytes() + self.writer.bytes()
+    }
 }
 
 impl Archive {
@@ -38,6 +53,7 @@ impl Archive {
             run: run.to_owned(),
             open: BTreeMap::new(),
             bytes: 0,
+            rows: EventRows::default(),
             spare: Spare::default(),
             ended: Vec::new(),
         }
@@ -47,10 +63,15 @@ impl Archive {
     pub(super) fn add(&mut self, time: i64, event: &RecordRef<'_>) -> Result<(), ParquetError> {
         let day = Day::of(time);
         let open = self.open.entry(day).or_default();
-        let before = open.bytes();
-        open.push(event, &mut self.spare);
-        self.bytes += open.bytes() - before;
-        if open.bytes() >= FILE {
+        self.bytes -= open.bytes();
+        open.waiting.push(event, &mut self.spare);
+        if open.waiting.is_group() {
+            let (partition, rows) = (self.partition.partition, &mut self.rows);
+            let Open { waiting, writer } = open;
+            waiting.write(partition, writer, rows, &mut self.spare)?;
+        }
+        self.bytes += open.bytes();
+        if open.waiting.all() >= FILE {
             self.end(day)?;
         }
         if self.open.len() > MOST_DAYS {
@@ -76,24 +97,27 @@ impl Archive {
     }
 
     fn end(&mut self, day: Day) -> Result<(), ParquetError> {
-        let Some(events) = self.open.remove(&day) else {
+        let Some(open) = self.open.remove(&day) else {
             return Ok(());
         };
-        self.bytes -= events.bytes();
-        let Some((from, to)) = events.range() else {
+        self.bytes -= open.bytes();
+        let Open {
+            mut waiting,
+            mut writer,
+        } = open;
+        let Some((from, to)) = waiting.range() else {
             return Ok(());
         };
         let partition = self.partition.partition;
-        let footer = vec![
+        waiting.write(partition, &mut writer, &mut self.rows, &mut self.spare)?;
+        let footer = [
             ("tidemark.topic", self.partition.topic.to_string()),
             ("tidemark.partition", partition.to_string()),
             ("tidemark.from", from.to_string()),
             ("tidemark.to", to.to_string()),
         ];
-        let mut writer = EventsWriter::new(footer);
-        events.write(partition, &mut writer, &mut self.spare)?;
         let rows = writer.rows();
-        let bytes = writer.finish()?;
+        let bytes = writer.finish(&footer)?;
         let file = EventsFile {
             path: paths::events(&self.partition, day, (from, to), &self.run),
             topic: self.partition.topic.to_string(),
@@ -130,6 +154,9 @@ impl Archive {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
     use tidemark_client::consumer::Batch;
     use tidemark_protocol::records::BatchBuilder;
 
@@ -149,6 +176,11 @@ mod tests {
             Ok(())
         })
         .unwrap();
+    }
+
+    /// How many events have been ended since the last call.
+    fn rows(archive: &mut Archive) -> u64 {
+        archive.take().iter().map(|(file, _)| file.rows).sum()
     }
 
     /// The offsets of a file are those of its day, in their order, whatever comes between.
@@ -184,9 +216,8 @@ mod tests {
             add(&mut archive, offset * 37 % 365 * DAY, offset, b"v");
         }
         archive.end_all().unwrap();
-        let files = archive.take();
-        let rows: u64 = files.iter().map(|(file, _)| file.rows).sum();
-        assert_eq!((files.len(), rows), (365, 3_000));
+        assert_eq!(archive.ended.len(), 365);
+        assert_eq!(rows(&mut archive), 3_000);
     }
 
     #[test]
@@ -204,41 +235,55 @@ mod tests {
     fn what_has_been_written_gives_its_memory_back() {
         let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
         let value = vec![b'x'; 1 << 16];
-        for offset in 0..400_i64 {
+        for offset in 0..200_i64 {
             add(&mut archive, 0, offset, &value);
         }
         assert_eq!(archive.spare.bytes(), 0);
         archive.end_all().unwrap();
         let spare = archive.spare.bytes();
         assert!(spare >= 8 << 20, "{spare}");
-        for offset in 400..500_i64 {
+        for offset in 200..300_i64 {
             add(&mut archive, 0, offset, &value);
         }
         let left = archive.spare.bytes();
         assert!(left <= spare - (4 << 20), "{left} of {spare}");
         archive.end_all().unwrap();
-        let rows = archive
-            .take()
-            .iter()
-            .map(|(file, _)| file.rows)
-            .sum::<u64>();
-        assert_eq!(rows, 500);
+        assert_eq!((rows(&mut archive), archive.bytes), (300, 0));
+    }
+
+    /// What is enough for a group is packed: a file takes less than its events do.
+    #[test]
+    fn the_events_of_a_file_are_packed_as_they_come() {
+        let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
+        let value = vec![b'x'; 1 << 16];
+        for offset in 0..900_i64 {
+            add(&mut archive, 0, offset, &value);
+            let taken = archive.bytes + archive.spare.bytes();
+            assert!(taken < 34 << 20, "{taken} at {offset}");
+        }
+        assert!(archive.ended.is_empty());
+        archive.end_all().unwrap();
+        let [(file, bytes)] = &archive.take()[..] else {
+            panic!("one file");
+        };
+        assert_eq!((file.from, file.to, file.rows), (0, 900, 900));
+        let reader = SerializedFileReader::new(Bytes::from(bytes.clone())).unwrap();
+        assert!(reader.num_row_groups() > 3);
+        let offsets = reader.get_row_iter(None).unwrap();
+        let offsets = offsets.map(|row| row.unwrap().get_long(5).unwrap());
+        assert!(offsets.eq(0..900));
     }
 
     /// However far apart the days are that events say.
     #[test]
     fn days_that_wait_are_bounded() {
         let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
-        let mut rows = 0;
+        let mut ended = 0;
         for offset in 0..10_000_i64 {
             add(&mut archive, offset * 100 * DAY, offset, b"v");
             assert!(archive.open.len() <= MOST_DAYS);
-            rows += archive
-                .take()
-                .iter()
-                .map(|(file, _)| file.rows)
-                .sum::<u64>();
+            ended += rows(&mut archive);
         }
-        assert_eq!(rows, 2 * (MOST_DAYS as u64 + 1));
+        assert_eq!(ended, 2 * (MOST_DAYS as u64 + 1));
     }
 }

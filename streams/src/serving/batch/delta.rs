@@ -159,6 +159,13 @@ impl<S: State> Computed<S> {
         Some((key, &state.0))
     }
 
+    /// The state with that number is needed soon: where it lies has nothing to do with its key.
+    pub(super) fn bring_near(&self, at: usize) {
+        if let Some(slot) = self.order.get(at) {
+            self.states.bring_one_near(*slot);
+        }
+    }
+
     /// Their bytes.
     pub(crate) fn encoded(&self) -> States {
         let mut states = States::default();

@@ -12,6 +12,9 @@ use crate::serving::kept;
 use crate::serving::snapshot::{Row, States, StatesReader, StatesWriter};
 use crate::serving::view::View;
 
+/// So many states before its turn one that lies in memory is brought near.
+const AHEAD: usize = 8;
+
 /// States in the order of their keys, which are gone through once.
 pub(super) struct Sorted<S> {
     /// Those that have been computed and are in memory, or none.
@@ -92,6 +95,9 @@ impl<S: State> Sorted<S> {
 
     fn advance(&mut self) -> Result<(), MergeError> {
         self.at += 1;
+        if let Some(computed) = &self.computed {
+            computed.bring_near(self.at + AHEAD);
+        }
         self.fill()
     }
 }

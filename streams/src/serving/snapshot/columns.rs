@@ -154,16 +154,10 @@ impl Blobs {
 /// A column of bytes or of text that lie where they are until they are written.
 #[derive(Default)]
 pub(super) struct Slices {
-    bytes: usize,
     column: Column<ByteArray>,
 }
 
 impl Slices {
-    /// How many bytes they have.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     pub(super) fn push_optional(&mut self, value: Option<Bytes>) {
         self.column.defined.push(i16::from(value.is_some()));
         self.push(value);
@@ -178,7 +172,6 @@ impl Slices {
 
     fn push(&mut self, value: Option<Bytes>) {
         if let Some(value) = value {
-            self.bytes += value.len();
             self.column.push(value.into());
         }
     }
@@ -195,7 +188,6 @@ impl Slices {
         &mut self,
         group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     ) -> Result<(), ParquetError> {
-        self.bytes = 0;
         self.column.write::<ByteArrayType>(group)
     }
 }

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::columns::{Ints, Kind, Longs, Slices, Writer, properties, schema, text_or_bytes};
@@ -38,11 +39,6 @@ const SCHEMA: &str = "message event {
     }
 }";
 
-/// A row group has up to so many rows, ...
-const GROUP_ROWS: usize = 1 << 16;
-/// ... and up to about so many bytes before they are packed.
-const GROUP_BYTES: usize = 16 << 20;
-
 /// A record as it is kept.
 pub(crate) struct Event<H> {
     pub(crate) partition: i32,
@@ -54,11 +50,9 @@ pub(crate) struct Event<H> {
     pub(crate) headers: H,
 }
 
-/// Writes a file of events to memory: what it is to be called is known when it is done.
-pub(crate) struct EventsWriter {
-    /// There is none until the first group is written: how depends on the keys that there are.
-    writer: Option<Writer>,
-    footer: Vec<(&'static str, String)>,
+/// Rows that become a group of a file: of whatever file, so that the columns' memory is used again.
+#[derive(Default)]
+pub(crate) struct EventRows {
     keys: Slices,
     values: Slices,
     key_bytes: Slices,
@@ -68,36 +62,11 @@ pub(crate) struct EventsWriter {
     timestamps: Longs,
     header_keys: Slices,
     header_values: Slices,
-    waiting: usize,
-    rows: u64,
 }
 
-impl EventsWriter {
-    /// `footer` says what belongs to the file as a whole.
-    pub(crate) fn new(footer: Vec<(&'static str, String)>) -> Self {
-        Self {
-            writer: None,
-            footer,
-            keys: Slices::default(),
-            values: Slices::default(),
-            key_bytes: Slices::default(),
-            value_bytes: Slices::default(),
-            partitions: Ints::default(),
-            offsets: Longs::default(),
-            timestamps: Longs::default(),
-            header_keys: Slices::default(),
-            header_values: Slices::default(),
-            waiting: 0,
-            rows: 0,
-        }
-    }
-
-    /// Adds an event; they come in the order of their offsets. Says whether nothing waits any more of what has
-    /// been added.
-    pub(crate) fn push(
-        &mut self,
-        event: Event<impl Iterator<Item = (Bytes, Option<Bytes>)>>,
-    ) -> Result<bool, ParquetError> {
+impl EventRows {
+    /// Adds an event; they come in the order of their offsets.
+    pub(crate) fn push(&mut self, event: Event<impl Iterator<Item = (Bytes, Option<Bytes>)>>) {
         let (text, bytes) = text_or_bytes(event.key);
         self.keys.push_optional(text);
         self.key_bytes.push_optional(bytes);
@@ -124,47 +93,43 @@ impl EventsWriter {
             self.header_keys.push_levels(None, 0, 0);
             self.header_values.push_levels(None, 0, 0);
         }
-        self.waiting += 1;
-        self.rows += 1;
-        let full = self.waiting >= GROUP_ROWS || self.waiting_bytes() >= GROUP_BYTES;
-        if full {
-            self.write_group()?;
-        }
-        Ok(full)
     }
+}
 
-    fn waiting_bytes(&self) -> usize {
-        let slices = [
-            &self.keys,
-            &self.values,
-            &self.key_bytes,
-            &self.value_bytes,
-            &self.header_keys,
-            &self.header_values,
-        ];
-        // What a row takes in the columns, however little it has.
-        let rows = self.waiting * 256;
-        slices.iter().map(|slices| slices.bytes()).sum::<usize>() + rows
-    }
+/// Writes a file of events to memory: what it is to be called is known when it is done.
+#[derive(Default)]
+pub(crate) struct EventsWriter {
+    /// There is none until the first group is written: how depends on the keys that there are.
+    writer: Option<Box<Writer>>,
+    rows: u64,
+}
 
-    fn write_group(&mut self) -> Result<(), ParquetError> {
+impl EventsWriter {
+    /// Writes a group of all these rows, and lets go of them.
+    pub(crate) fn write_group(&mut self, rows: &mut EventRows) -> Result<(), ParquetError> {
+        self.rows += rows.offsets.values.len() as u64;
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            None => self.writer.insert(begin(&self.keys, &self.footer)?),
+            None => self.writer.insert(Box::new(begin(&rows.keys)?)),
         };
         let mut group = writer.next_row_group()?;
-        self.keys.write(&mut group)?;
-        self.values.write(&mut group)?;
-        self.key_bytes.write(&mut group)?;
-        self.value_bytes.write(&mut group)?;
-        self.partitions.write_ints(&mut group)?;
-        self.offsets.write_longs(&mut group)?;
-        self.timestamps.write_longs(&mut group)?;
-        self.header_keys.write(&mut group)?;
-        self.header_values.write(&mut group)?;
+        rows.keys.write(&mut group)?;
+        rows.values.write(&mut group)?;
+        rows.key_bytes.write(&mut group)?;
+        rows.value_bytes.write(&mut group)?;
+        rows.partitions.write_ints(&mut group)?;
+        rows.offsets.write_longs(&mut group)?;
+        rows.timestamps.write_longs(&mut group)?;
+        rows.header_keys.write(&mut group)?;
+        rows.header_values.write(&mut group)?;
         group.close()?;
-        self.waiting = 0;
         Ok(())
+    }
+
+    /// How many bytes it has written so far.
+    pub(crate) fn bytes(&self) -> usize {
+        let writer = self.writer.as_ref();
+        writer.map_or(0, |writer| writer.bytes_written())
     }
 
     /// How many events it has.
@@ -172,21 +137,22 @@ impl EventsWriter {
         self.rows
     }
 
-    /// Ends the file and gives it.
-    pub(crate) fn finish(mut self) -> Result<Vec<u8>, ParquetError> {
-        if self.waiting > 0 {
-            self.write_group()?;
-        }
-        let writer = match self.writer {
-            Some(writer) => writer,
-            None => begin(&self.keys, &self.footer)?,
+    /// Ends the file and gives it; `footer` says what belongs to it as a whole.
+    pub(crate) fn finish(self, footer: &[(&str, String)]) -> Result<Vec<u8>, ParquetError> {
+        let mut writer = match self.writer {
+            Some(writer) => *writer,
+            None => begin(&Slices::default())?,
         };
+        for (key, value) in footer {
+            let entry = KeyValue::new((*key).to_owned(), value.clone());
+            writer.append_key_value_metadata(entry);
+        }
         writer.into_inner()
     }
 }
 
 /// A file whose first keys these are: where each is another one a dictionary of them would not pay.
-fn begin(keys: &Slices, footer: &[(&str, String)]) -> Result<Writer, ParquetError> {
+fn begin(keys: &Slices) -> Result<Writer, ParquetError> {
     let mut columns = vec![
         ("value", Kind::Opaque),
         ("__value_bytes", Kind::Opaque),
@@ -196,7 +162,7 @@ fn begin(keys: &Slices, footer: &[(&str, String)]) -> Result<Writer, ParquetErro
     if !keys.repeat() {
         columns.push(("key", Kind::Plain));
     }
-    let properties = properties(footer, &columns);
+    let properties = properties(&[], &columns);
     SerializedFileWriter::new(Vec::new(), schema(SCHEMA), properties)
 }
 
@@ -233,7 +199,7 @@ mod tests {
 
     #[test]
     fn text_and_bytes_and_headers_are_kept() {
-        let mut writer = EventsWriter::new(vec![("tidemark.topic", "t".to_owned())]);
+        let (mut writer, mut all) = (EventsWriter::default(), EventRows::default());
         let bytes = Bytes::from_static;
         let headers: [(&'static [u8], Option<&'static [u8]>); 2] =
             [(b"trace", Some(b"\xff")), (b"empty", None)];
@@ -253,11 +219,17 @@ mod tests {
                     .iter()
                     .map(|(key, value)| (bytes(key), value.map(bytes))),
             };
-            assert!(!writer.push(event).unwrap());
+            all.push(event);
         }
+        writer.write_group(&mut all).unwrap();
         assert_eq!(writer.rows(), 3);
-        let file = Bytes::from(writer.finish().unwrap());
+        let footer = [("tidemark.topic", "t".to_owned())];
+        let file = Bytes::from(writer.finish(&footer).unwrap());
         let reader = SerializedFileReader::new(file).unwrap();
+        let metadata = reader.metadata().file_metadata();
+        let found = metadata.key_value_metadata().unwrap();
+        let own = KeyValue::new("tidemark.topic".to_owned(), "t".to_owned());
+        assert!(found.contains(&own), "{found:?}");
         let rows: Vec<_> = reader
             .get_row_iter(None)
             .unwrap()
@@ -278,7 +250,7 @@ mod tests {
     #[test]
     fn keys_have_a_dictionary_if_they_repeat() {
         for (different, dictionary) in [(3_000, false), (400, true), (10, true), (1, true)] {
-            let mut writer = EventsWriter::new(Vec::new());
+            let (mut writer, mut all) = (EventsWriter::default(), EventRows::default());
             for offset in 0..3_000_i64 {
                 let event = Event {
                     partition: 0,
@@ -288,9 +260,10 @@ mod tests {
                     value: None,
                     headers: std::iter::empty(),
                 };
-                writer.push(event).unwrap();
+                all.push(event);
             }
-            let file = Bytes::from(writer.finish().unwrap());
+            writer.write_group(&mut all).unwrap();
+            let file = Bytes::from(writer.finish(&[]).unwrap());
             let reader = SerializedFileReader::new(file).unwrap();
             let column = reader.metadata().row_group(0).column(0);
             let has = column.dictionary_page_offset().is_some();

@@ -4,25 +4,32 @@ use bytes::Bytes;
 use parquet::errors::ParquetError;
 use tidemark_client::consumer::RecordRef;
 
-use super::events_file::{Event, EventsWriter};
+use super::events_file::{Event, EventRows, EventsWriter};
 
 /// The first piece has room for so many bytes, ...
 const LEAST: usize = 4 << 10;
-/// ... and each one after it for as many as there are, up to so many: what grows is never copied, and little is
-/// taken for a day that has little.
+/// ... and each one after it for as many as there have been, up to so many: what grows is never copied, and little
+/// is taken for a day that has little.
 const MOST: usize = 1 << 20;
+/// So many rows make a group of a file, ...
+const GROUP_ROWS: usize = 1 << 16;
+/// ... and so many bytes do.
+const GROUP_BYTES: usize = 16 << 20;
 /// What a row has in front of its bytes: offset, timestamp, and the lengths of key and value and how many headers.
 const HEAD: usize = 8 + 8 + 4 + 4 + 4;
 /// The length of what is not there.
 const NONE: u32 = u32::MAX;
 
-/// Records of one partition, in the order of their offsets.
+/// Records of one file, in the order of their offsets.
 #[derive(Default)]
 pub(crate) struct Waiting {
     /// No record lies in two of them.
     pieces: Vec<Vec<u8>>,
     bytes: usize,
-    /// The first offset, and the one behind the last.
+    rows: usize,
+    /// How many bytes have waited so far.
+    all: usize,
+    /// The first offset, and the one behind the last, of all that have waited.
     range: Option<(i64, i64)>,
 }
 
@@ -30,6 +37,16 @@ impl Waiting {
     /// How many bytes it takes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many bytes it has taken so far.
+    pub(crate) fn all(&self) -> usize {
+        self.all
+    }
+
+    /// Whether there is enough for a group of the file.
+    pub(crate) fn is_group(&self) -> bool {
+        self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES
     }
 
     /// The first offset, and the one behind the last.
@@ -60,57 +77,58 @@ impl Waiting {
         }
         let from = self.range.map_or(record.offset, |(from, _)| from);
         self.range = Some((from, record.offset + 1));
+        self.rows += 1;
     }
 
     /// A piece with room for so many bytes.
     fn room(&mut self, size: usize, spare: &mut Spare) -> &mut Vec<u8> {
         let fits = |piece: &&mut Vec<u8>| piece.capacity() - piece.len() >= size;
         if self.pieces.last_mut().filter(fits).is_none() {
-            let room = self.bytes.clamp(LEAST, MOST).max(size);
+            let room = self.all.clamp(LEAST, MOST).max(size);
             self.pieces.push(spare.take(room));
             self.bytes += room;
+            self.all += room;
         }
         let last = self.pieces.len() - 1;
         &mut self.pieces[last]
     }
 
-    /// Writes all of them. Pieces are let go of when all of theirs has been written.
+    /// Writes what waits as a group of the file. `rows` are empty, and are so again.
     pub(crate) fn write(
-        self,
+        &mut self,
         partition: i32,
         writer: &mut EventsWriter,
+        rows: &mut EventRows,
         spare: &mut Spare,
     ) -> Result<(), ParquetError> {
-        let mut gone_through = Vec::new();
-        for piece in self.pieces {
-            let piece = Bytes::from(piece);
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let pieces = std::mem::take(&mut self.pieces).into_iter();
+        let pieces: Vec<Bytes> = pieces.map(Bytes::from).collect();
+        (self.bytes, self.rows) = (0, 0);
+        for piece in &pieces {
             let slice = |bytes: &[u8]| piece.slice_ref(bytes);
-            let mut rest = Rest(&piece);
+            let mut rest = Rest(piece);
             while !rest.0.is_empty() {
                 let (offset, timestamp) = (rest.long(), rest.long());
                 let [key, value, headers] = std::array::from_fn(|_| rest.int());
                 let (key, value) = (rest.bytes(key), rest.bytes(value));
-                let mut own = Rest(rest.0);
-                for _ in 0..headers {
-                    rest.header();
-                }
-                let written = writer.push(Event {
+                rows.push(Event {
                     partition,
                     offset,
                     timestamp,
                     key: key.map(slice),
                     value: value.map(slice),
                     headers: (0..headers).map(|_| {
-                        let (name, value) = own.header();
+                        let (name, value) = rest.header();
                         (slice(name), value.map(slice))
                     }),
-                })?;
-                if written {
-                    gone_through.drain(..).for_each(|piece| spare.put(piece));
-                }
+                });
             }
-            gone_through.push(piece);
         }
+        writer.write_group(rows)?;
+        pieces.into_iter().for_each(|piece| spare.put(piece));
         Ok(())
     }
 }
