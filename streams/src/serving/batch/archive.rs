@@ -274,6 +274,28 @@ mod tests {
         assert!(offsets.eq(0..900));
     }
 
+    /// Headers that are next to nothing in a record are something in a column.
+    #[test]
+    fn events_of_many_headers_are_packed_in_time() {
+        let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
+        let headers: Vec<(&[u8], Option<&[u8]>)> = vec![(b"", None); 1 << 16];
+        for offset in 0..9_i64 {
+            let mut builder = BatchBuilder::new().base_offset(offset);
+            builder.append(0, None, None, &headers).unwrap();
+            let batch = Batch::parse(builder.build().unwrap()).unwrap();
+            let partition = archive.partition.clone();
+            records(&partition, &[batch], (0, i64::MAX), |record, _| {
+                archive.add(0, record).unwrap();
+                Ok(())
+            })
+            .unwrap();
+        }
+        let mut open = archive.open.values();
+        assert_eq!(open.next().unwrap().writer.rows(), 8);
+        archive.end_all().unwrap();
+        assert_eq!(rows(&mut archive), 9);
+    }
+
     /// However far apart the days are that events say.
     #[test]
     fn days_that_wait_are_bounded() {

@@ -71,6 +71,9 @@ pub(super) fn take_written(writer: &mut Writer) -> Result<Vec<u8>, ParquetError>
     Ok(std::mem::take(writer.inner_mut()))
 }
 
+/// A column keeps memory for so many values.
+const KEPT: usize = 1 << 16;
+
 /// One column of a row group, with its levels where values may be missing or repeat.
 #[derive(Default)]
 pub(super) struct Column<T> {
@@ -102,8 +105,11 @@ impl<T> Column<T> {
             .write_batch(&self.values, defined, repeated)?;
         column.close()?;
         self.values.clear();
-        self.defined.clear();
-        self.repeated.clear();
+        self.values.shrink_to(KEPT);
+        for levels in [&mut self.defined, &mut self.repeated] {
+            levels.clear();
+            levels.shrink_to(KEPT);
+        }
         Ok(())
     }
 }

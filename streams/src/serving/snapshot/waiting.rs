@@ -13,6 +13,8 @@ const LEAST: usize = 4 << 10;
 const MOST: usize = 1 << 20;
 /// So many rows make a group of a file, ...
 const GROUP_ROWS: usize = 1 << 16;
+/// ... so many headers, each of which takes more in the columns than an empty one has bytes, ...
+const GROUP_HEADERS: usize = 1 << 18;
 /// ... and so many bytes do.
 const GROUP_BYTES: usize = 16 << 20;
 /// What a row has in front of its bytes: offset, timestamp, and the lengths of key and value and how many headers.
@@ -27,6 +29,7 @@ pub(crate) struct Waiting {
     pieces: Vec<Vec<u8>>,
     bytes: usize,
     rows: usize,
+    headers: usize,
     /// How many bytes have waited so far.
     all: usize,
     /// The first offset, and the one behind the last, of all that have waited.
@@ -46,7 +49,7 @@ impl Waiting {
 
     /// Whether there is enough for a group of the file.
     pub(crate) fn is_group(&self) -> bool {
-        self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES
+        self.rows >= GROUP_ROWS || self.headers >= GROUP_HEADERS || self.bytes >= GROUP_BYTES
     }
 
     /// The first offset, and the one behind the last.
@@ -78,6 +81,7 @@ impl Waiting {
         let from = self.range.map_or(record.offset, |(from, _)| from);
         self.range = Some((from, record.offset + 1));
         self.rows += 1;
+        self.headers += record.header_count();
     }
 
     /// A piece with room for so many bytes.
@@ -106,7 +110,7 @@ impl Waiting {
         }
         let pieces = std::mem::take(&mut self.pieces).into_iter();
         let pieces: Vec<Bytes> = pieces.map(Bytes::from).collect();
-        (self.bytes, self.rows) = (0, 0);
+        (self.bytes, self.rows, self.headers) = (0, 0, 0);
         for piece in &pieces {
             let slice = |bytes: &[u8]| piece.slice_ref(bytes);
             let mut rest = Rest(piece);
