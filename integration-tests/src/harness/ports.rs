@@ -10,7 +10,7 @@ use tidemark_broker::environment::{Entropy, SystemEntropy};
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// A port nobody listens on now, for a broker that is stopped and comes back at the same address.
+/// A port nobody listens on now, for who is stopped and comes back at the same address.
 /// All other tests let the system choose: with port 0.
 pub fn free_port() -> u16 {
     let mut random = [0; 2];

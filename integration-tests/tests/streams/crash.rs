@@ -85,7 +85,12 @@ async fn killed(cluster: &Cluster, applications: &[&'static Application], count:
         amid_work += life.go_on(Kind::Process, &rounds, rounds.count).await;
         life.end().await;
     }
-    assert!(amid_work > 0, "nothing was left undone");
+    // Those of one application may well end in order; they all begin alike.
+    let all = rounds.count * applications.len();
+    assert!(
+        amid_work * 8 >= all || (amid_work > 0 && rounds.count < 4),
+        "hardly anything was left undone"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,8 @@ use crate::serving::kept::Kept;
 use crate::serving::speed::segments::Segment;
 use crate::serving::view::View;
 
-/// So many keys are looked at while nothing can be written: some hundred microseconds.
+/// So many keys are looked at while nothing can be written: some hundred microseconds. What has come when all have
+/// been is looked at by whoever copies, with nobody's turn in between.
 pub(super) const AT_ONCE: usize = 4_096;
 
 /// What has been looked through of a partition.
@@ -114,7 +115,7 @@ impl<K: Data, A: Aggregate> Site<K, A> {
     ) -> Looked<A::State> {
         let mut all: Vec<Known> = live.segments.read().changing().map(Known::new).collect();
         loop {
-            let mut left = at_once;
+            let mut left = at_once.max(1);
             let segments = live.segments.read();
             for segment in segments.changing() {
                 if let Some(known) = all.iter_mut().find(|own| own.from == segment.from()) {

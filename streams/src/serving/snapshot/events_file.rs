@@ -126,10 +126,10 @@ impl EventsWriter {
         Ok(())
     }
 
-    /// How many bytes it has written so far.
+    /// How many bytes what it has written takes.
     pub(crate) fn bytes(&self) -> usize {
         let writer = self.writer.as_ref();
-        writer.map_or(0, |writer| writer.bytes_written())
+        writer.map_or(0, |writer| writer.inner().capacity())
     }
 
     /// How many events it has.
