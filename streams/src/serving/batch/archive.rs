@@ -223,11 +223,22 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let mut archive = Archive::new(TopicPartition::new("t", 0), "ab12");
-        let value = vec![b'x'; 1 << 20];
+        // What cannot be packed.
+        let numbers = (0..1_u64 << 17).map(|n| (n + 1).wrapping_mul(n ^ 0x9e37_79b9_7f4a_7c15));
+        let mut random = 1_u64;
+        let value = numbers.flat_map(|n| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(n);
+            (random ^ (random >> 29)).to_le_bytes()
+        });
+        let value: Vec<u8> = value.collect();
         for offset in 0..300_i64 {
             add(&mut archive, offset % 7 * DAY, offset, &value);
             assert!(archive.bytes + archive.spare.bytes() < ALL);
         }
+        // No day has enough for a file of its own accord.
+        assert!(!archive.ended.is_empty());
     }
 
     /// Memory of a file that has been written is there for the next one.
